@@ -1,0 +1,142 @@
+//! The closed catalogue of what a worker may say about a run besides numbers of progress.
+//!
+//! An event is a code and typed arguments; the sentence that a person reads is made from it on the orchestrator's side.
+
+use serde::{Deserialize, Serialize};
+
+use crate::failure::FailureCode;
+use crate::run::named;
+use crate::time::Micros;
+
+named! {
+    /// What happened, from the closed list.
+    EventCode {
+        /// The attempt holds its certificate and its plan.
+        WorkerStarted = "worker_started",
+        /// The guard allowed the plan.
+        PlanAllowed = "plan_allowed",
+        /// A stream's snapshot is open and its ranges are planned; `count` is their number.
+        SnapshotOpened = "snapshot_opened",
+        /// A data file is complete in the bucket; `rows` and `bytes` of it.
+        PartUploaded = "part_uploaded",
+        /// A range is read again after a passing failure; `count` is the try.
+        RangeRetried = "range_retried",
+        /// Values were kept as text beside a NULL, or changed by a policy; `count` of them.
+        ValuesCoerced = "values_coerced",
+        /// Rows without a cursor were met; `count` of them.
+        CursorNulls = "cursor_nulls",
+        /// The window could not advance since a prepared transaction is open.
+        WindowHeld = "window_held",
+        /// Other sessions' times are hidden: a fixed lag is used, and late commits are not promised.
+        WindowFixedLag = "window_fixed_lag",
+        /// A foreign commit came between; the commit was rebuilt on the new head.
+        CommitRebased = "commit_rebased",
+        /// The outcome was unknown and has been read back.
+        CommitReadBack = "commit_read_back",
+        /// An earlier attempt's commit was found; nothing was copied.
+        CommitAdopted = "commit_adopted",
+        /// Readers see the stream's new rows.
+        StreamCommitted = "stream_committed",
+        /// Nothing was new; nothing was committed.
+        StreamUnchanged = "stream_unchanged",
+        /// A stream ended with a failure code.
+        StreamFailed = "stream_failed",
+        /// A part of a check passed; `count` is its place in the list of checks.
+        CheckPassed = "check_passed",
+        /// The orchestrator could not be reached for a while; `millis` of it.
+        LinkLost = "link_lost",
+        /// The worker stops as it was asked to.
+        StopBegun = "stop_begun",
+        /// A defect: `digest` is the hash of its source location.
+        WorkerPanicked = "worker_panicked",
+    }
+}
+
+/// How loud an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Worth keeping.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Needs somebody.
+    Error,
+}
+
+impl EventCode {
+    /// How loud it is.
+    #[must_use]
+    pub const fn level(self) -> Level {
+        match self {
+            Self::StreamFailed | Self::WorkerPanicked => Level::Error,
+            Self::RangeRetried
+            | Self::ValuesCoerced
+            | Self::CursorNulls
+            | Self::WindowHeld
+            | Self::WindowFixedLag
+            | Self::CommitRebased
+            | Self::CommitReadBack
+            | Self::LinkLost => Level::Warn,
+            _ => Level::Info,
+        }
+    }
+}
+
+/// One event. Every field is a number or comes from a closed list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, by the worker's clock.
+    pub at: Micros,
+    /// What.
+    pub code: EventCode,
+    /// Which stream of the plan, by its place there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u32>,
+    /// Rows, where the code has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
+    /// Bytes, where the code has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// A count, where the code has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// A duration in milliseconds, where the code has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<u64>,
+    /// Why, where the code is a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureCode>,
+    /// SQLSTATE from the compiled list, or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlstate: Option<String>,
+    /// The first eight bytes of SHA-256 over `file:line` of a panic, as a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<u64>,
+}
+
+impl Event {
+    /// An event of this code, now, without arguments.
+    #[must_use]
+    pub fn new(code: EventCode) -> Self {
+        Self {
+            at: Micros::now(),
+            code,
+            stream: None,
+            rows: None,
+            bytes: None,
+            count: None,
+            millis: None,
+            failure: None,
+            sqlstate: None,
+            location: None,
+        }
+    }
+
+    /// The same for one stream of the plan.
+    #[must_use]
+    pub fn of_stream(code: EventCode, stream: u32) -> Self {
+        Self { stream: Some(stream), ..Self::new(code) }
+    }
+}

@@ -1,0 +1,274 @@
+//! Failure codes: a public contract. Few, stable, each with one retry policy and one hint.
+//!
+//! Customers write retry rules on them. A code is never renamed; a retired one stays listed.
+
+use crate::run::{UnknownName, named};
+
+named! {
+    /// Why a stream, an attempt or a run failed.
+    FailureCode {
+        /// No connection to the source could be made.
+        SourceUnreachable = "source_unreachable",
+        /// The source refused the user or a grant is missing.
+        SourceDenied = "source_denied",
+        /// The source broke the connection or answered with an error.
+        SourceFailed = "source_failed",
+        /// The source ended before it proved that all rows were sent.
+        SourceIncomplete = "source_incomplete",
+        /// A file or table changed while it was read.
+        SourceChanged = "source_changed",
+        /// The shared snapshot ended before all ranges were read.
+        SnapshotLost = "snapshot_lost",
+        /// A replica canceled the read to go on with recovery.
+        RecoveryConflict = "recovery_conflict",
+        /// The source sent bytes that its protocol or format does not allow.
+        SourceMalformed = "source_malformed",
+        /// TLS could not be agreed or the certificate was not trusted.
+        TlsFailed = "tls_failed",
+        /// The table, object or file set does not exist or is hidden from this user.
+        StreamNotFound = "stream_not_found",
+        /// A column that the spec names does not exist.
+        ColumnNotFound = "column_not_found",
+        /// Row-level security would hide rows from this user.
+        RowSecurity = "row_security",
+        /// A value can't be stored exactly, and the policy says to fail.
+        ValueRefused = "value_refused",
+        /// An array has several dimensions or another lower bound than 1.
+        ArrayShape = "array_shape",
+        /// A row is larger than an eighth of the memory budget.
+        RowTooLarge = "row_too_large",
+        /// The cursor column holds NULL.
+        CursorNull = "cursor_null",
+        /// A zone-less cursor has no zone in the spec.
+        CursorZoneUnknown = "cursor_zone_unknown",
+        /// The cursor's type can't be used for windows.
+        CursorUnusable = "cursor_unusable",
+        /// A column's name can't stand in the table.
+        ColumnNameUnusable = "column_name_unusable",
+        /// The stream's columns differ from the table's.
+        SchemaChanged = "schema_changed",
+        /// A CSV file is not what the spec says.
+        CsvMalformed = "csv_malformed",
+        /// A JSON Lines file is not what the spec says.
+        JsonMalformed = "json_malformed",
+        /// A Parquet file is damaged.
+        ParquetMalformed = "parquet_malformed",
+        /// A compressed file breaks a cap or is of a refused kind.
+        ArchiveRefused = "archive_refused",
+        /// No connection to the bucket could be made.
+        BucketUnreachable = "bucket_unreachable",
+        /// The bucket refused the credentials or a permission is missing.
+        BucketDenied = "bucket_denied",
+        /// The bucket asked to slow down for too long.
+        BucketThrottled = "bucket_throttled",
+        /// The bucket answered with an error.
+        BucketFailed = "bucket_failed",
+        /// No space is left where the table is written.
+        BucketFull = "bucket_full",
+        /// The store ignores conditional writes, so commits there can't be atomic.
+        BucketUnconditional = "bucket_unconditional",
+        /// The table was made by something else, or belongs to another pipeline.
+        TableNotOurs = "table_not_ours",
+        /// A foreign commit took files of ours away.
+        TableChangedByOther = "table_changed_by_other",
+        /// The table uses a Delta feature that is not on our list.
+        TableFeatureUnsupported = "table_feature_unsupported",
+        /// The commit log has a gap, a wrong parent digest or a damaged record.
+        CommitLogCorrupt = "commit_log_corrupt",
+        /// The outcome of a commit could not be read back yet.
+        CommitUnknown = "commit_unknown",
+        /// The table's epoch is more than 24 h in the future.
+        EpochAhead = "epoch_ahead",
+        /// A replace would keep too few rows.
+        TableShrank = "table_shrank",
+        /// Another attempt took over.
+        Fenced = "fenced",
+        /// The customer's guard forbids this plan.
+        PolicyDenied = "policy_denied",
+        /// A secret reference could not be resolved in the worker.
+        SecretUnresolved = "secret_unresolved",
+        /// The worker does not accept the spec.
+        SpecRefused = "spec_refused",
+        /// The cloud has no room for the task.
+        NoCapacity = "no_capacity",
+        /// The task could not be started.
+        LaunchFailed = "launch_failed",
+        /// No worker enrolled in time.
+        StartTimeout = "start_timeout",
+        /// The worker vanished without an outcome.
+        WorkerLost = "worker_lost",
+        /// The run took longer than its limit.
+        RunTimeout = "run_timeout",
+        /// The worker was killed for using too much memory.
+        OutOfMemory = "out_of_memory",
+        /// Worker and orchestrator are too far apart in version.
+        UpgradeRequired = "upgrade_required",
+        /// A defect in the worker.
+        WorkerBug = "worker_bug",
+    }
+}
+
+/// What follows from a failure without anybody's doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryPolicy {
+    /// Tried again with full jitter, 1 s to 5 min.
+    Retry,
+    /// Tried again after the wait that the other side named.
+    RetryAfter,
+    /// Tried again only after a person changed something.
+    AfterFix,
+    /// Not tried again.
+    Never,
+}
+
+impl FailureCode {
+    /// The one table of retry policies.
+    #[must_use]
+    pub const fn policy(self) -> RetryPolicy {
+        use {FailureCode as C, RetryPolicy as P};
+        match self {
+            C::SourceUnreachable
+            | C::SourceFailed
+            | C::SourceIncomplete
+            | C::SourceChanged
+            | C::SnapshotLost
+            | C::RecoveryConflict
+            | C::BucketUnreachable
+            | C::BucketFailed
+            | C::CommitUnknown
+            | C::NoCapacity
+            | C::LaunchFailed
+            | C::StartTimeout
+            | C::WorkerLost
+            | C::OutOfMemory => P::Retry,
+            C::BucketThrottled => P::RetryAfter,
+            C::SourceDenied
+            | C::TlsFailed
+            | C::StreamNotFound
+            | C::ColumnNotFound
+            | C::RowSecurity
+            | C::ValueRefused
+            | C::ArrayShape
+            | C::RowTooLarge
+            | C::CursorNull
+            | C::CursorZoneUnknown
+            | C::CursorUnusable
+            | C::ColumnNameUnusable
+            | C::SchemaChanged
+            | C::SourceMalformed
+            | C::CsvMalformed
+            | C::JsonMalformed
+            | C::ParquetMalformed
+            | C::ArchiveRefused
+            | C::BucketDenied
+            | C::BucketFull
+            | C::BucketUnconditional
+            | C::TableNotOurs
+            | C::TableChangedByOther
+            | C::TableFeatureUnsupported
+            | C::CommitLogCorrupt
+            | C::EpochAhead
+            | C::TableShrank
+            | C::PolicyDenied
+            | C::SecretUnresolved
+            | C::SpecRefused
+            | C::RunTimeout
+            | C::UpgradeRequired => P::AfterFix,
+            C::Fenced | C::WorkerBug => P::Never,
+        }
+    }
+
+    /// What a person should do next, in one short sentence.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        use FailureCode as C;
+        match self {
+            C::SourceUnreachable => "check host, port and network of the source connection from where the worker runs",
+            C::SourceDenied => "check the user, the password reference and the grants of the source user",
+            C::SourceFailed => "look into the source's own log; the full worker log is in the bucket",
+            C::SourceIncomplete => "the source ended early; look for restarts or proxies that cut connections",
+            C::SourceChanged => "the source was rewritten while it was read; the next try reads it anew",
+            C::SnapshotLost => "the connection that held the snapshot ended; look for idle timeouts on the way",
+            C::RecoveryConflict => "raise max_standby_streaming_delay or set hot_standby_feedback on the replica",
+            C::SourceMalformed => "the source broke its own protocol; check that the address is the right server",
+            C::TlsFailed => "give the server's CA with `ca`, or check the name in its certificate",
+            C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
+            C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",
+            C::RowSecurity => "read with a user that row-level security does not filter (BYPASSRLS), or a view",
+            C::ValueRefused => "a value does not fit its type; choose `twin`, the default, to keep it as text",
+            C::ArrayShape => "set `arrays: json` on the stream to keep arrays of any shape",
+            C::RowTooLarge => "give the worker more memory: a row must fit an eighth of it",
+            C::CursorNull => "choose a cursor without NULLs, or set `cursor-nulls` to ignore or include_always",
+            C::CursorZoneUnknown => "name the zone of the cursor column with `cursor-zone`",
+            C::CursorUnusable => "choose a cursor column of an integer or timestamp type",
+            C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
+            C::SchemaChanged => "review the columns; a `full` load takes the new shape",
+            C::CsvMalformed => "the log in the bucket names file hash and line; check delimiter, quotes and encoding",
+            C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",
+            C::ParquetMalformed => "the log in the bucket names the file's hash; write that file again",
+            C::ArchiveRefused => "unpack the file, or raise the size cap if it is known to be right",
+            C::BucketUnreachable => "check endpoint, region and network of the bucket from where the worker runs",
+            C::BucketDenied => "check the worker's credentials and its grants on this prefix",
+            C::BucketThrottled => "the store limits requests; run fewer streams at once or later",
+            C::BucketFailed => "the store answered with an error; look into its status page or log",
+            C::BucketFull => "make room where the table is written; nothing was committed",
+            C::BucketUnconditional => "use a store that honours If-None-Match; commits can't be safe on this one",
+            C::TableNotOurs => "choose another prefix, or set `take-over: true` if this table is meant",
+            C::TableChangedByOther => "a foreign job removed files; run one `full` load to settle what is right",
+            C::TableFeatureUnsupported => "remove the table feature, or write to another prefix",
+            C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
+            C::CommitUnknown => "the next attempt reads the bucket first and settles it",
+            C::EpochAhead => "check the clocks; then run `waybill-worker once --accept-epoch` for this table",
+            C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
+            C::Fenced => "another attempt took over; look at the newest attempt of the run",
+            C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
+            C::SecretUnresolved => "check that the worker's environment or file holds the referenced secret",
+            C::SpecRefused => "run `waybill validate` with the version that the worker has",
+            C::NoCapacity => "the cloud has no room; try another zone or size",
+            C::LaunchFailed => "check the data plane: its worker program could not be started",
+            C::StartTimeout => "the worker did not enrol in time; check its way to the orchestrator",
+            C::WorkerLost => "the worker vanished; look into its log file where it ran",
+            C::RunTimeout => "raise `limits.time`, or split the pipeline",
+            C::OutOfMemory => "give the worker more memory or run fewer streams at once",
+            C::UpgradeRequired => "upgrade the worker or the orchestrator to within one minor version",
+            C::WorkerBug => "report the location hash and the code; the full log is in the bucket",
+        }
+    }
+
+    /// Reads a code from the wire or the database.
+    pub fn read(text: &str) -> Result<Self, UnknownName> {
+        text.parse()
+    }
+}
+
+/// A SQLSTATE from the compiled list, or `other`: a source can set its own, so an unknown one never leaves.
+#[must_use]
+pub fn known_sqlstate(state: &str) -> &'static str {
+    const KNOWN: &[&str] = &[
+        "08000", "08001", "08003", "08004", "08006", "08P01", "0A000", "22003", "22007", "22008", "22021", "22P02",
+        "22P03", "22P05", "25006", "25P02", "25P03", "28000", "28P01", "3D000", "3F000", "40001", "40P01", "42501",
+        "42601", "42703", "42704", "42804", "42809", "42846", "42883", "42P01", "42P02", "53000", "53100", "53200",
+        "53300", "54000", "55000", "55006", "55P03", "57014", "57P01", "57P02", "57P03", "57P04", "58000", "58030",
+        "72000", "XX000", "XX001", "XX002",
+    ];
+    KNOWN.iter().copied().find(|known| *known == state).unwrap_or("other")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_reads_back_and_has_a_hint() {
+        for code in FailureCode::ALL {
+            assert_eq!(FailureCode::read(code.as_str()), Ok(*code));
+            assert!(!code.hint().is_empty() && !code.hint().ends_with('.'));
+        }
+    }
+
+    #[test]
+    fn a_sqlstate_that_a_source_made_up_does_not_leave() {
+        assert_eq!(known_sqlstate("28P01"), "28P01");
+        assert_eq!(known_sqlstate("SSN42"), "other");
+    }
+}

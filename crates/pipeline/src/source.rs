@@ -1,0 +1,159 @@
+//! What a source must offer: one snapshot per stream, read by several lanes, its end proven.
+//!
+//! Everything is pulled: a lane reads nothing before `next` is called, so a slow bucket stops the reads.
+//! `Batch` and `CursorState` hold the customer's values and therefore have no `Debug`, `Display` or `Serialize`.
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use waybill_model::plan::StreamPlan;
+use waybill_model::receipt::Grade;
+
+use crate::fault::FaultResult;
+
+/// A kind of source, configured for one connection, with its secrets resolved.
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Connects, logs in, and looks at one stream as a run would, without reading rows.
+    async fn check(&self, stream: &StreamPlan) -> FaultResult<()>;
+
+    /// Tables or file sets that this user can read.
+    async fn discover(&self) -> FaultResult<Vec<Table>>;
+
+    /// Opens one snapshot for a stream and plans its ranges. `after` is the committed cursor of a `new` stream.
+    /// `lanes` is how many connections the caller would use; `batch_bytes` how large a batch may be.
+    async fn open(
+        &self,
+        stream: &StreamPlan,
+        after: Option<&CursorState>,
+        want: Want,
+    ) -> FaultResult<Box<dyn Snapshot>>;
+}
+
+/// What the engine can take.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    /// Lanes that it would use at most.
+    pub lanes: usize,
+    /// Bytes of one batch at most, about; at least one row.
+    pub batch_bytes: usize,
+    /// A row larger than this ends in `row_too_large` before it is buffered.
+    pub row_bytes: usize,
+}
+
+/// One consistent view of a stream.
+#[async_trait]
+pub trait Snapshot: Send + Sync {
+    /// The table's columns after selection and renaming, without twins. Each field's metadata has `waybill.src_type`,
+    /// and `waybill.policy` where a policy other than exact applies.
+    fn schema(&self) -> SchemaRef;
+
+    /// Ranges that were planned; a hint for progress.
+    fn ranges(&self) -> usize;
+
+    /// Rows expected, where the source has an estimate.
+    fn rows_estimate(&self) -> Option<u64>;
+
+    /// Lanes that make sense, 1 to what was wanted.
+    fn lanes(&self) -> usize;
+
+    /// The cursor to commit with these rows; none for `full`. Equal to the one that came in where nothing can be new.
+    fn cursor(&self) -> Option<CursorState>;
+
+    /// What to tell about the window: held back by a prepared transaction, or a fixed lag.
+    fn window(&self) -> WindowNote;
+
+    /// Opens a lane. Lanes share one queue of ranges.
+    async fn lane(&self) -> FaultResult<Box<dyn Lane>>;
+
+    /// Called when every lane has ended well: proves the end, counts where asked, closes the snapshot.
+    async fn finish(self: Box<Self>) -> FaultResult<Proof>;
+}
+
+/// What a window's end rests on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WindowNote {
+    /// A prepared transaction is open, so the window's end did not advance.
+    pub held: bool,
+    /// Other sessions' times are hidden, so a fixed lag is used and late commits are not promised.
+    pub fixed_lag: bool,
+    /// Rows whose cursor is NULL.
+    pub null_cursors: u64,
+}
+
+/// One connection's share of the reading.
+#[async_trait]
+pub trait Lane: Send {
+    /// The next rows; none when the queue of ranges is empty and this lane's last range was proven complete.
+    async fn next(&mut self) -> FaultResult<Option<Batch>>;
+}
+
+/// Rows on their way, columnar.
+pub struct Batch {
+    /// The columns of `Snapshot::schema`.
+    pub rows: RecordBatch,
+    /// Twin columns that these rows need: place of the column and exact texts, NULL where the value itself stands.
+    pub twins: Vec<(usize, StringArray)>,
+    /// Values that a policy changed or moved to a twin: place of the column and how many.
+    pub coerced: Vec<(usize, u64)>,
+}
+
+impl Batch {
+    /// Rows that needed no policy.
+    #[must_use]
+    pub const fn exact(rows: RecordBatch) -> Self {
+        Self { rows, twins: Vec::new(), coerced: Vec::new() }
+    }
+}
+
+/// The committed position of a `new` stream: exact typed text, opaque to the engine. Stays in the customer's bucket.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CursorState(String);
+
+impl CursorState {
+    /// From what a source made or a state file holds.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// For the source that made it and for the state file.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How the end of a stream was proven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The grade that the protocol earned.
+    pub grade: Grade,
+    /// Rows counted by the source in the same snapshot, where asked.
+    pub source_count: Option<u64>,
+    /// What the source calls its snapshot (a snapshot id, an ETag list's hash); goes into the receipt only.
+    pub snapshot: String,
+}
+
+/// A table or file set, for discovery. Names leave the customer's side only below the project's ceiling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// As a stream would be named.
+    pub name: String,
+    /// Its columns in order.
+    pub columns: Vec<TableColumn>,
+    /// Rows, about.
+    pub rows_estimate: Option<u64>,
+    /// Columns of the primary key in order.
+    pub key: Vec<String>,
+}
+
+/// A column, for discovery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type in the source's words.
+    pub source_type: String,
+    /// Whether NULLs are allowed.
+    pub nullable: bool,
+}
