@@ -11,6 +11,7 @@ pub mod fault;
 pub mod id;
 pub mod plan;
 pub mod receipt;
+pub mod report;
 pub mod run;
 pub mod secret;
 pub mod size;
