@@ -1,1 +1,6 @@
-//! placeholder
+//! What the integration tests stand on: real binaries, real services, a sandbox that runs the whole product.
+//!
+//! Every process that it starts gets port 0 and a temporary directory, and is ended by its own handle.
+
+pub mod binaries;
+pub mod services;

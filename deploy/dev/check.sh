@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Everything that can be said of the tree without running it. Stops at the first finding.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+deploy/dev/tools.sh build
+say() { echo "== $*"; }
+
+say "format"
+cargo fmt --all --check
+say "lints"
+cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+say "licences, bans, sources, advisories"
+deploy/dev/deny.sh
+say "protocol numbers and generated files"
+deploy/dev/generate.sh --check

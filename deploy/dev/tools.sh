@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Sees to the tools that a task needs: tools.sh build|test|demo|bench. What is missing is installed when this runs as root,
+# otherwise the one command is printed and the task stops.
+set -euo pipefail
+task=${1:?build, test, demo or bench}
+packages=()
+need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
+
+need cc gcc
+need python3 python3
+need curl curl
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
+case $task in
+  test|bench)
+    need openssl openssl
+    need psql postgresql-client
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
+    ;;
+esac
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ]; then
+    echo "installing: ${packages[*]}" >&2
+    export DEBIAN_FRONTEND=noninteractive
+    { apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2
+  else
+    echo "missing tools; run: sudo apt-get install -y --no-install-recommends ${packages[*]}" >&2
+    exit 1
+  fi
+fi
+command -v cargo >/dev/null 2>&1 || { echo "missing: Rust 1.95 or newer with cargo (see rustup's site)" >&2; exit 1; }
+if [ "$task" = test ] && ! command -v cargo-nextest >/dev/null 2>&1; then
+  python=$("$(dirname "$0")/python.sh" nextest)
+  mkdir -p "${CARGO_HOME:-$HOME/.cargo}/bin"
+  ln -sf "$(dirname "$python")/cargo-nextest" "${CARGO_HOME:-$HOME/.cargo}/bin/cargo-nextest"
+fi

@@ -1,0 +1,1 @@
+//! Real servers for tests, one throw-away instance each, on loopback.
