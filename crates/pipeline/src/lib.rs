@@ -4,9 +4,16 @@
 //! It knows no vendor and no wire protocol, and must never be linked by the orchestrator.
 
 pub mod bucket;
+pub mod budget;
+pub mod engine;
 pub mod fault;
+pub mod observe;
 pub mod source;
+pub mod stop;
 
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
+pub use budget::Budget;
 pub use fault::{CustomerText, Fault, FaultResult};
-pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn};
+pub use observe::{CommitGate, Observer, OpenGate, Progress};
+pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
+pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
