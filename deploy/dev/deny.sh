@@ -22,4 +22,5 @@ if [ ! -e "$base/.git/FETCH_HEAD" ]; then
 fi
 echo "advisories of $(basename "$copy" .tar.xz | sed 's/rustsec-//')"
 sed "s#^db-path = .*#db-path = \"$home\"#" deny.toml > "$tools/deny.toml"
-"$deny" --offline --all-features check --config "$tools/deny.toml" --hide-inclusion-graph advisories bans licenses sources
+cargo fetch --locked --quiet
+"$deny" --offline --all-features --config "$tools/deny.toml" --manifest-path Cargo.toml check --hide-inclusion-graph advisories bans licenses sources
