@@ -86,6 +86,11 @@ pub trait Bucket: Send + Sync {
     /// Begins an upload of unknown length; nothing is visible before `finish`.
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>>;
 
+    /// Bytes that one upload may hold in memory at most: the engine draws them from the budget for every lane.
+    fn upload_buffer(&self) -> u64 {
+        1 << 20
+    }
+
     /// The whole of a small object, or none. One larger than `cap` bytes is `bucket_failed`.
     async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>>;
 
