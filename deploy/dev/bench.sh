@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Measures `waybill-worker once` beside DuckDB and plain COPY, in turn in one run, on a throw-away Postgres made here.
+#   make bench                     TPC-H scale 1, five rounds
+#   SCALE=0.1 ROUNDS=3 make bench  smaller
+#   BENCH_LARGE=5 make bench       also shows whether memory grows with the table
+# BENCH_DIR keeps database and results (default ~/.cache/waybill/bench; about 2 GB at scale 1).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+deploy/dev/tools.sh bench
+export BENCH_DIR=${BENCH_DIR:-${WAYBILL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}/bench} SCALE=${SCALE:-1} ROUNDS=${ROUNDS:-5}
+cargo build --release --locked -p waybill-worker -p waybill-tests --bin waybill-worker --bin waybill-seed
+target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+export PATH=$target/release:$PATH
+exec "$(deploy/dev/python.sh peers)" deploy/dev/bench.py
