@@ -1,0 +1,144 @@
+//! Assignment, bounds and directives: what the orchestrator says.
+
+use std::time::Duration;
+
+use waybill_model::report::{Assignment, Bounds, Directive};
+use waybill_model::run::RunKind;
+
+use crate::pb::worker as pb;
+use crate::wire::{self, Problem, WireError, WireResult};
+
+impl From<Assignment> for pb::GetAssignmentResponse {
+    fn from(a: Assignment) -> Self {
+        let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            run_id: a.run.to_string(),
+            pipeline_id: a.pipeline.to_string(),
+            epoch: a.epoch.0,
+            kind: match a.kind {
+                RunKind::Sync => pb::RunKind::Sync,
+                RunKind::Check => pb::RunKind::Check,
+                RunKind::Discover => pb::RunKind::Discover,
+            }
+            .into(),
+            plan: a.plan,
+            streams: a.streams,
+            bounds: Some(pb::Bounds {
+                heartbeat_ms: millis(a.bounds.heartbeat),
+                offline_grace_ms: millis(a.bounds.offline_grace),
+                grant_ms: millis(a.bounds.grant),
+            }),
+            name_ceiling_bytes: a.name_ceiling_bytes,
+        }
+    }
+}
+
+impl TryFrom<pb::GetAssignmentResponse> for Assignment {
+    type Error = WireError;
+
+    fn try_from(wire: pb::GetAssignmentResponse) -> WireResult<Self> {
+        let kind = match wire.kind() {
+            pb::RunKind::Unspecified => return Err(WireError::new("kind", Problem::UnknownValue)),
+            pb::RunKind::Sync => RunKind::Sync,
+            pb::RunKind::Check => RunKind::Check,
+            pb::RunKind::Discover => RunKind::Discover,
+        };
+        let bounds = wire.bounds.ok_or_else(|| WireError::new("bounds", Problem::Missing))?;
+        Ok(Self {
+            run: wire::id("run_id", &wire.run_id)?,
+            pipeline: wire::id("pipeline_id", &wire.pipeline_id)?,
+            epoch: wire::epoch("epoch", wire.epoch)?,
+            kind,
+            plan: wire.plan,
+            streams: wire.streams,
+            bounds: read_bounds(bounds)?,
+            name_ceiling_bytes: wire.name_ceiling_bytes,
+        })
+    }
+}
+
+fn read_bounds(wire: pb::Bounds) -> WireResult<Bounds> {
+    let read = |field: &str, millis: u64| match millis {
+        0 => Err(WireError::new(field, Problem::OutOfRange)),
+        // A year bounds every later sum far below overflow.
+        _ if millis > 366 * 86_400_000 => Err(WireError::new(field, Problem::OutOfRange)),
+        _ => Ok(Duration::from_millis(millis)),
+    };
+    Ok(Bounds {
+        heartbeat: read("bounds.heartbeat_ms", wire.heartbeat_ms)?,
+        offline_grace: read("bounds.offline_grace_ms", wire.offline_grace_ms)?,
+        grant: read("bounds.grant_ms", wire.grant_ms)?,
+    })
+}
+
+/// A directive for the wire.
+#[must_use]
+pub const fn directive(directive: Directive) -> pb::Directive {
+    match directive {
+        Directive::Continue => pb::Directive::Continue,
+        Directive::Cancel => pb::Directive::Cancel,
+        Directive::Drain => pb::Directive::Drain,
+        Directive::Fenced => pb::Directive::Fenced,
+    }
+}
+
+/// A directive from the wire; an unknown one is refused, for the worker would not know what to do.
+pub fn read_directive(wire: pb::Directive) -> WireResult<Directive> {
+    Ok(match wire {
+        pb::Directive::Unspecified => return Err(WireError::new("directive", Problem::UnknownValue)),
+        pb::Directive::Continue => Directive::Continue,
+        pb::Directive::Cancel => Directive::Cancel,
+        pb::Directive::Drain => Directive::Drain,
+        pb::Directive::Fenced => Directive::Fenced,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_model::{Epoch, PipelineId, RunId};
+
+    fn assignment() -> Assignment {
+        Assignment {
+            run: RunId::generate(),
+            pipeline: PipelineId::generate(),
+            epoch: Epoch(12),
+            kind: RunKind::Discover,
+            plan: b"{}".to_vec(),
+            streams: vec![0, 2],
+            bounds: Bounds::default(),
+            name_ceiling_bytes: 1 << 20,
+        }
+    }
+
+    #[test]
+    fn an_assignment_survives_the_wire() {
+        let wire = pb::GetAssignmentResponse::from(assignment_of(RunKind::Sync));
+        assert!(Assignment::try_from(wire).is_ok());
+        let sent = assignment();
+        assert_eq!(Assignment::try_from(pb::GetAssignmentResponse::from(sent.clone())), Ok(sent));
+    }
+
+    fn assignment_of(kind: RunKind) -> Assignment {
+        Assignment { kind, ..assignment() }
+    }
+
+    #[test]
+    fn an_assignment_without_bounds_kind_or_epoch_is_refused() {
+        let good = pb::GetAssignmentResponse::from(assignment());
+        let field = |wire: pb::GetAssignmentResponse| Assignment::try_from(wire).expect_err("must be refused").field;
+        assert_eq!(field(pb::GetAssignmentResponse { bounds: None, ..good.clone() }), "bounds");
+        assert_eq!(field(pb::GetAssignmentResponse { kind: 99, ..good.clone() }), "kind");
+        assert_eq!(field(pb::GetAssignmentResponse { epoch: -1, ..good.clone() }), "epoch");
+        let zero = pb::Bounds { heartbeat_ms: 0, offline_grace_ms: 1, grant_ms: 1 };
+        assert_eq!(field(pb::GetAssignmentResponse { bounds: Some(zero), ..good }), "bounds.heartbeat_ms");
+    }
+
+    #[test]
+    fn every_directive_reads_back_and_unspecified_is_refused() {
+        for each in Directive::ALL {
+            assert_eq!(read_directive(directive(*each)), Ok(*each));
+        }
+        assert!(read_directive(pb::Directive::Unspecified).is_err());
+    }
+}
