@@ -13,6 +13,7 @@ pub mod plan;
 pub mod receipt;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod secret;
 pub mod size;
 pub mod time;
