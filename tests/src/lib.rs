@@ -3,5 +3,6 @@
 //! Every process that it starts gets port 0 and a temporary directory, and is ended by its own handle.
 
 pub mod binaries;
+pub mod reference;
 pub mod seed;
 pub mod services;

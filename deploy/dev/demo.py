@@ -1,0 +1,129 @@
+"""The parts of the demo that are easier in Python: the pipeline file, the kill, the comparison, what left.
+
+    demo.py spec sqlite|postgres PLACE LAKE          prints the pipeline file
+    demo.py kill STATE RUN                           kills the run's worker once it has written a part
+    demo.py compare sqlite|postgres PLACE LAKE       counts and sums: the source against DuckDB and delta-rs
+    demo.py left LAKE                                bytes that the workers sent, by class
+"""
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from urllib.parse import unquote, urlparse
+
+TABLES = {"orders": "o_totalprice", "lineitem": "l_extendedprice"}
+
+
+def spec(kind, place, lake):
+    if kind == "sqlite":
+        source, schema = f"{{ type: sqlite, path: {json.dumps(place)} }}", ""
+    else:
+        url = urlparse(place)
+        source = f"{{ type: postgres, host: {url.hostname}, port: {url.port or 5432}, database: {url.path.lstrip('/')}, user: {unquote(url.username)}, tls: disable"
+        source += ", password: env://WAYBILL_DEMO_PASSWORD }" if url.password else " }"
+        schema = "public."
+    print(f"""waybill: 1
+connections:
+  shop: {source}
+  lake: {{ type: local, path: {json.dumps(lake)} }}
+pipelines:
+  demo:
+    from: shop
+    to: lake
+    streams:
+      {schema}lineitem: {{ load: full }}
+      {schema}orders: {{ load: new, cursor: o_orderkey }}""")
+
+
+def worker_of(run):
+    """The worker process of a run: the attempt's directory names it, and the orchestrator is its parent."""
+    for directory in glob.glob("/proc/[0-9]*"):
+        try:
+            command = open(f"{directory}/cmdline", "rb").read().split(b"\0")
+            if command[0].endswith(b"waybill-worker"):
+                return int(directory.rsplit("/", 1)[1])
+        except (OSError, IndexError):
+            continue
+    return None
+
+
+def progress(run):
+    shown = subprocess.run(["waybill", "run", "show", run, "-o", "json"], capture_output=True, text=True, check=True)
+    return json.loads(shown.stdout)
+
+
+def kill(state, run):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if any(stream.get("rows", 0) for stream in progress(run).get("streams", [])):
+            pid = worker_of(run)
+            if pid:
+                os.kill(pid, signal.SIGKILL)
+                print(f"killed worker process {pid} with SIGKILL")
+                return
+        time.sleep(0.05)
+    sys.exit("the worker ended before it could be killed")
+
+
+def lake_tables(lake):
+    found = {}
+    for log in glob.glob(f"{lake}/*/_delta_log"):
+        table = os.path.dirname(log)
+        found[os.path.basename(table).split(".")[-1]] = table
+    return found
+
+
+def source_answers(kind, place):
+    answers = {}
+    for table, money in TABLES.items():
+        if kind == "sqlite":
+            import sqlite3
+            row = sqlite3.connect(place).execute(f"select count(*), sum(cast(round({money} * 100) as integer)) from {table}").fetchone()
+            answers[table] = (row[0], Decimal(row[1]).scaleb(-2))
+        else:
+            sql = f"select count(*) || ' ' || sum({money}) from public.{table}"
+            out = subprocess.run(["psql", "-XqAt", place, "-c", sql], capture_output=True, text=True, check=True).stdout.split()
+            answers[table] = (int(out[0]), Decimal(out[1]))
+    return answers
+
+
+def compare(kind, place, lake):
+    import duckdb
+    import duckdb_extension_delta as packaged
+    import pyarrow.compute
+    from deltalake import DeltaTable
+
+    database = duckdb.connect()
+    folder = f"{os.path.dirname(packaged.__file__)}/extensions/v{duckdb.__version__}"
+    database.execute(f"load '{glob.glob(f'{folder}/*.duckdb_extension')[0]}'")
+    source, tables, wrong = source_answers(kind, place), lake_tables(lake), 0
+    print(f"{'table':10s} {'who':10s} {'rows':>10s} {'sum':>22s}")
+    for table, money in TABLES.items():
+        by_duckdb = database.execute(f"select count(*), sum({money}) from delta_scan('{tables[table]}')").fetchone()
+        arrow = DeltaTable(tables[table]).to_pyarrow_table(columns=[money])
+        by_delta = (arrow.num_rows, pyarrow.compute.sum(arrow.column(money)).as_py())
+        for who, (rows, total) in {"source": source[table], "duckdb": by_duckdb, "delta-rs": by_delta}.items():
+            same = (rows, Decimal(total)) == source[table]
+            wrong += not same
+            print(f"{table:10s} {who:10s} {rows:10,d} {Decimal(total):22,.2f} {'' if same else '  DIFFERS'}")
+    if wrong:
+        sys.exit("the readers do not agree with the source")
+
+
+def left(lake):
+    classes, frames = {}, 0
+    for chunk in glob.glob(f"{lake}/_waybill/logs/**/*.ndjson", recursive=True):
+        for line in open(chunk):
+            entry = json.loads(line)
+            for name, size in (entry.get("fields", entry).get("egress") or {}).items():
+                classes[name] = classes.get(name, 0) + size
+            frames += entry.get("fields", entry).get("egress_frames") or 0
+    print(json.dumps({"bytes by class": classes, "frames": frames}, indent=1))
+
+
+if __name__ == "__main__":
+    {"spec": spec, "kill": kill, "compare": compare, "left": left}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Writes the generated files anew, or with --check says which of them are out of date.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+mode=${1:-write}
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+cargo build --locked --quiet -p waybill-orchestrator -p waybill-cli -p waybill-tests --bins
+target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+bin=$target/debug
+"$bin/waybill-orchestrator" openapi > "$fresh/openapi.json"
+"$bin/waybill" schema > "$fresh/schema.json"
+"$bin/waybill-reference" failures > "$fresh/failures.md"
+"$bin/waybill-orchestrator" config print > "$fresh/config.toml"
+stale=()
+for file in openapi.json schema.json failures.md config.toml; do
+  if ! cmp -s "$fresh/$file" "docs/reference/$file"; then
+    stale+=("docs/reference/$file")
+    [ "$mode" = --check ] || cp "$fresh/$file" "docs/reference/$file"
+  fi
+done
+if [ "$mode" = --check ]; then
+  [ ${#stale[@]} = 0 ] || { echo "out of date: ${stale[*]}; run: make generate" >&2; exit 1; }
+else
+  [ ${#stale[@]} = 0 ] && echo "all up to date" || echo "written: ${stale[*]}"
+fi

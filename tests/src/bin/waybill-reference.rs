@@ -1,0 +1,14 @@
+//! Prints a generated page of the reference: `waybill-reference failures`.
+
+use anyhow::{Result, bail};
+use std::io::Write;
+use waybill_tests::reference;
+
+fn main() -> Result<()> {
+    let page = match std::env::args().nth(1).as_deref() {
+        Some("failures") => reference::failures(),
+        other => bail!("{}: the one page is `failures`", other.unwrap_or("nothing was named")),
+    };
+    std::io::stdout().write_all(page.as_bytes())?;
+    Ok(())
+}
