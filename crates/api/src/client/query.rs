@@ -1,0 +1,82 @@
+//! Queries of lists: what may be asked, with the names that the server knows.
+
+use serde::Serialize;
+use waybill_model::run::{RunKind, RunState};
+use waybill_model::{ConnectionId, PipelineId, ProjectId};
+
+/// What every list takes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ListQuery {
+    /// Items per page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only of this project, for nouns that belong to one.
+    #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
+    /// Only the one of this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Only of this pipeline, for schedules.
+    #[serde(rename = "pipeline", skip_serializing_if = "Option::is_none")]
+    pub pipeline_id: Option<PipelineId>,
+}
+
+/// Which runs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RunQuery {
+    /// Items per page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only of this project.
+    #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
+    pub project_id: Option<ProjectId>,
+    /// Only of this pipeline.
+    #[serde(rename = "pipeline", skip_serializing_if = "Option::is_none")]
+    pub pipeline_id: Option<PipelineId>,
+    /// Only of this connection.
+    #[serde(rename = "connection", skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<ConnectionId>,
+    /// Only in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<RunState>,
+    /// Only of this kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<RunKind>,
+}
+
+/// Which events of a run.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EventQuery {
+    /// Only with a higher number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Items per page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only this loud or louder: `info`, `warn` or `error`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    /// Only those whose sentence or code holds this text, in any case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub find: Option<String>,
+}
+
+/// Which audit entries.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AuditQuery {
+    /// Items per page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only about this object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}

@@ -1,0 +1,112 @@
+//! Pipelines and their versions. They are written as documents (`spec`); here they are read, paused and removed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use waybill_model::{DataPlaneId, PipelineId, ProjectId, RunId, UserId};
+
+use crate::action::AllowedAction;
+use crate::example::{self, Example};
+use crate::timestamp::Timestamp;
+
+/// A pipeline.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Pipeline {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: PipelineId,
+    /// Its project.
+    #[schema(value_type = String)]
+    pub project_id: ProjectId,
+    /// Its name; unique in the project.
+    pub name: String,
+    /// The version that the next run takes.
+    pub version: u64,
+    /// Name of the source connection.
+    pub from: String,
+    /// Name of the destination connection.
+    pub to: String,
+    /// Names of its streams; their order gives the stream indices.
+    pub streams: Vec<String>,
+    /// Where its workers run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub data_plane_id: Option<DataPlaneId>,
+    /// A paused pipeline starts no runs by itself.
+    pub paused: bool,
+    /// The run that is live now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub live_run_id: Option<RunId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// What the caller may do with it.
+    #[serde(default)]
+    pub allowed_actions: Vec<AllowedAction>,
+}
+
+/// Changes a pipeline's switch.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PipelineUpdate {
+    /// Whether it starts no runs by itself.
+    pub paused: bool,
+}
+
+/// One version of a pipeline.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PipelineVersion {
+    /// Its number, from 1.
+    pub version: u64,
+    /// The canonical plan as a worker gets it; references to secrets, never secrets.
+    #[schema(value_type = Object)]
+    pub plan: Value,
+    /// SHA-256 of the canonical plan, in hex.
+    pub digest: String,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub created_by: Option<UserId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+impl Example for Pipeline {
+    fn example() -> Self {
+        Self {
+            id: example::id("pl", 1),
+            project_id: example::id("prj", 1),
+            name: "shop-nightly".into(),
+            version: 3,
+            from: "shop".into(),
+            to: "lake".into(),
+            streams: vec!["public.orders".into(), "public.customers".into()],
+            data_plane_id: Some(example::id("dp", 1)),
+            paused: false,
+            live_run_id: None,
+            created_at: example::at(0),
+            updated_at: example::at(60),
+            allowed_actions: vec![AllowedAction::yes("run_start")],
+        }
+    }
+}
+
+impl Example for PipelineUpdate {
+    fn example() -> Self {
+        Self { paused: true }
+    }
+}
+
+impl Example for PipelineVersion {
+    fn example() -> Self {
+        Self {
+            version: 3,
+            plan: serde_json::json!({ "pipeline": "shop-nightly", "streams": [{ "name": "public.orders", "load": "full" }] }),
+            digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into(),
+            created_by: Some(example::id("usr", 1)),
+            created_at: example::at(60),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Schedules: when a pipeline runs.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use waybill_model::{PipelineId, ScheduleId};
+
+use crate::action::AllowedAction;
+use crate::example::{self, Example};
+use crate::timestamp::Timestamp;
+
+/// When a pipeline runs.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Schedule {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: ScheduleId,
+    /// Its pipeline.
+    #[schema(value_type = String)]
+    pub pipeline_id: PipelineId,
+    /// Five cron fields: minute, hour, day of month, month, day of week.
+    pub cron: String,
+    /// IANA time zone that the fields are read in.
+    pub zone: String,
+    /// What happens when a run is due while the one before still works: `skip` or `queue`.
+    pub overlap: String,
+    /// What happens to slots that were missed: `last` or `none`.
+    pub catch_up: String,
+    /// A paused schedule starts no runs.
+    pub paused: bool,
+    /// The next slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// What the caller may do with it.
+    #[serde(default)]
+    pub allowed_actions: Vec<AllowedAction>,
+}
+
+/// Makes a pipeline's schedule.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleCreate {
+    /// The pipeline; it must not have one yet.
+    #[schema(value_type = String)]
+    pub pipeline_id: PipelineId,
+    /// Five cron fields.
+    pub cron: String,
+    /// IANA time zone; `UTC` where absent.
+    #[serde(default = "utc")]
+    pub zone: String,
+    /// What happens when a run is due while the one before still works: `skip` or `queue`.
+    #[serde(default = "skip")]
+    pub overlap: String,
+    /// What happens to slots that were missed: `last` or `none`.
+    #[serde(default = "last")]
+    pub catch_up: String,
+}
+
+/// Changes a schedule; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScheduleUpdate {
+    /// Five cron fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// IANA time zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// `skip` or `queue`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
+    /// `last` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catch_up: Option<String>,
+    /// Whether it starts no runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<bool>,
+}
+
+fn utc() -> String {
+    "UTC".into()
+}
+
+fn skip() -> String {
+    "skip".into()
+}
+
+fn last() -> String {
+    "last".into()
+}
+
+impl Example for Schedule {
+    fn example() -> Self {
+        Self {
+            id: example::id("sch", 1),
+            pipeline_id: example::id("pl", 1),
+            cron: "0 2 * * *".into(),
+            zone: "Europe/Stockholm".into(),
+            overlap: skip(),
+            catch_up: last(),
+            paused: false,
+            next_at: Some(example::at(86_400)),
+            created_at: example::at(0),
+            allowed_actions: vec![AllowedAction::yes("schedule_update")],
+        }
+    }
+}
+
+impl Example for ScheduleCreate {
+    fn example() -> Self {
+        Self {
+            pipeline_id: example::id("pl", 1),
+            cron: "0 2 * * *".into(),
+            zone: "Europe/Stockholm".into(),
+            overlap: skip(),
+            catch_up: last(),
+        }
+    }
+}
+
+impl Example for ScheduleUpdate {
+    fn example() -> Self {
+        Self { paused: Some(true), ..Self::default() }
+    }
+}
