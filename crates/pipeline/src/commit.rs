@@ -1,0 +1,20 @@
+//! The commit protocol: how data files and a cursor become current in one conditional put, or not at all.
+//!
+//! Owns a table's keys, its Delta log, state, receipts and the digest key. It must never overwrite an object, never
+//! delete a data file because a commit failed, and never guess: what it can't read back it reports as unknown.
+//!
+//! The way of one attempt of one stream:
+//! 1. [`Table::open`] reads the log. [`Table::epoch`] is what fences; [`Table::state`] holds the cursor to go on from.
+//! 2. [`Table::delivered`]: an earlier attempt of this run has committed; adopt it and copy nothing.
+//! 3. Upload data files under [`Table::data_key`], then [`Table::prepare`]: receipt and state are written.
+//! 4. Ask the orchestrator with [`Prepared::digest`], then [`Table::commit`]: one put makes it current.
+//!
+//! A failed `prepare` or `commit` leaves readers with what they saw before. Both may be called again.
+
+pub mod delivery;
+pub mod stats;
+pub mod table;
+
+pub use delivery::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, State};
+pub use stats::FileStats;
+pub use table::Table;

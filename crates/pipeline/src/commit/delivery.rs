@@ -1,0 +1,172 @@
+//! What goes into a commit and what comes out of it.
+//!
+//! `Delivery` and `State` hold a cursor, so they have no `Debug`, `Display` or `Serialize`.
+
+use std::collections::BTreeMap;
+
+use arrow::datatypes::SchemaRef;
+use waybill_model::plan::Load;
+use waybill_model::receipt::Grade;
+use waybill_model::{AttemptId, Epoch, RunId};
+
+use crate::commit::stats::FileStats;
+use crate::source::{CursorState, Proof};
+
+/// In whose name a table is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// A stable name of the pipeline: its id, or `once/<pipeline name>` where there is no orchestrator.
+    pub pipeline: String,
+    /// Accept a table that something else made or that belongs to another pipeline.
+    pub take_over: bool,
+    /// Accept an epoch that stands more than 24 h in the future, and record that it was accepted.
+    pub accept_epoch: bool,
+}
+
+impl Owner {
+    /// An owner that takes nothing over.
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), take_over: false, accept_epoch: false }
+    }
+}
+
+/// A data file that is complete in the bucket.
+#[derive(Clone, Debug)]
+pub struct DataFile {
+    /// Where it lies, as [`crate::commit::Table::data_key`] gave it.
+    pub key: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its exact size.
+    pub bytes: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: [u8; 32],
+    /// What a reader may skip by: [`FileStats::of_parquet`] makes them from the file's footer.
+    pub stats: FileStats,
+}
+
+/// What one attempt brings for one stream.
+pub struct Delivery {
+    /// The run; a later attempt of it adopts the commit.
+    pub run: RunId,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its epoch: higher than the one found in the table.
+    pub epoch: Epoch,
+    /// Whether the files replace the table or are appended.
+    pub load: Load,
+    /// The complete data files.
+    pub files: Vec<DataFile>,
+    /// The columns of `Snapshot::schema`, without twins.
+    pub schema: SchemaRef,
+    /// Places of the columns for which any file has a twin (`<name>__text`).
+    pub twins: Vec<usize>,
+    /// The cursor that becomes current with these rows; none for `full`.
+    pub cursor: Option<CursorState>,
+    /// How the end of the stream was proven.
+    pub proof: Proof,
+    /// Values that a policy changed or moved to a twin, by column name.
+    pub coerced: BTreeMap<String, u64>,
+    /// A replace must keep at least this share of the table's rows, in percent; 0 turns the guard off.
+    pub shrink_guard: u8,
+}
+
+impl Delivery {
+    /// Rows of all files.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+}
+
+/// The state that a commit made current.
+#[derive(Clone)]
+pub struct State {
+    /// The run that delivered it.
+    pub run: RunId,
+    /// The attempt that delivered it.
+    pub attempt: AttemptId,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The pipeline that it belongs to.
+    pub pipeline: String,
+    /// What the run brought.
+    pub load: Load,
+    /// Where the next `new` run goes on.
+    pub cursor: Option<CursorState>,
+    /// Columns in order with their Delta types.
+    pub columns: Vec<(String, String)>,
+    /// Rows that the run delivered.
+    pub rows: u64,
+    /// Bytes that the run delivered.
+    pub bytes: u64,
+    /// Files that the run delivered.
+    pub files: u64,
+    /// Rows of the whole table after the run, as far as the log tells.
+    pub table_rows: u64,
+    /// Values that a policy changed or moved to a twin.
+    pub coerced: u64,
+    /// How well the count is proven.
+    pub grade: Grade,
+    /// HMAC of the receipt.
+    pub receipt: [u8; 32],
+}
+
+/// A commit of this run that an earlier attempt has landed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Version of the log that made it visible, or the newest one where a clean-up took the record of it.
+    pub version: u64,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Rows delivered.
+    pub rows: u64,
+    /// Bytes delivered.
+    pub bytes: u64,
+    /// Files delivered.
+    pub files: u64,
+    /// Values that a policy changed or moved to a twin.
+    pub coerced: u64,
+    /// How well the count is proven.
+    pub grade: Grade,
+    /// HMAC of its receipt.
+    pub receipt_digest: [u8; 32],
+}
+
+/// Receipt and state are written; only the commit is missing.
+pub struct Prepared {
+    /// HMAC over the state, which lists every file with its size and SHA-256: what `PrepareCommit` carries.
+    pub digest: [u8; 32],
+    /// HMAC of the receipt.
+    pub receipt_digest: [u8; 32],
+}
+
+/// A commit that readers see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its version in the log.
+    pub version: u64,
+    /// Foreign commits came between, and it was rebuilt on the new head.
+    pub rebased: bool,
+    /// The outcome of the put was unknown and has been read back.
+    pub read_back: bool,
+}
+
+/// How a commit ended where it did not fail.
+///
+/// A failed one says why by its code: `fenced` (a higher epoch is there), `commit_unknown` (the outcome can't be read
+/// yet, or a commit of an earlier run landed meanwhile: the next attempt starts from what is there), `table_shrank`,
+/// `schema_changed`, `table_changed_by_other`, or one of the `bucket_*` codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// This attempt's commit is visible.
+    Landed(Committed),
+    /// Another attempt of this run was first; its commit is the run's.
+    Adopted(Delivered),
+}
