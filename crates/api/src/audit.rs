@@ -24,9 +24,6 @@ pub struct AuditEntry {
     /// Address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip: Option<String>,
-    /// The request that made it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
     /// SHA-256 of the object before, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -49,7 +46,6 @@ impl Example for AuditEntry {
             object: "run_01jd8m2v5k0000000000000001".into(),
             outcome: "done".into(),
             ip: Some("127.0.0.1".into()),
-            request_id: Some("req_01jd8m2v5k0000000000000001".into()),
             before: None,
             after: Some("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".into()),
             prev_hash: "0000000000000000000000000000000000000000000000000000000000000000".into(),

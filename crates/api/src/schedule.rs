@@ -37,13 +37,10 @@ pub struct Schedule {
     pub allowed_actions: Vec<AllowedAction>,
 }
 
-/// Makes a pipeline's schedule.
+/// Gives a pipeline its schedule, or replaces the one that it has.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ScheduleCreate {
-    /// The pipeline; it must not have one yet.
-    #[schema(value_type = String)]
-    pub pipeline_id: PipelineId,
+pub struct ScheduleSet {
     /// Five cron fields.
     pub cron: String,
     /// IANA time zone; `UTC` where absent.
@@ -55,27 +52,9 @@ pub struct ScheduleCreate {
     /// What happens to slots that were missed: `last` or `none`.
     #[serde(default = "last")]
     pub catch_up: String,
-}
-
-/// Changes a schedule; what is absent stays.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScheduleUpdate {
-    /// Five cron fields.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cron: Option<String>,
-    /// IANA time zone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub zone: Option<String>,
-    /// `skip` or `queue`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub overlap: Option<String>,
-    /// `last` or `none`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub catch_up: Option<String>,
-    /// Whether it starts no runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub paused: Option<bool>,
+    /// Whether it starts no runs for now.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 fn utc() -> String {
@@ -102,25 +81,19 @@ impl Example for Schedule {
             paused: false,
             next_at: Some(example::at(86_400)),
             created_at: example::at(0),
-            allowed_actions: vec![AllowedAction::yes("schedule_update")],
+            allowed_actions: vec![AllowedAction::yes("schedule_set")],
         }
     }
 }
 
-impl Example for ScheduleCreate {
+impl Example for ScheduleSet {
     fn example() -> Self {
         Self {
-            pipeline_id: example::id("pl", 1),
             cron: "0 2 * * *".into(),
             zone: "Europe/Stockholm".into(),
             overlap: skip(),
             catch_up: last(),
+            paused: false,
         }
-    }
-}
-
-impl Example for ScheduleUpdate {
-    fn example() -> Self {
-        Self { paused: Some(true), ..Self::default() }
     }
 }

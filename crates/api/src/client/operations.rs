@@ -1,8 +1,10 @@
 //! Every operation of the API as a method.
 
-use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, ScheduleId, UserId};
+use reqwest::Method;
+use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
+use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
 
-use super::{AuditQuery, Client, ClientResult, EventQuery, ListQuery, RunQuery, Tagged};
+use super::{AuditQuery, CALL, Client, ClientResult, EventQuery, ListQuery, RunQuery, Tagged, read};
 use crate::account::{LoginRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
 use crate::audit::AuditEntry;
 use crate::connection::{Connection, ConnectionCreate, ConnectionUpdate};
@@ -12,7 +14,7 @@ use crate::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use crate::page::Page;
 use crate::pipeline::{Pipeline, PipelineUpdate, PipelineVersion};
 use crate::run::{Attempt, Discovery, ReceiptDigest, Run, RunDetail, RunStart};
-use crate::schedule::{Schedule, ScheduleCreate, ScheduleUpdate};
+use crate::schedule::{Schedule, ScheduleSet};
 use crate::spec::{SpecApplied, SpecApply, SpecDiagnostics, SpecValidate};
 
 const NOTHING: [(&str, &str); 0] = [];
@@ -182,29 +184,32 @@ impl Client {
         self.get(&format!("/v1/pipelines/{id}/versions"), query).await
     }
 
-    /// Schedules.
-    pub async fn schedule_list(&self, query: &ListQuery) -> ClientResult<Page<Schedule>> {
-        self.get("/v1/schedules", query).await
+    /// A pipeline's schedule.
+    pub async fn schedule_get(&self, pipeline: PipelineId) -> ClientResult<Tagged<Schedule>> {
+        self.get_tagged(&format!("/v1/pipelines/{pipeline}/schedule")).await
     }
 
-    /// One schedule.
-    pub async fn schedule_get(&self, id: ScheduleId) -> ClientResult<Tagged<Schedule>> {
-        self.get_tagged(&format!("/v1/schedules/{id}")).await
+    /// Gives a pipeline its schedule; `etag` is that of the schedule that it replaces, none for the first one.
+    pub async fn schedule_set(
+        &self,
+        pipeline: PipelineId,
+        etag: Option<&str>,
+        body: &ScheduleSet,
+    ) -> ClientResult<Schedule> {
+        let path = format!("/v1/pipelines/{pipeline}/schedule");
+        let build = || {
+            let request = self.request(&Method::PUT, &path).json(body).timeout(CALL);
+            match etag {
+                Some(etag) => request.header(IF_MATCH, etag),
+                None => request.header(IF_NONE_MATCH, "*"),
+            }
+        };
+        read(self.send(build).await?).await
     }
 
-    /// Makes a schedule.
-    pub async fn schedule_create(&self, body: &ScheduleCreate) -> ClientResult<Schedule> {
-        self.post("/v1/schedules", body).await
-    }
-
-    /// Changes a schedule.
-    pub async fn schedule_update(&self, id: ScheduleId, etag: &str, body: &ScheduleUpdate) -> ClientResult<Schedule> {
-        self.patch(&format!("/v1/schedules/{id}"), etag, body).await
-    }
-
-    /// Removes a schedule.
-    pub async fn schedule_delete(&self, id: ScheduleId, etag: &str) -> ClientResult<()> {
-        self.delete(&format!("/v1/schedules/{id}"), etag).await
+    /// Takes a pipeline's schedule away.
+    pub async fn schedule_delete(&self, pipeline: PipelineId, etag: &str) -> ClientResult<()> {
+        self.delete(&format!("/v1/pipelines/{pipeline}/schedule"), etag).await
     }
 }
 

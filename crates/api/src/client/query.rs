@@ -13,15 +13,12 @@ pub struct ListQuery {
     /// Where the page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Only of this project, for nouns that belong to one.
+    /// Only of this project, for nouns that belong to one; of the project `default` where absent.
     #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
     /// Only the one of this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Only of this pipeline, for schedules.
-    #[serde(rename = "pipeline", skip_serializing_if = "Option::is_none")]
-    pub pipeline_id: Option<PipelineId>,
 }
 
 /// Which runs.
@@ -76,7 +73,4 @@ pub struct AuditQuery {
     /// Where the page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Only about this object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<String>,
 }
