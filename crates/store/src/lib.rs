@@ -1,1 +1,197 @@
-//! placeholder
+//! The control plane's database: one SQL text for SQLite and Postgres.
+//!
+//! A method is `noun_verb`; `_in_txn` takes the caller's transaction, so that a change and its audit entry stand or
+//! fall together. Every read of a tenant's row takes the organization first. Every change of state is one
+//! compare-and-set statement: the number of changed rows tells who won. Times are the database's, never this host's.
+//! No row of a customer's table, no cursor and no secret is ever stored here.
+
+mod audit;
+mod certificate;
+mod connection;
+mod data_plane;
+mod dialect;
+mod error;
+mod event;
+mod idempotency;
+mod lease;
+mod organization;
+mod pipeline;
+mod project;
+mod reading;
+mod schedule;
+mod session;
+mod user;
+
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{Any, AnyPool, Executor};
+use waybill_model::Micros;
+
+pub use audit::{AuditBreak, AuditEntry, AuditHead, AuditRow};
+pub use certificate::Certificate;
+pub use connection::{Connection, NewConnection};
+pub use data_plane::DataPlane;
+pub use dialect::Dialect;
+pub use error::{StoreError, StoreResult};
+pub use event::{NewEvent, RunEventRow};
+pub use idempotency::{IdempotencyKey, KeptAnswer};
+pub use lease::LoopLease;
+pub use organization::Organization;
+pub use pipeline::{NewPipeline, Pipeline, PipelineVersion};
+pub use project::Project;
+pub use schedule::{NewSchedule, Schedule};
+pub use session::{RefreshOutcome, Session};
+pub use user::User;
+
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// Most connections at once.
+    pub connections: u32,
+    /// How long a caller waits for a connection, or for another writer, before it is told `Unavailable`.
+    pub patience: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { connections: 10, patience: Duration::from_secs(5) }
+    }
+}
+
+/// The database of one control plane. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: AnyPool,
+    dialect: Dialect,
+    patience: Duration,
+}
+
+/// A transaction that writes. Dropped without [`Tx::commit`], it leaves no trace.
+pub struct Tx {
+    inner: sqlx::Transaction<'static, Any>,
+    dialect: Dialect,
+}
+
+impl Store {
+    /// Connects with the default options and brings the schema up to date.
+    pub async fn open(url: &str) -> StoreResult<Self> {
+        Self::open_with(url, &StoreOptions::default()).await
+    }
+
+    /// Connects and brings the schema up to date.
+    pub async fn open_with(url: &str, options: &StoreOptions) -> StoreResult<Self> {
+        let store = Self::connect(url, options).await?;
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Connects without touching the schema.
+    pub async fn connect(url: &str, options: &StoreOptions) -> StoreResult<Self> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of_url(url).ok_or(StoreError::Scheme)?;
+        let patience_ms = options.patience.as_millis();
+        let pool = AnyPoolOptions::new()
+            .max_connections(options.connections)
+            .acquire_timeout(options.patience)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    for statement in dialect.session_statements(patience_ms) {
+                        connection.execute(sqlx::AssertSqlSafe(statement)).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .connect(&dialect.complete_url(url))
+            .await?;
+        Ok(Self { pool, dialect, patience: options.patience })
+    }
+
+    /// Applies the migrations that are missing. Two processes may do it at once: one waits for the other.
+    pub async fn migrate(&self) -> StoreResult<()> {
+        let migrator = match self.dialect {
+            Dialect::Sqlite => &SQLITE,
+            Dialect::Postgres => &POSTGRES,
+        };
+        let deadline = tokio::time::Instant::now() + self.patience.max(Duration::from_secs(5));
+        loop {
+            match migrator.run(&self.pool).await.map_err(StoreError::from) {
+                Err(error) if error.is_unavailable() && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Begins a transaction that writes: the only way to change anything. On SQLite it takes the write lock at once,
+    /// so a transaction that has begun is never refused as busy; waiting for the lock is retried here.
+    pub async fn write_tx(&self) -> StoreResult<Tx> {
+        let deadline = tokio::time::Instant::now() + self.patience;
+        loop {
+            match self.pool.begin_with(self.dialect.begin_write()).await.map_err(StoreError::from) {
+                Ok(inner) => return Ok(Tx { inner, dialect: self.dialect }),
+                Err(error @ StoreError::Unavailable(_)) if !lost_connection(&error) => {
+                    if tokio::time::Instant::now() >= deadline {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The database's clock: the only one that leases, slots and epochs know.
+    pub async fn clock(&self) -> StoreResult<Micros> {
+        let now: i64 = sqlx::query_scalar(self.dialect.sql("select {now}")).fetch_one(&self.pool).await?;
+        Ok(Micros(now))
+    }
+
+    /// Whether the database answers and its schema is the one that this program knows.
+    pub async fn ready(&self) -> StoreResult<()> {
+        sqlx::query("select count(*) from organization").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub const fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Ends all connections; calls after it are `Unavailable`.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Tx {
+    /// Makes all changes of the transaction visible at once.
+    pub async fn commit(self) -> StoreResult<()> {
+        Ok(self.inner.commit().await?)
+    }
+
+    /// The database's clock. On Postgres it moves on within a transaction.
+    pub async fn clock(&mut self) -> StoreResult<Micros> {
+        let now: i64 = sqlx::query_scalar(self.dialect.sql("select {now}")).fetch_one(&mut *self.inner).await?;
+        Ok(Micros(now))
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut <Any as sqlx::Database>::Connection {
+        &mut self.inner
+    }
+
+    pub(crate) fn sql(&self, text: &'static str) -> sqlx::AssertSqlSafe<String> {
+        self.dialect.sql(text)
+    }
+}
+
+/// Waiting longer for a pool that is exhausted or a server that is away has been done by the pool already.
+fn lost_connection(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(cause) if !matches!(cause, sqlx::Error::Database(_)))
+}

@@ -1,0 +1,124 @@
+//! Data planes: registered places where workers run.
+
+use sqlx::any::AnyRow;
+use waybill_model::{DataPlaneId, Micros, OrgId};
+
+use crate::error::StoreResult;
+use crate::reading::{FromRow, all, int, one, parsed, text, time};
+use crate::{Store, Tx};
+
+/// A data plane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataPlane {
+    /// The organization.
+    pub org: OrgId,
+    /// Its id.
+    pub id: DataPlaneId,
+    /// Its name, unique in the organization.
+    pub name: String,
+    /// Which launcher starts its workers, such as `process`.
+    pub kind: String,
+    /// JSON of the kind's own settings.
+    pub settings: String,
+    /// Rises with every change.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When it was changed last.
+    pub updated_at: Micros,
+}
+
+impl FromRow for DataPlane {
+    fn from_row(row: &AnyRow) -> StoreResult<Self> {
+        Ok(Self {
+            org: parsed(row, "organization_id")?,
+            id: parsed(row, "id")?,
+            name: text(row, "name")?,
+            kind: text(row, "kind")?,
+            settings: text(row, "settings")?,
+            version: int(row, "version")?,
+            created_at: time(row, "created_at")?,
+            updated_at: time(row, "updated_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Adds a data plane.
+    pub async fn data_plane_insert_in_txn(
+        tx: &mut Tx,
+        org: OrgId,
+        id: DataPlaneId,
+        name: &str,
+        (kind, settings): (&str, &str),
+    ) -> StoreResult<()> {
+        let sql = tx.sql(
+            "insert into data_plane (organization_id, id, name, kind, settings, version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, 1, {now}, {now})",
+        );
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .bind(name)
+            .bind(kind)
+            .bind(settings)
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Changes name and settings if the version is still `plane.version`; tells whether it was.
+    pub async fn data_plane_update_in_txn(tx: &mut Tx, plane: &DataPlane) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update data_plane set name = $4, settings = $5, version = version + 1, updated_at = {now}
+             where organization_id = $1 and id = $2 and version = $3",
+        );
+        let done = sqlx::query(sql)
+            .bind(plane.org.to_string())
+            .bind(plane.id.to_string())
+            .bind(plane.version)
+            .bind(&plane.name)
+            .bind(&plane.settings)
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// One data plane.
+    pub async fn data_plane_get(&self, org: OrgId, id: DataPlaneId) -> StoreResult<Option<DataPlane>> {
+        let row = sqlx::query("select * from data_plane where organization_id = $1 and id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        one(row)
+    }
+
+    /// The data plane of this name.
+    pub async fn data_plane_find(&self, org: OrgId, name: &str) -> StoreResult<Option<DataPlane>> {
+        let row = sqlx::query("select * from data_plane where organization_id = $1 and name = $2")
+            .bind(org.to_string())
+            .bind(name)
+            .fetch_optional(&self.pool)
+            .await?;
+        one(row)
+    }
+
+    /// Data planes behind `after` in order of their ids, at most `limit`.
+    pub async fn data_plane_list(
+        &self,
+        org: OrgId,
+        after: Option<DataPlaneId>,
+        limit: i64,
+    ) -> StoreResult<Vec<DataPlane>> {
+        let rows = sqlx::query(
+            "select * from data_plane where organization_id = $1 and ($2 is null or id > $2) order by id limit $3",
+        )
+        .bind(org.to_string())
+        .bind(after.map(|id| id.to_string()))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        all(&rows)
+    }
+}
