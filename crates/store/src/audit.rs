@@ -3,6 +3,8 @@
 //! Each entry's hash covers its own fields and the hash before it; `audit_head` keeps the last one, so that a cut tail
 //! shows too. The head row is locked while an entry is added, so add it last in a transaction.
 
+use std::fmt::Display;
+
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use waybill_model::id::AuditId;
@@ -35,7 +37,7 @@ pub struct AuditEntry {
 
 impl AuditEntry {
     /// A change that took effect.
-    pub fn done(org: OrgId, actor: impl Into<String>, action: &'static str, object: impl ToString) -> Self {
+    pub fn done(org: OrgId, actor: impl Into<String>, action: &'static str, object: &impl Display) -> Self {
         Self {
             org,
             actor: actor.into(),
@@ -49,7 +51,7 @@ impl AuditEntry {
     }
 
     /// An attempt that was refused.
-    pub fn refused(org: OrgId, actor: impl Into<String>, action: &'static str, object: impl ToString) -> Self {
+    pub fn refused(org: OrgId, actor: impl Into<String>, action: &'static str, object: &impl Display) -> Self {
         Self { outcome: "refused", ..Self::done(org, actor, action, object) }
     }
 }

@@ -5,6 +5,7 @@
 //! compare-and-set statement: the number of changed rows tells who won. Times are the database's, never this host's.
 //! No row of a customer's table, no cursor and no secret is ever stored here.
 
+mod attempt;
 mod audit;
 mod certificate;
 mod connection;
@@ -18,8 +19,10 @@ mod organization;
 mod pipeline;
 mod project;
 mod reading;
+mod run;
 mod schedule;
 mod session;
+mod stream;
 mod user;
 
 use std::time::Duration;
@@ -29,6 +32,7 @@ use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor};
 use waybill_model::Micros;
 
+pub use attempt::{Attempt, AttemptStart, NewAttempt};
 pub use audit::{AuditBreak, AuditEntry, AuditHead, AuditRow};
 pub use certificate::Certificate;
 pub use connection::{Connection, NewConnection};
@@ -41,8 +45,10 @@ pub use lease::LoopLease;
 pub use organization::Organization;
 pub use pipeline::{NewPipeline, Pipeline, PipelineVersion};
 pub use project::Project;
+pub use run::{NewRun, Run, RunFilter};
 pub use schedule::{NewSchedule, Schedule};
 pub use session::{RefreshOutcome, Session};
+pub use stream::{RunStream, StreamProgress};
 pub use user::User;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -18,7 +18,7 @@ pub(crate) fn all<T: FromRow>(rows: &[AnyRow]) -> StoreResult<Vec<T>> {
 }
 
 pub(crate) fn one<T: FromRow>(row: Option<AnyRow>) -> StoreResult<Option<T>> {
-    row.as_ref().map(T::from_row).transpose()
+    row.map(|row| T::from_row(&row)).transpose()
 }
 
 pub(crate) fn text(row: &AnyRow, column: &'static str) -> StoreResult<String> {

@@ -1,0 +1,359 @@
+//! Runs: the queue, the list, and the row lock under which everything about one run changes in order.
+
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use waybill_model::run::{Desired, RunKind, RunState};
+use waybill_model::{ConnectionId, DataPlaneId, FailureCode, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
+
+use crate::error::StoreResult;
+use crate::reading::{
+    FromRow, all, count, int, one, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
+};
+use crate::{Store, Tx};
+
+/// One execution of a pipeline, or one look at a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The organization.
+    pub org: OrgId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its id.
+    pub id: RunId,
+    /// Its pipeline; none for a look at a connection.
+    pub pipeline: Option<PipelineId>,
+    /// The connection that is looked at.
+    pub connection: Option<ConnectionId>,
+    /// What the worker is told as the pipeline's id: the pipeline, or an id of this run's own.
+    pub owner: PipelineId,
+    /// Version of the pipeline.
+    pub pipeline_version: Option<i64>,
+    /// Where it runs.
+    pub data_plane: DataPlaneId,
+    /// What it does.
+    pub kind: RunKind,
+    /// Where it is.
+    pub state: RunState,
+    /// What the user wants of it.
+    pub desired: Desired,
+    /// `manual`, `schedule` or `retry`.
+    pub trigger: String,
+    /// The schedule that began it.
+    pub schedule: Option<ScheduleId>,
+    /// Its slot.
+    pub slot: Option<Micros>,
+    /// The run that it retries.
+    pub retry_of: Option<RunId>,
+    /// Who began it.
+    pub requested_by: String,
+    /// Canonical JSON of its plan.
+    pub plan: String,
+    /// Longest time from its first start to its end.
+    pub time_limit: Duration,
+    /// Attempts so far.
+    pub attempts: i64,
+    /// Attempts since the last stream was delivered.
+    pub tries: i64,
+    /// Not dispatched before.
+    pub not_before: Micros,
+    /// When it was asked to stop.
+    pub cancel_at: Option<Micros>,
+    /// Why it failed, or why its last attempt did.
+    pub failure: Option<FailureCode>,
+    /// JSON of what a discovery found.
+    pub tables: Option<String>,
+    /// Tables that did not fit the ceiling.
+    pub withheld: u64,
+    /// When it was made.
+    pub created_at: Micros,
+    /// When its first worker was started.
+    pub started_at: Option<Micros>,
+    /// When it ended.
+    pub finished_at: Option<Micros>,
+    /// When it was changed last.
+    pub updated_at: Micros,
+}
+
+/// A run to add.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// The organization.
+    pub org: OrgId,
+    /// Its project.
+    pub project: ProjectId,
+    /// Its id.
+    pub id: RunId,
+    /// Its pipeline.
+    pub pipeline: Option<PipelineId>,
+    /// The connection that is looked at.
+    pub connection: Option<ConnectionId>,
+    /// What the worker is told as the pipeline's id.
+    pub owner: PipelineId,
+    /// Version of the pipeline.
+    pub pipeline_version: Option<i64>,
+    /// Where it runs.
+    pub data_plane: DataPlaneId,
+    /// What it does.
+    pub kind: RunKind,
+    /// `manual`, `schedule` or `retry`.
+    pub trigger: &'static str,
+    /// The schedule and slot that began it.
+    pub slot: Option<(ScheduleId, Micros)>,
+    /// The run that it retries.
+    pub retry_of: Option<RunId>,
+    /// Who began it.
+    pub requested_by: String,
+    /// Canonical JSON of its plan.
+    pub plan: String,
+    /// Longest time from its first start to its end.
+    pub time_limit: Duration,
+}
+
+/// Which runs to list.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only of this project.
+    pub project: Option<ProjectId>,
+    /// Only of this pipeline.
+    pub pipeline: Option<PipelineId>,
+    /// Only in this state.
+    pub state: Option<RunState>,
+    /// Only older ones than this.
+    pub before: Option<RunId>,
+}
+
+impl FromRow for Run {
+    fn from_row(row: &AnyRow) -> StoreResult<Self> {
+        Ok(Self {
+            org: parsed(row, "organization_id")?,
+            project: parsed(row, "project_id")?,
+            id: parsed(row, "id")?,
+            pipeline: opt_parsed(row, "pipeline_id")?,
+            connection: opt_parsed(row, "connection_id")?,
+            owner: parsed(row, "owner_id")?,
+            pipeline_version: opt_int(row, "pipeline_version")?,
+            data_plane: parsed(row, "data_plane_id")?,
+            kind: parsed(row, "kind")?,
+            state: parsed(row, "state")?,
+            desired: parsed(row, "desired")?,
+            trigger: text(row, "trigger_kind")?,
+            schedule: opt_parsed(row, "schedule_id")?,
+            slot: opt_time(row, "slot")?,
+            retry_of: opt_parsed(row, "retry_of")?,
+            requested_by: text(row, "requested_by")?,
+            plan: text(row, "plan")?,
+            time_limit: Duration::from_micros(count(row, "time_limit_us")?),
+            attempts: int(row, "attempts")?,
+            tries: int(row, "tries")?,
+            not_before: time(row, "not_before")?,
+            cancel_at: opt_time(row, "cancel_at")?,
+            failure: opt_parsed(row, "failure")?,
+            tables: opt_text(row, "tables")?,
+            withheld: count(row, "withheld")?,
+            created_at: time(row, "created_at")?,
+            started_at: opt_time(row, "started_at")?,
+            finished_at: opt_time(row, "finished_at")?,
+            updated_at: time(row, "updated_at")?,
+        })
+    }
+}
+
+impl Store {
+    /// Adds a queued run. `Conflict`: the slot has its run already.
+    pub async fn run_insert_in_txn(tx: &mut Tx, new: &NewRun) -> StoreResult<()> {
+        let sql = tx.sql(
+            "insert into run (organization_id, project_id, id, pipeline_id, connection_id, owner_id, pipeline_version,
+                              data_plane_id, kind, state, desired, trigger_kind, schedule_id, slot, retry_of,
+                              requested_by, plan, time_limit_us, attempts, tries, not_before, withheld, event_seq,
+                              created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'run', $10, $11, $12, $13, $14, $15, $16, 0, 0,
+                     {now}, 0, 0, {now}, {now})",
+        );
+        sqlx::query(sql)
+            .bind(new.org.to_string())
+            .bind(new.project.to_string())
+            .bind(new.id.to_string())
+            .bind(new.pipeline.map(|id| id.to_string()))
+            .bind(new.connection.map(|id| id.to_string()))
+            .bind(new.owner.to_string())
+            .bind(new.pipeline_version)
+            .bind(new.data_plane.to_string())
+            .bind(new.kind.as_str())
+            .bind(new.trigger)
+            .bind(new.slot.map(|(schedule, _)| schedule.to_string()))
+            .bind(new.slot.map(|(_, slot)| slot.0))
+            .bind(new.retry_of.map(|id| id.to_string()))
+            .bind(&new.requested_by)
+            .bind(&new.plan)
+            .bind(Micros(0).plus(new.time_limit).0)
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// One run.
+    pub async fn run_get(&self, org: OrgId, id: RunId) -> StoreResult<Option<Run>> {
+        let row = sqlx::query("select * from run where organization_id = $1 and id = $2")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
+        one(row)
+    }
+
+    /// Reads a run and locks its row: whatever else changes this run or its attempts waits for the commit. Every
+    /// transaction about a run begins with it, which is why two of them can't deadlock.
+    pub async fn run_lock_in_txn(tx: &mut Tx, org: OrgId, id: RunId) -> StoreResult<Option<Run>> {
+        let row = sqlx::query("update run set attempts = attempts where organization_id = $1 and id = $2 returning *")
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(tx.connection())
+            .await?;
+        one(row)
+    }
+
+    /// Runs, newest first, at most `limit`.
+    pub async fn run_list(&self, org: OrgId, filter: &RunFilter, limit: i64) -> StoreResult<Vec<Run>> {
+        let rows = sqlx::query(
+            "select * from run where organization_id = $1 and ($2 is null or project_id = $2)
+                and ($3 is null or pipeline_id = $3) and ($4 is null or state = $4) and ($5 is null or id < $5)
+             order by id desc limit $6",
+        )
+        .bind(org.to_string())
+        .bind(filter.project.map(|id| id.to_string()))
+        .bind(filter.pipeline.map(|id| id.to_string()))
+        .bind(filter.state.map(|state| state.as_str().to_owned()))
+        .bind(filter.before.map(|id| id.to_string()))
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        all(&rows)
+    }
+
+    /// Moves a run from one state to another; false where it had moved already. Ask the model which move is legal.
+    pub async fn run_move_in_txn(
+        tx: &mut Tx,
+        run: &Run,
+        to: RunState,
+        failure: Option<FailureCode>,
+    ) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update run set state = $4, failure = $5, updated_at = {now},
+                    started_at = case when $4 = 'launching' then coalesce(started_at, {now}) else started_at end,
+                    finished_at = case when $4 in ('succeeded', 'failed', 'canceled') then {now} else null end
+             where organization_id = $1 and id = $2 and state = $3",
+        );
+        let done = sqlx::query(sql)
+            .bind(run.org.to_string())
+            .bind(run.id.to_string())
+            .bind(run.state.as_str())
+            .bind(to.as_str())
+            .bind(failure.map(|code| code.as_str().to_owned()))
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Sets when a requeued run may be dispatched again.
+    pub async fn run_wait_in_txn(tx: &mut Tx, org: OrgId, id: RunId, pause: Duration) -> StoreResult<()> {
+        let sql = tx.sql("update run set not_before = {now} + $3 where organization_id = $1 and id = $2");
+        sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .bind(Micros(0).plus(pause).0)
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Sets how many attempts there were: in all, and since the last progress.
+    pub async fn run_count_in_txn(tx: &mut Tx, run: &Run, attempts: i64, tries: i64) -> StoreResult<()> {
+        sqlx::query("update run set attempts = $3, tries = $4 where organization_id = $1 and id = $2")
+            .bind(run.org.to_string())
+            .bind(run.id.to_string())
+            .bind(attempts)
+            .bind(tries)
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Keeps what a discovery found.
+    pub async fn run_tables_in_txn(tx: &mut Tx, run: &Run, tables: &str, withheld: u64) -> StoreResult<()> {
+        sqlx::query("update run set tables = $3, withheld = $4 where organization_id = $1 and id = $2")
+            .bind(run.org.to_string())
+            .bind(run.id.to_string())
+            .bind(tables)
+            .bind(stored(withheld))
+            .execute(tx.connection())
+            .await?;
+        Ok(())
+    }
+
+    /// Asks a run to stop: sets `desired` alone. False where it has ended or was asked before.
+    pub async fn run_cancel_in_txn(tx: &mut Tx, org: OrgId, id: RunId) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update run set desired = 'cancel', cancel_at = {now}, updated_at = {now}
+             where organization_id = $1 and id = $2 and desired = 'run'
+               and state in ('queued', 'launching', 'running')",
+        );
+        let done = sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).execute(tx.connection()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether the pipeline has a run that has not ended.
+    pub async fn run_pending_in_txn(tx: &mut Tx, org: OrgId, pipeline: PipelineId) -> StoreResult<bool> {
+        let row = sqlx::query(
+            "select id from run
+             where organization_id = $1 and pipeline_id = $2 and state in ('queued', 'launching', 'running') limit 1",
+        )
+        .bind(org.to_string())
+        .bind(pipeline.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
+    /// Runs that may be dispatched now: one per pipeline, none of a paused one, organizations in turn, and none beyond
+    /// `per_org` live runs of an organization. For the dispatcher alone.
+    pub async fn run_due(&self, per_org: i64, limit: i64) -> StoreResult<Vec<Run>> {
+        let sql = self.dialect.sql(
+            "select q.* from (
+                select run.*,
+                       row_number() over (partition by run.organization_id order by run.id) as place,
+                       (select count(*) from run l where l.organization_id = run.organization_id
+                           and l.state in ('launching', 'running')) as live
+                from run
+                where run.state = 'queued' and run.desired = 'run' and run.not_before <= {now}
+                  and not exists (select 1 from run o where o.owner_id = run.owner_id
+                      and (o.state in ('launching', 'running') or (o.state = 'queued' and o.id < run.id)))
+                  and not exists (select 1 from pipeline p where p.id = run.pipeline_id and p.paused is not null)
+             ) q where q.place + q.live <= $1 order by q.place, q.id limit $2",
+        );
+        all(&sqlx::query(sql).bind(per_org).bind(limit).fetch_all(&self.pool).await?)
+    }
+
+    /// When the next queued run that waits for its time may go; for the dispatcher alone.
+    pub async fn run_next_due(&self) -> StoreResult<Option<Micros>> {
+        let sql = self.dialect.sql(
+            "select min(not_before) as next from run where state = 'queued' and desired = 'run' and not_before > {now}",
+        );
+        opt_time(&sqlx::query(sql).fetch_one(&self.pool).await?, "next")
+    }
+
+    /// Queued runs that were asked to stop; for the dispatcher alone.
+    pub async fn run_canceled_in_queue(&self, limit: i64) -> StoreResult<Vec<Run>> {
+        let rows = sqlx::query("select * from run where state = 'queued' and desired = 'cancel' order by id limit $1")
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?;
+        all(&rows)
+    }
+
+    /// How many runs stand in each state; for the metrics.
+    pub async fn run_count_by_state(&self) -> StoreResult<Vec<(RunState, u64)>> {
+        let rows = sqlx::query("select state, count(*) as n from run group by state").fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok((parsed(row, "state")?, count(row, "n")?))).collect()
+    }
+}
