@@ -5,6 +5,8 @@
 
 pub mod bucket;
 pub mod budget;
+pub mod commit;
+pub mod encode;
 pub mod engine;
 pub mod fault;
 pub mod observe;

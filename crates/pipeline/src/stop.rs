@@ -143,6 +143,17 @@ impl StopSignal {
         }
     }
 
+    /// Passes every directive on to another switch, for as long as this signal's switch is held.
+    pub async fn forward(&self, to: StopSwitch) {
+        let mut receiver = self.0.clone();
+        loop {
+            to.raise(*receiver.borrow_and_update());
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
     /// Does `work`, or ends it where it stands when work must end at once.
     pub async fn or_halt<T>(&self, work: impl Future<Output = T> + Send) -> Result<T, Halt> {
         tokio::select! {

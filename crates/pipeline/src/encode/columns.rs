@@ -1,0 +1,157 @@
+//! How each column is encoded, decided once per lane from its first batch.
+//!
+//! A dictionary costs a hash per value and pays only where values repeat. A near-unique column does without: integers,
+//! dates and decimals as differences (`DELTA_BINARY_PACKED`), the rest plain; the compressor does what is left.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type, TimeUnit};
+use arrow::datatypes::{Date32Type, Float32Type, Float64Type, TimestampMicrosecondType};
+use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use waybill_model::plan::Compression;
+
+use super::Target;
+
+/// Rows that are looked at.
+const SAMPLE: usize = 16_384;
+/// Fewer rows than this tell nothing.
+const SMALL: usize = 256;
+
+/// What a column of a file is encoded with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Values repeat, or nothing is known: a dictionary, plain where it grows too large.
+    Dictionary,
+    /// Numbers that hardly repeat.
+    Differences,
+    /// Other values that hardly repeat.
+    Plain,
+}
+
+/// The ways of a lane's columns.
+pub(super) struct ColumnPlan(Vec<(String, Way)>);
+
+impl ColumnPlan {
+    /// From the first rows that a lane brings.
+    pub(super) fn from_first(rows: &RecordBatch) -> Self {
+        let schema = rows.schema();
+        let ways = rows.columns().iter().zip(schema.fields());
+        Self(ways.map(|(column, field)| (field.name().clone(), way_of(column))).collect())
+    }
+
+    /// The properties of a new file. Buffers that each column has of its own shrink with the number of columns.
+    pub(super) fn properties(&self, target: &Target) -> WriterProperties {
+        let columns = target.schema.fields().len().max(1);
+        let share = (target.row_group_bytes / columns / 4).clamp(16 << 10, 1 << 20);
+        let codec = match target.files.compression {
+            Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
+            Compression::Snappy => Codec::SNAPPY,
+        };
+        let notes = target.notes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        let mut properties = WriterProperties::builder()
+            .set_created_by(concat!("waybill ", env!("CARGO_PKG_VERSION")).to_owned())
+            .set_compression(codec)
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            .set_dictionary_page_size_limit(share)
+            .set_data_page_size_limit(share)
+            .set_max_row_group_row_count(Some(1 << 20))
+            .set_key_value_metadata(Some(notes.collect()));
+        for (name, way) in &self.0 {
+            let path = ColumnPath::new(vec![name.clone()]);
+            properties = match way {
+                Way::Dictionary => properties,
+                Way::Differences => properties
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
+                Way::Plain => properties.set_column_dictionary_enabled(path, false),
+            };
+        }
+        properties.build()
+    }
+}
+
+/// New values per row in the last quarter of the sample tell whether a dictionary would go on growing.
+fn way_of(column: &ArrayRef) -> Way {
+    let Some(news) = rate_of_new(column) else { return Way::Dictionary };
+    match column.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Binary if news > 0.3 => Way::Plain,
+        DataType::Float32 | DataType::Float64 if news > 0.3 => Way::Plain,
+        // Up to 18 digits a decimal is stored as an integer.
+        DataType::Decimal128(digits, _) if *digits > 18 => Way::Dictionary,
+        DataType::Int32 | DataType::Int64 | DataType::Date32 | DataType::Timestamp(..) | DataType::Decimal128(..)
+            if news > 0.1 =>
+        {
+            Way::Differences
+        }
+        _ => Way::Dictionary,
+    }
+}
+
+fn rate_of_new(column: &ArrayRef) -> Option<f64> {
+    let hasher = RandomState::new();
+    let rows = column.len().min(SAMPLE);
+    let valid = |at: &usize| column.is_valid(*at);
+    macro_rules! count {
+        ($values:expr) => {{
+            let values = $values;
+            news((0..rows).filter(valid).map(|at| hasher.hash_one(values.value(at))))
+        }};
+        (bits $values:expr) => {{
+            let values = $values;
+            news((0..rows).filter(valid).map(|at| hasher.hash_one(values.value(at).to_bits())))
+        }};
+    }
+    match column.data_type() {
+        DataType::Int16 => count!(column.as_primitive::<Int16Type>()),
+        DataType::Int32 => count!(column.as_primitive::<Int32Type>()),
+        DataType::Int64 => count!(column.as_primitive::<Int64Type>()),
+        DataType::Date32 => count!(column.as_primitive::<Date32Type>()),
+        DataType::Timestamp(TimeUnit::Microsecond, _) => count!(column.as_primitive::<TimestampMicrosecondType>()),
+        DataType::Decimal128(..) => count!(column.as_primitive::<Decimal128Type>()),
+        DataType::Float32 => count!(bits column.as_primitive::<Float32Type>()),
+        DataType::Float64 => count!(bits column.as_primitive::<Float64Type>()),
+        DataType::Utf8 => count!(column.as_string::<i32>()),
+        DataType::LargeUtf8 => count!(column.as_string::<i64>()),
+        DataType::Binary => count!(column.as_binary::<i32>()),
+        _ => None,
+    }
+}
+
+fn news(hashes: impl Iterator<Item = u64>) -> Option<f64> {
+    let hashes: Vec<u64> = hashes.collect();
+    if hashes.len() < SMALL {
+        return None;
+    }
+    let (first, last) = hashes.split_at(hashes.len() / 4 * 3);
+    let mut seen: HashSet<u64> = first.iter().copied().collect();
+    let new = last.iter().filter(|hash| seen.insert(**hash)).count();
+    Some(new as f64 / last.len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{Int64Array, StringArray};
+
+    use super::*;
+
+    #[test]
+    fn a_key_gets_no_dictionary_and_a_flag_does() {
+        let key: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10_000));
+        let flag: ArrayRef = Arc::new(StringArray::from_iter_values((0..10_000).map(|n| ["A", "N", "R"][n % 3])));
+        let text: ArrayRef = Arc::new(StringArray::from_iter_values((0..10_000).map(|n| format!("comment {n}"))));
+        assert_eq!((way_of(&key), way_of(&flag), way_of(&text)), (Way::Differences, Way::Dictionary, Way::Plain));
+    }
+
+    #[test]
+    fn a_few_rows_tell_nothing() {
+        let key: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+        assert_eq!(way_of(&key), Way::Dictionary);
+    }
+}

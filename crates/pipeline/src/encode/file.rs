@@ -1,0 +1,122 @@
+//! One Parquet file on its way to the bucket.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
+use tokio::runtime::Handle;
+use waybill_model::FailureCode;
+
+use super::columns::ColumnPlan;
+use super::sink::Sink;
+use super::twins::with_twins;
+use super::{DataFile, Target};
+use crate::commit::FileStats;
+use crate::fault::Fault;
+use crate::source::Batch;
+use crate::stop::{End, StopSignal};
+
+/// A file that takes rows.
+pub(super) struct OpenFile {
+    key: String,
+    schema: SchemaRef,
+    twins: Vec<usize>,
+    rows: u64,
+    row_group_bytes: usize,
+    writer: ArrowWriter<Sink>,
+}
+
+impl OpenFile {
+    /// Begins an upload under a new key, with the twins that the stream has met so far.
+    pub(super) fn begin(
+        target: &Target,
+        columns: &ColumnPlan,
+        runtime: &Handle,
+        stop: &StopSignal,
+    ) -> Result<Self, End> {
+        let key = (target.key)(target.begun.fetch_add(1, Ordering::Relaxed));
+        let upload = runtime.block_on(stop.or_halt(target.bucket.upload(&key)))?.map_err(Fault::from)?;
+        let sink = Sink::new(upload, runtime.clone(), stop.clone());
+        let twins = target.twins.places();
+        let schema = with_twins(&target.schema, &twins);
+        let properties = columns.properties(target);
+        let writer = ArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties)).map_err(|e| refused(&e))?;
+        Ok(Self { key, schema, twins, rows: 0, row_group_bytes: target.row_group_bytes, writer })
+    }
+
+    /// Whether the file has every twin column that the batch needs.
+    pub(super) fn holds(&self, batch: &Batch) -> bool {
+        batch.twins.iter().all(|(at, _)| self.twins.contains(at))
+    }
+
+    /// Bytes so far: those written, and about those of the row group in progress.
+    pub(super) fn size(&self) -> u64 {
+        self.writer.inner().size() + self.writer.in_progress_size() as u64
+    }
+
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<(), End> {
+        let rows = self.widen(batch)?;
+        let mut written = self.writer.write(&rows);
+        if written.is_ok() && self.writer.memory_size() >= self.row_group_bytes {
+            written = self.writer.flush();
+        }
+        self.rows += rows.num_rows() as u64;
+        written.map_err(|error| self.reason(&error))
+    }
+
+    /// Completes the file; it is in the bucket when this returns.
+    pub(super) fn finish(mut self) -> Result<DataFile, End> {
+        let done = self.complete();
+        if done.is_err() {
+            self.abort();
+        }
+        done
+    }
+
+    fn complete(&mut self) -> Result<DataFile, End> {
+        let footer = self.writer.finish().map_err(|error| self.reason(&error))?;
+        let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
+        if rows != self.rows {
+            return Err(
+                Fault::new(FailureCode::WorkerBug, "a file's footer counts other rows than were written").into()
+            );
+        }
+        let stats = FileStats::of_parquet(&footer);
+        let (bytes, sha256) = self.writer.inner_mut().finish()?;
+        Ok(DataFile { key: std::mem::take(&mut self.key), rows, bytes, sha256, stats })
+    }
+
+    /// Gives the file up.
+    pub(super) fn abort(&mut self) {
+        self.writer.inner_mut().abort();
+    }
+
+    /// The batch with its twin columns where this file has them.
+    fn widen(&self, batch: &Batch) -> Result<RecordBatch, End> {
+        if self.twins.is_empty() && batch.rows.schema_ref() == &self.schema {
+            return Ok(batch.rows.clone());
+        }
+        let mut columns = batch.rows.columns().to_vec();
+        for at in &self.twins {
+            let texts = batch.twins.iter().find(|(place, _)| place == at);
+            columns.push(match texts {
+                Some((_, texts)) => Arc::new(texts.clone()) as ArrayRef,
+                None => new_null_array(&DataType::Utf8, batch.rows.num_rows()),
+            });
+        }
+        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|_| Fault::new(FailureCode::WorkerBug, "a source's batch does not fit its own schema").into())
+    }
+
+    fn reason(&mut self, error: &ParquetError) -> End {
+        self.writer.inner_mut().take_end().unwrap_or_else(|| refused(error))
+    }
+}
+
+/// What the Parquet writer itself refuses is a defect: the source's schema was checked. Its text may hold values.
+fn refused(_: &ParquetError) -> End {
+    Fault::new(FailureCode::WorkerBug, "the Parquet writer refused rows").into()
+}

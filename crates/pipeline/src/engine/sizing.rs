@@ -1,0 +1,76 @@
+//! How the budget is shared out: so much for a lane, and within it for batches, the row group and the upload.
+//!
+//! A lane holds three batches at once (one being read, one waiting, one being encoded) and room for the growth of the
+//! first; the rest of its share is the row group's.
+
+use crate::budget::Budget;
+
+const MIB: u64 = 1 << 20;
+/// The largest batch: more brings nothing, and Arrow's 32-bit offsets stay far away.
+const BATCH: u64 = 8 * MIB;
+/// What a lane needs besides its upload.
+const LEAST: u64 = 12 * MIB;
+/// The sink's piece, and the piece that the upload has just been given.
+const PIECES: u64 = 2 * MIB;
+
+/// The shares of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    /// Lanes at once, over all streams: what was asked for, or fewer where memory is short.
+    pub lanes: usize,
+    /// Bytes that one lane draws.
+    pub lane_bytes: u64,
+    /// Bytes of a batch.
+    pub batch_bytes: usize,
+    /// Bytes of the row group in progress.
+    pub row_group_bytes: usize,
+    /// Bytes of the largest row.
+    pub row_bytes: usize,
+}
+
+impl Sizing {
+    /// Shares for `parallel` lanes whose uploads hold `upload` bytes each.
+    #[must_use]
+    pub fn new(budget: &Budget, parallel: usize, upload: u64) -> Self {
+        let most = usize::try_from(budget.usable() / (upload + LEAST)).unwrap_or(usize::MAX);
+        let lanes = parallel.clamp(1, most.max(1));
+        let lane_bytes = budget.usable() / lanes as u64;
+        let own = lane_bytes.saturating_sub(upload + PIECES).max(4 * MIB);
+        let batch = (own / 8).min(BATCH);
+        Self {
+            lanes,
+            lane_bytes,
+            batch_bytes: clip(batch),
+            row_group_bytes: clip(own - 4 * batch),
+            row_bytes: clip(budget.row_bytes()),
+        }
+    }
+}
+
+fn clip(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shares_of_all_lanes_fit_the_budget() {
+        for (limit, parallel, upload) in [(64, 1, 1), (128, 4, 1), (256, 2, 64), (512, 64, 20), (8192, 8, 64)] {
+            let budget = Budget::new(limit * MIB).expect("budget");
+            let sizing = Sizing::new(&budget, parallel, upload * MIB);
+            assert!(sizing.lanes as u64 * sizing.lane_bytes <= budget.usable());
+            let parts = 4 * sizing.batch_bytes as u64 + sizing.row_group_bytes as u64;
+            assert!(parts <= sizing.lane_bytes.max(4 * MIB), "{limit} MiB: {sizing:?}");
+            assert!(sizing.batch_bytes as u64 <= BATCH && sizing.row_group_bytes >= 2 * 1024 * 1024);
+        }
+    }
+
+    #[test]
+    fn lanes_become_fewer_where_memory_is_short() {
+        let budget = Budget::new(128 * MIB).expect("budget");
+        assert!(Sizing::new(&budget, 64, MIB).lanes < 8);
+        assert_eq!(Sizing::new(&budget, 2, MIB).lanes, 2);
+    }
+}

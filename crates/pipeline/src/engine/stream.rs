@@ -1,0 +1,352 @@
+//! One stream from the table as it was found to the commit: open, adopt, read and write, prove, prepare, commit.
+//!
+//! Whatever fails before the commit leaves readers with what they saw before; files that were written stay as garbage
+//! for a later sweep, since an earlier commit of this run might hold them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use waybill_model::event::{Event, EventCode};
+use waybill_model::plan::{Load, StreamPlan};
+use waybill_model::run::StreamState;
+use waybill_model::{Epoch, FailureCode, Micros, fault};
+
+use super::lane::LaneWork;
+use super::meter::Meter;
+use super::{Shared, StreamEnd, lane};
+use crate::commit::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, Table};
+use crate::encode::{Target, TwinSet};
+use crate::fault::{Fault, FaultResult};
+use crate::source::{Proof, Snapshot, Want};
+use crate::stop::{Directive, End, stop_pair};
+
+/// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
+const COMMIT_BOUND: Duration = Duration::from_secs(40);
+/// Waits between tries to settle a commit.
+const SETTLE: [Duration; 3] = [Duration::from_millis(300), Duration::from_secs(2), Duration::from_secs(6)];
+
+/// Runs one stream; its first lane's place is taken.
+pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit) -> StreamEnd {
+    let observer = &shared.context.observer;
+    let Some(plan) = usize::try_from(index).ok().and_then(|at| shared.plan.streams.get(at)) else {
+        let fault = Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have");
+        return StreamEnd::ended(index, fault.into());
+    };
+    let mut work = StreamWork { shared, index, plan, epoch: None };
+    let end = match work.deliver(first).await {
+        Ok(end) => end,
+        Err(end) => StreamEnd::ended(index, end),
+    };
+    if let Some(code) = end.outcome.failure {
+        let event = Event::of_stream(EventCode::StreamFailed, index);
+        observer.event(Event { failure: Some(code), ..event });
+        tracing::error!(stream = %plan.name, code = %code, text = end.text.for_customer(), "stream failed");
+    }
+    StreamEnd { outcome: waybill_model::receipt::StreamOutcome { epoch: work.epoch, ..end.outcome }, ..end }
+}
+
+/// A stream under way.
+struct StreamWork<'a> {
+    shared: &'a Shared,
+    index: u32,
+    plan: &'a StreamPlan,
+    /// The newest epoch known to be in the table.
+    epoch: Option<Epoch>,
+}
+
+/// What the lanes brought.
+struct Loaded {
+    files: Vec<DataFile>,
+    twins: TwinSet,
+    meter: Arc<Meter>,
+}
+
+impl StreamWork<'_> {
+    async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
+        let context = &self.shared.context;
+        let owner = Owner {
+            pipeline: context.owner.clone(),
+            take_over: self.plan.take_over,
+            accept_epoch: context.accept_epoch,
+        };
+        let opening = Table::open(Arc::clone(&context.bucket), &self.plan.name, &owner);
+        let table = Arc::new(context.stop.or_halt(opening).await??);
+        self.epoch = table.epoch();
+        if let Some(delivered) = table.delivered(context.run) {
+            return Ok(self.adopted(&delivered));
+        }
+        let epoch = self.own_epoch(&table)?;
+        let after = match self.plan.load {
+            Load::Full => None,
+            Load::New => table.state().and_then(|state| state.cursor.clone()),
+        };
+        let permits = self.take_lanes(first);
+        let sizing = &self.shared.sizing;
+        let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
+        let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
+        self.tell_opened(snapshot.as_ref());
+        fault::point("snapshot_open");
+
+        let schema = snapshot.schema();
+        let cursor = snapshot.cursor();
+        let loaded = self.load(snapshot.as_ref(), &table, permits).await?;
+        fault::point("last_part");
+        let proof = context.stop.or_halt(snapshot.finish()).await??;
+        let rows = loaded.meter.rows();
+        check_count(rows, &loaded.files, &proof)?;
+        fault::point("files_closed");
+
+        let names = |at: &usize| schema.field(*at).name().clone();
+        let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
+        let delivery = Delivery {
+            run: context.run,
+            attempt: context.attempt,
+            epoch,
+            load: self.plan.load,
+            files: loaded.files,
+            schema: Arc::clone(&schema),
+            twins: loaded.twins.places(),
+            cursor,
+            proof,
+            coerced,
+            shrink_guard: self.plan.shrink_guard,
+        };
+        loaded.meter.tell(StreamState::Committing);
+        self.commit(&table, &delivery, &loaded.meter).await
+    }
+
+    /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.
+    fn own_epoch(&self, table: &Table) -> FaultResult<Epoch> {
+        let (found, now) = (table.epoch(), Micros::now());
+        if !self.shared.context.accept_epoch && found.is_some_and(|found| found.is_ahead(now)) {
+            return Err(Fault::new(FailureCode::EpochAhead, "the table's epoch is more than a day in the future"));
+        }
+        match (self.shared.context.epoch, found) {
+            (None, found) => Ok(Epoch::next(found, now)),
+            (Some(own), Some(found)) if found >= own => {
+                Err(Fault::new(FailureCode::Fenced, format!("the table has epoch {found}, this attempt {own}")))
+            }
+            (Some(own), _) => Ok(own),
+        }
+    }
+
+    /// The first lane's place, and more as long as the other streams have theirs.
+    fn take_lanes(&self, first: OwnedSemaphorePermit) -> Vec<OwnedSemaphorePermit> {
+        let mut permits = vec![first];
+        while permits.len() < self.shared.fair_lanes() {
+            let Ok(permit) = Arc::clone(&self.shared.lanes).try_acquire_owned() else { break };
+            permits.push(permit);
+        }
+        permits
+    }
+
+    fn tell_opened(&self, snapshot: &dyn Snapshot) {
+        let event = |code| Event::of_stream(code, self.index);
+        let observer = &self.shared.context.observer;
+        observer.event(Event { count: Some(snapshot.ranges() as u64), ..event(EventCode::SnapshotOpened) });
+        let note = snapshot.window();
+        if note.held {
+            observer.event(event(EventCode::WindowHeld));
+        }
+        if note.fixed_lag {
+            observer.event(event(EventCode::WindowFixedLag));
+        }
+        if note.null_cursors > 0 {
+            observer.event(Event { count: Some(note.null_cursors), ..event(EventCode::CursorNulls) });
+        }
+    }
+
+    /// Runs the lanes to their ends. The first real failure stops the others and is the stream's.
+    async fn load(
+        &self,
+        snapshot: &dyn Snapshot,
+        table: &Arc<Table>,
+        mut permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Loaded, End> {
+        let context = &self.shared.context;
+        permits.truncate(snapshot.lanes().max(1));
+        let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
+        meter.tell(StreamState::Reading);
+        let (target, twins) = self.target(snapshot, table);
+        let (switch, stop) = stop_pair();
+        let outer = context.stop.clone();
+        let link = tokio::spawn({
+            let switch = switch.clone();
+            async move { outer.forward(switch).await }
+        });
+        let mut lanes = JoinSet::new();
+        let mut failed: Option<End> = None;
+        for permit in permits {
+            let memory = stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await;
+            let opened = match memory {
+                Ok(memory) => match stop.or_halt(snapshot.lane()).await {
+                    Ok(Ok(lane)) => Ok((lane, Arc::new(memory))),
+                    Ok(Err(fault)) => Err(fault.into()),
+                    Err(halt) => Err(halt.into()),
+                },
+                Err(halt) => Err(halt.into()),
+            };
+            match opened {
+                Ok((lane, memory)) => {
+                    let work =
+                        LaneWork { target: target.clone(), stop: stop.clone(), meter: Arc::clone(&meter), memory };
+                    lanes.spawn(async move {
+                        let files = lane::run(lane, work).await;
+                        drop(permit);
+                        files
+                    });
+                }
+                Err(end) => {
+                    failed = Some(end);
+                    switch.raise(Directive::Cancel);
+                    break;
+                }
+            }
+        }
+        let mut files = Vec::new();
+        while let Some(joined) = lanes.join_next().await {
+            match joined.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a lane panicked").into())) {
+                Ok(more) => files.extend(more),
+                Err(end) => {
+                    // What the others say after this is only that they were stopped.
+                    failed.get_or_insert(end);
+                    switch.raise(Directive::Cancel);
+                }
+            }
+        }
+        link.abort();
+        match (failed, context.stop.halt()) {
+            (Some(_), Some(halt)) => Err(halt.into()),
+            (Some(end), None) => Err(end),
+            (None, _) => Ok(Loaded { files, twins, meter }),
+        }
+    }
+
+    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> (Target, TwinSet) {
+        let context = &self.shared.context;
+        let schema = snapshot.schema();
+        let in_table = |name: &str| {
+            self.plan.load == Load::New
+                && table.state().is_some_and(|state| state.columns.iter().any(|(column, _)| column == name))
+        };
+        let twins = TwinSet::known(&schema, in_table);
+        let (run, attempt) = (context.run, context.attempt);
+        let namer = Arc::clone(table);
+        let target = Target {
+            bucket: Arc::clone(&context.bucket),
+            key: Arc::new(move |n| namer.data_key(run, attempt, n)),
+            begun: Arc::default(),
+            schema,
+            twins: twins.clone(),
+            files: self.shared.plan.files.clone(),
+            row_group_bytes: self.shared.sizing.row_group_bytes,
+            notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
+        };
+        (target, twins)
+    }
+
+    async fn commit(&mut self, table: &Table, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
+        let context = &self.shared.context;
+        let Some(prepared) = context.stop.or_halt(table.prepare(delivery)).await?? else {
+            context.observer.event(Event::of_stream(EventCode::StreamUnchanged, self.index));
+            meter.tell(StreamState::Committed);
+            let mut end = StreamEnd::blank(self.index, StreamState::Committed);
+            end.outcome.grade = delivery.proof.grade;
+            return Ok(end);
+        };
+        fault::point("before_prepare");
+        context.stop.or_halt(context.gate.prepare(self.index, prepared.digest)).await??;
+        fault::point("prepare_granted");
+        match settle(table, &prepared).await? {
+            Outcome::Adopted(delivered) => Ok(self.adopted(&delivered)),
+            Outcome::Landed(committed) => {
+                self.epoch = Some(delivery.epoch);
+                meter.tell(StreamState::Committed);
+                Ok(self.landed(&committed, delivery, &prepared))
+            }
+        }
+    }
+
+    fn landed(&self, committed: &Committed, delivery: &Delivery, prepared: &Prepared) -> StreamEnd {
+        let observer = &self.shared.context.observer;
+        let event = |code| Event::of_stream(code, self.index);
+        if committed.rebased {
+            observer.event(event(EventCode::CommitRebased));
+        }
+        if committed.read_back {
+            observer.event(event(EventCode::CommitReadBack));
+        }
+        let coerced = delivery.coerced.values().sum();
+        if coerced > 0 {
+            observer.event(Event { count: Some(coerced), ..event(EventCode::ValuesCoerced) });
+        }
+        let (rows, bytes) = (delivery.rows(), delivery.bytes());
+        observer.event(Event { rows: Some(rows), bytes: Some(bytes), ..event(EventCode::StreamCommitted) });
+        let mut end = StreamEnd::blank(self.index, StreamState::Committed);
+        end.outcome.rows = rows;
+        end.outcome.bytes = bytes;
+        end.outcome.files = delivery.files.len() as u64;
+        end.outcome.coerced = coerced;
+        end.outcome.grade = delivery.proof.grade;
+        end.outcome.version = Some(committed.version);
+        end.outcome.receipt = Some(hex::encode(prepared.receipt_digest));
+        end
+    }
+
+    fn adopted(&mut self, delivered: &Delivered) -> StreamEnd {
+        self.epoch = Some(delivered.epoch);
+        let event = Event::of_stream(EventCode::CommitAdopted, self.index);
+        self.shared.context.observer.event(Event { rows: Some(delivered.rows), ..event });
+        let mut end = StreamEnd::blank(self.index, StreamState::Committed);
+        end.outcome.rows = delivered.rows;
+        end.outcome.bytes = delivered.bytes;
+        end.outcome.files = delivered.files;
+        end.outcome.coerced = delivered.coerced;
+        end.outcome.grade = delivered.grade;
+        end.outcome.version = Some(delivered.version);
+        end.outcome.receipt = Some(hex::encode(delivered.receipt_digest));
+        end.outcome.adopted = true;
+        end
+    }
+}
+
+/// Rows in the files are the rows that were read, and those that the source counted where it was asked to.
+fn check_count(rows: u64, files: &[DataFile], proof: &Proof) -> FaultResult<()> {
+    let written: u64 = files.iter().map(|file| file.rows).sum();
+    if written != rows {
+        return Err(Fault::new(FailureCode::WorkerBug, format!("{rows} rows were read, but {written} were written")));
+    }
+    match proof.source_count {
+        Some(counted) if counted != rows => {
+            let text = format!("the source counts {counted} rows in the same snapshot, but {rows} were read");
+            Err(Fault::new(FailureCode::SourceIncomplete, text))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Commits, and asks again while the bucket can't be reached or the outcome can't be read.
+async fn settle(table: &Table, prepared: &Prepared) -> FaultResult<Outcome> {
+    let tries = async {
+        let mut waits = SETTLE.into_iter();
+        loop {
+            let fault = match table.commit(prepared).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(fault) => fault,
+            };
+            let passing = matches!(
+                fault.code,
+                FailureCode::CommitUnknown | FailureCode::BucketUnreachable | FailureCode::BucketThrottled
+            );
+            match waits.next() {
+                Some(wait) if passing => tokio::time::sleep(wait).await,
+                _ => return Err(fault),
+            }
+        }
+    };
+    let late = || Fault::new(FailureCode::CommitUnknown, "the bucket did not tell in time whether the commit landed");
+    tokio::time::timeout(COMMIT_BOUND, tries).await.unwrap_or_else(|_| Err(late()))
+}
