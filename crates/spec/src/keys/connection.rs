@@ -1,0 +1,138 @@
+//! The keys of a connection, by type. Nothing else is taken: no driver option, no connection URL.
+
+use waybill_model::plan::TlsMode;
+
+use super::rule::{BUCKET, ENDPOINT, FILES_URL, FOREIGN, HOST, PATH, PREFIX, REGION};
+use super::{Key, Shape, Table, Tagged};
+
+const S3_REGION: Key = Key::new("region", Shape::Text(REGION), "Region; the worker's own where absent.");
+const S3_ENDPOINT: Key =
+    Key::new("endpoint", Shape::Text(ENDPOINT), "Another service than AWS S3, as https://host:port.");
+const S3_ACCESS_KEY: Key = Key::new(
+    "access-key",
+    Shape::Secret,
+    "Reference to a static access key id; the worker's own role where absent. Goes with `secret-key`.",
+);
+const S3_SECRET_KEY: Key =
+    Key::new("secret-key", Shape::Secret, "Reference to the secret key. Goes with `access-key`.");
+const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
+
+/// A system that a worker can reach.
+pub(crate) static CONNECTION: Tagged = Tagged {
+    doc: "A system that a worker can reach. Secrets stand here as references only: env://NAME or file:///path.",
+    types: &[
+        (
+            "postgres",
+            Table {
+                doc: "A PostgreSQL server, 14 or newer",
+                keys: &[
+                    TYPE,
+                    Key::must("host", Shape::Text(HOST), "Host name or address."),
+                    Key::new("port", Shape::Count(1, 65_535), "TCP port; 5432 where absent."),
+                    Key::must("database", Shape::Text(FOREIGN), "Database name."),
+                    Key::must("user", Shape::Text(FOREIGN), "Role to log in as."),
+                    Key::new("password", Shape::Secret, "Reference to the password."),
+                    Key::new(
+                        "tls",
+                        Shape::Choice(names!(TlsMode), &["verify-ca", "require", "prefer", "allow"]),
+                        "How the server proves who it is; verify-full where absent.",
+                    ),
+                    Key::new("ca", Shape::Text(PATH), "PEM file with the CA to trust, on the worker."),
+                    Key::later("ssh"),
+                ],
+            },
+        ),
+        (
+            "sqlite",
+            Table {
+                doc: "A SQLite file that the worker can open",
+                keys: &[TYPE, Key::must("path", Shape::Text(PATH), "Path of the file, on the worker.")],
+            },
+        ),
+        (
+            "files",
+            Table {
+                doc: "Files below a directory or an S3 prefix, as a source",
+                keys: &[
+                    TYPE,
+                    Key::must("url", Shape::Text(FILES_URL), "file:///absolute/directory or s3://bucket/prefix."),
+                    S3_REGION,
+                    S3_ENDPOINT,
+                    S3_ACCESS_KEY,
+                    S3_SECRET_KEY,
+                ],
+            },
+        ),
+        (
+            "local",
+            Table {
+                doc: "A local directory as a bucket",
+                keys: &[TYPE, Key::must("path", Shape::Text(PATH), "The directory, on the worker.")],
+            },
+        ),
+        (
+            "s3",
+            Table {
+                doc: "An S3 bucket as a destination",
+                keys: &[
+                    TYPE,
+                    Key::must("bucket", Shape::Text(BUCKET), "The bucket's name."),
+                    Key::new("prefix", Shape::Text(PREFIX), "What every key begins with, without slashes at its ends."),
+                    S3_REGION,
+                    S3_ENDPOINT,
+                    S3_ACCESS_KEY,
+                    S3_SECRET_KEY,
+                ],
+            },
+        ),
+    ],
+    later: &["http", "mysql", "mariadb", "azure", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
+    short: false,
+};
+
+/// Options of drivers and of other tools, without case, `-` and `_`, and what stands for them here.
+const REFUSED: &[(&str, &str)] = &[
+    ("sslmode", "write `tls: verify-full`, the default"),
+    ("sslrootcert", "write `ca: /path/of/the/ca.pem`"),
+    ("dsn", ""),
+    ("uri", ""),
+    ("url", ""),
+    ("connectionstring", ""),
+    ("jdbcurl", ""),
+    ("options", ""),
+    ("params", ""),
+    ("properties", ""),
+    ("extra", ""),
+    ("socket", "connections go over TCP: write `host` and `port`"),
+    ("unixsocket", "connections go over TCP: write `host` and `port`"),
+    ("hostaddr", "write `host`"),
+    ("driver", ""),
+    ("driverclass", ""),
+    ("allowloadlocalinfile", ""),
+    ("localinfile", ""),
+    ("allowpublickeyretrieval", ""),
+    ("autodeserialize", ""),
+    ("applicationname", ""),
+    ("searchpath", "name the schema in the stream: `schema.table`"),
+    ("targetsessionattrs", ""),
+    ("service", ""),
+    ("passfile", "write `password: file:///path`"),
+    ("sslcert", ""),
+    ("sslkey", ""),
+    ("channelbinding", ""),
+    ("verifyssl", "certificates are always verified"),
+    ("verify", "certificates are always verified"),
+    ("insecure", "certificates are always verified"),
+    ("pathstyle", "it is used by itself where `endpoint` is given"),
+];
+
+/// Whether a key is some driver's option; with what to write in its place.
+pub(crate) fn refused_option(key: &str) -> Option<&'static str> {
+    let key: String = key.chars().filter(|c| !matches!(c, '-' | '_')).take(64).collect::<String>().to_lowercase();
+    let (_, instead) = REFUSED.iter().find(|(name, _)| *name == key)?;
+    Some(if instead.is_empty() {
+        "a connection takes only its own keys: host, port, database, user and so on"
+    } else {
+        instead
+    })
+}

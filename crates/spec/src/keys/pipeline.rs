@@ -1,0 +1,189 @@
+//! The keys of a pipeline and of its streams.
+
+use waybill_model::plan::{ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
+use waybill_model::schedule::{CatchUp, Overlap};
+
+use super::rule::{ANY, CHARACTER, CRON, FOREIGN, NAME, ZONE};
+use super::{Key, Shape, Table, Tagged};
+
+const DAY_MS: u64 = 86_400_000;
+
+/// One pipeline.
+pub(crate) static PIPELINE: Table = Table {
+    doc: "What is moved from where to where",
+    keys: &[
+        Key::must("from", Shape::Text(NAME), "Name of the source connection."),
+        Key::must("to", Shape::Text(NAME), "Name of the connection to the bucket."),
+        Key::new("data-plane", Shape::Text(NAME), "Where its workers run; the project's only data plane where absent."),
+        Key::new("schedule", Shape::Table(&SCHEDULE), "When it runs by itself."),
+        Key::new("every-stream", Shape::Table(&STREAM), "Settings of every stream that does not say otherwise itself."),
+        Key::must(
+            "streams",
+            Shape::Named("stream", FOREIGN, &Shape::Table(&STREAM)),
+            "What is moved: `schema.table` or `table`; for files a path or glob below the connection's URL.",
+        ),
+        Key::new("files", Shape::Table(&FILES), "How files are written."),
+        Key::new("limits", Shape::Table(&LIMITS), "Bounds of one run."),
+        Key::later("retry"),
+        Key::later("expect"),
+        Key::later("alert"),
+        Key::later("alerts"),
+    ],
+};
+
+/// One stream.
+pub(crate) static STREAM: Table = Table {
+    doc: "One table, object or file set",
+    keys: &[
+        Key::new(
+            "load",
+            Shape::Choice(names!(Load), &["changed", "log"]),
+            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended. full where absent.",
+        ),
+        Key::new("cursor", Shape::Text(FOREIGN), "The column that tells new rows; `load: new` needs it."),
+        Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
+        Key::new(
+            "cursor-nulls",
+            Shape::Choice(names!(NullCursor), &[]),
+            "What happens to rows whose cursor is NULL; fail where absent.",
+        ),
+        Key::new(
+            "cursor-margin",
+            Shape::Duration(1_000, DAY_MS),
+            "How far the window's end stays behind the oldest open transaction; 2s where absent, at least 1s.",
+        ),
+        Key::new("columns", Shape::Table(&COLUMNS), "Which columns, under which names."),
+        Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),
+        Key::new(
+            "edge-values",
+            Shape::Choice(names!(EdgePolicy), &[]),
+            "Values that the target type can't hold; twin, where absent, keeps them as text in a column beside.",
+        ),
+        Key::new(
+            "arrays",
+            Shape::Choice(names!(ArrayPolicy), &[]),
+            "Arrays that are not one-dimensional from 1; fail where absent.",
+        ),
+        Key::new(
+            "invalid-text",
+            Shape::Choice(names!(TextPolicy), &[]),
+            "Text that is not valid UTF-8; replace where absent.",
+        ),
+        Key::new("verify-count", Shape::Flag, "Count the source in the same snapshot and compare."),
+        Key::new("shrink-guard", Shape::Share, "Share of the rows that a replace must keep; 50% where absent, or off."),
+        Key::new(
+            "take-over",
+            Shape::Flag,
+            "Accept a table that something else made or that belongs to another pipeline.",
+        ),
+        Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
+        Key::later("key"),
+        Key::later("new-columns"),
+        Key::later("get"),
+        Key::later("rows"),
+        Key::later("next"),
+        Key::later("expect"),
+    ],
+};
+
+static COLUMNS: Table = Table {
+    doc: "Which columns, under which names",
+    keys: &[
+        Key::new("select", Shape::List(&Shape::Text(FOREIGN)), "Only these, in this order."),
+        Key::new("drop", Shape::List(&Shape::Text(FOREIGN)), "Not these."),
+        Key::new("rename", Shape::Named("column", FOREIGN, &Shape::Text(FOREIGN)), "Source name to table name."),
+        Key::later("hash"),
+        Key::later("mask"),
+        Key::later("cast"),
+    ],
+};
+
+static CONDITION: Table = Table {
+    doc: "One condition of a row filter; never SQL",
+    keys: &[
+        Key::must("column", Shape::Text(FOREIGN), "Source column."),
+        Key::must("op", Shape::Choice(names!(Op), &["in", "like", "between"]), "How it is compared."),
+        Key::new("value", Shape::Scalar, "What with; none for is_null and not_null."),
+    ],
+};
+
+const TYPE: Key = Key::must("type", Shape::Scalar, "The format.");
+
+/// How files are read.
+pub(crate) static FILE_FORMAT: Tagged = Tagged {
+    doc: "How files are read",
+    types: &[
+        (
+            "csv",
+            Table {
+                doc: "Comma separated values: every column is text",
+                keys: &[
+                    TYPE,
+                    Key::new("delimiter", Shape::Text(CHARACTER), "Between fields; a comma where absent."),
+                    Key::new("quote", Shape::Text(CHARACTER), "Around fields; a double quote where absent."),
+                    Key::new("header", Shape::Flag, "Whether the first record names the columns; true where absent."),
+                    Key::new("null", Shape::Text(ANY), "An unquoted field of this text is NULL."),
+                ],
+            },
+        ),
+        ("jsonl", Table { doc: "One JSON object per line", keys: &[TYPE] }),
+        ("parquet", Table { doc: "Apache Parquet", keys: &[TYPE] }),
+    ],
+    later: &["json", "avro", "orc", "excel", "xlsx", "xml"],
+    short: true,
+};
+
+static FILES: Table = Table {
+    doc: "How files are written",
+    keys: &[
+        Key::new(
+            "format",
+            Shape::Choice(&["parquet"], &["csv", "jsonl", "avro", "iceberg"]),
+            "parquet, with a Delta log.",
+        ),
+        Key::new(
+            "size",
+            Shape::Size(1 << 20, 16 << 30),
+            "A file is closed when it has grown to this; 256MiB where absent.",
+        ),
+        Key::new("compression", Shape::Choice(names!(Compression), &["gzip", "lz4", "none"]), "zstd where absent."),
+        Key::later("partition-by"),
+    ],
+};
+
+static LIMITS: Table = Table {
+    doc: "Bounds of one run",
+    keys: &[
+        Key::new(
+            "parallel",
+            Shape::Count(1, 64),
+            "Connections to the source at once, over all streams; 2 where absent.",
+        ),
+        Key::new(
+            "memory",
+            Shape::Size(64 << 20, 1 << 40),
+            "The worker's memory budget; its control group's where absent.",
+        ),
+        Key::new("time", Shape::Duration(1_000, 7 * DAY_MS), "Longest run; 24h where absent."),
+        Key::later("cpu"),
+    ],
+};
+
+static SCHEDULE: Table = Table {
+    doc: "When it runs by itself",
+    keys: &[
+        Key::must("cron", Shape::Text(CRON), "Minute, hour, day of month, month, day of week."),
+        Key::new("zone", Shape::Text(ZONE), "IANA zone in which the fields are read; UTC where absent."),
+        Key::new(
+            "overlap",
+            Shape::Choice(names!(Overlap), &[]),
+            "A run is due while the one before still works; skip where absent.",
+        ),
+        Key::new(
+            "catch-up",
+            Shape::Choice(names!(CatchUp), &["all"]),
+            "Runs were missed; last, one for all of them, where absent.",
+        ),
+        Key::later("every"),
+    ],
+};

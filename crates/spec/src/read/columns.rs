@@ -1,0 +1,95 @@
+//! Columns of a stream: what is selected, dropped and renamed, and where these contradict each other.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use waybill_model::plan::Columns;
+
+use super::Settings;
+use super::stream::place_in;
+use crate::diagnostic::{Code, Findings, show};
+use crate::tree::{Entry, Node, Span};
+
+/// Characters that no column of a Delta table may have.
+const UNUSABLE: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
+
+/// Reads the columns and tells of every contradiction.
+pub(super) fn read_columns(entry: &Entry, node: Option<&Node>, cursor: Option<&str>, found: &mut Findings) -> Columns {
+    let Some(node) = node else { return Columns::default() };
+    let keys = Settings::of(node);
+    let (select, drop) = (keys.texts("select"), keys.texts("drop"));
+    let renames = node.get("rename").map_or(&[][..], |rename| rename.value.entries());
+    let of = format!("stream {}", show(&entry.key));
+    check_twice(&of, "select", &select, found);
+    check_twice(&of, "drop", &drop, found);
+    check_against(&of, (&select, &drop), renames, found);
+    check_targets(&of, &select, renames, found);
+    if let Some(cursor) = cursor {
+        check_cursor(entry, cursor, (&select, &drop), found);
+    }
+    let bare = |named: Vec<(String, Span)>| named.into_iter().map(|(name, _)| name).collect();
+    let rename: BTreeMap<String, String> =
+        renames.iter().filter_map(|entry| Some((entry.key.clone(), entry.value.scalar()?.to_owned()))).collect();
+    Columns { select: bare(select), drop: bare(drop), rename }
+}
+
+fn check_twice(of: &str, key: &str, names: &[(String, Span)], found: &mut Findings) {
+    let mut seen = HashSet::new();
+    for (name, at) in names.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+        found.add(Code::ColumnClash, *at, format!("`columns.{key}` of {of} names {} twice", show(name)));
+    }
+}
+
+/// A column that is both wanted and not.
+fn check_against(of: &str, lists: (&[(String, Span)], &[(String, Span)]), renames: &[Entry], found: &mut Findings) {
+    let (select, drop) = lists;
+    let selected: HashSet<&str> = select.iter().map(|(name, _)| name.as_str()).collect();
+    let dropped: HashSet<&str> = drop.iter().map(|(name, _)| name.as_str()).collect();
+    for (name, at) in drop.iter().filter(|(name, _)| selected.contains(name.as_str())) {
+        found.add(Code::ColumnClash, *at, format!("{of} both selects and drops {}", show(name)));
+    }
+    for entry in renames {
+        if dropped.contains(entry.key.as_str()) {
+            found.add(Code::ColumnClash, entry.at, format!("{of} both drops and renames {}", show(&entry.key)));
+        } else if !select.is_empty() && !selected.contains(entry.key.as_str()) {
+            let message = format!("{of} renames {} but does not select it", show(&entry.key));
+            found.suggest(Code::ColumnClash, entry.at, message, "add it to `columns.select`, or remove the rename");
+        }
+    }
+}
+
+/// Two columns of one name. Names that differ only in case count as one: readers of the table can't tell them apart.
+fn check_targets(of: &str, select: &[(String, Span)], renames: &[Entry], found: &mut Findings) {
+    let renamed: HashSet<&str> = renames.iter().map(|entry| entry.key.as_str()).collect();
+    let mut taken: HashMap<String, &str> = HashMap::new();
+    for (name, _) in select.iter().filter(|(name, _)| !renamed.contains(name.as_str())) {
+        taken.insert(name.to_lowercase(), name);
+    }
+    for entry in renames {
+        let Some(target) = entry.value.scalar() else { continue };
+        let at = entry.value.span;
+        if target.contains(UNUSABLE) {
+            let message = format!("{of} renames {} to a name that a table can't have", show(&entry.key));
+            found.suggest(Code::Name, at, message, "no blanks and none of , ; { } ( ) = in a column's name");
+        }
+        if let Some(other) = taken.insert(target.to_lowercase(), &entry.key) {
+            let message =
+                format!("{} and {} of {of} would have one name: {}", show(other), show(&entry.key), show(target));
+            found.suggest(Code::ColumnClash, at, message, "names that differ only in case count as one");
+        }
+    }
+}
+
+fn check_cursor(entry: &Entry, cursor: &str, lists: (&[(String, Span)], &[(String, Span)]), found: &mut Findings) {
+    let (select, drop) = lists;
+    let has = |names: &[(String, Span)]| names.iter().any(|(name, _)| name == cursor);
+    let (key, why) = if has(drop) {
+        ("drop", "drops")
+    } else if !select.is_empty() && !has(select) {
+        ("select", "does not select")
+    } else {
+        return;
+    };
+    let message = format!("stream {} {why} its cursor {}", show(&entry.key), show(cursor));
+    let at = place_in(entry, &["columns", key]);
+    found.suggest(Code::CursorDropped, at, message, "the table needs its cursor column: deliver it");
+}

@@ -1,0 +1,125 @@
+//! Pipelines: ends, streams with the defaults merged in, schedule, files and limits.
+
+use std::collections::BTreeMap;
+
+use waybill_model::plan::{Files, Limits, System};
+use waybill_model::schedule::Schedule;
+use waybill_model::size::{parse_bytes, parse_duration};
+
+use super::stream::{End, read_stream};
+use super::{Settings, child};
+use crate::diagnostic::{Code, Findings, show};
+use crate::document::Pipeline;
+use crate::glob::check_overlaps;
+use crate::keys::nearest;
+use crate::tree::{Entry, Node};
+
+/// What a pipeline may refer to.
+pub(super) struct Known<'a> {
+    /// Connections that could be read.
+    pub(super) connections: &'a BTreeMap<String, System>,
+    /// Names of all connections, also of broken ones.
+    pub(super) declared: &'a [&'a str],
+}
+
+/// A pipeline, or none where an end is missing.
+pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findings) -> Option<Pipeline> {
+    let keys = Settings::of(&entry.value);
+    let from = connection(entry, "from", known, found);
+    let to = connection(entry, "to", known, found);
+    check_kind(entry, ("from", from, is_source), "a source: postgres, sqlite or files", found);
+    check_kind(entry, ("to", to, is_bucket), "a bucket: local or s3", found);
+    let end = End::of(from);
+    let streams = child(&entry.value, "streams");
+    if entry.value.get("streams").is_some_and(|e| matches!(e.value.value, crate::tree::Value::Map(_)))
+        && streams.is_empty()
+    {
+        let message = format!("pipeline {} has no streams", show(&entry.key));
+        let at = keys.own_place("streams").unwrap_or(entry.at);
+        found.suggest(Code::MissingField, at, message, "name at least one: `streams: { public.orders: {} }`");
+    }
+    if end == Some(End::Files) {
+        let places: Vec<_> = streams.iter().map(|stream| (stream.key.as_str(), stream.at)).collect();
+        check_overlaps(&places, found);
+    }
+    let defaults = keys.node("every-stream");
+    Some(Pipeline {
+        streams: streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect(),
+        from: keys.owned("from")?,
+        to: keys.owned("to")?,
+        data_plane: keys.owned("data-plane"),
+        schedule: keys.node("schedule").and_then(schedule),
+        files: keys.node("files").map(files).unwrap_or_default(),
+        limits: keys.node("limits").map(limits).unwrap_or_default(),
+    })
+}
+
+/// The system that an end names; tells where there is none of that name.
+fn connection<'k>(entry: &Entry, end: &str, known: &Known<'k>, found: &mut Findings) -> Option<&'k System> {
+    let node = &entry.value.get(end)?.value;
+    let name = node.scalar()?;
+    if !known.declared.contains(&name) {
+        let message =
+            format!("`{end}` of pipeline {} names no connection of this file: {}", show(&entry.key), show(name));
+        let suggestion = match nearest(name, known.declared.iter().copied()) {
+            Some(meant) => format!("did you mean {}?", show(meant)),
+            None => "add it under `connections`".to_owned(),
+        };
+        found.suggest(Code::UnknownConnection, node.span, message, suggestion);
+    }
+    known.connections.get(name)
+}
+
+type EndOf<'s> = (&'s str, Option<&'s System>, fn(&System) -> bool);
+
+fn check_kind(entry: &Entry, end: EndOf<'_>, wanted: &str, found: &mut Findings) {
+    let (key, system, fits) = end;
+    let (Some(system), Some(place)) = (system, entry.value.get(key)) else { return };
+    if !fits(system) {
+        let message = format!("`{key}` of pipeline {} can't be of type {}", show(&entry.key), system.kind());
+        found.suggest(Code::WrongEnd, place.value.span, message, format!("it takes {wanted}"));
+    }
+}
+
+const fn is_source(system: &System) -> bool {
+    matches!(system, System::Postgres(_) | System::Sqlite { .. } | System::Files(_))
+}
+
+const fn is_bucket(system: &System) -> bool {
+    matches!(system, System::Local { .. } | System::S3(_))
+}
+
+fn schedule(node: &Node) -> Option<Schedule> {
+    let keys = Settings::of(node);
+    let cron = keys.text("cron")?.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some(Schedule {
+        cron,
+        zone: keys.owned("zone").unwrap_or_else(|| "UTC".to_owned()),
+        overlap: keys.parsed("overlap").unwrap_or_default(),
+        catch_up: keys.parsed("catch-up").unwrap_or_default(),
+    })
+}
+
+fn files(node: &Node) -> Files {
+    let keys = Settings::of(node);
+    let default = Files::default();
+    Files {
+        size: keys.text("size").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.size),
+        compression: keys.parsed("compression").unwrap_or(default.compression),
+    }
+}
+
+fn limits(node: &Node) -> Limits {
+    let keys = Settings::of(node);
+    let default = Limits::default();
+    Limits {
+        parallel: keys.parsed("parallel").unwrap_or(default.parallel),
+        memory: keys.text("memory").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.memory),
+        time_ms: keys.text("time").and_then(millis).unwrap_or(default.time_ms),
+    }
+}
+
+/// A duration in milliseconds.
+pub(super) fn millis(text: &str) -> Option<u64> {
+    parse_duration(text).ok().and_then(|duration| u64::try_from(duration.as_millis()).ok())
+}

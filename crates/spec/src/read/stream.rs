@@ -1,0 +1,199 @@
+//! Streams: load and cursor, filter, policies, and what a kind of source can't do.
+
+use waybill_model::plan::{Condition, Csv, Cursor, FileFormat, Load, Op, StreamPlan, System};
+
+use super::Settings;
+use super::columns::read_columns;
+use super::pipeline::millis;
+use crate::check::read_share;
+use crate::diagnostic::{Code, Findings, show};
+use crate::glob::is_glob;
+use crate::tree::{Entry, Node, Span, Value};
+
+/// The kind of source, as far as streams differ by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Tables.
+    Database,
+    /// File sets.
+    Files,
+}
+
+impl End {
+    /// None where the source is not known.
+    pub(super) fn of(system: Option<&System>) -> Option<Self> {
+        match system? {
+            System::Postgres(_) | System::Sqlite { .. } => Some(Self::Database),
+            System::Files(_) => Some(Self::Files),
+            System::Local { .. } | System::S3(_) => None,
+        }
+    }
+}
+
+/// One stream with the defaults merged in.
+pub(super) fn read_stream(
+    entry: &Entry,
+    defaults: Option<&Node>,
+    end: Option<End>,
+    found: &mut Findings,
+) -> StreamPlan {
+    let keys = Settings { own: &entry.value, fallback: defaults };
+    let load = keys.parsed("load").unwrap_or(Load::Full);
+    check_name(entry, end, found);
+    let cursor = read_cursor(entry, keys, load, found);
+    check_end(entry, keys, (end, load), found);
+    StreamPlan {
+        name: entry.key.clone(),
+        load,
+        columns: read_columns(entry, keys.node("columns"), cursor.as_ref().map(|c| c.column.as_str()), found),
+        cursor,
+        filter: keys
+            .node("filter")
+            .map_or(&[][..], Node::list)
+            .iter()
+            .filter_map(|node| condition(node, found))
+            .collect(),
+        edge_values: keys.parsed("edge-values").unwrap_or_default(),
+        arrays: keys.parsed("arrays").unwrap_or_default(),
+        invalid_text: keys.parsed("invalid-text").unwrap_or_default(),
+        verify_count: keys.flag("verify-count"),
+        shrink_guard: keys.text("shrink-guard").and_then(read_share).unwrap_or(50),
+        take_over: keys.flag("take-over"),
+        format: keys.node("format").and_then(format).filter(|_| end != Some(End::Database)),
+    }
+}
+
+fn of(entry: &Entry) -> String {
+    format!("stream {}", show(&entry.key))
+}
+
+fn check_name(entry: &Entry, end: Option<End>, found: &mut Findings) {
+    let name = entry.key.as_str();
+    if end == Some(End::Database) && is_glob(name) {
+        let message = format!("globs over tables are not built yet: {}", show(name));
+        found.suggest(
+            Code::NotBuiltYet,
+            entry.at,
+            message,
+            "name each table: `waybill connection discover` lists them",
+        );
+    }
+    let odd = name.starts_with('/') || name.split('/').any(|part| matches!(part, "" | "." | ".."));
+    if end == Some(End::Files) && odd {
+        let message = format!("{} can't have this name", of(entry));
+        found.suggest(
+            Code::Name,
+            entry.at,
+            message,
+            "write a path or glob below the connection's URL, without `.` or `..`",
+        );
+    }
+}
+
+/// The cursor of a `new` stream. One that stands in the defaults is no mistake for a `full` stream; its own one is.
+fn read_cursor(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings) -> Option<Cursor> {
+    if load != Load::New {
+        for key in ["cursor", "cursor-zone", "cursor-nulls", "cursor-margin"] {
+            if let Some(at) = keys.own_place(key) {
+                let message = format!("`{key}` of {} has no meaning with `load: {load}`", of(entry));
+                found.suggest(Code::Cursor, at, message, "remove it, or write `load: new`");
+            }
+        }
+        return None;
+    }
+    let Some(column) = keys.owned("cursor") else {
+        if keys.node("cursor").is_none() {
+            let at = keys.own_place("load").unwrap_or(entry.at);
+            let message = format!("`load: new` of {} needs a cursor", of(entry));
+            found.suggest(Code::Cursor, at, message, "name the column that tells new rows: `cursor: updated_at`");
+        }
+        return None;
+    };
+    Some(Cursor {
+        column,
+        zone: keys.owned("cursor-zone"),
+        nulls: keys.parsed("cursor-nulls").unwrap_or_default(),
+        margin_ms: keys.text("cursor-margin").and_then(millis).unwrap_or(2_000),
+    })
+}
+
+/// What a kind of source can't do.
+fn check_end(entry: &Entry, keys: Settings<'_>, kind: (Option<End>, Load), found: &mut Findings) {
+    match kind {
+        (Some(End::Database), _) => {
+            if let Some(at) = keys.own_place("format") {
+                let message = format!("`format` of {} has no meaning for tables", of(entry));
+                found.suggest(Code::WrongEnd, at, message, "remove it: it says how files are read");
+            }
+        }
+        (Some(End::Files), load) => {
+            if load == Load::New {
+                let at = keys.own_place("load").unwrap_or(entry.at);
+                let message = format!("`load: new` for files is not built yet ({})", of(entry));
+                found.suggest(Code::NotBuiltYet, at, message, "files have `load: full`");
+            }
+            if keys.node("format").is_none() && !ending_tells(&entry.key) {
+                let message = format!("`format` is missing in {}: its name does not tell it", of(entry));
+                found.suggest(Code::MissingField, entry.at, message, "write `format: csv`, jsonl or parquet");
+            }
+        }
+        (None, _) => {}
+    }
+}
+
+/// Whether the last part of a path or glob tells the format.
+fn ending_tells(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let bare = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    [".csv", ".jsonl", ".ndjson", ".parquet"].iter().any(|ending| bare.ends_with(ending))
+}
+
+fn condition(node: &Node, found: &mut Findings) -> Option<Condition> {
+    let keys = Settings::of(node);
+    let op: Op = keys.parsed("op")?;
+    let tests_null = matches!(op, Op::IsNull | Op::NotNull);
+    let at = keys.own_place("op").unwrap_or(node.span);
+    match (tests_null, keys.own_place("value")) {
+        (true, Some(at)) => {
+            found.suggest(Code::BadValue, at, format!("`op: {op}` takes no value"), "remove `value`");
+        }
+        (false, None) => {
+            let message = format!("`op: {op}` needs a value");
+            found.suggest(Code::MissingField, at, message, "add `value`, or use is_null or not_null");
+        }
+        _ => {}
+    }
+    Some(Condition { column: keys.owned("column")?, op, value: keys.owned("value") })
+}
+
+fn format(node: &Node) -> Option<FileFormat> {
+    let keys = Settings::of(node);
+    let name = if matches!(node.value, Value::Map(_)) { keys.text("type")? } else { node.scalar()? };
+    match name {
+        "csv" => {
+            let default = Csv::default();
+            Some(FileFormat::Csv(Csv {
+                delimiter: keys.parsed("delimiter").unwrap_or(default.delimiter),
+                quote: keys.parsed("quote").unwrap_or(default.quote),
+                header: keys.parsed("header").unwrap_or(default.header),
+                null: keys.owned("null"),
+            }))
+        }
+        "jsonl" => Some(FileFormat::Jsonl),
+        "parquet" => Some(FileFormat::Parquet),
+        _ => None,
+    }
+}
+
+/// The place of a stream's setting, or of the stream where the setting comes from the defaults.
+pub(super) fn place_in(entry: &Entry, keys: &[&str]) -> Span {
+    let mut at = entry.at;
+    let mut node = &entry.value;
+    for key in keys {
+        match node.get(key) {
+            Some(inner) => (at, node) = (inner.at, &inner.value),
+            None => return entry.at,
+        }
+    }
+    at
+}

@@ -1,0 +1,93 @@
+//! The JSON Schema of the pipeline file, for editors; made from the key list that checking uses.
+//!
+//! Keys and values without behaviour are not in it, as they are refused.
+
+use serde_json::{Map, Value, json};
+
+use crate::keys::{DOCUMENT, Shape, Table, Tagged};
+
+/// The schema as text, with a newline at its end: byte for byte what the repository holds.
+#[must_use]
+pub fn schema() -> String {
+    let mut root = Map::new();
+    root.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+    root.insert("title".into(), "Waybill pipeline file".into());
+    root.extend(table(&DOCUMENT));
+    let mut text = serde_json::to_string_pretty(&Value::Object(root)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn table(table: &Table) -> Map<String, Value> {
+    let built = || table.keys.iter().filter(|key| key.built);
+    let properties: Map<String, Value> = built()
+        .map(|key| {
+            let mut value = shape(&key.shape);
+            value.insert("description".into(), key.doc.into());
+            (key.name.to_owned(), Value::Object(value))
+        })
+        .collect();
+    let required: Vec<&str> = built().filter(|key| key.required).map(|key| key.name).collect();
+    let mut out = object(json!({ "description": table.doc, "additionalProperties": false }));
+    let kind = if required.is_empty() { json!(["object", "null"]) } else { json!("object") };
+    out.insert("type".into(), kind);
+    out.insert("properties".into(), Value::Object(properties));
+    if !required.is_empty() {
+        out.insert("required".into(), required.into());
+    }
+    out
+}
+
+fn shape(shape: &Shape) -> Map<String, Value> {
+    match shape {
+        Shape::Text(rule) => {
+            let mut out = object(json!({ "type": "string" }));
+            if let Some(pattern) = rule.pattern {
+                out.insert("pattern".into(), pattern.into());
+            }
+            out
+        }
+        Shape::Scalar => object(json!({ "type": ["string", "number", "boolean"] })),
+        Shape::Flag => object(json!({ "type": "boolean" })),
+        Shape::Count(least, most) if least == most => object(json!({ "const": least })),
+        Shape::Count(least, most) => object(json!({ "type": "integer", "minimum": least, "maximum": most })),
+        Shape::Size(..) => object(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" })),
+        Shape::Duration(..) => object(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
+        Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
+        Shape::Choice(built, _) => object(json!({ "enum": built })),
+        Shape::Secret => object(json!({ "type": "string", "pattern": "^(env://[A-Za-z_][A-Za-z0-9_]*|file:///.+)$" })),
+        Shape::List(inner) => object(json!({ "type": "array", "items": self::shape(inner) })),
+        Shape::Named(_, rule, inner) => {
+            let mut out = object(json!({ "type": "object", "additionalProperties": self::shape(inner) }));
+            if let Some(pattern) = rule.pattern {
+                out.insert("propertyNames".into(), json!({ "pattern": pattern }));
+            }
+            out
+        }
+        Shape::Table(inner) => table(inner),
+        Shape::Tagged(inner) => tagged(inner),
+    }
+}
+
+fn tagged(tagged: &Tagged) -> Map<String, Value> {
+    let mut choices: Vec<Value> = tagged
+        .types
+        .iter()
+        .map(|(name, keys)| {
+            let mut choice = table(keys);
+            if let Some(Value::Object(properties)) = choice.get_mut("properties") {
+                properties.insert("type".into(), json!({ "const": name, "description": keys.doc }));
+            }
+            Value::Object(choice)
+        })
+        .collect();
+    if tagged.short {
+        let names: Vec<&str> = tagged.types.iter().map(|(name, _)| *name).collect();
+        choices.insert(0, json!({ "enum": names }));
+    }
+    object(json!({ "description": tagged.doc, "oneOf": choices }))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    if let Value::Object(map) = value { map } else { Map::new() }
+}

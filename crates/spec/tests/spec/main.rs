@@ -1,0 +1,3 @@
+//! The pipeline file as its users meet it: what is accepted, what is refused and where.
+
+mod diagnostics;
