@@ -4,5 +4,6 @@
 
 pub mod binaries;
 pub mod reference;
+pub mod sandbox;
 pub mod seed;
 pub mod services;

@@ -1,0 +1,252 @@
+//! The whole product in a temporary directory: a real orchestrator, real workers, an administrator logged in.
+//!
+//! Ports are 0, bounds are short, and every process is ended by its own handle when the sandbox is dropped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use waybill_api::account::{Confidential, SetupRequest};
+use waybill_api::client::{Client, ListQuery, Trust};
+use waybill_api::data_plane::{DataPlaneUpdate, ProcessSettings};
+use waybill_api::run::{RunDetail, RunStart};
+use waybill_api::spec::SpecApply;
+use waybill_model::{ProjectId, RunId};
+
+use crate::binaries::binary;
+
+/// Bounds that let a fault test end in seconds.
+const BOUNDS: &[(&str, &str)] = &[
+    ("HEARTBEAT", "500ms"),
+    ("LEASE", "3s"),
+    ("OFFLINE_GRACE", "6s"),
+    ("START_TIMEOUT", "20s"),
+    ("RECONCILE", "500ms"),
+    ("TICK", "200ms"),
+];
+
+/// What differs between sandboxes.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Environment of the orchestrator beyond what the sandbox sets; wins over it.
+    pub orchestrator: Vec<(String, String)>,
+    /// Names of variables that workers get as well.
+    pub passed: Vec<String>,
+    /// Run the fault builds of both programs.
+    pub faults: bool,
+}
+
+impl Options {
+    /// A fault build whose workers act out `fault` once, at the named point; returns the marker that it writes.
+    #[must_use]
+    pub fn with_worker_fault(mut self, fault: &str, marker: &Path) -> Self {
+        self.faults = true;
+        self.orchestrator.push(("WAYBILL_FAULT".into(), format!("{fault};{}", marker.display())));
+        self.passed.push("WAYBILL_FAULT".into());
+        self
+    }
+}
+
+/// A running product.
+pub struct Sandbox {
+    /// The temporary directory: `state`, `lake` and whatever a test puts there.
+    pub dir: tempfile::TempDir,
+    options: Options,
+    orchestrator: Option<Child>,
+    /// The administrator's client.
+    pub client: Client,
+    /// The one project.
+    pub project: ProjectId,
+}
+
+/// What the orchestrator writes when it is ready.
+#[derive(serde::Deserialize)]
+pub struct Ports {
+    /// REST and enrolment.
+    pub api: String,
+    /// Workers.
+    pub worker: String,
+    /// Health and metrics.
+    pub private: String,
+}
+
+impl Sandbox {
+    /// Starts the product with short bounds.
+    pub async fn start(options: Options) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        std::fs::create_dir(dir.path().join("lake"))?;
+        let child = serve(dir.path(), &options)?;
+        let mut guard = Ended(Some(child));
+        let ports = ready(dir.path(), guard.0.as_mut().context("a process")?).await?;
+        let (client, project) = first_administrator(dir.path(), &ports, &options).await?;
+        Ok(Self { dir, options, orchestrator: guard.0.take(), client, project })
+    }
+
+    /// Where the orchestrator listens now.
+    pub fn ports(&self) -> Result<Ports> {
+        Ok(serde_json::from_slice(&std::fs::read(self.dir.path().join("state/ports.json"))?)?)
+    }
+
+    /// A path below the sandbox's directory.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The orchestrator's process id.
+    pub fn orchestrator_pid(&self) -> Result<u32> {
+        Ok(self.orchestrator.as_ref().context("no orchestrator is running")?.id())
+    }
+
+    /// Ends the orchestrator with SIGKILL, as a crash would.
+    pub fn kill_orchestrator(&mut self) -> Result<()> {
+        let mut child = self.orchestrator.take().context("no orchestrator is running")?;
+        child.kill()?;
+        child.wait()?;
+        std::fs::remove_file(self.path("state/ports.json"))?;
+        Ok(())
+    }
+
+    /// Waits until the orchestrator has ended by itself, such as at a fault point.
+    pub async fn orchestrator_ended(&mut self) -> Result<()> {
+        let mut child = self.orchestrator.take().context("no orchestrator is running")?;
+        let status = tokio::task::spawn_blocking(move || child.wait()).await??;
+        ensure!(!status.success(), "the orchestrator ended in peace");
+        std::fs::remove_file(self.path("state/ports.json"))?;
+        Ok(())
+    }
+
+    /// Starts the orchestrator again on the same state and the same ports.
+    pub async fn restart(&mut self, ports: &Ports) -> Result<()> {
+        let mut options = self.options.clone();
+        for (name, value) in [("API", &ports.api), ("WORKER", &ports.worker), ("PRIVATE", &ports.private)] {
+            options.orchestrator.push((format!("WAYBILL__SERVER__{name}"), value.clone()));
+        }
+        let mut guard = Ended(Some(serve(self.dir.path(), &options)?));
+        ready(self.dir.path(), guard.0.as_mut().context("a process")?).await?;
+        self.orchestrator = guard.0.take();
+        Ok(())
+    }
+
+    /// Applies a pipeline document.
+    pub async fn apply(&self, document: &str) -> Result<()> {
+        let body = SpecApply { project_id: self.project, document: document.to_owned(), prune: false, expect: None };
+        self.client.spec_apply(&body, false).await.map(drop).map_err(refused)
+    }
+
+    /// Starts a run of the pipeline of this name.
+    pub async fn trigger(&self, pipeline: &str) -> Result<RunId> {
+        let found = self.client.pipeline_list(&ListQuery::default()).await.map_err(refused)?;
+        let id = found.items.iter().find(|p| p.name == pipeline).context("no such pipeline")?.id;
+        let run = self.client.run_start(&RunStart { pipeline_id: Some(id), ..RunStart::default() }).await;
+        Ok(run.map_err(refused)?.run.id)
+    }
+
+    /// Waits until `done` says so of the run; fails after a minute.
+    pub async fn until(&self, run: RunId, done: impl Fn(&RunDetail) -> bool) -> Result<RunDetail> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut last = None;
+        while Instant::now() < deadline {
+            if let Ok(seen) = self.client.run_get(run).await {
+                if done(&seen) {
+                    return Ok(seen);
+                }
+                last = Some(seen);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the public API, bounded above
+        }
+        bail!("the run did not get there: {last:?}\n{}", self.log())
+    }
+
+    /// Waits until the run is final and returns it.
+    pub async fn ended(&self, run: RunId) -> Result<RunDetail> {
+        self.until(run, |seen| ["succeeded", "failed", "canceled"].contains(&seen.run.state.to_string().as_str())).await
+    }
+
+    /// What the orchestrator logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("orchestrator.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        drop(Ended(self.orchestrator.take()));
+    }
+}
+
+/// Ends its process when it is dropped.
+struct Ended(Option<Child>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn refused(error: waybill_api::client::ClientError) -> anyhow::Error {
+    match error.problem() {
+        Some(problem) => anyhow::anyhow!("{problem:?}"),
+        None => error.into(),
+    }
+}
+
+fn serve(dir: &Path, options: &Options) -> Result<Child> {
+    let suffix = if options.faults { "-faults" } else { "" };
+    let log = File::options().create(true).append(true).open(dir.join("orchestrator.log"))?;
+    let mut command = Command::new(binary(&format!("waybill-orchestrator{suffix}")));
+    command.args(["serve", "--dev", "--state"]).arg(dir.join("state"));
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.env("WAYBILL__WORKER__PROGRAM", binary(&format!("waybill-worker{suffix}")));
+    for port in ["API", "WORKER", "PRIVATE"] {
+        command.env(format!("WAYBILL__SERVER__{port}"), "127.0.0.1:0");
+    }
+    for (name, value) in BOUNDS {
+        command.env(format!("WAYBILL__BOUNDS__{name}"), value);
+    }
+    command.envs(options.orchestrator.iter().cloned());
+    command.spawn().context("start the orchestrator")
+}
+
+async fn ready(dir: &Path, child: &mut Child) -> Result<Ports> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        if let Ok(text) = std::fs::read(dir.join("state/ports.json"))
+            && let Ok(ports) = serde_json::from_slice(&text)
+        {
+            return Ok(ports);
+        }
+        if let Some(status) = child.try_wait()? {
+            bail!("the orchestrator ended with {status}: {}", std::fs::read_to_string(dir.join("orchestrator.log"))?);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await; // a poll for a file, bounded above
+    }
+    bail!("the orchestrator was not ready in 30 s: {}", std::fs::read_to_string(dir.join("orchestrator.log"))?)
+}
+
+async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Result<(Client, ProjectId)> {
+    let ca = std::fs::read(dir.join("state/ca.pem"))?;
+    let client = Client::new(&format!("https://{}", ports.api), &Trust::Pinned(&ca))?;
+    let token = std::fs::read_to_string(dir.join("state/setup-token"))?;
+    let setup = SetupRequest {
+        setup_token: Confidential::new(token.trim().to_owned()),
+        email: "admin@example.com".into(),
+        password: Confidential::new("a long enough phrase for tests".to_owned()),
+        organization: "Example".into(),
+    };
+    client.setup(&setup).await.map_err(refused)?;
+    let project = client.project_list(&ListQuery::default()).await.map_err(refused)?.items[0].id;
+    if !options.passed.is_empty() {
+        let plane = client.data_plane_list(&ListQuery::default()).await.map_err(refused)?.items[0].id;
+        let found = client.data_plane_get(plane).await.map_err(refused)?;
+        let settings = ProcessSettings { environment: options.passed.clone() };
+        client.data_plane_update(plane, &found.etag, &DataPlaneUpdate { settings }).await.map_err(refused)?;
+    }
+    Ok((client, project))
+}
