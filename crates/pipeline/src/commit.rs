@@ -12,9 +12,26 @@
 //! A failed `prepare` or `commit` leaves readers with what they saw before. Both may be called again.
 
 pub mod delivery;
+pub mod key;
+mod log;
+pub mod probe;
+pub mod schema;
 pub mod stats;
-pub mod table;
+
+mod action;
+mod checkpoint;
+mod compose;
+mod digest;
+mod features;
+mod history;
+mod land;
+mod listing;
+mod prepare;
+mod record;
+mod table;
+mod write;
 
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, State};
+pub use probe::probe_conditions;
 pub use stats::FileStats;
 pub use table::Table;

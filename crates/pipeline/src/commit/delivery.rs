@@ -108,8 +108,8 @@ pub struct State {
     pub bytes: u64,
     /// Files that the run delivered.
     pub files: u64,
-    /// Rows of the whole table after the run, as far as the log tells.
-    pub table_rows: u64,
+    /// Rows of the whole table after the run, where every file in the log tells its own.
+    pub table_rows: Option<u64>,
     /// Values that a policy changed or moved to a twin.
     pub coerced: u64,
     /// How well the count is proven.
@@ -145,6 +145,7 @@ pub struct Prepared {
     pub digest: [u8; 32],
     /// HMAC of the receipt.
     pub receipt_digest: [u8; 32],
+    pub(crate) plan: crate::commit::compose::Plan,
 }
 
 /// A commit that readers see.

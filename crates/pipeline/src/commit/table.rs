@@ -1,65 +1,155 @@
 //! One table below a connection's prefix, as one attempt sees it.
 //!
-//! Its log, state and owner are read when it is opened. It must never write before `prepare`.
+//! Its log, state and owner are read when it is opened. It writes nothing before `prepare`.
 
 use std::sync::Arc;
 
-use waybill_model::{Epoch, FailureCode, RunId};
+use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 
 use crate::bucket::Bucket;
+use crate::commit::compose::RETENTION;
 use crate::commit::delivery::{Delivered, Delivery, Outcome, Owner, Prepared, State};
+use crate::commit::digest::DigestKey;
+use crate::commit::log::Head;
+use crate::commit::record::{self, Loaded};
+use crate::commit::{action, features, history, key, land, prepare};
 use crate::fault::{Fault, FaultResult};
 
 /// A table as it was found when it was opened.
 pub struct Table {
-    bucket: Arc<dyn Bucket>,
-    dir: String,
-    state: Option<State>,
+    pub(crate) bucket: Arc<dyn Bucket>,
+    pub(crate) stream: String,
+    pub(crate) dir: String,
+    pub(crate) owner: Owner,
+    pub(crate) head: Head,
+    pub(crate) found: Option<Loaded>,
+    pub(crate) limit: history::EpochLimit,
 }
 
 impl Table {
     /// Reads the log, checks its chain, features and owner, and loads the newest state. Writes nothing.
     pub async fn open(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner) -> FaultResult<Self> {
-        let _ = (&bucket, stream, owner);
-        Err(Fault::new(FailureCode::WorkerBug, "being landed"))
+        let dir = key::table_dir(stream);
+        let digest = DigestKey::find(&*bucket).await?;
+        let head = Head::read(&*bucket, &dir, digest.as_ref()).await?;
+        check_retention(&head, owner)?;
+        let found = find_state(&*bucket, &dir, &head, owner, digest.as_ref()).await?;
+        if let Some(found) = &found {
+            check_owner(found, owner)?;
+            check_stamp(found, &head)?;
+        }
+        let newest = found.as_ref().map(|found| found.state.epoch);
+        let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
+        if let Some(newest) = newest {
+            limit.check(newest, owner)?;
+        }
+        Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit })
     }
 
-    /// The newest state of ours; none for a new table or one that is taken over.
+    /// The newest state; none for a new table, and for one that something else made.
     #[must_use]
     pub fn state(&self) -> Option<&State> {
-        self.state.as_ref()
+        self.found.as_ref().map(|found| &found.state)
     }
 
     /// The newest epoch found, which the next one must exceed: `Epoch::next(table.epoch(), now)`.
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
-        self.state.as_ref().map(|state| state.epoch)
+        self.state().map(|state| state.epoch)
+    }
+
+    /// The newest version of the log; none for a new table.
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        self.head.version
+    }
+
+    /// Rows that readers see; none where a file of another writer does not tell.
+    #[must_use]
+    pub fn rows(&self) -> Option<u64> {
+        self.head.rows()
+    }
+
+    /// The table's directory below the connection's prefix.
+    #[must_use]
+    pub fn dir(&self) -> &str {
+        &self.dir
     }
 
     /// The commit of an earlier attempt of this run, if it is the newest one: adopt it and copy nothing.
     #[must_use]
     pub fn delivered(&self, run: RunId) -> Option<Delivered> {
-        let _ = run;
-        None
+        let found = self.found.as_ref().filter(|found| found.state.run == run)?;
+        Some(found.delivered(&self.head))
     }
 
     /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.parquet`.
     #[must_use]
-    pub fn data_key(&self, run: RunId, attempt: waybill_model::AttemptId, n: u32) -> String {
-        format!("{}/data/{run}/{attempt}-{n}-.parquet", self.dir)
+    pub fn data_key(&self, run: RunId, attempt: AttemptId, n: u32) -> String {
+        format!("{}/{}", self.dir, key::data_path(run, attempt, n))
     }
 
-    /// Checks schema, shrink guard and fencing, then writes receipt and state. None where a `new` run brings no rows:
+    /// Checks columns, shrink guard and fencing, then writes receipt and state. None where a `new` run brings no rows:
     /// such a run commits nothing. Calling it again with the same delivery changes nothing.
     pub async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
-        let _ = (&self.bucket, delivery);
-        Err(Fault::new(FailureCode::WorkerBug, "being landed"))
+        prepare::prepare(self, delivery).await
     }
 
     /// Puts the commit, or finds out what stands in its place. May be called again after `commit_unknown` or a
     /// `bucket_*` failure.
     pub async fn commit(&self, prepared: &Prepared) -> FaultResult<Outcome> {
-        let _ = prepared;
-        Err(Fault::new(FailureCode::WorkerBug, "being landed"))
+        land::land(self, prepared).await
     }
+}
+
+/// A setting that lets our `txn` expire would let an old attempt land again.
+fn check_retention(head: &Head, owner: &Owner) -> FaultResult<()> {
+    let expires = head.metadata.as_ref().is_some_and(|m| features::settings(m).any(|(name, _)| name == RETENTION));
+    if expires && !owner.take_over {
+        let text = format!("the table sets {RETENTION}, by which our own marks vanish; take-over removes the setting");
+        return Err(Fault::new(FailureCode::TableNotOurs, text));
+    }
+    Ok(())
+}
+
+/// The state of the newest `txn`. Where a log has none, only a take-over may go on, from the newest state that landed.
+async fn find_state(
+    bucket: &dyn Bucket,
+    dir: &str,
+    head: &Head,
+    owner: &Owner,
+    digest: Option<&DigestKey>,
+) -> FaultResult<Option<Loaded>> {
+    let Some(version) = head.version else { return Ok(None) };
+    if let Some(epoch) = head.epoch {
+        let digest = digest.ok_or_else(|| action::corrupt(version, "can't be checked: the digest key is missing"))?;
+        return record::load(bucket, dir, epoch, digest).await.map(Some);
+    }
+    if !owner.take_over {
+        let text = format!("{dir} holds a table that something else made");
+        return Err(Fault::new(FailureCode::TableNotOurs, text));
+    }
+    match digest {
+        Some(digest) => history::newest_landed(bucket, dir, head, digest).await,
+        None => Ok(None),
+    }
+}
+
+fn check_owner(found: &Loaded, owner: &Owner) -> FaultResult<()> {
+    if found.state.pipeline != owner.pipeline && !owner.take_over {
+        return Err(Fault::new(FailureCode::TableNotOurs, "the table belongs to another pipeline"));
+    }
+    Ok(())
+}
+
+/// The newest commit and its state must name each other.
+fn check_stamp(found: &Loaded, head: &Head) -> FaultResult<()> {
+    let Some(ours) = head.ours.last().filter(|ours| ours.stamp.epoch == found.state.epoch) else { return Ok(()) };
+    let parent = found.parent.map(hex::encode);
+    let same = ours.stamp.state == hex::encode(found.digest)
+        && ours.stamp.receipt == hex::encode(found.state.receipt)
+        && ours.stamp.parent == parent
+        && ours.stamp.run == found.state.run
+        && ours.stamp.attempt == found.state.attempt;
+    if same { Ok(()) } else { Err(action::corrupt(ours.version, "does not belong to the state of its epoch")) }
 }

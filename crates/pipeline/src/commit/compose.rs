@@ -1,0 +1,189 @@
+//! The body of a commit, built anew for every head that it is tried on.
+//!
+//! Everything but the adds depends on the head: removes, schema, protocol and the checks. Nothing here does I/O.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use waybill_model::plan::Load;
+use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
+
+use crate::commit::action::{APP, Protocol};
+use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::log::{Active, COMMIT_HEAD, COMMIT_PURPOSE, Head};
+use crate::commit::schema::{self, Column};
+use crate::commit::{features, key};
+use crate::fault::{Fault, FaultResult};
+
+/// What makes our `txn` vanish from a table.
+pub(crate) const RETENTION: &str = "delta.setTransactionRetentionDuration";
+
+/// What an attempt wants to commit, whatever the head is.
+pub(crate) struct Intent {
+    pub(crate) run: RunId,
+    pub(crate) attempt: AttemptId,
+    pub(crate) epoch: Epoch,
+    /// The newest `txn` of ours that the attempt started from.
+    pub(crate) base: Option<Epoch>,
+    /// The head's version then.
+    pub(crate) seen: Option<u64>,
+    pub(crate) load: Load,
+    /// Path below the table, size, statistics.
+    pub(crate) adds: Vec<(String, u64, String)>,
+    pub(crate) rows: u64,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) shrink_guard: u8,
+    /// Rows that the table must still have for an append.
+    pub(crate) rows_expected: Option<u64>,
+    /// The table's id, if it has none.
+    pub(crate) table_id: String,
+    /// Milliseconds since 1970, one for all tries.
+    pub(crate) now: i64,
+}
+
+/// An intent with the digests of its records.
+pub(crate) struct Plan {
+    pub(crate) intent: Intent,
+    pub(crate) state: String,
+    pub(crate) receipt: String,
+    pub(crate) parent: Option<String>,
+}
+
+/// What a commit changes of the table besides adding files.
+pub(crate) struct Change {
+    protocol: Option<Value>,
+    metadata: Option<Value>,
+    removes: Vec<Value>,
+}
+
+impl Intent {
+    /// Checks the intent against a head and says what it changes there.
+    pub(crate) fn on(&self, head: &Head) -> FaultResult<Change> {
+        match self.load {
+            Load::Full => self.check_replace(head)?,
+            Load::New => self.check_append(head)?,
+        }
+        let table = head.columns()?;
+        let columns = match self.load {
+            Load::Full => schema::replace(&table, &self.columns),
+            Load::New if head.metadata.is_none() => self.columns.clone(),
+            Load::New => schema::append(&table, &self.columns)?,
+        };
+        let protocol = match &head.protocol {
+            found if schema::needs_ntz(&columns) => Protocol::with_ntz(found.as_ref()),
+            None => Some(Protocol::least()),
+            Some(_) => None,
+        };
+        let removes = match self.load {
+            Load::Full => head.files.iter().map(|(path, file)| remove(path, file, self.now)).collect(),
+            Load::New => Vec::new(),
+        };
+        Ok(Change { protocol, metadata: self.metadata(head, &table, &columns), removes })
+    }
+
+    fn check_replace(&self, head: &Head) -> FaultResult<()> {
+        if head.metadata.as_ref().is_some_and(features::append_only) && !head.files.is_empty() {
+            let text = "the table is append-only (delta.appendOnly), so a full load can't replace its rows";
+            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+        }
+        // Files that do not tell their rows are not counted: the guard then allows too much, never too little.
+        let before: u64 = head.files.values().filter_map(|file| file.rows).sum();
+        let least = u128::from(before) * u128::from(self.shrink_guard.min(100));
+        if u128::from(self.rows) * 100 < least {
+            let text = format!(
+                "the table has {before} rows and this load brings {}, less than {} %",
+                self.rows, self.shrink_guard
+            );
+            return Err(Fault::new(FailureCode::TableShrank, text));
+        }
+        Ok(())
+    }
+
+    fn check_append(&self, head: &Head) -> FaultResult<()> {
+        let partitioned = head.metadata.as_ref().and_then(|m| m.get("partitionColumns")).and_then(Value::as_array);
+        if partitioned.is_some_and(|columns| !columns.is_empty()) {
+            let text = "the table is partitioned by something else; a full load replaces it";
+            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+        }
+        let fewer = matches!((self.rows_expected, head.rows()), (Some(expected), Some(found)) if found < expected);
+        if self.base.is_some() && (head.foreign_removal || fewer) {
+            let text = "rows of this table were taken away by a commit that is not ours";
+            return Err(Fault::new(FailureCode::TableChangedByOther, text));
+        }
+        Ok(())
+    }
+
+    /// The table's metadata, where it changes.
+    fn metadata(&self, head: &Head, table: &[Column], columns: &[Column]) -> Option<Value> {
+        let found = head.metadata.as_ref();
+        let repartitioned = found.and_then(|m| m.get("partitionColumns")).is_some_and(|columns| *columns != json!([]));
+        let shed = found.is_some_and(|metadata| features::settings(metadata).any(|(name, _)| name == RETENTION));
+        if found.is_some() && table == columns && !shed && !repartitioned {
+            return None;
+        }
+        let mut metadata = found.cloned().unwrap_or_else(|| self.new_metadata());
+        metadata.insert("schemaString".to_owned(), json!(schema::to_delta(columns).to_string()));
+        metadata.insert("partitionColumns".to_owned(), json!([]));
+        if let Some(settings) = metadata.get_mut("configuration").and_then(Value::as_object_mut) {
+            settings.remove(RETENTION);
+        }
+        Some(json!({"metaData": metadata}))
+    }
+
+    fn new_metadata(&self) -> Map<String, Value> {
+        Map::from_iter([
+            ("id".to_owned(), json!(self.table_id)),
+            ("format".to_owned(), json!({"provider": "parquet", "options": {}})),
+            ("configuration".to_owned(), json!({})),
+            ("createdTime".to_owned(), json!(self.now)),
+        ])
+    }
+
+    fn add(&self, path: &str, size: u64, stats: &str) -> Value {
+        json!({"add": {
+            "path": key::to_log(path), "partitionValues": {}, "size": size, "modificationTime": self.now,
+            "dataChange": true, "stats": stats,
+        }})
+    }
+}
+
+fn remove(path: &str, file: &Active, now: i64) -> Value {
+    json!({"remove": {
+        "path": path, "deletionTimestamp": now, "dataChange": true, "extendedFileMetadata": true,
+        "partitionValues": file.partition, "size": file.size,
+    }})
+}
+
+impl Plan {
+    /// The whole body for a commit on top of `head`.
+    pub(crate) fn body(&self, head: &Head, key: &DigestKey) -> FaultResult<Bytes> {
+        let intent = &self.intent;
+        let change = intent.on(head)?;
+        let mut text = self.info();
+        let txn = json!({"txn": {"appId": APP, "version": intent.epoch, "lastUpdated": intent.now}});
+        let firsts = change.protocol.into_iter().chain(change.metadata).chain([txn]);
+        let adds = intent.adds.iter().map(|(path, size, stats)| intent.add(path, *size, stats));
+        for action in firsts.chain(change.removes).chain(adds) {
+            text.push_str(&action.to_string());
+            text.push('\n');
+        }
+        Ok(Bytes::from(Sealed::write(key, COMMIT_PURPOSE, COMMIT_HEAD, &text).1))
+    }
+
+    /// The first line behind its seal.
+    fn info(&self) -> String {
+        let intent = &self.intent;
+        let (mode, blind) = match intent.load {
+            Load::Full => ("Overwrite", false),
+            Load::New => ("Append", true),
+        };
+        let info = json!({
+            "timestamp": intent.now, "operation": "WRITE", "operationParameters": {"mode": mode, "partitionBy": "[]"},
+            "isBlindAppend": blind, "engineInfo": concat!("waybill/", env!("CARGO_PKG_VERSION")),
+            "waybill": {
+                "run": intent.run, "attempt": intent.attempt, "epoch": intent.epoch, "state": self.state,
+                "receipt": self.receipt, "parent": self.parent,
+            },
+        });
+        format!("{}}}\n", info.to_string().trim_start_matches('{'))
+    }
+}

@@ -1,0 +1,99 @@
+//! What states alone tell: which of them landed, which came before, and how far ahead an epoch may be.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use waybill_model::epoch::MAX_AHEAD;
+use waybill_model::{Epoch, FailureCode, Micros};
+
+use crate::bucket::Bucket;
+use crate::commit::delivery::Owner;
+use crate::commit::digest::DigestKey;
+use crate::commit::log::Head;
+use crate::commit::record::{self, Loaded};
+use crate::commit::{key, write};
+use crate::fault::{Fault, FaultResult};
+
+/// States that are looked at, newest first, before the search is given up.
+const STEPS: usize = 1000;
+
+/// The epoch in the name of a state or of an accepted epoch.
+pub(crate) fn epoch_of(key: &str) -> Option<Epoch> {
+    let digits = key.rsplit('/').next()?.strip_suffix(".json")?;
+    (digits.len() == 20).then(|| digits.parse().ok().map(Epoch))?
+}
+
+/// The newest state of ours whose files readers see: its commit must have landed, whatever became of its record.
+pub(crate) async fn newest_landed(
+    bucket: &dyn Bucket,
+    table: &str,
+    head: &Head,
+    digest: &DigestKey,
+) -> FaultResult<Option<Loaded>> {
+    let states = bucket.list(&key::states(table), None).await?;
+    for epoch in states.iter().rev().filter_map(|object| epoch_of(&object.key)).take(STEPS) {
+        let loaded = record::load(bucket, table, epoch, digest).await?;
+        if loaded.files.iter().any(|file| head.files.contains_key(&key::to_log(&file.path))) {
+            return Ok(Some(loaded));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether `epoch` is among the states that `newest` stands on.
+pub(crate) async fn stands_on(
+    bucket: &dyn Bucket,
+    table: &str,
+    newest: &Loaded,
+    epoch: Epoch,
+    digest: &DigestKey,
+) -> FaultResult<bool> {
+    let mut base = newest.base;
+    for _ in 0..STEPS {
+        match base {
+            Some(found) if found == epoch => return Ok(true),
+            Some(found) if found > epoch => base = record::load(bucket, table, found, digest).await?.base,
+            _ => return Ok(false),
+        }
+    }
+    Ok(false)
+}
+
+/// The largest epoch that is believed: 24 h ahead of the clock, or of one that somebody accepted for this table.
+#[derive(Clone, Copy)]
+pub(crate) struct EpochLimit(Epoch);
+
+impl EpochLimit {
+    pub(crate) async fn read(
+        bucket: &dyn Bucket,
+        table: &str,
+        newest: Option<Epoch>,
+        now: Micros,
+    ) -> FaultResult<Self> {
+        let mut from = now;
+        if newest.is_some_and(|newest| newest.is_ahead(now)) {
+            let accepted = bucket.list(&key::accepted_epochs(table), None).await?;
+            let epochs: BTreeSet<Epoch> = accepted.iter().filter_map(|object| epoch_of(&object.key)).collect();
+            from = epochs.last().map_or(now, |epoch| now.max(Micros(epoch.0)));
+        }
+        Ok(Self(Epoch(from.plus(MAX_AHEAD).0)))
+    }
+
+    /// Refuses an epoch beyond the limit, unless this owner accepts it.
+    pub(crate) fn check(self, epoch: Epoch, owner: &Owner) -> FaultResult<()> {
+        if epoch > self.0 && !owner.accept_epoch {
+            let text = format!("the epoch {epoch} stands more than 24 h in the future");
+            return Err(Fault::new(FailureCode::EpochAhead, text));
+        }
+        Ok(())
+    }
+
+    /// Records that an epoch beyond the limit was accepted, so that later runs need not be told again.
+    pub(crate) async fn record(self, bucket: &dyn Bucket, table: &str, epoch: Epoch) -> FaultResult<()> {
+        if epoch <= self.0 {
+            return Ok(());
+        }
+        let key = format!("{}{:020}.json", key::accepted_epochs(table), epoch.0);
+        write::put_once(bucket, &key, Bytes::from_static(b"{\"format\":1}")).await
+    }
+}

@@ -1,0 +1,177 @@
+//! Keys below a connection's prefix, and paths as the Delta log spells them.
+//!
+//! Every key is made of a closed set of characters that no store, file system or URL reader changes. A stream's name
+//! can't leave its directory, and two names never share one.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+use waybill_model::{AttemptId, Epoch, RunId};
+
+/// Bytes of a directory name at most; file systems stop at 255.
+const DIR_BYTES: usize = 160;
+/// What a path segment in the log may hold unescaped: RFC 3986 "unreserved".
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Where the digest key of a connection lies.
+pub const DIGEST_KEY: &str = "_waybill/digest-key";
+
+/// The directory of a stream's table. Lower-case letters, digits, `_` and inner `.` stand for themselves; every other
+/// byte, upper-case letters included, is `-` and two hex digits, so that `Orders` and `orders` stay apart even where
+/// the file system folds case. A long name is cut and ends in its hash.
+#[must_use]
+pub fn table_dir(stream: &str) -> String {
+    let mut dir = String::with_capacity(stream.len());
+    for (at, byte) in stream.bytes().enumerate() {
+        let leading = at == 0 && matches!(byte, b'.' | b'_');
+        if !leading && matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.') {
+            dir.push(char::from(byte));
+        } else {
+            dir.push('-');
+            dir.push_str(&hex::encode([byte]));
+        }
+    }
+    if dir.is_empty() || dir.len() > DIR_BYTES {
+        let hash = hex::encode(Sha256::digest(stream.as_bytes()));
+        let mut cut = dir.len().min(DIR_BYTES - 36);
+        // An escape stays whole: `-` may not be among the last two bytes.
+        while cut > 0 && dir.as_bytes()[..cut].iter().rev().take(2).any(|byte| *byte == b'-') {
+            cut -= 1;
+        }
+        dir.truncate(cut);
+        // No escape begins with `-x`, so a cut name equals no whole one.
+        dir.push_str("-x");
+        dir.push_str(&hash[..32]);
+    }
+    dir
+}
+
+/// A new data file's path below its table.
+#[must_use]
+pub fn data_path(run: RunId, attempt: AttemptId, n: u32) -> String {
+    format!("data/{run}/{attempt}-{n}-{}.parquet", uuid::Uuid::new_v4())
+}
+
+/// The directory of a table's log, with its last slash.
+#[must_use]
+pub fn log_dir(table: &str) -> String {
+    format!("{table}/_delta_log/")
+}
+
+/// A version of the log.
+#[must_use]
+pub fn version(table: &str, version: u64) -> String {
+    format!("{table}/_delta_log/{version:020}.json")
+}
+
+/// The state of an epoch.
+#[must_use]
+pub fn state(table: &str, epoch: Epoch) -> String {
+    format!("{table}/_waybill/state/{:020}.json", epoch.0)
+}
+
+/// The directory of all states, with its last slash.
+#[must_use]
+pub fn states(table: &str) -> String {
+    format!("{table}/_waybill/state/")
+}
+
+/// The receipt of an epoch.
+#[must_use]
+pub fn receipt(table: &str, epoch: Epoch) -> String {
+    format!("{table}/_waybill/receipts/{:020}.json", epoch.0)
+}
+
+/// Epochs ahead of the clock that somebody accepted, with its last slash.
+#[must_use]
+pub fn accepted_epochs(table: &str) -> String {
+    format!("{table}/_waybill/accepted-epochs/")
+}
+
+/// A path below the table as the log spells it: percent-encoded once, slashes kept.
+#[must_use]
+pub fn to_log(path: &str) -> String {
+    let segments: Vec<String> = path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
+    segments.join("/")
+}
+
+/// The key of a file that the log names; none where it lies outside the table.
+#[must_use]
+pub fn of_log(table: &str, path: &str) -> Option<String> {
+    let plain = percent_decode_str(path).decode_utf8().ok()?;
+    let inside = !plain.starts_with('/')
+        && !plain.contains("://")
+        && plain.split('/').all(|part| !matches!(part, "" | "." | ".."));
+    inside.then(|| format!("{table}/{plain}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_plain_name_names_its_directory() {
+        assert_eq!(table_dir("public.order_items"), "public.order_items");
+    }
+
+    #[test]
+    fn h31_hostile_stream_names_stay_inside_one_directory_of_a_closed_set() {
+        let long = "ä".repeat(3000);
+        let hostile = [
+            "",
+            ".",
+            "..",
+            "../../etc",
+            "/etc/passwd",
+            "a//b",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            "_waybill",
+            "_delta_log",
+            ".hid",
+            "%2e%2e",
+            "a b",
+            "ü",
+            "*",
+            "-x",
+            "a-2f",
+            &long,
+            &long[..1500],
+        ];
+        let mut seen = BTreeMap::new();
+        for name in hostile {
+            let dir = table_dir(name);
+            assert!(!dir.is_empty() && dir.len() <= DIR_BYTES, "{dir}");
+            assert!(dir.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-')), "{dir}");
+            assert!(!dir.starts_with(['.', '_']), "{dir}");
+            assert_eq!(seen.insert(dir, name), None);
+        }
+    }
+
+    #[test]
+    fn names_that_differ_only_in_case_get_directories_that_differ_in_more() {
+        assert_eq!(table_dir("Orders"), "-4frders");
+        assert_ne!(table_dir("ORDERS").to_lowercase(), table_dir("orders").to_lowercase());
+    }
+
+    #[test]
+    fn a_cut_name_ends_with_a_whole_escape_before_its_hash() {
+        for extra in 0..6 {
+            let dir = table_dir(&format!("{}{}", "a".repeat(extra), "Ü".repeat(200)));
+            let body = dir.rsplit_once("-x").expect("a hash").0;
+            for escape in body.split('-').skip(1) {
+                assert_eq!(escape.len(), 2, "{dir}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_is_encoded_once_and_comes_back() {
+        let path = "p=a b/50%/ü#?.parquet";
+        assert_eq!(to_log(path), "p%3Da%20b/50%25/%C3%BC%23%3F.parquet");
+        assert_eq!(of_log("t", &to_log(path)).as_deref(), Some("t/p=a b/50%/ü#?.parquet"));
+        for outside in ["../x", "s3://b/x", "/x", "a//b", "%2e%2e/x", "a/%2E/b"] {
+            assert_eq!(of_log("t", outside), None, "{outside}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Everything that precedes the commit: checks, then receipt and state, each written once.
+
+use waybill_model::plan::Load;
+use waybill_model::{Epoch, FailureCode, Micros, fault};
+
+use crate::commit::compose::{Intent, Plan};
+use crate::commit::delivery::{Delivery, Prepared};
+use crate::commit::digest::DigestKey;
+use crate::commit::record::{self, Frame};
+use crate::commit::table::Table;
+use crate::commit::{key, schema, write};
+use crate::fault::{Fault, FaultResult};
+
+/// Writes receipt and state of a delivery, if it can be committed on the table as it was opened.
+pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
+    if delivery.load == Load::New && delivery.rows() == 0 {
+        return Ok(None);
+    }
+    check_epoch(table, delivery)?;
+    let intent = intent(table, delivery)?;
+    intent.on(&table.head)?;
+    let bucket = &*table.bucket;
+    table.limit.record(bucket, &table.dir, delivery.epoch).await?;
+    let digest = DigestKey::find_or_make(bucket).await?;
+    let frame = Frame {
+        table: &table.dir,
+        stream: &table.stream,
+        pipeline: &table.owner.pipeline,
+        columns: &intent.columns,
+        base: table.found.as_ref().map(|found| (found.state.epoch, found.digest)),
+        rows_before: if table.head.version.is_none() { Some(0) } else { table.head.rows() },
+    };
+    let (receipt_digest, receipt) = record::receipt(&digest, delivery, &frame)?;
+    let (state_digest, state) = record::state(&digest, delivery, &frame, receipt_digest)?;
+    write::put_once(bucket, &key::receipt(&table.dir, delivery.epoch), receipt).await?;
+    write::put_once(bucket, &key::state(&table.dir, delivery.epoch), state).await?;
+    fault::point("prepared");
+    let parent = table.found.as_ref().map(|found| hex::encode(found.digest));
+    let plan = Plan { intent, state: hex::encode(state_digest), receipt: hex::encode(receipt_digest), parent };
+    Ok(Some(Prepared { digest: state_digest, receipt_digest, plan }))
+}
+
+/// The attempt must be newer than what is there, and not from the far future.
+fn check_epoch(table: &Table, delivery: &Delivery) -> FaultResult<()> {
+    table.limit.check(delivery.epoch, &table.owner)?;
+    let newer = table.found.as_ref().filter(|found| found.state.epoch >= delivery.epoch);
+    match newer {
+        Some(found) if found.state.run != delivery.run => {
+            Err(Fault::new(FailureCode::Fenced, "the table has a commit of a later epoch"))
+        }
+        _ if delivery.epoch <= Epoch(0) => Err(Fault::new(FailureCode::WorkerBug, "an epoch must be positive")),
+        _ => Ok(()),
+    }
+}
+
+fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
+    let mut adds = Vec::with_capacity(delivery.files.len());
+    for file in &delivery.files {
+        adds.push((record::path(&table.dir, file)?.to_owned(), file.bytes, file.stats.to_delta(file.rows)));
+    }
+    Ok(Intent {
+        run: delivery.run,
+        attempt: delivery.attempt,
+        epoch: delivery.epoch,
+        base: table.head.epoch,
+        seen: table.head.version,
+        load: delivery.load,
+        adds,
+        rows: delivery.rows(),
+        columns: schema::columns(&delivery.schema, &delivery.twins)?,
+        shrink_guard: delivery.shrink_guard,
+        rows_expected: table.found.as_ref().and_then(|found| found.state.table_rows),
+        table_id: uuid::Uuid::new_v4().to_string(),
+        now: Micros::now().0 / 1000,
+    })
+}

@@ -1,0 +1,228 @@
+//! State and receipt as they lie in the bucket: JSON, sealed under the digest key, written once per epoch.
+//!
+//! The state lists every action of its commit, so that what became current can be checked after a clean-up of the log.
+//! It holds the cursor: it is built by hand and has no `Serialize`.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use waybill_model::plan::Load;
+use waybill_model::receipt::Grade;
+use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
+
+use crate::bucket::Bucket;
+use crate::commit::delivery::{DataFile, Delivered, Delivery, State};
+use crate::commit::digest::{self, DigestKey, Sealed};
+use crate::commit::schema::{self, Column};
+use crate::commit::{key, log};
+use crate::fault::{Fault, FaultResult};
+use crate::source::CursorState;
+
+/// The largest record that is read.
+const CAP: u64 = 64 << 20;
+const STATE_HEAD: &str = "{\"seal\":\"";
+const STATE_PURPOSE: &str = "state";
+const RECEIPT_PURPOSE: &str = "receipt";
+/// The form of both records.
+const FORMAT: u32 = 1;
+
+/// What surrounds a delivery in its records.
+pub(crate) struct Frame<'a> {
+    pub(crate) table: &'a str,
+    pub(crate) stream: &'a str,
+    pub(crate) pipeline: &'a str,
+    pub(crate) columns: &'a [Column],
+    /// The state that the attempt started from, and its digest.
+    pub(crate) base: Option<(Epoch, [u8; 32])>,
+    /// Rows of the table before the commit.
+    pub(crate) rows_before: Option<u64>,
+}
+
+/// The path of a data file below its table.
+pub(crate) fn path<'a>(table: &str, file: &'a DataFile) -> FaultResult<&'a str> {
+    let path = file.key.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
+    path.ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a data file lies outside its table"))
+}
+
+/// The receipt's bytes and digest.
+pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -> FaultResult<([u8; 32], Bytes)> {
+    let mut files = Vec::with_capacity(delivery.files.len());
+    for file in &delivery.files {
+        let sha256 = hex::encode(file.sha256);
+        files.push(json!({"path": path(frame.table, file)?, "rows": file.rows, "bytes": file.bytes, "sha256": sha256}));
+    }
+    let receipt = json!({
+        "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
+        "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load, "rows": delivery.rows(),
+        "bytes": delivery.bytes(), "files": files, "schema": schema::to_delta(frame.columns),
+        "snapshot": delivery.proof.snapshot, "source_count": delivery.proof.source_count,
+        "grade": delivery.proof.grade, "coerced": delivery.coerced,
+    });
+    let bytes = Bytes::from(receipt.to_string());
+    Ok((key.digest(RECEIPT_PURPOSE, &[&bytes]), bytes))
+}
+
+/// The state's bytes and digest.
+pub(crate) fn state(
+    key: &DigestKey,
+    delivery: &Delivery,
+    frame: &Frame<'_>,
+    receipt: [u8; 32],
+) -> FaultResult<([u8; 32], Bytes)> {
+    let mut files = Vec::with_capacity(delivery.files.len());
+    for file in &delivery.files {
+        let sha256 = hex::encode(file.sha256);
+        let stats = file.stats.to_delta(file.rows);
+        let path = path(frame.table, file)?;
+        files.push(json!({"path": path, "size": file.bytes, "rows": file.rows, "sha256": sha256, "stats": stats}));
+    }
+    let table_rows = match delivery.load {
+        Load::Full => Some(delivery.rows()),
+        Load::New => frame.rows_before.map(|before| before + delivery.rows()),
+    };
+    let state = json!({
+        "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
+        "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
+        "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
+        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "grade": delivery.proof.grade,
+        "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
+        "schema": schema::to_delta(frame.columns), "files": files, "receipt": hex::encode(receipt),
+    });
+    let text = state.to_string();
+    let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
+    Ok((digest, Bytes::from(sealed)))
+}
+
+/// A state that was read back and is as it was written.
+#[derive(Clone)]
+pub(crate) struct Loaded {
+    pub(crate) state: State,
+    pub(crate) digest: [u8; 32],
+    pub(crate) base: Option<Epoch>,
+    pub(crate) parent: Option<[u8; 32]>,
+    pub(crate) files: Vec<FileRecord>,
+}
+
+/// A data file as the state has it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct FileRecord {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) rows: u64,
+    pub(crate) sha256: String,
+    pub(crate) stats: String,
+}
+
+#[derive(Deserialize)]
+struct StateRecord {
+    format: u32,
+    pipeline: String,
+    run: RunId,
+    attempt: AttemptId,
+    epoch: Epoch,
+    load: Load,
+    base: Option<Epoch>,
+    parent: Option<String>,
+    cursor: Option<String>,
+    grade: Grade,
+    rows: u64,
+    bytes: u64,
+    table_rows: Option<u64>,
+    coerced: BTreeMap<String, u64>,
+    schema: Value,
+    files: Vec<FileRecord>,
+    receipt: String,
+}
+
+/// Reads the state of an epoch; one that is missing or edited is `commit_log_corrupt`.
+pub(crate) async fn load(bucket: &dyn Bucket, table: &str, epoch: Epoch, key: &DigestKey) -> FaultResult<Loaded> {
+    let corrupt =
+        |what: &str| Fault::new(FailureCode::CommitLogCorrupt, format!("the state of epoch {epoch} in {table} {what}"));
+    let bytes = bucket.get(&key::state(table, epoch), CAP).await?.ok_or_else(|| corrupt("is missing"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt("is not UTF-8"))?;
+    let sealed = Sealed::read(key, STATE_PURPOSE, STATE_HEAD, text).ok_or_else(|| corrupt("was edited"))?;
+    let record: StateRecord = serde_json::from_str(text).map_err(|_| corrupt("can't be read"))?;
+    if record.format != FORMAT {
+        return Err(corrupt("has a newer format"));
+    }
+    if record.epoch != epoch {
+        return Err(corrupt("is that of another epoch"));
+    }
+    Loaded::of(record, sealed).ok_or_else(|| corrupt("can't be read"))
+}
+
+impl Loaded {
+    fn of(record: StateRecord, digest: [u8; 32]) -> Option<Self> {
+        let columns = schema::of_delta(&record.schema)?;
+        let parent = match &record.parent {
+            Some(text) => Some(digest::parse(text)?),
+            None => None,
+        };
+        let state = State {
+            run: record.run,
+            attempt: record.attempt,
+            epoch: record.epoch,
+            pipeline: record.pipeline,
+            load: record.load,
+            cursor: record.cursor.map(CursorState::new),
+            columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
+            rows: record.rows,
+            bytes: record.bytes,
+            files: record.files.len() as u64,
+            table_rows: record.table_rows,
+            coerced: record.coerced.values().sum(),
+            grade: record.grade,
+            receipt: digest::parse(&record.receipt)?,
+        };
+        Some(Self { state, digest, base: record.base, parent, files: record.files })
+    }
+
+    /// What an adopting attempt reports.
+    pub(crate) fn delivered(&self, head: &log::Head) -> Delivered {
+        let state = &self.state;
+        Delivered {
+            version: head.version_of(state.epoch).or(head.version).unwrap_or(0),
+            epoch: state.epoch,
+            rows: state.rows,
+            bytes: state.bytes,
+            files: state.files,
+            coerced: state.coerced,
+            grade: state.grade,
+            receipt_digest: state.receipt,
+        }
+    }
+}
+
+/// A receipt's numbers, for those who check it.
+#[derive(Deserialize)]
+pub(crate) struct ReceiptRecord {
+    pub(crate) run: RunId,
+    pub(crate) epoch: Epoch,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) files: Vec<ReceiptFile>,
+}
+
+/// A data file as the receipt has it.
+#[derive(Deserialize)]
+pub(crate) struct ReceiptFile {
+    pub(crate) path: String,
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
+}
+
+/// Reads the receipt of an epoch; none where it is missing or its digest is another.
+pub(crate) async fn load_receipt(
+    bucket: &dyn Bucket,
+    table: &str,
+    epoch: Epoch,
+    key: &DigestKey,
+    digest: [u8; 32],
+) -> FaultResult<Option<ReceiptRecord>> {
+    let Some(bytes) = bucket.get(&key::receipt(table, epoch), CAP).await? else { return Ok(None) };
+    let right = key.digest(RECEIPT_PURPOSE, &[&bytes]) == digest;
+    Ok(right.then(|| serde_json::from_slice(&bytes).ok()).flatten())
+}
