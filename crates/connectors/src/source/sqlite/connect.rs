@@ -1,0 +1,67 @@
+//! Opening a file for reading, and what SQLite's own error codes mean here.
+//!
+//! SQLite's messages may repeat a value of a row, so only their code is kept.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
+
+/// How long a writer that holds the file is waited for.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// A connection inside a read transaction; its end closes both.
+pub(super) struct Reading(Connection);
+
+impl Reading {
+    /// Opens the file and begins the transaction that every later read of this stream belongs to.
+    pub(super) fn begin(path: &Path) -> FaultResult<Self> {
+        if !path.exists() {
+            let text = format!("there is no file {} where the worker runs", path.display());
+            return Err(Fault::new(FailureCode::SourceUnreachable, text));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|e| fault(&e))?;
+        let prepared = connection
+            .busy_timeout(BUSY)
+            .and_then(|()| connection.pragma_update(None, "query_only", true))
+            .and_then(|()| connection.pragma_update(None, "trusted_schema", false))
+            .and_then(|()| connection.execute_batch("BEGIN"))
+            // A transaction is a snapshot only from its first read on.
+            .and_then(|()| connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)));
+        prepared.map_err(|e| fault(&e))?;
+        Ok(Self(connection))
+    }
+
+    pub(super) const fn connection(&self) -> &Connection {
+        &self.0
+    }
+}
+
+/// Runs SQLite's blocking calls off the runtime.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> FaultResult<T> + Send + 'static,
+) -> FaultResult<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(_) => Err(Fault::new(FailureCode::WorkerBug, "reading SQLite panicked")),
+    }
+}
+
+/// The public code of an SQLite error.
+pub(super) fn fault(error: &rusqlite::Error) -> Fault {
+    let Some(code) = error.sqlite_error_code() else {
+        return Fault::new(FailureCode::SourceFailed, "SQLite gave an answer that was not expected");
+    };
+    let public = match code {
+        ErrorCode::TooBig => FailureCode::RowTooLarge,
+        ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => FailureCode::SourceMalformed,
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
+            FailureCode::SourceDenied
+        }
+        _ => FailureCode::SourceFailed,
+    };
+    Fault::new(public, format!("SQLite answered {code:?}"))
+}
