@@ -52,6 +52,12 @@ impl DenyList {
         entries.attempts.contains_key(&certified.peer.attempt) || entries.serials.contains_key(&certified.serial)
     }
 
+    /// Whether every certificate of an attempt is refused.
+    #[must_use]
+    pub fn denies_attempt(&self, attempt: AttemptId) -> bool {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).attempts.contains_key(&attempt)
+    }
+
     /// Ticks with every revocation; open streams look again then.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {

@@ -1,0 +1,77 @@
+//! The two gRPC services: enrolment on the public listener, worker on the mTLS listener.
+//!
+//! They translate and bound; every decision is the attempt service's. Who speaks is read from the certificate only, and
+//! whatever a peer may not know of is answered with the same bytes as what does not exist.
+
+mod admit;
+mod attempts;
+mod enrolment;
+mod issued;
+mod quota;
+mod report;
+mod status;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+use waybill_identity::{Attestation, Authority, DenyList, Nonces, TicketKey};
+use waybill_protocol::pb::enrolment::enrolment_server::{EnrolmentServer, SERVICE_NAME as ENROLMENT};
+use waybill_protocol::pb::worker::worker_server::{SERVICE_NAME as WORKER, WorkerServer};
+use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
+
+pub use attempts::{Attempts, Refusal};
+pub use quota::Quota;
+
+/// Largest enrolment message.
+const MAX_ENROLMENT_BYTES: usize = 64 << 10;
+
+/// Where a worker finds the worker listener.
+#[derive(Clone, Debug)]
+pub struct WorkerAddress {
+    /// Host and port.
+    pub endpoint: String,
+    /// The name in its certificate.
+    pub server_name: String,
+}
+
+/// What both services work with.
+pub struct Services {
+    /// Decides.
+    pub attempts: Arc<dyn Attempts>,
+    /// Issues certificates.
+    pub authority: Arc<Authority>,
+    /// Checks tickets.
+    pub tickets: Arc<TicketKey>,
+    /// The kinds of proof that are accepted.
+    pub attestations: Vec<Arc<dyn Attestation>>,
+    /// What is revoked.
+    pub deny: Arc<DenyList>,
+    /// Where enrolled workers go.
+    pub worker: WorkerAddress,
+    /// What one attempt may send.
+    pub quota: Quota,
+    /// The version that workers are compared with.
+    pub version: Version,
+    /// A report stream on which nothing came for so long is closed.
+    pub report_idle: Duration,
+    /// Ends report streams, so that workers go to another replica.
+    pub stop: CancellationToken,
+}
+
+impl Services {
+    /// The routes of both services: for the public listener, beside REST, and for the worker listener.
+    #[must_use]
+    pub fn routers(self) -> (Router, Router) {
+        let shared = Arc::new(self);
+        let nonces = Nonces::new(&shared.tickets);
+        let enrolment = EnrolmentServer::new(enrolment::Service::new(Arc::clone(&shared), nonces))
+            .max_decoding_message_size(MAX_ENROLMENT_BYTES);
+        let worker = WorkerServer::new(worker::Service::new(shared)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let route = |name: &str| format!("/{name}/{{*rpc}}");
+        let public = Router::new().route_service(&route(ENROLMENT), enrolment);
+        (public, Router::new().route_service(&route(WORKER), worker))
+    }
+}

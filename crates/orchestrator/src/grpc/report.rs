@@ -1,0 +1,113 @@
+//! The report stream: each message is bounded, checked, taken once, and answered with what to do.
+//!
+//! A stream ends when its certificate does, when it is revoked, when nothing comes, when answers are not read, and when
+//! this replica stops. The worker resends what was not acknowledged, so an end loses nothing.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::Stream;
+use metrics::gauge;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+use waybill_identity::Certified;
+use waybill_model::Micros;
+use waybill_model::report::{Directive, Report};
+use waybill_protocol::pb::worker as pb;
+use waybill_protocol::worker::directive;
+use waybill_protocol::{Problem, WireError};
+
+use super::quota::Meter;
+use super::{Services, admit, status};
+
+pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<pb::ReportResponse, Status>> + Send>>;
+
+/// Answers that wait to be read; a worker that reads none of them is dropped.
+const UNREAD: usize = 8;
+const READ_TIME: Duration = Duration::from_secs(20);
+
+pub(super) struct Conversation {
+    pub(super) shared: Arc<Services>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) certified: Arc<Certified>,
+}
+
+impl Conversation {
+    pub(super) fn begin(self, reports: Streaming<pb::ReportRequest>) -> Answers {
+        let (to_worker, answers) = mpsc::channel(UNREAD);
+        tokio::spawn(async move {
+            let _connected = Connected::new();
+            if let Err(end) = self.hear(reports, &to_worker).await {
+                // Where the worker does not read, nobody needs the reason.
+                let _ = tokio::time::timeout(READ_TIME, to_worker.send(Err(end))).await;
+            }
+        });
+        Box::pin(ReceiverStream::new(answers))
+    }
+
+    async fn hear(
+        &self,
+        mut reports: Streaming<pb::ReportRequest>,
+        to_worker: &mpsc::Sender<Result<pb::ReportResponse, Status>>,
+    ) -> Result<(), Status> {
+        let mut revocations = self.shared.deny.changes();
+        let mut last = 0;
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = self.shared.stop.cancelled() => return Err(status::going_away()),
+                changed = revocations.changed() => {
+                    changed.map_err(|_| status::going_away())?;
+                    admit::admit(&self.certified, &self.shared.deny, Micros::now())?;
+                    continue;
+                }
+                () = to_worker.closed() => return Ok(()),
+                next = tokio::time::timeout(self.shared.report_idle, reports.message()) => next,
+            };
+            let Some(wire) = next.map_err(|_| Status::deadline_exceeded("idle"))?? else { return Ok(()) };
+            let answer = self.take(wire, &mut last).await?;
+            let acked = pb::ReportResponse { acked_seq: last, directive: directive(answer).into() };
+            match tokio::time::timeout(READ_TIME, to_worker.send(Ok(acked))).await {
+                Ok(Ok(())) if answer != Directive::Fenced => {}
+                Ok(_) => return Ok(()),
+                Err(_) => return Err(Status::deadline_exceeded("answers are not read")),
+            }
+        }
+    }
+
+    /// Takes one report. Within a stream the sequence may repeat but not skip: a gap would lose what is in it.
+    async fn take(&self, wire: pb::ReportRequest, last: &mut u64) -> Result<Directive, Status> {
+        admit::admit(&self.certified, &self.shared.deny, Micros::now())?;
+        let peer = &self.certified.peer;
+        if !self.meter.take(peer.attempt, wire.events.len(), Instant::now()) {
+            tracing::warn!(attempt = %peer.attempt, "a worker sends more than its quota");
+            return Err(status::quota());
+        }
+        let report = Report::try_from(wire).map_err(|e| status::invalid(&e))?;
+        if *last != 0 && report.seq > *last + 1 {
+            return Err(status::invalid(&WireError::new("seq", Problem::OutOfRange)));
+        }
+        let seq = report.seq;
+        let answer = self.shared.attempts.report(peer, report).await.map_err(status::of)?;
+        *last = seq.max(*last);
+        Ok(answer)
+    }
+}
+
+/// Counts open report streams.
+struct Connected;
+
+impl Connected {
+    fn new() -> Self {
+        gauge!("waybill_workers_connected").increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        gauge!("waybill_workers_connected").decrement(1.0);
+    }
+}

@@ -1,0 +1,116 @@
+//! The two TLS listeners: accepts, shakes hands, and hands each connection's requests to a router.
+//!
+//! It knows no route and no message. A connection that breaks a bound is closed; none holds up another.
+
+mod body;
+mod connection;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use waybill_identity::{Acceptor, TrustDomain};
+
+/// Bounds of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at once; more wait in the kernel's queue.
+    pub connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub streams: u32,
+    /// Bytes of one request's headers.
+    pub headers: u32,
+    /// A silent peer is asked whether it lives after so long, and dropped after as long again.
+    pub keepalive: Duration,
+    /// How long HTTP/1.1 headers may take.
+    pub header_time: Duration,
+    /// Empty body frames in a row that end a request.
+    pub empty_frames: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            streams: 64,
+            headers: 16 << 10,
+            keepalive: Duration::from_secs(20),
+            header_time: Duration::from_secs(10),
+            empty_frames: 64,
+        }
+    }
+}
+
+/// A bound port with its TLS side.
+pub struct Listener {
+    tcp: TcpListener,
+    acceptor: Acceptor,
+    workers_of: Option<TrustDomain>,
+    limits: Limits,
+}
+
+impl Listener {
+    /// The public listener: REST and enrolment, no client certificates.
+    pub async fn public(address: SocketAddr, acceptor: Acceptor, limits: Limits) -> io::Result<Self> {
+        Ok(Self { tcp: TcpListener::bind(address).await?, acceptor, workers_of: None, limits })
+    }
+
+    /// The worker listener: who speaks is in the client certificate; one without an identity of `domain` is not heard.
+    pub async fn workers(
+        address: SocketAddr,
+        acceptor: Acceptor,
+        domain: TrustDomain,
+        limits: Limits,
+    ) -> io::Result<Self> {
+        Ok(Self { tcp: TcpListener::bind(address).await?, acceptor, workers_of: Some(domain), limits })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves until `stop`, then lets open requests end; gives up on what is still open after `patience`.
+    pub async fn serve(self, router: Router, stop: CancellationToken, patience: Duration) {
+        let connections = TaskTracker::new();
+        let room = Arc::new(Semaphore::new(self.limits.connections));
+        let server = Arc::new(connection::Server {
+            acceptor: self.acceptor,
+            workers_of: self.workers_of,
+            limits: self.limits,
+            router,
+        });
+        loop {
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.tcp.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, remote)) => {
+                    let (server, stop) = (Arc::clone(&server), stop.clone());
+                    connections.spawn(async move {
+                        server.serve(stream, remote, stop).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely: what is open must end before more can come.
+                    tracing::warn!(error = %error.kind(), "accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.tcp);
+        connections.close();
+        if tokio::time::timeout(patience, connections.wait()).await.is_err() {
+            tracing::warn!(open = connections.len(), "connections did not end in time and are dropped");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! One connection: handshake, identity, HTTP.
+//!
+//! The identity is read once from the certificate and put into every request of the connection; nothing else sets it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use waybill_identity::{Acceptor, Certified, TlsStream, TrustDomain};
+
+use super::Limits;
+use super::body::Guarded;
+
+pub(super) struct Server {
+    pub(super) acceptor: Acceptor,
+    pub(super) workers_of: Option<TrustDomain>,
+    pub(super) limits: Limits,
+    pub(super) router: Router,
+}
+
+impl Server {
+    pub(super) async fn serve(&self, stream: TcpStream, remote: SocketAddr, stop: CancellationToken) {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            shaken = self.acceptor.accept(stream) => match shaken {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::debug!(%remote, kind = %error.kind(), "no TLS handshake");
+                    return;
+                }
+            },
+        };
+        let certified = match &self.workers_of {
+            None => None,
+            Some(domain) => match identify(&stream, domain) {
+                Some(certified) => Some(Arc::new(certified)),
+                None => {
+                    tracing::warn!(%remote, "a client certificate without an identity of ours");
+                    return;
+                }
+            },
+        };
+        self.speak(stream, remote, certified, stop).await;
+    }
+
+    async fn speak(
+        &self,
+        stream: TlsStream<TcpStream>,
+        remote: SocketAddr,
+        certified: Option<Arc<Certified>>,
+        stop: CancellationToken,
+    ) {
+        let (router, empty_frames) = (self.router.clone(), self.limits.empty_frames);
+        let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+            let mut request = request.map(|body| Guarded::new(body, empty_frames).boxed());
+            request.extensions_mut().insert(ConnectInfo(remote));
+            if let Some(certified) = &certified {
+                request.extensions_mut().insert(Arc::clone(certified));
+            }
+            router.clone().oneshot(request)
+        });
+        let builder = self.builder();
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%remote, error, "a connection broke");
+        }
+    }
+
+    fn builder(&self) -> Builder<TokioExecutor> {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(self.limits.header_time);
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(self.limits.streams)
+            .max_header_list_size(self.limits.headers)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(100)
+            .max_send_buf_size(256 << 10)
+            .keep_alive_interval(self.limits.keepalive)
+            .keep_alive_timeout(self.limits.keepalive);
+        builder
+    }
+}
+
+fn identify(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Option<Certified> {
+    let (_, session) = stream.get_ref();
+    domain.identify(session.peer_certificates()?.first()?).ok()
+}
