@@ -177,6 +177,11 @@ impl Store {
         one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(&self.pool).await?)
     }
 
+    /// One attempt of any organization: for a worker that has no certificate yet. Tell it nothing but fenced or not.
+    pub async fn attempt_find(&self, id: AttemptId) -> StoreResult<Option<Attempt>> {
+        one(sqlx::query("select * from attempt where id = $1").bind(id.to_string()).fetch_optional(&self.pool).await?)
+    }
+
     /// One attempt, as the transaction sees it.
     pub async fn attempt_get_in_txn(tx: &mut Tx, org: OrgId, id: AttemptId) -> StoreResult<Option<Attempt>> {
         one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(tx.connection()).await?)

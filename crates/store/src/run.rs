@@ -29,6 +29,8 @@ pub struct Run {
     pub owner: PipelineId,
     /// Version of the pipeline.
     pub pipeline_version: Option<i64>,
+    /// Name of the pipeline or connection when the run was made.
+    pub subject: String,
     /// Where it runs.
     pub data_plane: DataPlaneId,
     /// What it does.
@@ -67,7 +69,7 @@ pub struct Run {
     pub withheld: u64,
     /// When it was made.
     pub created_at: Micros,
-    /// When its first worker was started.
+    /// When its first worker enrolled.
     pub started_at: Option<Micros>,
     /// When it ended.
     pub finished_at: Option<Micros>,
@@ -92,6 +94,8 @@ pub struct NewRun {
     pub owner: PipelineId,
     /// Version of the pipeline.
     pub pipeline_version: Option<i64>,
+    /// Name of the pipeline or connection when the run was made.
+    pub subject: String,
     /// Where it runs.
     pub data_plane: DataPlaneId,
     /// What it does.
@@ -133,6 +137,7 @@ impl FromRow for Run {
             connection: opt_parsed(row, "connection_id")?,
             owner: parsed(row, "owner_id")?,
             pipeline_version: opt_int(row, "pipeline_version")?,
+            subject: text(row, "subject")?,
             data_plane: parsed(row, "data_plane_id")?,
             kind: parsed(row, "kind")?,
             state: parsed(row, "state")?,
@@ -164,10 +169,10 @@ impl Store {
     pub async fn run_insert_in_txn(tx: &mut Tx, new: &NewRun) -> StoreResult<()> {
         let sql = tx.sql(
             "insert into run (organization_id, project_id, id, pipeline_id, connection_id, owner_id, pipeline_version,
-                              data_plane_id, kind, state, desired, trigger_kind, schedule_id, slot, retry_of,
+                              subject, data_plane_id, kind, state, desired, trigger_kind, schedule_id, slot, retry_of,
                               requested_by, plan, time_limit_us, attempts, tries, not_before, withheld, event_seq,
                               created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'queued', 'run', $10, $11, $12, $13, $14, $15, $16, 0, 0,
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', 'run', $11, $12, $13, $14, $15, $16, $17, 0, 0,
                      {now}, 0, 0, {now}, {now})",
         );
         sqlx::query(sql)
@@ -178,6 +183,7 @@ impl Store {
             .bind(new.connection.map(|id| id.to_string()))
             .bind(new.owner.to_string())
             .bind(new.pipeline_version)
+            .bind(&new.subject)
             .bind(new.data_plane.to_string())
             .bind(new.kind.as_str())
             .bind(new.trigger)
@@ -240,7 +246,7 @@ impl Store {
     ) -> StoreResult<bool> {
         let sql = tx.sql(
             "update run set state = $4, failure = $5, updated_at = {now},
-                    started_at = case when $4 = 'launching' then coalesce(started_at, {now}) else started_at end,
+                    started_at = case when $4 = 'running' then coalesce(started_at, {now}) else started_at end,
                     finished_at = case when $4 in ('succeeded', 'failed', 'canceled') then {now} else null end
              where organization_id = $1 and id = $2 and state = $3",
         );
@@ -253,6 +259,16 @@ impl Store {
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// The failure code that a run bears now, as the transaction sees it.
+    pub async fn run_failure_in_txn(tx: &mut Tx, run: &Run) -> StoreResult<Option<FailureCode>> {
+        let row = sqlx::query("select failure from run where organization_id = $1 and id = $2")
+            .bind(run.org.to_string())
+            .bind(run.id.to_string())
+            .fetch_one(tx.connection())
+            .await?;
+        opt_parsed(&row, "failure")
     }
 
     /// Sets when a requeued run may be dispatched again.

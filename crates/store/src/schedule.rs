@@ -26,6 +26,8 @@ pub struct Schedule {
     pub zone: String,
     /// What happens when a run is still live: `skip` or `queue`.
     pub overlap: String,
+    /// What happens to slots that were missed: `last` or `none`.
+    pub catch_up: String,
     /// Whether it is on.
     pub enabled: bool,
     /// What is due next.
@@ -55,6 +57,8 @@ pub struct NewSchedule {
     pub zone: String,
     /// `skip` or `queue`.
     pub overlap: String,
+    /// What happens to slots that were missed: `last` or `none`.
+    pub catch_up: String,
     /// Whether it is on.
     pub enabled: bool,
     /// What is due first.
@@ -71,6 +75,7 @@ impl FromRow for Schedule {
             every: opt_int(row, "every_us")?.map(|us| Duration::from_micros(us.unsigned_abs())),
             zone: text(row, "zone")?,
             overlap: text(row, "overlap")?,
+            catch_up: text(row, "catch_up")?,
             enabled: flag(row, "enabled")?,
             next_slot: opt_time(row, "next_slot")?,
             version: int(row, "version")?,
@@ -84,11 +89,11 @@ impl Store {
     /// Sets a pipeline's schedule, whether it had one or not.
     pub async fn schedule_set_in_txn(tx: &mut Tx, new: &NewSchedule) -> StoreResult<()> {
         let sql = tx.sql(
-            "insert into schedule (organization_id, id, pipeline_id, cron, every_us, zone, overlap, enabled, next_slot,
-                                   version, created_at, updated_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, 1, {now}, {now})
+            "insert into schedule (organization_id, id, pipeline_id, cron, every_us, zone, overlap, catch_up, enabled,
+                                   next_slot, version, created_at, updated_at)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, {now}, {now})
              on conflict (pipeline_id) do update set cron = excluded.cron, every_us = excluded.every_us,
-                zone = excluded.zone, overlap = excluded.overlap, enabled = excluded.enabled,
+                zone = excluded.zone, overlap = excluded.overlap, catch_up = excluded.catch_up, enabled = excluded.enabled,
                 next_slot = excluded.next_slot, version = schedule.version + 1, updated_at = excluded.updated_at",
         );
         sqlx::query(sql)
@@ -99,6 +104,7 @@ impl Store {
             .bind(new.every.map(|every| Micros(0).plus(every).0))
             .bind(&new.zone)
             .bind(&new.overlap)
+            .bind(&new.catch_up)
             .bind(i64::from(new.enabled))
             .bind(new.next_slot.map(|slot| slot.0))
             .execute(tx.connection())

@@ -18,7 +18,7 @@ pub struct RunStream {
     pub stream: u32,
     /// Its name in the plan.
     pub name: String,
-    /// False: delivered by the run that this one retries.
+    /// False: not asked for, or delivered by the run that this one retries.
     pub selected: bool,
     /// Where it is.
     pub state: StreamState,

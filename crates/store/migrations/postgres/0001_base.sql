@@ -152,6 +152,8 @@ CREATE TABLE schedule (
     every_us BIGINT,
     zone TEXT NOT NULL,
     overlap TEXT NOT NULL,
+    -- What happens to slots that were missed: `last` or `none`.
+    catch_up TEXT NOT NULL,
     enabled BIGINT NOT NULL,
     -- The next point in time that is due; the scheduler alone moves it on.
     next_slot BIGINT,
@@ -173,6 +175,8 @@ CREATE TABLE run (
     -- What the epoch belongs to: the pipeline's id, or an id of this run's own in the same form.
     owner_id TEXT NOT NULL,
     pipeline_version BIGINT,
+    -- Name of the pipeline or connection when the run was made.
+    subject TEXT NOT NULL,
     data_plane_id TEXT NOT NULL,
     kind TEXT NOT NULL,
     state TEXT NOT NULL,

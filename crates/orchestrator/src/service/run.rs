@@ -1,0 +1,393 @@
+//! Runs: begun on one code path whoever asks, stopped by setting what is desired, retried as a new run.
+//!
+//! Nothing here calls a launcher or waits for a worker; the loops do. State moves only through the model's `next`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use waybill_api::ProblemCode;
+use waybill_model::plan::Plan;
+use waybill_model::run::{RunKind, RunState};
+use waybill_model::{ConnectionId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
+use waybill_store::{
+    Attempt, AuditEntry, NewRun, Pipeline, Run, RunEventRow, RunFilter, RunStream, Store, StoreError, Tx,
+};
+
+use crate::service::Refused;
+use crate::service::note::Note;
+use crate::service::nudge::Nudges;
+
+/// On whose behalf something is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The organization.
+    pub org: OrgId,
+    /// Who: `user:usr_…`, `system:schedule`.
+    pub actor: String,
+    /// From where.
+    pub ip: Option<String>,
+}
+
+/// What begins a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Somebody asked for it.
+    Manual {
+        /// What it does.
+        kind: RunKind,
+        /// Only these streams of the plan; all where empty.
+        streams: Vec<u32>,
+    },
+    /// A schedule's slot is due.
+    Schedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Its slot.
+        slot: Micros,
+    },
+    /// A final run is tried again: only what it did not deliver.
+    Retry(RunId),
+}
+
+/// A look at one connection, without a pipeline.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The project.
+    pub project: ProjectId,
+    /// The connection.
+    pub connection: ConnectionId,
+    /// Its name.
+    pub subject: String,
+    /// `Check` or `Discover`.
+    pub kind: RunKind,
+    /// What the worker is told.
+    pub plan: Plan,
+    /// Where it runs.
+    pub data_plane: DataPlaneId,
+}
+
+/// Why a run was not begun, stopped or shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// No such pipeline, run or connection in this organization.
+    #[error("not found")]
+    NotFound,
+    /// The pipeline is paused.
+    #[error("the pipeline is paused: {hint}")]
+    Paused {
+        /// What to do about it.
+        hint: String,
+    },
+    /// The slot has its run already.
+    #[error("slot_taken")]
+    SlotTaken,
+    /// A stream that the plan does not have.
+    #[error("the plan has no stream {stream}")]
+    NoStream {
+        /// Its place.
+        stream: u32,
+    },
+    /// The run has ended, or has not ended yet.
+    #[error("the run is {state}")]
+    WrongState {
+        /// Where it is.
+        state: RunState,
+    },
+    /// Everything that the run should bring has been delivered.
+    #[error("every stream of the run was delivered")]
+    NothingLeft,
+    /// A look at a connection is a check or a discovery.
+    #[error("a connection can be checked or discovered, not synchronised")]
+    NotAProbe,
+    /// The stored plan can't be read: a defect.
+    #[error("the stored plan can't be read")]
+    Plan(#[source] serde_json::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<RunError> for Refused {
+    fn from(error: RunError) -> Self {
+        let code = match &error {
+            RunError::NotFound => return Self::from(ProblemCode::NotFound),
+            RunError::NoStream { .. } | RunError::NotAProbe => ProblemCode::Unusable,
+            RunError::Plan(_) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "a stored plan can't be read");
+                return Self::from(ProblemCode::Internal);
+            }
+            RunError::Store(_) => {
+                let RunError::Store(error) = error else { unreachable!("matched above") };
+                return Self::from(error);
+            }
+            RunError::Paused { .. } | RunError::SlotTaken | RunError::WrongState { .. } | RunError::NothingLeft => {
+                ProblemCode::StateConflict
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+/// A run with all that belongs to it.
+#[derive(Clone, Debug)]
+pub struct RunDetail {
+    /// The run.
+    pub run: Run,
+    /// Its streams, in the plan's order.
+    pub streams: Vec<RunStream>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+}
+
+/// What can be done with runs.
+#[derive(Clone)]
+pub struct RunService {
+    store: Store,
+    nudges: Arc<Nudges>,
+}
+
+impl RunService {
+    /// Over this store.
+    #[must_use]
+    pub fn new(store: Store, nudges: Arc<Nudges>) -> Self {
+        Self { store, nudges }
+    }
+
+    /// Begins a run of a pipeline.
+    pub async fn trigger(&self, who: &Caller, pipeline: PipelineId, trigger: Trigger) -> Result<Run, RunError> {
+        let mut tx = self.store.write_tx().await?;
+        let id = Self::trigger_in_txn(&mut tx, who, pipeline, trigger).await?;
+        tx.commit().await?;
+        self.begun(who.org, id).await
+    }
+
+    /// Begins a run in the caller's transaction; call [`Self::nudge`] after the commit.
+    pub async fn trigger_in_txn(
+        tx: &mut Tx,
+        who: &Caller,
+        pipeline: PipelineId,
+        trigger: Trigger,
+    ) -> Result<RunId, RunError> {
+        let found = Store::pipeline_get_in_txn(tx, who.org, pipeline).await?.ok_or(RunError::NotFound)?;
+        if let Some(reason) = &found.paused {
+            let hint = found.paused_hint.clone().unwrap_or_else(|| reason.clone());
+            return Err(RunError::Paused { hint });
+        }
+        match trigger {
+            Trigger::Manual { kind, streams } => {
+                let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
+                let wanted = chosen(&plan, &streams)?;
+                insert_in_txn(tx, who, new, &plan, &wanted).await
+            }
+            Trigger::Schedule { schedule, slot } => {
+                let (new, plan) = new_run(tx, who, &found, ("schedule", RunKind::Sync, Some((schedule, slot)))).await?;
+                let wanted = chosen(&plan, &[])?;
+                insert_in_txn(tx, who, new, &plan, &wanted).await
+            }
+            Trigger::Retry(run) => retry_in_txn(tx, who, pipeline, run).await,
+        }
+    }
+
+    /// Looks at one connection.
+    pub async fn probe(&self, who: &Caller, probe: Probe) -> Result<Run, RunError> {
+        let mut tx = self.store.write_tx().await?;
+        let id = Self::probe_in_txn(&mut tx, who, probe).await?;
+        tx.commit().await?;
+        self.begun(who.org, id).await
+    }
+
+    /// Looks at one connection, in the caller's transaction; call [`Self::nudge`] after the commit.
+    pub async fn probe_in_txn(tx: &mut Tx, who: &Caller, probe: Probe) -> Result<RunId, RunError> {
+        if probe.kind == RunKind::Sync {
+            return Err(RunError::NotAProbe);
+        }
+        let new = NewRun {
+            org: who.org,
+            project: probe.project,
+            id: RunId::generate(),
+            pipeline: None,
+            connection: Some(probe.connection),
+            owner: PipelineId::generate(),
+            pipeline_version: None,
+            subject: probe.subject,
+            data_plane: probe.data_plane,
+            kind: probe.kind,
+            trigger: "manual",
+            slot: None,
+            retry_of: None,
+            requested_by: who.actor.clone(),
+            plan: serde_json::to_string(&probe.plan).map_err(RunError::Plan)?,
+            time_limit: Duration::from_millis(probe.plan.limits.time_ms),
+        };
+        let wanted = chosen(&probe.plan, &[])?;
+        insert_in_txn(tx, who, new, &probe.plan, &wanted).await
+    }
+
+    /// Tries a final run again: a new run with only what was not delivered. It never adopts the old run's commits.
+    pub async fn retry(&self, who: &Caller, run: RunId) -> Result<Run, RunError> {
+        let old = self.store.run_get(who.org, run).await?.ok_or(RunError::NotFound)?;
+        if let Some(pipeline) = old.pipeline {
+            return self.trigger(who, pipeline, Trigger::Retry(run)).await;
+        }
+        let mut tx = self.store.write_tx().await?;
+        let id = retry_in_txn(&mut tx, who, old.owner, run).await?;
+        tx.commit().await?;
+        self.begun(who.org, id).await
+    }
+
+    /// Asks a run to stop. Sets what is desired; the loops and the worker's next report do the rest.
+    pub async fn cancel(&self, who: &Caller, run: RunId) -> Result<Run, RunError> {
+        let mut tx = self.store.write_tx().await?;
+        let found = Store::run_lock_in_txn(&mut tx, who.org, run).await?.ok_or(RunError::NotFound)?;
+        if found.state.is_final() {
+            return Err(RunError::WrongState { state: found.state });
+        }
+        // Asked twice, it is answered the same.
+        if Store::run_cancel_in_txn(&mut tx, who.org, run).await? {
+            Store::run_event_append_in_txn(&mut tx, who.org, run, &[Note::CancelAsked.event(None)]).await?;
+            Store::audit_append_in_txn(&mut tx, &entry(who, "run.cancel", run)).await?;
+        }
+        tx.commit().await?;
+        self.nudges.task_changed();
+        self.begun(who.org, run).await
+    }
+
+    /// One run.
+    pub async fn get(&self, org: OrgId, run: RunId) -> Result<Run, RunError> {
+        self.store.run_get(org, run).await?.ok_or(RunError::NotFound)
+    }
+
+    /// One run with its streams and attempts.
+    pub async fn detail(&self, org: OrgId, run: RunId) -> Result<RunDetail, RunError> {
+        let found = self.get(org, run).await?;
+        let streams = self.store.run_stream_list(org, run).await?;
+        let attempts = self.store.attempt_list(org, run).await?;
+        Ok(RunDetail { run: found, streams, attempts })
+    }
+
+    /// Runs, newest first.
+    pub async fn list(&self, org: OrgId, filter: &RunFilter, limit: i64) -> Result<Vec<Run>, RunError> {
+        Ok(self.store.run_list(org, filter, limit).await?)
+    }
+
+    /// Events of a run behind `after`, in order.
+    pub async fn events(&self, org: OrgId, run: RunId, after: i64, limit: i64) -> Result<Vec<RunEventRow>, RunError> {
+        self.get(org, run).await?;
+        Ok(self.store.run_event_list(org, run, after, limit).await?)
+    }
+
+    /// Wakes the dispatcher after a run was begun in the caller's transaction.
+    pub fn nudge(&self, run: RunId) {
+        self.nudges.run_changed(run);
+    }
+
+    async fn begun(&self, org: OrgId, id: RunId) -> Result<Run, RunError> {
+        self.nudges.run_changed(id);
+        self.get(org, id).await
+    }
+}
+
+fn entry(who: &Caller, action: &'static str, run: RunId) -> AuditEntry {
+    AuditEntry { ip: who.ip.clone(), ..AuditEntry::done(who.org, who.actor.clone(), action, &run) }
+}
+
+/// Every stream of the plan with whether it is wanted; all are where none is named.
+fn chosen(plan: &Plan, streams: &[u32]) -> Result<Vec<bool>, RunError> {
+    if let Some(stream) = streams.iter().find(|s| **s as usize >= plan.streams.len()) {
+        return Err(RunError::NoStream { stream: *stream });
+    }
+    Ok((0_u32..).zip(&plan.streams).map(|(n, _)| streams.is_empty() || streams.contains(&n)).collect())
+}
+
+async fn new_run(
+    tx: &mut Tx,
+    who: &Caller,
+    pipeline: &Pipeline,
+    (trigger, kind, slot): (&'static str, RunKind, Option<(ScheduleId, Micros)>),
+) -> Result<(NewRun, Plan), RunError> {
+    let version = Store::pipeline_version_get_in_txn(tx, who.org, pipeline.id, pipeline.version).await?;
+    let version = version.ok_or(RunError::NotFound)?;
+    let plan: Plan = serde_json::from_str(&version.plan).map_err(RunError::Plan)?;
+    let new = NewRun {
+        org: who.org,
+        project: pipeline.project,
+        id: RunId::generate(),
+        pipeline: Some(pipeline.id),
+        connection: None,
+        owner: pipeline.id,
+        pipeline_version: Some(version.version),
+        subject: pipeline.name.clone(),
+        data_plane: pipeline.data_plane,
+        kind,
+        trigger,
+        slot,
+        retry_of: None,
+        requested_by: who.actor.clone(),
+        plan: version.plan,
+        time_limit: Duration::from_millis(plan.limits.time_ms),
+    };
+    Ok((new, plan))
+}
+
+/// The old run's own plan and streams, less what readers see already.
+async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) -> Result<RunId, RunError> {
+    let old = Store::run_lock_in_txn(tx, who.org, run).await?.ok_or(RunError::NotFound)?;
+    if old.owner != owner {
+        return Err(RunError::NotFound);
+    }
+    if !old.state.is_final() {
+        return Err(RunError::WrongState { state: old.state });
+    }
+    let streams = Store::run_stream_list_in_txn(tx, who.org, run).await?;
+    let moves_rows = old.kind == RunKind::Sync;
+    let wanted: Vec<bool> = streams.iter().map(|s| s.selected && !(moves_rows && s.delivered_at.is_some())).collect();
+    let nothing_left = if moves_rows { !wanted.contains(&true) } else { old.state == RunState::Succeeded };
+    if nothing_left {
+        return Err(RunError::NothingLeft);
+    }
+    let plan: Plan = serde_json::from_str(&old.plan).map_err(RunError::Plan)?;
+    let new = NewRun {
+        org: old.org,
+        project: old.project,
+        id: RunId::generate(),
+        pipeline: old.pipeline,
+        connection: old.connection,
+        owner: old.owner,
+        pipeline_version: old.pipeline_version,
+        subject: old.subject,
+        data_plane: old.data_plane,
+        kind: old.kind,
+        trigger: "retry",
+        slot: None,
+        retry_of: Some(old.id),
+        requested_by: who.actor.clone(),
+        plan: old.plan,
+        time_limit: old.time_limit,
+    };
+    insert_in_txn(tx, who, new, &plan, &wanted).await
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the new run is used up")]
+async fn insert_in_txn(
+    tx: &mut Tx,
+    who: &Caller,
+    new: NewRun,
+    plan: &Plan,
+    wanted: &[bool],
+) -> Result<RunId, RunError> {
+    match Store::run_insert_in_txn(tx, &new).await {
+        Err(StoreError::Conflict(_)) if new.slot.is_some() => return Err(RunError::SlotTaken),
+        other => other?,
+    }
+    for ((n, stream), wanted) in (0_u32..).zip(&plan.streams).zip(wanted) {
+        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, &stream.name, *wanted).await?;
+    }
+    let mut body = json!({ "trigger": new.trigger, "kind": new.kind.as_str() });
+    if let Some((_, slot)) = new.slot {
+        body["slot"] = slot.0.into();
+    }
+    Store::run_event_append_in_txn(tx, new.org, new.id, &[Note::Queued.with(None, body)]).await?;
+    Store::audit_append_in_txn(tx, &entry(who, "run.trigger", new.id)).await?;
+    Ok(new.id)
+}
