@@ -1,1 +1,3 @@
 //! Real servers for tests, one throw-away instance each, on loopback.
+
+pub mod postgres;

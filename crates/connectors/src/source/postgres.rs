@@ -1,0 +1,195 @@
+//! PostgreSQL 14 and newer: binary COPY over ranges of row ids, all lanes in one exported snapshot.
+//!
+//! It speaks the protocol itself, so that every length is bounded before a byte is buffered. It writes nothing, takes no
+//! more than ACCESS SHARE, and keeps what the server said about values out of every text.
+
+mod catalog;
+mod connect;
+mod copy;
+mod decode;
+mod discover;
+mod kind;
+mod lane;
+pub mod literal;
+mod plan;
+mod query;
+mod refusal;
+mod select;
+mod session;
+mod snapshot;
+mod tls;
+mod window;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Postgres, StreamPlan};
+use waybill_pipeline::source::{Table, Want};
+use waybill_pipeline::{CursorState, Fault, FaultResult, Snapshot, Source};
+use zeroize::Zeroizing;
+
+use self::catalog::{Attribute, Relation};
+use self::connect::Address;
+use self::decode::{Bounds, Policies};
+use self::kind::{Rules, Types};
+use self::refusal::Failure;
+use self::select::Selection;
+use self::session::Hello;
+use self::snapshot::{PgSnapshot, Shared};
+use self::window::Window;
+use self::wire::Wire;
+
+/// How long an integer cursor waits for transactions that were open before it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A PostgreSQL server as a source.
+pub struct PostgresSource {
+    address: Address,
+    patience: Duration,
+}
+
+/// A connection that found its stream.
+struct Found {
+    wire: Wire,
+    at: SocketAddr,
+    hello: Hello,
+    relation: Relation,
+    attributes: Vec<Attribute>,
+    types: Types,
+    rules: Rules,
+}
+
+impl PostgresSource {
+    /// A source for one connection with its password resolved. `run` shows in the server's list of sessions.
+    pub fn new(settings: &Postgres, password: Option<Zeroizing<String>>, run: &str) -> FaultResult<Self> {
+        Ok(Self { address: Address::new(settings, password, run)?, patience: PATIENCE })
+    }
+
+    /// Another bound for the wait of integer cursors.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    async fn find(&self, stream: &StreamPlan) -> FaultResult<Found> {
+        let (mut wire, at) = self.address.connect().await?;
+        let hello = session::greet(&mut wire).await?;
+        let relation = catalog::find(&mut wire, &stream.name).await?;
+        let attributes = catalog::attributes(&mut wire, &relation).await?;
+        let types = catalog::types(&mut wire, &relation).await?;
+        let money_scale = catalog::money_scale(&mut wire, &types).await?;
+        let rules = Rules { arrays: stream.arrays, money_scale };
+        Ok(Found { wire, at, hello, relation, attributes, types, rules })
+    }
+}
+
+impl Found {
+    /// Opens the transaction, makes sure that what was found still stands, and rehearses the statement.
+    async fn lead(&mut self, stream: &StreamPlan) -> FaultResult<Selection> {
+        session::lead(&mut self.wire, &self.relation, self.hello.is_sql_ascii).await?;
+        catalog::confirm(&mut self.wire, &self.relation).await?;
+        // The columns are read again: now the lock holds them.
+        self.attributes = catalog::attributes(&mut self.wire, &self.relation).await?;
+        self.types = catalog::types(&mut self.wire, &self.relation).await?;
+        let selection = Selection::new(stream, &self.attributes, &self.types, self.rules, self.hello.is_sql_ascii)?;
+        match self.wire.ask(&selection.rehearse(&self.relation.sql())).await {
+            Ok(_) => Ok(selection),
+            Err(Failure::Server(error)) if error.state().starts_with("22") && !stream.filter.is_empty() => {
+                let text = "a value of the filter can't be read as its column's type";
+                Err(Fault::new(FailureCode::SpecRefused, text).with_sqlstate(error.state()))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn count_nulls(
+        &mut self,
+        selection: &Selection,
+        window: &mut Window,
+        stream: &StreamPlan,
+    ) -> FaultResult<()> {
+        let (Some(nulls), Some(cursor)) = (&window.nulls, &stream.cursor) else { return Ok(()) };
+        let sql = selection.count(&self.relation.sql(), Some(nulls));
+        let count = self.wire.ask_one(&sql).await?.number(0)?;
+        window.settle_nulls(cursor.nulls, count)
+    }
+}
+
+#[async_trait]
+impl Source for PostgresSource {
+    async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
+        let mut found = self.find(stream).await?;
+        let cursor = window::check(stream, &found.attributes, &found.types, found.rules)?;
+        if let Some(cursor) = cursor {
+            cursor.rehearse(&mut found.wire).await?;
+        }
+        found.lead(stream).await?;
+        found.wire.terminate().await;
+        Ok(())
+    }
+
+    async fn discover(&self) -> FaultResult<Vec<Table>> {
+        let (mut wire, _) = self.address.connect().await?;
+        session::greet(&mut wire).await?;
+        let tables = discover::tables(&mut wire).await?;
+        wire.terminate().await;
+        Ok(tables)
+    }
+
+    async fn open(
+        &self,
+        stream: &StreamPlan,
+        after: Option<&CursorState>,
+        want: Want,
+    ) -> FaultResult<Box<dyn Snapshot>> {
+        let mut found = self.find(stream).await?;
+        // The window's end is read before the snapshot is taken: what commits between the two is seen, or is not in it.
+        let mut window = match window::check(stream, &found.attributes, &found.types, found.rules)? {
+            Some(cursor) => cursor.fix(&mut found.wire, &found.relation, after, &found.hello, self.patience).await?,
+            None => Window::default(),
+        };
+        let mut selection = found.lead(stream).await?;
+        let (id, identity) = session::export(&mut found.wire).await?;
+        found.count_nulls(&selection, &mut window, stream).await?;
+        if let Some(rows) = &window.rows {
+            selection.restrict(rows.clone());
+        }
+        let leaves = catalog::leaves(&mut found.wire, &found.relation).await?;
+        let known: Option<f64> = leaves.iter().map(|leaf| leaf.rows).sum();
+        let rows_estimate = known.filter(|_| !window.is_bounded && stream.filter.is_empty()).map(|rows| rows as u64);
+        // A window is best left to an index; only whole tables are cut.
+        let cut = if window.is_bounded { 1 } else { want.lanes };
+        let queue = if window.is_empty { Vec::new() } else { plan::ranges(&found.relation, &leaves, cut) };
+        let ranges = queue.len();
+        let shared = Shared {
+            address: self.address.clone(),
+            at: found.at,
+            id,
+            identity,
+            relation: found.relation,
+            selection,
+            policies: Policies { edges: stream.edge_values, text: stream.invalid_text },
+            bounds: Bounds { batch_bytes: want.batch_bytes, row_bytes: want.row_bytes },
+            is_sql_ascii: found.hello.is_sql_ascii,
+            leader: tokio::sync::Mutex::new(Some(found.wire)),
+            is_led: AtomicBool::new(false),
+            queue: std::sync::Mutex::new(queue),
+            complete: AtomicUsize::new(0),
+            rows: AtomicU64::new(0),
+        };
+        Ok(Box::new(PgSnapshot {
+            shared: Arc::new(shared),
+            window,
+            ranges,
+            rows_estimate,
+            lanes: ranges.clamp(1, want.lanes.max(1)),
+            counts: stream.verify_count,
+        }))
+    }
+}

@@ -1,0 +1,87 @@
+//! One connection's share of the reading: ranges from the shared queue, decoded into batches.
+//!
+//! It reads nothing before `next` is called. A batch may span ranges; a range counts as read only with its proof.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Batch, FaultResult, Lane};
+
+use super::copy::{CopyOut, Stop};
+use super::decode::Decoder;
+use super::refusal::lost_as;
+use super::snapshot::{Shared, park};
+use super::wire::Wire;
+
+/// A lane of a Postgres snapshot.
+pub(super) struct PgLane {
+    shared: Arc<Shared>,
+    decoder: Decoder,
+    wire: Option<Wire>,
+    copy: Option<CopyOut>,
+    is_leader: bool,
+}
+
+impl PgLane {
+    /// The lane on the leader's own connection.
+    pub(super) fn leading(shared: Arc<Shared>, wire: Wire) -> Self {
+        Self { decoder: shared.decoder(), shared, wire: Some(wire), copy: None, is_leader: true }
+    }
+
+    /// A further lane; without a connection it is at its end.
+    pub(super) fn following(shared: Arc<Shared>, wire: Option<Wire>) -> Self {
+        Self { decoder: shared.decoder(), shared, wire, copy: None, is_leader: false }
+    }
+
+    /// Fills the batch; true when there is nothing more to read.
+    async fn fill(&mut self) -> FaultResult<bool> {
+        let Some(wire) = self.wire.as_mut() else { return Ok(true) };
+        loop {
+            let copy = match &mut self.copy {
+                Some(copy) => copy,
+                None => {
+                    let Some(range) = self.shared.next_range() else { return Ok(true) };
+                    self.decoder.begin();
+                    let begun = CopyOut::begin(wire, &self.shared.selection.copy(&range)).await?;
+                    self.copy.insert(begun)
+                }
+            };
+            match copy.read(wire, &mut self.decoder).await? {
+                Stop::Full => return Ok(false),
+                Stop::Complete => {
+                    self.copy = None;
+                    self.shared.complete.fetch_add(1, Ordering::SeqCst);
+                }
+            }
+        }
+    }
+
+    async fn leave(&mut self) {
+        let Some(mut wire) = self.wire.take() else { return };
+        if self.is_leader {
+            park(&self.shared, wire).await;
+        } else {
+            wire.terminate().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Lane for PgLane {
+    async fn next(&mut self) -> FaultResult<Option<Batch>> {
+        let filled = self.fill().await;
+        // Without the leader no lane can be joined or counted any more.
+        let is_over = if self.is_leader { lost_as(filled, FailureCode::SnapshotLost)? } else { filled? };
+        if self.decoder.has_rows() {
+            let batch = self.decoder.take()?;
+            self.shared.rows.fetch_add(batch.rows.num_rows() as u64, Ordering::SeqCst);
+            return Ok(Some(batch));
+        }
+        if is_over {
+            self.leave().await;
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,116 @@
+//! The statement that reads a stream: its columns by name, its filter, its window.
+//!
+//! Names and values come in through `literal` only.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use waybill_model::FailureCode;
+use waybill_model::plan::{Condition, Op, StreamPlan};
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::catalog::Attribute;
+use super::kind::{Kind, Rules, Types, resolve};
+use super::literal::{identifier, literal};
+use super::plan::Range;
+use crate::source::shape;
+
+/// What is read of a relation, whichever range of it.
+#[derive(Clone)]
+pub(super) struct Selection {
+    columns: String,
+    pub(super) kinds: Vec<Kind>,
+    pub(super) schema: SchemaRef,
+    conditions: Vec<String>,
+}
+
+impl Selection {
+    /// Chooses the stream's columns and renders its filter.
+    pub(super) fn new(
+        stream: &StreamPlan,
+        attributes: &[Attribute],
+        types: &Types,
+        rules: Rules,
+        is_sql_ascii: bool,
+    ) -> FaultResult<Self> {
+        let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        let (mut columns, mut kinds, mut fields) = (Vec::new(), Vec::new(), Vec::new());
+        for chosen in shape::choose(&stream.columns, &names)? {
+            let attribute = &attributes[chosen.at];
+            let (kind, cast) = resolve(types, attribute.type_oid, attribute.modifier, rules)?;
+            columns.push(cast.expression(&identifier(&attribute.name)));
+            fields.push(field(&chosen.name, attribute, &kind, stream, is_sql_ascii));
+            kinds.push(kind);
+        }
+        let conditions =
+            stream.filter.iter().map(|condition| filter(condition, attributes)).collect::<FaultResult<_>>()?;
+        Ok(Self { columns: columns.join(", "), kinds, schema: Arc::new(Schema::new(fields)), conditions })
+    }
+
+    /// Adds a condition that all ranges share.
+    pub(super) fn restrict(&mut self, condition: String) {
+        self.conditions.push(condition);
+    }
+
+    /// The COPY of one range.
+    pub(super) fn copy(&self, range: &Range) -> String {
+        let place = clause(self.conditions.iter().chain(&range.rows));
+        format!("COPY (SELECT {} FROM {}{place}) TO STDOUT (FORMAT binary)", self.columns, range.from)
+    }
+
+    /// A statement of the same columns and conditions that reads nothing, so that mistakes show before a row is read.
+    pub(super) fn rehearse(&self, from: &str) -> String {
+        format!("SELECT {} FROM {from}{} LIMIT 0", self.columns, clause(self.conditions.iter()))
+    }
+
+    /// Counts the rows of the selection, with one more condition where there is one.
+    pub(super) fn count(&self, from: &str, also: Option<&String>) -> String {
+        format!("SELECT pg_catalog.count(*) FROM {from}{}", clause(self.conditions.iter().chain(also)))
+    }
+}
+
+fn clause<'a>(conditions: impl Iterator<Item = &'a String>) -> String {
+    let all: Vec<String> = conditions.map(|condition| format!("({condition})")).collect();
+    if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) }
+}
+
+/// Every field may be NULL: a twin's value is, and a constraint that is dropped later is no other schema.
+fn field(name: &str, attribute: &Attribute, kind: &Kind, stream: &StreamPlan, is_sql_ascii: bool) -> Field {
+    let mut metadata = HashMap::from([("waybill.src_type".to_owned(), attribute.shown.clone())]);
+    if kind.has_edges() {
+        metadata.insert("waybill.policy".into(), stream.edge_values.as_str().into());
+    } else if is_sql_ascii && kind.arrow() == arrow::datatypes::DataType::Utf8 {
+        metadata.insert("waybill.policy".into(), stream.invalid_text.as_str().into());
+    }
+    Field::new(name, kind.arrow(), true).with_metadata(metadata)
+}
+
+/// The attribute of a name that the spec gives.
+pub(super) fn attribute<'a>(attributes: &'a [Attribute], name: &str, key: &str) -> FaultResult<&'a Attribute> {
+    attributes.iter().find(|attribute| attribute.name == name).ok_or_else(|| {
+        let text = format!("`{key}` names the column {name}, which the table does not have");
+        Fault::new(FailureCode::ColumnNotFound, text)
+    })
+}
+
+fn filter(condition: &Condition, attributes: &[Attribute]) -> FaultResult<String> {
+    let found = attribute(attributes, &condition.column, "filter")?;
+    let column = identifier(&found.name);
+    let sign = match condition.op {
+        Op::IsNull => return Ok(format!("{column} IS NULL")),
+        Op::NotNull => return Ok(format!("{column} IS NOT NULL")),
+        Op::Eq => "=",
+        Op::Ne => "<>",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Gt => ">",
+        Op::Ge => ">=",
+    };
+    let Some(value) = &condition.value else {
+        let text = format!("the filter on {} has no value", condition.column);
+        return Err(Fault::new(FailureCode::SpecRefused, text));
+    };
+    // The operator of an extension's type stands in the type's own schema, so it can't be named here.
+    Ok(format!("{column} {sign} {}", literal(value, &found.cast)?))
+}

@@ -1,0 +1,97 @@
+//! TLS to the server: verified chain and name, with the system's roots or the customer's own CA file.
+//!
+//! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
+
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::refusal::broken;
+use super::wire::Stream;
+
+/// What the server's certificate is held against.
+#[derive(Clone)]
+pub(super) struct Tls {
+    connector: TlsConnector,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// Roots from the CA file where there is one, the system's otherwise.
+    pub(super) fn new(host: &str, ca: Option<&str>) -> FaultResult<Self> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Fault::new(FailureCode::TlsFailed, format!("TLS: {error}")))?
+            .with_root_certificates(roots(ca)?)
+            .with_no_client_auth();
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+
+    /// Asks for TLS in the protocol's way and shakes hands. Bytes before the handshake are never taken for answers.
+    pub(super) async fn wrap(&self, mut tcp: TcpStream) -> FaultResult<Stream> {
+        let mut request = bytes::BytesMut::new();
+        postgres_protocol::message::frontend::ssl_request(&mut request);
+        tcp.write_all(&request).await.map_err(|error| broken(&error))?;
+        match tcp.read_u8().await.map_err(|error| broken(&error))? {
+            b'S' => {}
+            b'N' => {
+                let text = "the server has no TLS; turn it on there, or write `tls: disable` on a trusted network";
+                return Err(Fault::new(FailureCode::TlsFailed, text));
+            }
+            _ => return Err(Fault::new(FailureCode::SourceMalformed, "the server did not answer the TLS request")),
+        }
+        match self.connector.connect(self.name.clone(), tcp).await {
+            Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
+            Err(error) => {
+                let fault = broken(&error);
+                let text = fault.text.for_customer().to_owned();
+                Err(Fault::new(FailureCode::TlsFailed, text))
+            }
+        }
+    }
+}
+
+fn roots(ca: Option<&str>) -> FaultResult<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca else {
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        return if roots.is_empty() {
+            Err(Fault::new(FailureCode::TlsFailed, "this machine has no trusted CAs; give the server's with `ca`"))
+        } else {
+            Ok(roots)
+        };
+    };
+    let unreadable = |why: String| Fault::new(FailureCode::TlsFailed, format!("`ca` {path}: {why}"));
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
+        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(unreadable("it holds no PEM certificate".into())) } else { Ok(roots) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_that_is_missing_or_empty_is_named() {
+        let fault = Tls::new("db.example", Some("/nowhere/ca.pem")).err().expect("no such file");
+        assert_eq!(fault.code, FailureCode::TlsFailed);
+        assert!(fault.text.for_customer().contains("/nowhere/ca.pem"));
+        let empty = tempfile::NamedTempFile::new().expect("a file");
+        let path = empty.path().to_str().expect("a path");
+        assert!(Tls::new("db.example", Some(path)).err().expect("empty").text.for_customer().contains("no PEM"));
+    }
+}

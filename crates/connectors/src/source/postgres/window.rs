@@ -1,0 +1,317 @@
+//! The half-open window [L, H) of a `new` stream, fixed before the data snapshot is taken.
+//!
+//! A row can be committed late with an early cursor; so the window's end stays before everything that may still be open.
+//! Where that can't be known the window says so, and never guesses.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
+use waybill_pipeline::source::WindowNote;
+use waybill_pipeline::{CursorState, Fault, FaultResult};
+
+use super::catalog::{Attribute, Relation};
+use super::kind::{Kind, Rules, Types, resolve};
+use super::literal::{identifier, literal};
+use super::refusal::Failure;
+use super::select::attribute;
+use super::session::Hello;
+use super::wire::Wire;
+
+/// The lag where other sessions' times can't be seen.
+const FIXED_LAG_SECONDS: u64 = 300;
+/// The margin is never smaller.
+const LEAST_MARGIN_MS: u64 = 1000;
+/// How often open transactions are looked at while one is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// All digits, in the one form that sorts and reads back the same under every setting.
+const FORM: &str = "'YYYY-MM-DD HH24:MI:SS.US'";
+
+/// What a run takes of a `new` stream. For `full` it is everything.
+#[derive(Clone, Default)]
+pub(super) struct Window {
+    /// The condition on rows; none takes all.
+    pub(super) rows: Option<String>,
+    /// The condition on rows without a cursor, where there can be any.
+    pub(super) nulls: Option<String>,
+    /// The cursor to commit.
+    pub(super) cursor: Option<CursorState>,
+    pub(super) note: WindowNote,
+    /// Nothing can be new.
+    pub(super) is_empty: bool,
+    /// There is a lower bound: the table is not read as a whole.
+    pub(super) is_bounded: bool,
+}
+
+/// A cursor as it is kept: what it is, and its exact text.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    #[serde(rename = "type")]
+    form: Form,
+    at: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    Timestamptz,
+    Timestamp,
+    Integer,
+}
+
+impl Form {
+    const fn sql(self) -> &'static str {
+        match self {
+            Self::Timestamptz => "pg_catalog.timestamptz",
+            Self::Timestamp => "pg_catalog.timestamp",
+            Self::Integer => "pg_catalog.int8",
+        }
+    }
+
+    fn keep(self, at: &str) -> FaultResult<CursorState> {
+        let kept = serde_json::to_string(&Kept { form: self, at: at.to_owned() });
+        let text = kept.map_err(|_| Fault::new(FailureCode::WorkerBug, "a cursor can't be written"))?;
+        Ok(CursorState::new(text))
+    }
+}
+
+/// A stream's cursor, checked against the table.
+pub(super) struct Checked<'a> {
+    cursor: &'a Cursor,
+    column: String,
+    not_null: bool,
+    form: Form,
+}
+
+/// Checks the cursor of a stream; none for `full`.
+pub(super) fn check<'a>(
+    stream: &'a StreamPlan,
+    attributes: &[Attribute],
+    types: &Types,
+    rules: Rules,
+) -> FaultResult<Option<Checked<'a>>> {
+    if stream.load == Load::Full {
+        return Ok(None);
+    }
+    let Some(cursor) = &stream.cursor else {
+        return Err(Fault::new(FailureCode::SpecRefused, "`load: new` needs a `cursor`"));
+    };
+    let found: &Attribute = attribute(attributes, &cursor.column, "cursor")?;
+    let form = match resolve(types, found.type_oid, found.modifier, rules)?.0 {
+        Kind::TimestampTz => Form::Timestamptz,
+        Kind::Timestamp if cursor.zone.is_none() => {
+            let text = format!("{} is a timestamp without a zone; name its zone with `cursor-zone`", cursor.column);
+            return Err(Fault::new(FailureCode::CursorZoneUnknown, text));
+        }
+        Kind::Timestamp => Form::Timestamp,
+        Kind::Int2 | Kind::Int4 | Kind::Int8 => Form::Integer,
+        _ => {
+            let text = format!("{} is {}, which is neither an integer nor a timestamp", cursor.column, found.shown);
+            return Err(Fault::new(FailureCode::CursorUnusable, text));
+        }
+    };
+    Ok(Some(Checked { cursor, column: identifier(&found.name), not_null: found.not_null, form }))
+}
+
+impl Checked<'_> {
+    /// Fixes the window. Runs outside the data snapshot, which must be opened afterwards.
+    pub(super) async fn fix(
+        &self,
+        wire: &mut Wire,
+        relation: &Relation,
+        after: Option<&CursorState>,
+        hello: &Hello,
+        patience: Duration,
+    ) -> FaultResult<Window> {
+        let low = after.map(|state| self.read(state)).transpose()?;
+        let mut note = WindowNote::default();
+        let high = match self.form {
+            Form::Integer => self.integer_end(wire, relation, hello, patience, &mut note).await?,
+            _ => self.time_end(wire, hello, &mut note).await?,
+        };
+        let nulls = (!self.not_null).then(|| format!("{} IS NULL", self.column));
+        let unchanged =
+            Window { nulls: nulls.clone(), cursor: after.cloned(), note, is_empty: true, is_bounded: true, rows: None };
+        let Some(high) = high else { return Ok(unchanged) };
+        if let Some(low) = &low
+            && !self.is_before(wire, low, &high).await?
+        {
+            return Ok(unchanged);
+        }
+        Ok(Window {
+            rows: Some(self.condition(low.as_deref(), &high)?),
+            nulls,
+            cursor: Some(self.form.keep(&high)?),
+            note,
+            is_empty: false,
+            is_bounded: low.is_some(),
+        })
+    }
+
+    /// Checks that the zone is known, for a look at the stream without a run.
+    pub(super) async fn rehearse(&self, wire: &mut Wire) -> FaultResult<()> {
+        match self.form {
+            Form::Timestamp => self.local(wire, "2000-01-01 00:00:00+00").await.map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, state: &CursorState) -> FaultResult<String> {
+        let kept: Kept = serde_json::from_str(state.reveal())
+            .map_err(|_| Fault::new(FailureCode::CommitLogCorrupt, "the committed cursor can't be read"))?;
+        if kept.form == self.form {
+            return Ok(kept.at);
+        }
+        let text = "the cursor column has another type than the committed cursor; run one `full` load";
+        Err(Fault::new(FailureCode::CursorUnusable, text))
+    }
+
+    fn literal(&self, at: &str) -> FaultResult<String> {
+        literal(at, self.form.sql())
+    }
+
+    /// Times are half-open, [L, H). Integers end at the highest that was there, (L, M].
+    fn condition(&self, low: Option<&str>, high: &str) -> FaultResult<String> {
+        let (from, to) = if self.form == Form::Integer { (">", "<=") } else { (">=", "<") };
+        let high = format!("{} {to} {}", self.column, self.literal(high)?);
+        let Some(low) = low else { return Ok(high) };
+        Ok(format!("{} {from} {} AND {high}", self.column, self.literal(low)?))
+    }
+
+    async fn is_before(&self, wire: &mut Wire, low: &str, high: &str) -> FaultResult<bool> {
+        let sql = format!("SELECT {} < {}", self.literal(low)?, self.literal(high)?);
+        wire.ask_one(&sql).await?.flag(0)
+    }
+
+    /// The oldest open transaction less the margin. What begins after the look has a later time by its nature; prepared
+    /// transactions are looked at second, since one may leave the first list for the second.
+    async fn time_end(&self, wire: &mut Wire, hello: &Hello, note: &mut WindowNote) -> FaultResult<Option<String>> {
+        let margin = self.cursor.margin_ms.max(LEAST_MARGIN_MS);
+        let sql = format!(
+            "SELECT pg_catalog.to_char((x.oldest - {margin} * interval '1 millisecond') AT TIME ZONE 'UTC', {FORM}), \
+               pg_catalog.to_char((least(x.oldest, pg_catalog.now() - {FIXED_LAG_SECONDS} * interval '1 second') \
+                 - {margin} * interval '1 millisecond') AT TIME ZONE 'UTC', {FORM}), \
+               pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') \
+             FROM (SELECT least(pg_catalog.now(), pg_catalog.min(a.xact_start)) AS oldest \
+               FROM pg_catalog.pg_stat_activity a WHERE {OTHERS}) x"
+        );
+        let row = wire.ask_one(&sql).await?;
+        note.fixed_lag = hello.is_replica || !row.flag(2)?;
+        let high = row.text(usize::from(note.fixed_lag))? + "+00";
+        note.held = has_prepared(wire).await?;
+        if note.held {
+            return Ok(None);
+        }
+        if self.form == Form::Timestamp { self.local(wire, &high).await.map(Some) } else { Ok(Some(high)) }
+    }
+
+    /// The earliest local time that any moment from `high` on can have: clocks that are set back within a day count, or
+    /// the rows of the repeated hour would lie before the cursor.
+    async fn local(&self, wire: &mut Wire, high: &str) -> FaultResult<String> {
+        let zone = literal(self.cursor.zone.as_deref().unwrap_or_default(), "pg_catalog.text")?;
+        let high = literal(high, "pg_catalog.timestamptz")?;
+        let sql = format!(
+            "SELECT pg_catalog.to_char(least({high} AT TIME ZONE {zone}, (SELECT pg_catalog.min(\
+               (pg_catalog.date_trunc('minute', {high}) + g * interval '1 minute') AT TIME ZONE {zone}) \
+               FROM pg_catalog.generate_series(1, 1560) g)), {FORM})"
+        );
+        match wire.ask_one(&sql).await {
+            Ok(row) => row.text(0),
+            Err(Failure::Server(error)) if error.state() == "22023" => {
+                let text = "`cursor-zone` is not a time zone that the server knows";
+                Err(Fault::new(FailureCode::CursorZoneUnknown, text))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The highest value, once no transaction is open that was open when it was read.
+    async fn integer_end(
+        &self,
+        wire: &mut Wire,
+        relation: &Relation,
+        hello: &Hello,
+        patience: Duration,
+        note: &mut WindowNote,
+    ) -> FaultResult<Option<String>> {
+        let sql = format!("SELECT pg_catalog.max({})::pg_catalog.text FROM {}", self.column, relation.sql());
+        let Some(high) = wire.ask_one(&sql).await?.opt(0)? else { return Ok(None) };
+        // A replica shows none of the transactions that count.
+        note.fixed_lag = hello.is_replica;
+        let open = open_transactions(wire).await?;
+        note.held = has_prepared(wire).await? || !all_ended(wire, open, patience).await?;
+        Ok(if note.held { None } else { Some(high) })
+    }
+}
+
+/// Sessions of this database that may write: not ours, and no housekeeping.
+const OTHERS: &str = "a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() \
+    AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender') \
+    AND NOT (a.usename = current_user AND a.application_name LIKE 'waybill/%')";
+
+async fn has_prepared(wire: &mut Wire) -> FaultResult<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts p \
+        WHERE p.database = pg_catalog.current_database())";
+    wire.ask_one(sql).await?.flag(0)
+}
+
+/// Every open transaction holds a lock on its own virtual id, which all users can see.
+async fn open_transactions(wire: &mut Wire) -> FaultResult<Vec<String>> {
+    let sql = format!(
+        "SELECT DISTINCT l.virtualxid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.locktype = 'virtualxid' AND l.mode = 'ExclusiveLock' AND {OTHERS}"
+    );
+    wire.ask(&sql).await?.iter().map(|row| row.text(0)).collect()
+}
+
+async fn all_ended(wire: &mut Wire, open: Vec<String>, patience: Duration) -> FaultResult<bool> {
+    if open.is_empty() {
+        return Ok(true);
+    }
+    let list: Vec<String> = open.iter().map(|id| literal(id, "pg_catalog.text")).collect::<FaultResult<_>>()?;
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.locktype = 'virtualxid' \
+         AND l.virtualxid IN ({}))",
+        list.join(", ")
+    );
+    let end = Instant::now() + patience;
+    loop {
+        if !wire.ask_one(&sql).await?.flag(0)? {
+            return Ok(true);
+        }
+        if Instant::now() >= end {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+impl Window {
+    /// Applies the policy for rows without a cursor, now that they are counted.
+    pub(super) fn settle_nulls(&mut self, policy: NullCursor, count: u64) -> FaultResult<()> {
+        self.note.null_cursors = count;
+        let Some(nulls) = self.nulls.clone().filter(|_| count > 0) else { return Ok(()) };
+        match policy {
+            NullCursor::Fail => {
+                let text = format!("{count} rows have no cursor");
+                Err(Fault::new(FailureCode::CursorNull, text))
+            }
+            NullCursor::Ignore => Ok(()),
+            NullCursor::IncludeAlways => {
+                match self.rows.take() {
+                    Some(rows) => self.rows = Some(format!("({rows}) OR {nulls}")),
+                    // Without a cursor to commit there is no run to ride along with.
+                    None if self.is_empty && self.cursor.is_some() => {
+                        self.rows = Some(nulls);
+                        self.is_empty = false;
+                    }
+                    None => {}
+                }
+                Ok(())
+            }
+        }
+    }
+}

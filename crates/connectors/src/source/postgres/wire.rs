@@ -1,0 +1,225 @@
+//! The bytes between us and the server: framing in both directions over TCP or TLS, with every length bounded.
+//!
+//! It must never buffer a message because its header says so: the caller's cap comes first. What a row holds is not known
+//! here.
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::refusal::{ServerError, broken};
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 << 10;
+/// A message outside of COPY is never longer.
+const MESSAGE_CAP: usize = 16 << 20;
+/// Notices and parameter changes that one exchange may bring.
+const NOTICE_CAP: u32 = 10_000;
+
+/// The transport under the protocol.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection's two directions.
+pub(super) struct Wire {
+    stream: Stream,
+    inbox: Inbox,
+    notices: u32,
+}
+
+/// A message that the caller has to look at. Notices and parameter changes never come through.
+pub(super) struct Message {
+    pub(super) tag: u8,
+    pub(super) body: Vec<u8>,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, inbox: Inbox::default(), notices: 0 }
+    }
+
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
+        let sent = match &mut self.stream {
+            Stream::Plain(tcp) => tcp.write_all(bytes).await,
+            Stream::Tls(tls) => match tls.write_all(bytes).await {
+                Ok(()) => tls.flush().await,
+                Err(error) => Err(error),
+            },
+        };
+        sent.map_err(|error| broken(&error))
+    }
+
+    /// Sends a simple query and forgets the notices of the last one.
+    pub(super) async fn send_query(&mut self, sql: &str) -> FaultResult<()> {
+        self.notices = 0;
+        let mut out = BytesMut::with_capacity(sql.len() + 8);
+        frontend::query(sql, &mut out)
+            .map_err(|_| Fault::new(FailureCode::SpecRefused, "a name or value holds a NUL character"))?;
+        self.send(&out).await
+    }
+
+    /// Tells the server that we leave. Nobody waits for it.
+    pub(super) async fn terminate(&mut self) {
+        let mut out = BytesMut::new();
+        frontend::terminate(&mut out);
+        // The work is done by now: a server that is gone already changes nothing.
+        let _ = self.send(&out).await;
+    }
+
+    /// Unread bytes at hand.
+    pub(super) fn at_hand(&self) -> &[u8] {
+        self.inbox.bytes()
+    }
+
+    /// Marks bytes at hand as read.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.inbox.start += count;
+    }
+
+    /// Reads once; `need` bytes in all must have room. An end of the stream is `source_incomplete`.
+    pub(super) async fn fill(&mut self, need: usize) -> FaultResult<()> {
+        let room = self.inbox.room(need);
+        let read = match &mut self.stream {
+            Stream::Plain(tcp) => tcp.read(room).await,
+            Stream::Tls(tls) => tls.read(room).await,
+        };
+        match read.map_err(|error| broken(&error))? {
+            0 => Err(Fault::new(FailureCode::SourceIncomplete, "the server closed the connection before it was done")),
+            count => {
+                self.inbox.end += count;
+                Ok(())
+            }
+        }
+    }
+
+    /// Tag and length of the next message, which is read up to its body.
+    pub(super) async fn header(&mut self) -> FaultResult<(u8, usize)> {
+        while self.at_hand().len() < 5 {
+            self.fill(5).await?;
+        }
+        let (tag, length) = header_of(self.at_hand())?;
+        self.consume(5);
+        Ok((tag, length))
+    }
+
+    /// The body of a message that is not row data.
+    pub(super) async fn body(&mut self, length: usize) -> FaultResult<Vec<u8>> {
+        if length > MESSAGE_CAP {
+            return Err(malformed("a message of the server is longer than 16 MiB"));
+        }
+        while self.at_hand().len() < length {
+            self.fill(length).await?;
+        }
+        let body = self.at_hand()[..length].to_vec();
+        self.consume(length);
+        Ok(body)
+    }
+
+    /// The next message that matters, or the server's error.
+    pub(super) async fn message(&mut self) -> FaultResult<Message> {
+        loop {
+            let (tag, length) = self.header().await?;
+            let body = self.body(length).await?;
+            if !self.is_aside(tag)? {
+                return Ok(Message { tag, body });
+            }
+        }
+    }
+
+    /// Whether a message is a notice or the like, which are skipped, but not for ever.
+    pub(super) fn is_aside(&mut self, tag: u8) -> FaultResult<bool> {
+        if !matches!(tag, b'N' | b'S' | b'A') {
+            return Ok(false);
+        }
+        self.notices += 1;
+        if self.notices > NOTICE_CAP {
+            return Err(malformed("the server sends notices without end"));
+        }
+        Ok(true)
+    }
+
+    /// Reads an error's body and what follows up to the server being ready again, so that the connection stays usable.
+    pub(super) async fn refused(&mut self, body: &[u8]) -> ServerError {
+        let error = ServerError::parse(body);
+        while let Ok(message) = self.message().await {
+            if message.tag == b'Z' {
+                break;
+            }
+        }
+        error
+    }
+}
+
+/// Tag and body length of a message header; `bytes` are at least five.
+pub(super) fn header_of(bytes: &[u8]) -> FaultResult<(u8, usize)> {
+    let length = i32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
+    match usize::try_from(i64::from(length) - 4) {
+        Ok(length) => Ok((bytes[0], length)),
+        Err(_) => Err(malformed("the length of a message is impossible")),
+    }
+}
+
+/// A breach of the protocol.
+pub(super) fn malformed(text: &str) -> Fault {
+    Fault::new(FailureCode::SourceMalformed, text)
+}
+
+/// Bytes received and not yet read.
+#[derive(Default)]
+struct Inbox {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Free space behind the unread bytes, moved to the front if that makes `need` bytes fit.
+    fn room(&mut self, need: usize) -> &mut [u8] {
+        let wanted = need.max(CHUNK);
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.buffer.len() > 4 * CHUNK && wanted == CHUNK && self.end < CHUNK {
+            self.buffer.truncate(CHUNK);
+            self.buffer.shrink_to_fit();
+        }
+        if self.buffer.len() < wanted || self.end == self.buffer.len() {
+            self.buffer.resize(wanted.max(self.end + CHUNK), 0);
+        }
+        &mut self.buffer[self.end..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_impossible_length_is_refused() {
+        assert!(header_of(&[b'D', 0xff, 0xff, 0xff, 0xff]).is_err());
+        assert!(header_of(&[b'D', 0, 0, 0, 3]).is_err());
+        assert_eq!(header_of(&[b'Z', 0, 0, 0, 5]).expect("a header"), (b'Z', 1));
+    }
+
+    #[test]
+    fn the_inbox_gives_large_buffers_back() {
+        let mut inbox = Inbox::default();
+        assert!(inbox.room(8 << 20).len() >= 8 << 20);
+        inbox.end = 8 << 20;
+        inbox.start = (8 << 20) - 10;
+        assert!(inbox.room(5).len() >= CHUNK - 10);
+        assert_eq!((inbox.buffer.len(), inbox.bytes().len()), (CHUNK, 10));
+    }
+}

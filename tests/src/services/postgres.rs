@@ -1,0 +1,205 @@
+//! A throw-away PostgreSQL 15: its own directory, its own port, ended by its own handle.
+//!
+//! The server refuses to run as root, so it drops to the user `postgres` then. It listens on loopback only.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+/// How long a server may take to answer first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a server is set up.
+#[derive(Clone, Copy, Default)]
+pub struct Setup<'a> {
+    /// Lines of the configuration file.
+    pub settings: &'a [&'a str],
+    /// Encoding of every database; UTF-8 where empty.
+    pub encoding: &'a str,
+    /// Lines before the rule that trusts loopback, in the access file.
+    pub access: &'a [&'a str],
+    /// Files to lie in the data directory, such as keys: name and contents.
+    pub files: &'a [(&'a str, &'a str)],
+}
+
+/// A running server.
+pub struct Postgres {
+    child: Child,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// A server with the defaults.
+    ///
+    /// # Panics
+    /// When the server's programs are missing or it does not start.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::with(Setup::default())
+    }
+
+    /// A server with its own settings.
+    ///
+    /// # Panics
+    /// As `start`.
+    #[must_use]
+    pub fn with(setup: Setup<'_>) -> Self {
+        let folder = tempfile::Builder::new().prefix("waybill-pg-").tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
+        let data = folder.path().join("data");
+        let encoding = if setup.encoding.is_empty() { "UTF8" } else { setup.encoding };
+        let made = program("initdb")
+            .args(["--username=postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding", encoding, "-D"])
+            .arg(&data)
+            .output()
+            .expect("run initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        write(&data, "postgresql.auto.conf", &settings(setup.settings));
+        let access =
+            setup.access.join("\n") + "\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
+        write(&data, "pg_hba.conf", &access);
+        for (name, contents) in setup.files {
+            write(&data, name, contents);
+        }
+        let (child, port) = launch(&data, folder.path());
+        Self { child, folder, port }
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The URL of the database `postgres` for its superuser.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    }
+
+    /// A session of the superuser.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn client(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.expect("connect");
+        tokio::spawn(connection);
+        client
+    }
+
+    /// Runs statements as the superuser.
+    ///
+    /// # Panics
+    /// When one of them fails.
+    pub async fn run(&self, sql: &str) {
+        self.client().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+
+    /// What the server wrote into its log so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Immediate shutdown of the server that this handle started; it frees its shared memory, which a kill would not.
+        let stopped = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+fn settings(own: &[&str]) -> String {
+    let mut text = String::from(
+        "listen_addresses = '127.0.0.1'\nunix_socket_directories = ''\nfsync = off\nfull_page_writes = off\n\
+         synchronous_commit = off\nmax_connections = 40\nshared_buffers = 32MB\nautovacuum = off\n\
+         max_prepared_transactions = 4\n",
+    );
+    for line in own {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
+}
+
+/// Starts the server on a free port; another port is tried where somebody else was quicker.
+fn launch(data: &Path, folder: &Path) -> (Child, u16) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let log = std::fs::File::create(folder.join("log")).expect("a log");
+        let mut child = program("postgres")
+            .arg("-D")
+            .arg(data)
+            .args(["-p", &port.to_string()])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log"))
+            .stderr(log)
+            .spawn()
+            .expect("run postgres");
+        loop {
+            if child.try_wait().expect("look at postgres").is_some() {
+                break;
+            }
+            if is_ready(data) {
+                return (child, port);
+            }
+            assert!(Instant::now() < deadline, "postgres does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let said = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        assert!(said.contains("Address already in use") && Instant::now() < deadline, "postgres ended: {said}");
+    }
+}
+
+/// The last line of the pid file says so when the server takes connections.
+fn is_ready(data: &Path) -> bool {
+    std::fs::read_to_string(data.join("postmaster.pid"))
+        .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"))
+}
+
+fn write(data: &Path, name: &str, contents: &str) {
+    let path = data.join(name);
+    std::fs::write(&path, contents).expect("write a file of the server");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("close a file of the server");
+    if is_root() {
+        let owned = Command::new("chown").arg("postgres:postgres").arg(&path).status().expect("run chown");
+        assert!(owned.success(), "chown of {}", path.display());
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+}
+
+/// One of the server's programs, as a user that it accepts.
+fn program(name: &str) -> Command {
+    let path = find(name);
+    if !is_root() {
+        return Command::new(path);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(path);
+    command
+}
+
+fn find(name: &str) -> PathBuf {
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut places: Vec<PathBuf> = debian.map(|entry| entry.path().join("bin")).collect();
+    places.sort();
+    places.reverse();
+    places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    places.extend(["/usr/local/bin".into(), "/usr/local/pgsql/bin".into()]);
+    let found = places.into_iter().map(|place| place.join(name)).find(|path| path.exists());
+    found.unwrap_or_else(|| panic!("{name} is missing: apt-get install postgresql postgresql-contrib"))
+}
