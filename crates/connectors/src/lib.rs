@@ -3,4 +3,5 @@
 //! A connector knows one vendor's protocol and nothing of commits, runs or the orchestrator. What a driver said stays in
 //! a [`waybill_pipeline::CustomerText`]; what leaves is a code.
 
+pub mod bucket;
 pub mod source;

@@ -11,9 +11,9 @@
 //!
 //! A failed `prepare` or `commit` leaves readers with what they saw before. Both may be called again.
 
+pub mod audit;
 pub mod delivery;
 pub mod key;
-mod log;
 pub mod probe;
 pub mod schema;
 pub mod stats;
@@ -26,11 +26,13 @@ mod features;
 mod history;
 mod land;
 mod listing;
+mod log;
 mod prepare;
 mod record;
 mod table;
 mod write;
 
+pub use audit::{TableReport, audit_table, find_tables};
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, State};
 pub use probe::probe_conditions;
 pub use stats::FileStats;

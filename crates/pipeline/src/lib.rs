@@ -6,6 +6,8 @@
 pub mod bucket;
 pub mod budget;
 pub mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod encode;
 pub mod engine;
 pub mod fault;

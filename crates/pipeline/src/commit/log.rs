@@ -180,10 +180,9 @@ impl Head {
 
     /// Adds a commit of ours to the chain: each names the state that the one before it made current.
     fn link(&mut self, ours: Ours) -> FaultResult<()> {
-        if let Some(before) = self.ours.last() {
-            if ours.stamp.parent.as_deref() != Some(before.stamp.state.as_str()) {
-                return Err(corrupt(ours.version, "names another parent than the commit before it"));
-            }
+        let before = self.ours.last().map(|before| before.stamp.state.as_str());
+        if before.is_some() && ours.stamp.parent.as_deref() != before {
+            return Err(corrupt(ours.version, "names another parent than the commit before it"));
         }
         self.ours.push(Ours { added: Vec::new(), ..ours });
         Ok(())

@@ -1,0 +1,145 @@
+//! Commits, states and receipts against each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use waybill_model::{Epoch, FailureCode};
+
+use super::TableReport;
+use crate::bucket::Bucket;
+use crate::commit::digest::DigestKey;
+use crate::commit::listing::Listing;
+use crate::commit::log::{COMMIT_CAP, Commit, Head, Ours};
+use crate::commit::record::{self, FileRecord, Loaded};
+use crate::commit::{history, key};
+use crate::fault::FaultResult;
+
+/// Files of ours by their path in the log, from every state that is sound.
+pub(super) type OurFiles = BTreeMap<String, FileRecord>;
+
+/// Checks every commit of ours that is still in the log, and the states that they stand on.
+pub(super) async fn check(
+    bucket: &dyn Bucket,
+    table: &str,
+    head: &Head,
+    digest: &DigestKey,
+    report: &mut TableReport,
+) -> FaultResult<OurFiles> {
+    let mut files = OurFiles::new();
+    let commits = commits(bucket, table, head, digest, report).await?;
+    report.commits = commits.len() as u64;
+    let stamped: BTreeMap<Epoch, &Ours> = commits.iter().map(|ours| (ours.stamp.epoch, ours)).collect();
+    let needed: BTreeSet<Epoch> = stamped.keys().copied().chain(head.epoch).collect();
+    // A state without a commit belongs to an attempt that did not land; its files are read by nobody.
+    let states = bucket.list(&key::states(table), None).await?;
+    let there = states.iter().filter_map(|object| history::epoch_of(&object.key));
+    for epoch in needed.iter().copied().chain(there).collect::<BTreeSet<_>>() {
+        let loaded = match record::load(bucket, table, epoch, digest).await {
+            Ok(loaded) => loaded,
+            Err(fault) if fault.code == FailureCode::CommitLogCorrupt => {
+                report.wrong(&fault);
+                continue;
+            }
+            Err(fault) => return Err(fault),
+        };
+        if let Some(ours) = stamped.get(&epoch) {
+            compare(ours, &loaded, report);
+        }
+        if needed.contains(&epoch) {
+            receipt(bucket, table, &loaded, digest, report).await?;
+            parent(bucket, table, &loaded, digest, report).await?;
+        }
+        files.extend(loaded.files.into_iter().map(|file| (key::to_log(&file.path), file)));
+    }
+    Ok(files)
+}
+
+/// Commits of ours above the checkpoint, and below it as far as the log is still dense.
+async fn commits(
+    bucket: &dyn Bucket,
+    table: &str,
+    head: &Head,
+    digest: &DigestKey,
+    report: &mut TableReport,
+) -> FaultResult<Vec<Ours>> {
+    let listing = Listing::read(bucket, table, None).await?;
+    let newest = head.version.unwrap_or(0);
+    let mut commits = Vec::new();
+    for version in (0..=newest).rev() {
+        if !listing.commits.contains(&version) {
+            break;
+        }
+        let body = bucket.get(&key::version(table, version), COMMIT_CAP).await?.unwrap_or_default();
+        match Commit::parse(version, &body).and_then(|commit| commit.ours(version, &body, Some(digest))) {
+            Ok(Some(ours)) => commits.push(ours),
+            Ok(None) => {}
+            Err(fault) => report.wrong(&fault),
+        }
+    }
+    commits.reverse();
+    Ok(commits)
+}
+
+/// A commit must say what its state says.
+fn compare(ours: &Ours, loaded: &Loaded, report: &mut TableReport) {
+    let version = ours.version;
+    let stamp = &ours.stamp;
+    let right = stamp.state == hex::encode(loaded.digest)
+        && stamp.receipt == hex::encode(loaded.state.receipt)
+        && stamp.parent == loaded.parent.map(hex::encode)
+        && stamp.run == loaded.state.run
+        && stamp.attempt == loaded.state.attempt;
+    if !right {
+        report.corrupt(format!("version {version} does not belong to the state of epoch {}", stamp.epoch));
+    }
+    let wanted: BTreeSet<_> =
+        loaded.files.iter().map(|file| (key::to_log(&file.path), file.size, Some(file.stats.clone()))).collect();
+    if wanted != ours.added.iter().cloned().collect() {
+        report.corrupt(format!("version {version} adds other files than the state of epoch {}", stamp.epoch));
+    }
+}
+
+/// The receipt must be there, unedited, and list what the state lists.
+async fn receipt(
+    bucket: &dyn Bucket,
+    table: &str,
+    loaded: &Loaded,
+    digest: &DigestKey,
+    report: &mut TableReport,
+) -> FaultResult<()> {
+    let state = &loaded.state;
+    let found = record::load_receipt(bucket, table, state.epoch, digest, state.receipt).await?;
+    let Some(receipt) = found else {
+        report.corrupt(format!("the receipt of epoch {} is missing or was edited", state.epoch));
+        return Ok(());
+    };
+    report.receipts += 1;
+    let listed: BTreeSet<_> = receipt.files.iter().map(|f| (&f.path, f.rows, f.bytes, &f.sha256)).collect();
+    let wanted: BTreeSet<_> = loaded.files.iter().map(|f| (&f.path, f.rows, f.size, &f.sha256)).collect();
+    let sum: u64 = receipt.files.iter().map(|file| file.rows).sum();
+    let right = listed == wanted
+        && (receipt.run, receipt.epoch) == (state.run, state.epoch)
+        && (receipt.rows, receipt.bytes) == (state.rows, state.bytes)
+        && receipt.rows == sum;
+    if !right {
+        report.corrupt(format!("the receipt of epoch {} lists other files or rows than its state", state.epoch));
+    }
+    Ok(())
+}
+
+/// The state that this one stands on must be the one that it names.
+async fn parent(
+    bucket: &dyn Bucket,
+    table: &str,
+    loaded: &Loaded,
+    digest: &DigestKey,
+    report: &mut TableReport,
+) -> FaultResult<()> {
+    let Some(base) = loaded.base else { return Ok(()) };
+    match record::load(bucket, table, base, digest).await {
+        Ok(before) if Some(before.digest) == loaded.parent => {}
+        Ok(_) => report.corrupt(format!("the state of epoch {} names another parent", loaded.state.epoch)),
+        Err(fault) if fault.code == FailureCode::CommitLogCorrupt => report.wrong(&fault),
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
+}

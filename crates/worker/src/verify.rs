@@ -1,0 +1,66 @@
+//! `waybill-worker verify <url>`: whether the tables below a prefix are what their records say.
+//!
+//! It needs the customer's own credentials and no orchestrator, and it only reads. Its output is for the customer's
+//! terminal: it names files, and must never be sent anywhere.
+
+use std::io::Write;
+
+use anyhow::Context;
+use serde_json::json;
+use waybill_pipeline::Bucket;
+use waybill_pipeline::commit::{TableReport, audit_table, find_tables};
+
+/// How to verify.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Compare sizes, rows and records only, and leave the content of data files unread.
+    pub skip_hashes: bool,
+    /// Print one JSON document instead of text.
+    pub json: bool,
+}
+
+/// Audits every table below the bucket's prefix and prints what was found. True where all is well; a prefix without
+/// any table is not.
+pub async fn run(bucket: &dyn Bucket, options: Options, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+    let mut reports = Vec::new();
+    for table in find_tables(bucket).await.map_err(|fault| customer_error(&fault))? {
+        let report = audit_table(bucket, &table, !options.skip_hashes).await;
+        reports.push(report.map_err(|fault| customer_error(&fault))?);
+    }
+    let ok = !reports.is_empty() && reports.iter().all(TableReport::is_ok);
+    let printed = if options.json {
+        let document = json!({"url": bucket.url(), "ok": ok, "tables": reports});
+        writeln!(out, "{document:#}")
+    } else {
+        print(&bucket.url(), &reports, out)
+    };
+    printed.context("the report could not be printed")?;
+    Ok(ok)
+}
+
+/// The customer is the one who reads this, so the whole text may stand in the error.
+fn customer_error(fault: &waybill_pipeline::Fault) -> anyhow::Error {
+    anyhow::anyhow!("{}: {}", fault.code, fault.text.for_customer())
+}
+
+fn print(url: &str, reports: &[TableReport], out: &mut (dyn Write + Send)) -> std::io::Result<()> {
+    if reports.is_empty() {
+        writeln!(out, "no table was found below {url}")?;
+    }
+    for report in reports {
+        let version = report.version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+        let word = if report.is_ok() { "ok" } else { "FAILED" };
+        writeln!(
+            out,
+            "{word:6} {}  version {version}, {} rows in {} files, {} bytes; {} commits, {} receipts, {} hashes compared",
+            report.table, report.rows, report.files, report.bytes, report.commits, report.receipts, report.hashed
+        )?;
+        if report.foreign_files > 0 {
+            writeln!(out, "       {} files of other writers have no receipt", report.foreign_files)?;
+        }
+        for problem in &report.problems {
+            writeln!(out, "       {}: {}", problem.code, problem.text)?;
+        }
+    }
+    Ok(())
+}
