@@ -1,3 +1,6 @@
 //! The pipeline file as its users meet it: what is accepted, what is refused and where.
 
 mod diagnostics;
+mod hostile;
+mod meaning;
+mod properties;

@@ -1,0 +1,45 @@
+//! One module per noun; each command asks, prints, and says how it ended.
+
+mod api;
+mod apply;
+mod connection;
+mod doctor;
+mod login;
+mod logs;
+mod pipeline;
+mod run;
+mod schema;
+mod validate;
+mod watch;
+mod why;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Result};
+use crate::output::Output;
+
+/// Runs one command.
+pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
+    let target = &cli.target;
+    match cli.command {
+        Command::Validate { files } => validate::validate(&files, output),
+        Command::Schema { write } => schema::schema(write, output),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "waybill", &mut script);
+            output.text(&String::from_utf8_lossy(&script))?;
+            Ok(Exit::Done)
+        }
+        Command::Login(login) => login::login(target, &login, output).await,
+        Command::Logout => login::logout(target, output).await,
+        Command::Whoami => login::whoami(target, output).await,
+        Command::Plan { file, prune, exit_code } => apply::plan(target, &file, (prune, exit_code), output).await,
+        Command::Apply { file, prune, plan } => apply::apply(target, &file, (prune, plan), output).await,
+        Command::Connection(command) => connection::connection(target, command, output).await,
+        Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
+        Command::Run(command) => run::run(target, command, output).await,
+        Command::Doctor => doctor::doctor(target, output).await,
+        Command::Api { method, path, body } => api::api(target, (&method, &path, body), output).await,
+    }
+}

@@ -1,0 +1,128 @@
+//! `run logs`: the full log stands in the customer's bucket, so the worker's own `logs` command reads it there.
+//!
+//! It runs with the caller's environment and credentials. The orchestrator has no log to give, only typed events.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use waybill_api::client::{Client, ListQuery};
+use waybill_model::RunId;
+use waybill_model::plan::{Plan, System};
+
+use crate::exit::{Exit, Failure, Result};
+use crate::output::{Output, facts};
+
+/// Where a pipeline's bucket is, as `waybill-worker` takes it.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+struct Where {
+    run_id: String,
+    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+}
+
+pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &Output) -> Result<Exit> {
+    let place = place(client, id).await?;
+    if only_where {
+        output.one(&place, &place.url, || {
+            facts(&[("bucket", place.url.clone()), ("logs", "_waybill/ below each table".into())])
+        })?;
+        return Ok(Exit::Done);
+    }
+    output.say(&format!("reading {} with your own credentials; the orchestrator has no log, only events", place.url));
+    let program = worker().ok_or_else(|| {
+        Failure::new(
+            Exit::NotFound,
+            "worker_not_found",
+            "the program waybill-worker is not beside this one nor in PATH",
+        )
+        .next(format!("where it is: waybill-worker logs {} --run {id}", place.url))
+    })?;
+    let mut command = Command::new(program);
+    command.args(["logs", &place.url, "--run", &place.run_id]);
+    // What the caller's own environment says wins: these are the caller's credentials.
+    for (name, value) in [("AWS_REGION", &place.region), ("AWS_ENDPOINT_URL", &place.endpoint)] {
+        if let (Some(value), None) = (value, std::env::var_os(name)) {
+            command.env(name, value);
+        }
+    }
+    // Only comes back where the program could not be started.
+    let error = command.exec();
+    Err(Failure::new(
+        Exit::Failed,
+        "worker_not_started",
+        format!("waybill-worker could not be started: {}", error.kind()),
+    )
+    .next("waybill doctor"))
+}
+
+/// The bucket that the run's version of its pipeline writes to.
+async fn place(client: &Client, id: RunId) -> Result<Where> {
+    let run = client.run_get(id).await?.run;
+    let (Some(pipeline), Some(version)) = (run.pipeline_id, run.pipeline_version) else {
+        return Err(Failure::new(
+            Exit::NotFound,
+            "no_bucket",
+            "a check or discovery of a connection writes no log to a bucket",
+        )
+        .next(format!("waybill run events {id}")));
+    };
+    let mut query = ListQuery { limit: Some(200), ..ListQuery::default() };
+    loop {
+        let page = client.pipeline_versions(pipeline, &query).await?;
+        if let Some(found) = page.items.into_iter().find(|item| item.version == version) {
+            let plan: Plan = serde_json::from_value(found.plan).map_err(|_| {
+                Failure::new(Exit::Failed, "plan_unknown", "this version does not understand the pipeline's plan")
+                    .next("upgrade waybill to the orchestrator's version")
+            })?;
+            return Ok(bucket(id, &plan.to.system));
+        }
+        match page.next_cursor {
+            Some(next) => query.cursor = Some(next),
+            None => return Err(Failure::not_found("version of this pipeline", &version.to_string())),
+        }
+    }
+}
+
+fn bucket(id: RunId, system: &System) -> Where {
+    let (url, access) = match system {
+        System::Local { path } => {
+            let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+            (format!("file://{}", path.display()), None)
+        }
+        System::S3(s3) if s3.prefix.is_empty() => (format!("s3://{}", s3.bucket), Some(&s3.access)),
+        System::S3(s3) => (format!("s3://{}/{}", s3.bucket, s3.prefix), Some(&s3.access)),
+        other => (other.kind().to_owned(), None),
+    };
+    let (region, endpoint) = access.map_or((None, None), |access| (access.region.clone(), access.endpoint.clone()));
+    Where { run_id: id.to_string(), url, region, endpoint }
+}
+
+/// The worker's program: beside this one, or in PATH.
+pub(crate) fn worker() -> Option<PathBuf> {
+    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join("waybill-worker")));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = beside.into_iter().chain(std::env::split_paths(&path).map(|dir| dir.join("waybill-worker")));
+    places.into_iter().find(|place: &PathBuf| Path::is_file(place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_model::plan::{S3, S3Access};
+
+    #[test]
+    fn the_bucket_of_a_plan_is_named_without_its_keys() {
+        let id = RunId::generate();
+        let access = S3Access { endpoint: Some("http://127.0.0.1:9000".into()), ..S3Access::default() };
+        let place = bucket(id, &System::S3(S3 { bucket: "lake".into(), prefix: "raw/shop".into(), access }));
+        assert_eq!(
+            (place.url.as_str(), place.endpoint.as_deref()),
+            ("s3://lake/raw/shop", Some("http://127.0.0.1:9000"))
+        );
+        assert_eq!(bucket(id, &System::Local { path: "/data/lake".into() }).url, "file:///data/lake");
+    }
+}

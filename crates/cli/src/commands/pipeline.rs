@@ -1,0 +1,89 @@
+//! `pipeline`: list and show.
+
+use serde::Serialize;
+use waybill_api::client::ListQuery;
+use waybill_api::pipeline::{Pipeline, PipelineVersion};
+use waybill_api::schedule::Schedule;
+
+use crate::args::{Pipeline as Command, Target};
+use crate::exit::{Exit, Failure, Result};
+use crate::output::{Output, Row, facts};
+use crate::{resolve, session};
+
+impl Row for Pipeline {
+    const HEADER: &'static [&'static str] = &["NAME", "FROM", "TO", "STREAMS", "VERSION", "STATE"];
+
+    fn cells(&self) -> Vec<String> {
+        let state = match (self.live_run_id, self.paused) {
+            (Some(run), _) => format!("running {run}"),
+            (None, true) => "paused".to_owned(),
+            (None, false) => "ready".to_owned(),
+        };
+        let (streams, version) = (self.streams.len().to_string(), self.version.to_string());
+        vec![self.name.clone(), self.from.clone(), self.to.clone(), streams, version, state]
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+/// A pipeline with what it does.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    pipeline: Pipeline,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current: Option<PipelineVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schedule: Option<Schedule>,
+}
+
+pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output) -> Result<Exit> {
+    let client = session::connect(target).await?.client;
+    match command {
+        Command::List(limit) => {
+            let query: ListQuery = resolve::query(&client, target, limit.limit).await?;
+            let page = client.pipeline_list(&query).await?;
+            output.list(&page.items, page.next_cursor.as_deref())?;
+        }
+        Command::Show { pipeline } => {
+            let pipeline = resolve::pipeline(&client, target, &pipeline).await?;
+            let newest = ListQuery { limit: Some(1), ..ListQuery::default() };
+            let current = client.pipeline_versions(pipeline.id, &newest).await?.items.into_iter().next();
+            let schedule = match client.schedule_get(pipeline.id).await.map_err(Failure::from) {
+                Ok(found) => Some(found.value),
+                Err(failure) if failure.exit == Exit::NotFound => None,
+                Err(failure) => return Err(failure),
+            };
+            let shown = Shown { pipeline, current, schedule };
+            output.one(&shown, &shown.pipeline.name.clone(), || people(&shown))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn people(shown: &Shown) -> String {
+    let pipeline = &shown.pipeline;
+    let mut rows = vec![
+        ("name", pipeline.name.clone()),
+        ("id", pipeline.id.to_string()),
+        ("version", pipeline.version.to_string()),
+        ("from", pipeline.from.clone()),
+        ("to", pipeline.to.clone()),
+        ("paused", pipeline.paused.to_string()),
+    ];
+    if let Some(schedule) = &shown.schedule {
+        rows.push(("schedule", format!("{} ({})", schedule.cron, schedule.zone)));
+        rows.push(("next run", schedule.next_at.map_or_else(|| "–".to_owned(), |at| at.to_string())));
+    }
+    if let Some(run) = pipeline.live_run_id {
+        rows.push(("live run", run.to_string()));
+    }
+    let loads = shown.current.as_ref().and_then(|version| version.plan.get("streams")?.as_array());
+    for (n, name) in pipeline.streams.iter().enumerate() {
+        let load = loads.and_then(|streams| streams.get(n)?.get("load")?.as_str()).unwrap_or_default();
+        rows.push((if n == 0 { "streams" } else { "" }, format!("{name}  {load}")));
+    }
+    facts(&rows)
+}

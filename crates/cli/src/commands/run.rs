@@ -1,0 +1,230 @@
+//! `run`: start, list, show, watch, events, cancel, retry, receipt.
+
+use waybill_api::client::{Client, EventQuery, RunQuery};
+use waybill_api::event::RunEvent;
+use waybill_api::run::{Run, RunDetail, RunStart, StreamReceipt};
+
+use crate::args::{Run as Command, Target, Wait, WhichRun};
+use crate::commands::{logs, watch, why};
+use crate::exit::{Exit, Result};
+use crate::output::{Output, Row, facts, table};
+use crate::progress::grouped;
+use crate::{resolve, session};
+
+impl Row for Run {
+    const HEADER: &'static [&'static str] = &["RUN", "OF", "KIND", "STATE", "STREAMS", "TRIGGER", "CREATED", "FAILURE"];
+
+    fn cells(&self) -> Vec<String> {
+        let failure = self.failure.as_ref().map_or_else(|| "–".to_owned(), |failure| failure.code.to_string());
+        vec![
+            self.id.to_string(),
+            self.subject.clone(),
+            self.kind.to_string(),
+            self.state.to_string(),
+            format!("{}/{}", self.streams_delivered, self.streams_total),
+            self.trigger.clone(),
+            self.created_at.to_string(),
+            failure,
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
+
+impl Row for RunEvent {
+    const HEADER: &'static [&'static str] = &["TIME", "LEVEL", "CODE", "TEXT"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.at.to_string(), self.level.clone(), self.code.clone(), self.text.clone()]
+    }
+
+    fn name(&self) -> String {
+        self.seq.to_string()
+    }
+}
+
+impl Row for StreamReceipt {
+    const HEADER: &'static [&'static str] =
+        &["STREAM", "STATE", "ROWS", "BYTES", "FILES", "COERCED", "GRADE", "DIGEST"];
+
+    fn cells(&self) -> Vec<String> {
+        let dash = || "–".to_owned();
+        vec![
+            self.name.clone(),
+            self.state.to_string(),
+            grouped(self.rows),
+            waybill_model::size::show_bytes(self.bytes),
+            self.files.to_string(),
+            grouped(self.coerced),
+            self.grade.as_ref().map_or_else(dash, ToString::to_string),
+            self.digest.as_deref().map_or_else(dash, |digest| digest.chars().take(16).collect()),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> Result<Exit> {
+    let client = session::connect(target).await?.client;
+    match command {
+        Command::Start { pipeline, watch, kind, streams, wait } => {
+            let found = resolve::pipeline(&client, target, &pipeline).await?;
+            let start =
+                RunStart { pipeline_id: Some(found.id), kind: Some(kind.into()), streams, ..RunStart::default() };
+            let started = client.run_start(&start).await?;
+            started_run(&client, started, watch.then_some(wait), output).await
+        }
+        Command::List { limit, pipeline, state } => {
+            let pipeline_id = match pipeline {
+                Some(wanted) => Some(resolve::pipeline(&client, target, &wanted).await?.id),
+                None => None,
+            };
+            let project_id = Some(resolve::project(&client, target).await?);
+            let query = RunQuery { limit: Some(limit.limit), project_id, pipeline_id, state, ..RunQuery::default() };
+            let page = client.run_list(&query).await?;
+            output.list(&page.items, page.next_cursor.as_deref())?;
+            Ok(Exit::Done)
+        }
+        Command::Show(which) => show(&client, target, &which, output).await,
+        Command::Watch { which, wait } => {
+            let id = resolve::run(&client, target, &which).await?;
+            let run = client.run_get(id).await?;
+            watched(&client, run, wait, output).await
+        }
+        Command::Events { which, level, find } => events(&client, target, (&which, level, find), output).await,
+        Command::Why(which) => {
+            let id = resolve::run(&client, target, &which).await?;
+            why::why(&client.run_get(id).await?, output)
+        }
+        Command::Logs { which, only_where } => {
+            let id = resolve::run(&client, target, &which).await?;
+            logs::logs(&client, id, only_where, output).await
+        }
+        Command::Cancel(which) => {
+            let id = resolve::run(&client, target, &which).await?;
+            let run = client.run_cancel(id).await?;
+            output.one(&run, &id.to_string(), || people(&run))?;
+            output.say(&format!("asked to stop; `waybill run watch {id}` shows when it has"));
+            Ok(Exit::Done)
+        }
+        Command::Retry { which, watch, wait } => {
+            let id = resolve::run(&client, target, &which).await?;
+            let started = client.run_retry(id).await?;
+            output.say(&format!(
+                "{} runs the {} streams that {id} did not deliver",
+                started.run.id,
+                started.streams.len()
+            ));
+            started_run(&client, started, watch.then_some(wait), output).await
+        }
+        Command::Receipt(which) => {
+            let id = resolve::run(&client, target, &which).await?;
+            let receipt = client.run_receipt(id).await?;
+            output.one(&receipt, &id.to_string(), || table(&receipt.streams))?;
+            if output.is_table() {
+                output.say(
+                    "the full receipts stand in your bucket; `waybill-worker verify URL` checks them without Waybill",
+                );
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn started_run(client: &Client, run: RunDetail, wait: Option<Wait>, output: &Output) -> Result<Exit> {
+    match wait {
+        Some(wait) => watched(client, run, wait, output).await,
+        None => {
+            let id = run.run.id.to_string();
+            output.one(&run, &id, || people(&run))?;
+            output.say(&format!("`waybill run watch {id}` follows it"));
+            Ok(Exit::Done)
+        }
+    }
+}
+
+async fn watched(client: &Client, run: RunDetail, wait: Wait, output: &Output) -> Result<Exit> {
+    let ended = watch::follow(client, run, wait, output).await?;
+    output.one(&ended.run, &ended.run.run.id.to_string(), || people(&ended.run))?;
+    if matches!(ended.exit, Exit::RunFailed | Exit::RunPartly) && output.is_table() {
+        output.say(why::sentence(&ended.run).trim_end());
+    }
+    Ok(ended.exit)
+}
+
+async fn show(client: &Client, target: &Target, which: &WhichRun, output: &Output) -> Result<Exit> {
+    let id = resolve::run(client, target, which).await?;
+    let run = client.run_get(id).await?;
+    output.one(&run, &id.to_string(), || people(&run))?;
+    Ok(Exit::Done)
+}
+
+/// All events, page by page: a run's list is bounded by the worker.
+async fn events(
+    client: &Client,
+    target: &Target,
+    what: (&WhichRun, Option<String>, Option<String>),
+    output: &Output,
+) -> Result<Exit> {
+    let (which, level, find) = what;
+    let id = resolve::run(client, target, which).await?;
+    let mut all = Vec::new();
+    let mut query = EventQuery { limit: Some(200), level, find, ..EventQuery::default() };
+    loop {
+        let page = client.run_events(id, &query).await?;
+        all.extend(page.items);
+        if !page.more || query.after == Some(page.next_after) {
+            break;
+        }
+        query.after = Some(page.next_after);
+    }
+    output.list(&all, None)?;
+    if output.is_table() {
+        output.say(&format!("these are typed events; the full log stays in your bucket: `waybill run logs {id}`"));
+    }
+    Ok(Exit::Done)
+}
+
+/// A run as people read it.
+fn people(detail: &RunDetail) -> String {
+    let run = &detail.run;
+    let mut rows = vec![
+        ("run", run.id.to_string()),
+        ("of", run.subject.clone()),
+        ("kind", run.kind.to_string()),
+        ("state", run.state.to_string()),
+        ("delivered", format!("{} of {} streams", run.streams_delivered, run.streams_total)),
+        ("attempts", run.attempts.to_string()),
+        ("created", run.created_at.to_string()),
+    ];
+    if let Some(ended) = run.ended_at {
+        rows.push(("ended", format!("{ended}, after {}", crate::progress::span(run.created_at.0, ended.0))));
+    }
+    if let Some(waiting) = &run.waiting_for {
+        rows.push(("waits for", waiting.clone()));
+    }
+    if let Some(failure) = &run.failure {
+        rows.push(("failure", format!("{}: {}", failure.code, failure.hint)));
+    }
+    facts(&rows)
+        + &crate::progress::streams(detail, None).join("\n")
+        + if detail.streams.is_empty() { "" } else { "\n" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_api::Example;
+
+    #[test]
+    fn a_run_is_shown_with_its_streams_and_what_was_delivered() {
+        let shown = people(&RunDetail::example());
+        for part in ["delivered  1 of 2 streams", "source_denied", "public.orders", "1,204,511"] {
+            assert!(shown.contains(part), "{part} is missing in\n{shown}");
+        }
+    }
+}

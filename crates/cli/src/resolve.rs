@@ -1,0 +1,78 @@
+//! From what people type to ids: names and ids are both taken, everywhere.
+
+use waybill_api::Page;
+use waybill_api::client::{Client, ListQuery, RunQuery};
+use waybill_api::connection::Connection;
+use waybill_api::pipeline::Pipeline;
+use waybill_model::{ProjectId, RunId};
+
+use crate::args::{Target, WhichRun};
+use crate::exit::{Exit, Failure, Result};
+
+/// The project that is meant.
+pub(crate) async fn project(client: &Client, target: &Target) -> Result<ProjectId> {
+    let query = ListQuery { limit: Some(200), ..ListQuery::default() };
+    let projects = client.project_list(&query).await?.items;
+    let wanted = target.project.as_str();
+    let found = projects.iter().find(|project| project.name == wanted || project.id.to_string() == wanted);
+    // A new installation has one project; its name need not be known to use it.
+    let only = (projects.len() == 1 && wanted == "default").then(|| &projects[0]);
+    found
+        .or(only)
+        .map(|project| project.id)
+        .ok_or_else(|| Failure::not_found("project", wanted).next("waybill api GET /v1/projects"))
+}
+
+/// What a list of one project is asked for.
+pub(crate) async fn query(client: &Client, target: &Target, limit: u32) -> Result<ListQuery> {
+    Ok(ListQuery { limit: Some(limit), project_id: Some(project(client, target).await?), ..ListQuery::default() })
+}
+
+/// A pipeline by name or id.
+pub(crate) async fn pipeline(client: &Client, target: &Target, wanted: &str) -> Result<Pipeline> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.pipeline_get(id).await?.value);
+    }
+    let query = named(client, target, wanted).await?;
+    one(client.pipeline_list(&query).await?, |pipeline| pipeline.name == wanted)
+        .ok_or_else(|| Failure::not_found("pipeline", wanted).next("waybill pipeline list"))
+}
+
+/// A connection by name or id.
+pub(crate) async fn connection(client: &Client, target: &Target, wanted: &str) -> Result<Connection> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.connection_get(id).await?.value);
+    }
+    let query = named(client, target, wanted).await?;
+    one(client.connection_list(&query).await?, |connection| connection.name == wanted)
+        .ok_or_else(|| Failure::not_found("connection", wanted).next("waybill connection list"))
+}
+
+async fn named(client: &Client, target: &Target, name: &str) -> Result<ListQuery> {
+    Ok(ListQuery { name: Some(name.to_owned()), ..query(client, target, 200).await? })
+}
+
+fn one<T>(page: Page<T>, is: impl Fn(&T) -> bool) -> Option<T> {
+    page.items.into_iter().find(|item| is(item))
+}
+
+/// A run by id, or the newest one.
+pub(crate) async fn run(client: &Client, target: &Target, which: &WhichRun) -> Result<RunId> {
+    if let Some(wanted) = &which.run {
+        let wrong = |_| {
+            Failure::new(Exit::Usage, "not_a_run_id", format!("`{}` is no id of a run", crate::output::clean(wanted)))
+                .next("waybill run list")
+        };
+        return wanted.parse().map_err(wrong);
+    }
+    let pipeline_id = match &which.pipeline {
+        Some(wanted) => Some(pipeline(client, target, wanted).await?.id),
+        None => None,
+    };
+    let project_id = Some(project(client, target).await?);
+    let query = RunQuery { limit: Some(1), project_id, pipeline_id, ..RunQuery::default() };
+    let newest = client.run_list(&query).await?.items.into_iter().next();
+    newest.map(|run| run.id).ok_or_else(|| {
+        Failure::new(Exit::NotFound, "not_found", "there is no run yet").next("waybill run start PIPELINE")
+    })
+}

@@ -1,0 +1,209 @@
+//! What a right file means, and mistakes that only whole objects show.
+
+use waybill_model::plan::{Columns, Compression, FileFormat, Load, NullCursor, System};
+use waybill_model::schedule::{CatchUp, Overlap};
+use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, parse, plan_digest, schema};
+
+const SHOP: &str = include_str!("../../../../examples/shop.waybill.yaml");
+const LAPTOP: &str = include_str!("../../../../examples/laptop.waybill.yaml");
+
+fn read(text: &str) -> Document {
+    parse(text).unwrap_or_else(|found| panic!("{found:#?}"))
+}
+
+#[track_caller]
+fn refused(code: Code, text: &str) -> Diagnostic {
+    let found = parse(text).expect_err("a mistake");
+    assert_eq!((found.len(), found[0].code), (1, code), "{found:#?}");
+    found[0].clone()
+}
+
+#[test]
+fn the_examples_are_right_and_mean_what_they_say() {
+    read(LAPTOP);
+    let shop = read(SHOP);
+    let plan = shop.plan("shop-nightly").expect("a plan");
+    assert_eq!((plan.files.size, plan.files.compression), (128 << 20, Compression::Zstd));
+    assert_eq!((plan.limits.parallel, plan.limits.memory, plan.limits.time_ms), (4, 1 << 30, 7_200_000));
+    let schedule = shop.pipelines["shop-nightly"].schedule.clone().expect("a schedule");
+    assert_eq!((schedule.overlap, schedule.catch_up), (Overlap::Skip, CatchUp::Last));
+    assert!(matches!(&plan.to.system, System::S3(s3) if s3.prefix == "raw/shop"));
+}
+
+#[test]
+fn defaults_of_every_stream_fill_the_gaps_and_own_settings_win() {
+    let plan = read(SHOP).plan("shop-nightly").expect("a plan");
+    let by_name = |name: &str| plan.streams.iter().find(|stream| stream.name == name).expect(name);
+    let orders = by_name("public.orders");
+    let cursor = orders.cursor.as_ref().expect("a cursor");
+    assert_eq!(
+        (orders.load, cursor.column.as_str(), cursor.nulls),
+        (Load::New, "updated_at", NullCursor::IncludeAlways)
+    );
+    let countries = by_name("public.countries");
+    assert_eq!((countries.load, countries.shrink_guard, countries.cursor.is_none()), (Load::Full, 80, true));
+    assert_eq!(by_name("public.customers").columns.rename["mail"], "email");
+}
+
+#[test]
+fn the_order_of_streams_is_that_of_the_file() {
+    let names: Vec<String> = read(SHOP).pipelines["shop-nightly"].streams.iter().map(|s| s.name.clone()).collect();
+    assert_eq!(names, ["public.orders", "public.order_lines", "public.customers", "public.countries"]);
+}
+
+#[test]
+fn a_short_format_and_a_long_one_are_both_taken() {
+    let text = "waybill: 1\nconnections: { i: { type: files, url: 'file:///in' }, o: { type: local, path: o } }\npipelines: { p: { from: i, to: o, streams: { 'a': { format: csv }, 'b': { format: { type: csv, delimiter: \"\\t\", header: false } } } } }\n";
+    let streams = read(text).pipelines["p"].streams.clone();
+    assert!(matches!(&streams[0].format, Some(FileFormat::Csv(csv)) if csv.delimiter == ',' && csv.header));
+    assert!(matches!(&streams[1].format, Some(FileFormat::Csv(csv)) if csv.delimiter == '\t' && !csv.header));
+}
+
+/// A pipeline from SQLite to a directory whose stream `t` has these settings.
+fn stream(settings: &str) -> String {
+    format!(
+        "waybill: 1\nconnections: {{ a: {{ type: sqlite, path: x }}, b: {{ type: local, path: y }} }}\npipelines: {{ p: {{ from: a, to: b, streams: {{ t: {{ {settings} }} }} }} }}\n"
+    )
+}
+
+#[test]
+fn a_cursor_goes_with_new_and_must_be_delivered() {
+    refused(Code::Cursor, &stream("load: new"));
+    refused(Code::Cursor, &stream("load: full, cursor: id"));
+    refused(Code::CursorDropped, &stream("load: new, cursor: id, columns: { drop: [id] }"));
+    refused(Code::CursorDropped, &stream("load: new, cursor: id, columns: { select: [a] }"));
+    read(&stream("load: new, cursor: id, columns: { select: [id, a], rename: { id: key } }"));
+}
+
+#[test]
+fn columns_that_contradict_each_other_are_refused() {
+    for settings in [
+        "columns: { select: [a, a] }",
+        "columns: { select: [a], drop: [a] }",
+        "columns: { drop: [a], rename: { a: b } }",
+        "columns: { select: [a], rename: { b: c } }",
+        "columns: { rename: { a: x, b: X } }",
+        "columns: { select: [a, b], rename: { a: B } }",
+    ] {
+        refused(Code::ColumnClash, &stream(settings));
+    }
+    refused(Code::Name, &stream("columns: { rename: { a: 'x y' } }"));
+    let swapped = read(&stream("columns: { select: [a, b], rename: { a: b, b: a } }"));
+    assert!(!Columns::is_all(&swapped.pipelines["p"].streams[0].columns));
+}
+
+#[test]
+fn a_filter_is_column_operator_value_and_never_sql() {
+    let document = read(&stream("filter: [{ column: n, op: ge, value: 5 }, { column: d, op: is_null }]"));
+    assert_eq!(document.pipelines["p"].streams[0].filter[0].value.as_deref(), Some("5"));
+    refused(Code::MissingField, &stream("filter: [{ column: n, op: ge }]"));
+    refused(Code::BadValue, &stream("filter: [{ column: n, op: is_null, value: 1 }]"));
+    refused(Code::WrongType, &stream("filter: 'n > 5'"));
+    refused(Code::BadValue, &stream("filter: [{ column: n, op: '>', value: 5 }]"));
+}
+
+#[test]
+fn ends_must_be_known_and_of_the_right_kind() {
+    let text = stream("");
+    refused(Code::UnknownConnection, &text.replace("from: a", "from: c"));
+    refused(Code::WrongEnd, &text.replace("from: a", "from: b"));
+    refused(Code::WrongEnd, &text.replace("to: b", "to: a"));
+    refused(Code::MissingField, &text.replace("t: {  }", ""));
+    refused(Code::NotBuiltYet, &text.replace("t: {  }", "'public.*': {}"));
+}
+
+#[test]
+fn two_pipelines_must_not_write_one_table_and_case_twins_are_two() {
+    let text = "waybill: 1\nconnections: { a: { type: sqlite, path: x }, b: { type: local, path: ./y }, c: { type: local, path: y/ } }\npipelines:\n  p: { from: a, to: b, streams: { t: {} } }\n  q: { from: a, to: c, streams: { t: {} } }\n";
+    let found = refused(Code::TableClash, text);
+    assert_eq!(found.line, 5);
+    read(&text.replace("to: c, streams: { t", "to: c, streams: { T"));
+}
+
+#[test]
+fn files_of_two_streams_must_not_meet() {
+    let with = |streams: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: local, path: o }} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ {streams} }} }} }}\n"
+        )
+    };
+    refused(Code::GlobTie, &with("'a*.csv': {}, '*b.csv': {}"));
+    refused(Code::NotBuiltYet, &with("'*.csv': {}, 'orders.csv': {}"));
+    refused(Code::NotBuiltYet, &with("'*.csv': { load: new, cursor: id }"));
+    refused(Code::MissingField, &with("'in/*': {}"));
+    refused(Code::Name, &with("'../x.csv': {}"));
+    read(&with("'*.csv': {}, 'sub/*.csv.gz': {}, 'e.ndjson': {}"));
+}
+
+#[test]
+fn a_diff_names_paths_of_the_file_with_both_values() {
+    let before = read(SHOP);
+    let after = read(
+        &SHOP
+            .replace("0 2 * * *", "0 3 * * *")
+            .replace("public.countries: { load: full,", "public.lands: { load: full,"),
+    );
+    let changes = diff(&before, &after);
+    let told: Vec<(ChangeOp, &str)> = changes.iter().map(|c| (c.op, c.path.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            (ChangeOp::Change, "pipelines.shop-nightly.schedule.cron"),
+            (ChangeOp::Remove, "pipelines.shop-nightly.streams.public.countries"),
+            (ChangeOp::Add, "pipelines.shop-nightly.streams.public.lands"),
+        ]
+    );
+    assert_eq!(changes[0].before, Some("0 2 * * *".into()));
+    assert!(changes[1].note.as_deref().is_some_and(|note| note.contains("stays in the bucket")));
+}
+
+#[test]
+fn comments_quotes_units_and_defaults_written_out_change_nothing() {
+    let written = SHOP
+        .replace(
+            "limits: { parallel: 4, memory: 1GiB, time: 2h }",
+            "limits: { parallel: 4, memory: 1024MiB, time: 120m } # same",
+        )
+        .replace("host: db.internal", "host: 'db.internal', port: 5432, tls: verify-full");
+    assert_eq!(diff(&read(SHOP), &read(&written)), []);
+    let plan = |text: &str| plan_digest(&read(text).plan("shop-nightly").expect("a plan"));
+    assert_eq!(plan(SHOP), plan(&written));
+}
+
+#[test]
+fn a_new_order_of_streams_is_a_change() {
+    let text = stream("");
+    let (one, other) = (text.replace("t: {  }", "t: {}, u: {}"), text.replace("t: {  }", "u: {}, t: {}"));
+    let changes = diff(&read(&one), &read(&other));
+    assert_eq!((changes.len(), changes[0].path.as_str()), (1, "pipelines.p.streams"));
+}
+
+#[test]
+fn the_committed_schema_is_the_one_that_is_generated() {
+    let committed = include_str!("../../../../docs/reference/schema.json");
+    assert!(committed == schema(), "run `waybill schema > docs/reference/schema.json`");
+}
+
+#[test]
+fn the_schema_has_every_key_that_is_accepted_and_none_that_is_refused() {
+    let schema: serde_json::Value = serde_json::from_str(&schema()).expect("json");
+    let stream =
+        &schema["properties"]["pipelines"]["additionalProperties"]["properties"]["streams"]["additionalProperties"];
+    assert_eq!(stream["additionalProperties"], false);
+    let keys: Vec<&String> = stream["properties"].as_object().expect("keys").keys().collect();
+    for key in keys {
+        // Whatever the value, a key of the schema is never told to be unknown or unbuilt.
+        let found = parse(&self::stream(&format!("{key}: 1"))).err().unwrap_or_default();
+        let place = |d: &Diagnostic| {
+            d.message.contains(&format!("field `{key}`")) || d.message.starts_with(&format!("`{key}` in"))
+        };
+        assert!(
+            !found.iter().any(|d| matches!(d.code, Code::UnknownField | Code::NotBuiltYet) && place(d)),
+            "{key}: {found:?}"
+        );
+    }
+    for key in ["key", "new-columns", "hash"] {
+        assert!(stream["properties"].get(key).is_none(), "{key}");
+    }
+    assert_eq!(schema["required"], serde_json::json!(["waybill"]));
+}

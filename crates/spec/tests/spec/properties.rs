@@ -1,0 +1,251 @@
+//! Properties: what is written reads back, applying what stands changes nothing, and no text breaks the reader.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use waybill_model::plan::{
+    ArrayPolicy, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat, FileSource, Files, Limits, Load,
+    NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
+};
+use waybill_model::schedule::{CatchUp, Overlap, Schedule};
+use waybill_spec::{Document, Pipeline, diff, parse, redact, to_yaml};
+
+fn name() -> impl Strategy<Value = String> {
+    "[a-z][a-z0-9]{0,6}"
+}
+
+fn foreign() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-z_]{1,8}",
+        "[A-Za-z0-9_.]{1,10}",
+        "[ -~]{1,10}",
+        "[à-ÿ😀-😄]{1,4}",
+        Just("true".to_owned()),
+        Just("12".to_owned())
+    ]
+    .prop_filter("globs and blanks at the ends have rules of their own", |s| !s.contains(['*', '?']))
+}
+
+fn any_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strategy<Value = T> {
+    prop::sample::select(all)
+}
+
+fn secret() -> impl Strategy<Value = Option<waybill_model::secret::SecretRef>> {
+    prop::option::of(
+        prop_oneof!["env://[A-Z][A-Z_0-9]{0,8}", "file:///run/[a-z]{1,8}"]
+            .prop_map(|text| text.parse().expect("a reference")),
+    )
+}
+
+fn access() -> impl Strategy<Value = S3Access> {
+    let pair = (secret(), secret()).prop_map(|(one, other)| match (one, other) {
+        (Some(one), Some(other)) => (Some(one), Some(other)),
+        _ => (None, None),
+    });
+    (prop::option::of("[a-z]{2}-[a-z]{4}-[0-9]"), prop::option::of("http://127\\.0\\.0\\.1:[1-9][0-9]{2}"), pair)
+        .prop_map(|(region, endpoint, (access_key, secret_key))| S3Access { region, endpoint, access_key, secret_key })
+}
+
+fn source() -> impl Strategy<Value = System> {
+    prop_oneof![
+        (
+            "[a-z]{1,8}",
+            1_u16..,
+            foreign(),
+            foreign(),
+            secret(),
+            any_of(TlsMode::ALL),
+            prop::option::of("/[a-z]{1,8}\\.pem")
+        )
+            .prop_map(|(host, port, database, user, password, tls, ca)| System::Postgres(Postgres {
+                host,
+                port,
+                database,
+                user,
+                password,
+                tls,
+                ca
+            })),
+        "[a-z/]{0,8}x\\.db".prop_map(|path| System::Sqlite { path }),
+    ]
+}
+
+fn bucket() -> impl Strategy<Value = System> {
+    prop_oneof![
+        "/[a-z]{1,8}".prop_map(|path| System::Local { path }),
+        ("[a-z]{3,8}", "([a-z]{1,4}(/[a-z]{1,4})?)?", access()).prop_map(|(bucket, prefix, access)| System::S3(S3 {
+            bucket,
+            prefix,
+            access
+        })),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = Condition> {
+    (foreign(), any_of(Op::ALL), "\\PC{0,8}|[\\n\\t\"'\\\\]{1,4}").prop_map(|(column, op, value)| {
+        let value = (!matches!(op, Op::IsNull | Op::NotNull)).then_some(value);
+        Condition { column, op, value }
+    })
+}
+
+fn cursor() -> impl Strategy<Value = Cursor> {
+    let zone = prop::option::of(prop::sample::select(&["UTC", "Europe/Stockholm"][..]).prop_map(str::to_owned));
+    (foreign(), zone, any_of(NullCursor::ALL), 1_000_u64..90_000).prop_map(|(column, zone, nulls, margin_ms)| Cursor {
+        column,
+        zone,
+        nulls,
+        margin_ms,
+    })
+}
+
+fn policies() -> impl Strategy<Value = (EdgePolicy, ArrayPolicy, TextPolicy, bool, u8, bool)> {
+    (
+        any_of(EdgePolicy::ALL),
+        any_of(ArrayPolicy::ALL),
+        any_of(TextPolicy::ALL),
+        any::<bool>(),
+        0_u8..=100,
+        any::<bool>(),
+    )
+}
+
+fn stream() -> impl Strategy<Value = StreamPlan> {
+    let drop = prop::collection::btree_set("d_[a-z]{1,4}", 0..3);
+    (foreign(), prop::option::of(cursor()), prop::collection::vec(condition(), 0..3), drop, policies()).prop_map(
+        |(name, cursor, filter, drop, policies)| {
+            let (edge_values, arrays, invalid_text, verify_count, shrink_guard, take_over) = policies;
+            let drop = drop.into_iter().filter(|column| cursor.as_ref().is_none_or(|c| c.column != *column)).collect();
+            let load = if cursor.is_some() { Load::New } else { Load::Full };
+            let columns =
+                Columns { drop, rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]), ..Columns::default() };
+            StreamPlan {
+                name,
+                load,
+                cursor,
+                columns,
+                filter,
+                edge_values,
+                arrays,
+                invalid_text,
+                verify_count,
+                shrink_guard,
+                take_over,
+                format: None,
+            }
+        },
+    )
+}
+
+fn pipeline() -> impl Strategy<Value = Pipeline> {
+    let schedule = prop::option::of((any_of(Overlap::ALL), any_of(CatchUp::ALL)).prop_map(|(overlap, catch_up)| {
+        Schedule { cron: "15 2 * * 1-5".into(), zone: "Europe/Stockholm".into(), overlap, catch_up }
+    }));
+    let files =
+        (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
+    let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000)
+        .prop_map(|(parallel, memory, time_ms)| Limits { parallel, memory, time_ms });
+    (schedule, prop::option::of(name()), prop::collection::vec(stream(), 1..4), files, limits).prop_map(
+        |(schedule, data_plane, mut streams, files, limits)| {
+            let mut seen = std::collections::HashSet::new();
+            streams.retain(|stream| seen.insert(stream.name.clone()));
+            Pipeline { from: "from".into(), to: "to".into(), data_plane, schedule, streams, files, limits }
+        },
+    )
+}
+
+fn document() -> impl Strategy<Value = Document> {
+    (source(), bucket(), name(), pipeline()).prop_map(|(from, to, name, pipeline)| Document {
+        connections: BTreeMap::from([("from".to_owned(), from), ("to".to_owned(), to)]),
+        pipelines: BTreeMap::from([(name, pipeline)]),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back_the_same(document in document()) {
+        let text = to_yaml(&document);
+        let read = parse(&text).map_err(|found| TestCaseError::fail(format!("{found:#?}\n{text}")))?;
+        prop_assert_eq!(&read, &document, "{}", text);
+        prop_assert_eq!(to_yaml(&read), text);
+    }
+
+    #[test]
+    fn a_plan_after_apply_is_empty(document in document()) {
+        // What a server keeps is the canonical form; what a user has is a file.
+        let kept: Document = serde_json::from_str(&document.canonical()).expect("the canonical form");
+        let file = parse(&to_yaml(&document)).expect("a right file");
+        prop_assert_eq!(diff(&kept, &file), vec![]);
+        prop_assert_eq!(kept.canonical(), file.canonical());
+    }
+
+    #[test]
+    fn a_difference_is_found_from_both_sides(one in document(), other in document()) {
+        prop_assert_eq!(diff(&one, &other).is_empty(), one == other);
+        prop_assert_eq!(diff(&one, &other).len(), diff(&other, &one).len());
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader(text in "\\PC{0,200}|[ \\n\\t:{}\\[\\],&*!|>'\"%@`#a-z0-9-]{0,200}") {
+        // Diagnostics point into the text, and it can be shown with them.
+        let lines = text.split('\n').count() as u32;
+        for found in parse(&text).err().unwrap_or_default() {
+            prop_assert!(found.line >= 1 && found.line <= lines + 1 && found.column >= 1 && found.end_column > found.column);
+        }
+        let found = parse(&text).err().unwrap_or_default();
+        prop_assert_eq!(redact(&text, &found).chars().count(), text.chars().count());
+    }
+
+    #[test]
+    fn no_bytes_changed_in_a_right_file_break_the_reader(at in 0_usize..1_200, with in "[ -~\\n\\t😀]{0,4}", cut in 0_usize..40) {
+        let text = include_str!("../../../../examples/shop.waybill.yaml");
+        let chars: Vec<char> = text.chars().collect();
+        let at = at.min(chars.len());
+        let end = (at + cut).min(chars.len());
+        let changed: String = chars[..at].iter().copied().chain(with.chars()).chain(chars[end..].iter().copied()).collect();
+        if let Ok(document) = parse(&changed) {
+            prop_assert_eq!(parse(&to_yaml(&document)).expect("its own text"), document);
+        }
+    }
+}
+
+#[test]
+fn a_csv_source_reads_back_too() {
+    let csv = Csv { delimiter: '\t', quote: '\'', header: false, null: Some("\\N".into()) };
+    let stream = |name: &str, format| StreamPlan {
+        name: name.into(),
+        load: Load::Full,
+        cursor: None,
+        columns: Columns::default(),
+        filter: Vec::new(),
+        edge_values: EdgePolicy::default(),
+        arrays: ArrayPolicy::default(),
+        invalid_text: TextPolicy::default(),
+        verify_count: false,
+        shrink_guard: 50,
+        take_over: false,
+        format,
+    };
+    let streams = vec![
+        stream("a/*.txt", Some(FileFormat::Csv(csv))),
+        stream("b", Some(FileFormat::Jsonl)),
+        stream("c.parquet", Some(FileFormat::Parquet)),
+    ];
+    let s3 = S3Access { region: Some("eu-west-1".into()), ..S3Access::default() };
+    let from = System::Files(FileSource { url: "s3://inbox/x".into(), s3: Some(s3) });
+    let pipeline = Pipeline {
+        from: "i".into(),
+        to: "o".into(),
+        data_plane: None,
+        schedule: None,
+        streams,
+        files: Files::default(),
+        limits: Limits::default(),
+    };
+    let document = Document {
+        connections: BTreeMap::from([("i".into(), from), ("o".into(), System::Local { path: "./lake".into() })]),
+        pipelines: BTreeMap::from([("p".into(), pipeline)]),
+    };
+    assert_eq!(parse(&to_yaml(&document)).unwrap_or_else(|found| panic!("{found:#?}")), document);
+}
