@@ -3,6 +3,7 @@
 //! It owns the order of a stream's phases and nothing of their content: it knows no vendor, and what a row or a cursor
 //! holds never passes through its events.
 
+mod check;
 mod lane;
 mod meter;
 mod sizing;
@@ -26,6 +27,7 @@ use crate::observe::{CommitGate, Observer};
 use crate::source::Source;
 use crate::stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 
+pub use check::{check, discover};
 pub use sizing::Sizing;
 
 /// What one attempt works with.

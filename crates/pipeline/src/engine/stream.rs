@@ -121,9 +121,6 @@ impl StreamWork<'_> {
     /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.
     fn own_epoch(&self, table: &Table) -> FaultResult<Epoch> {
         let (found, now) = (table.epoch(), Micros::now());
-        if !self.shared.context.accept_epoch && found.is_some_and(|found| found.is_ahead(now)) {
-            return Err(Fault::new(FailureCode::EpochAhead, "the table's epoch is more than a day in the future"));
-        }
         match (self.shared.context.epoch, found) {
             (None, found) => Ok(Epoch::next(found, now)),
             (Some(own), Some(found)) if found >= own => {

@@ -1,0 +1,67 @@
+//! Runs that move nothing: a check of both ends, and a listing of the source.
+
+use std::sync::Arc;
+
+use waybill_model::FailureCode;
+use waybill_model::event::{Event, EventCode};
+use waybill_model::plan::Plan;
+use waybill_model::run::StreamState;
+
+use super::{Context, StreamEnd};
+use crate::commit::{Owner, Table, probe_conditions};
+use crate::fault::{Fault, FaultResult};
+use crate::source::Table as SourceTable;
+use crate::stop::End;
+
+/// Probes what a run of these streams needs: the bucket's conditional writes once, then source and table of each.
+/// A stream that passed is `Skipped` without a failure: nothing was moved.
+pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamEnd> {
+    let bucket = context.stop.or_halt(probe_conditions(context.bucket.as_ref())).await;
+    let bucket: Result<(), End> = match bucket {
+        Ok(probed) => probed.map_err(End::from),
+        Err(halt) => Err(halt.into()),
+    };
+    if bucket.is_ok() {
+        passed(context, None, 1);
+    }
+    let mut ends = Vec::with_capacity(streams.len());
+    for index in streams {
+        let end = match &bucket {
+            Err(end) => Err(end.clone()),
+            Ok(()) => one(plan, *index, context).await,
+        };
+        ends.push(match end {
+            Ok(()) => StreamEnd::blank(*index, StreamState::Skipped),
+            Err(end) => {
+                let end = StreamEnd::ended(*index, end);
+                let event = Event::of_stream(EventCode::StreamFailed, *index);
+                context.observer.event(Event { failure: end.outcome.failure, ..event });
+                end
+            }
+        });
+    }
+    ends
+}
+
+async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
+    let Some(stream) = usize::try_from(index).ok().and_then(|at| plan.streams.get(at)) else {
+        return Err(Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have").into());
+    };
+    context.stop.or_halt(context.source.check(stream)).await??;
+    passed(context, Some(index), 2);
+    let owner = Owner { take_over: stream.take_over, ..Owner::new(context.owner.clone()) };
+    context.stop.or_halt(Table::open(Arc::clone(&context.bucket), &stream.name, &owner)).await??;
+    passed(context, Some(index), 3);
+    Ok(())
+}
+
+fn passed(context: &Context, stream: Option<u32>, place: u64) {
+    let event = Event { stream, count: Some(place), ..Event::new(EventCode::CheckPassed) };
+    context.observer.event(event);
+}
+
+/// Lists what the source's user can read.
+pub async fn discover(context: &Context) -> Result<Vec<SourceTable>, End> {
+    let listed: FaultResult<Vec<SourceTable>> = context.stop.or_halt(context.source.discover()).await?;
+    Ok(listed?)
+}
