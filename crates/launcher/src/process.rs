@@ -1,0 +1,215 @@
+//! Workers as processes of this host: for development, for a single machine, and for tests of everything else.
+//!
+//! The attempt's directory is made once; its log file is locked by whoever starts the task and then by the task itself,
+//! which inherits the locked file as its output. So a second start finds either the running task, or the reference of
+//! the one that ended. The ticket goes over standard input. The pipe stays open as long as this process lives: a task
+//! that meets the end of its input before it has its ticket must exit.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
+use waybill_model::AttemptId;
+
+use self::directory::{AttemptDirectory, Entry, LockedLog};
+use self::host::{Host, Sight};
+use self::reference::ProcessRef;
+use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
+
+mod directory;
+mod host;
+mod reference;
+
+/// How long a start waits for another one of the same attempt.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Starts workers as child processes.
+#[derive(Clone)]
+pub struct ProcessLauncher {
+    root: PathBuf,
+    host: Host,
+    stop_grace: Duration,
+    exited: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl ProcessLauncher {
+    /// Keeps attempt directories below `root`, which is made where it is missing.
+    pub fn open(root: &Path) -> Result<Self, LaunchError> {
+        directory::make_private(root).map_err(LaunchError::Directory)?;
+        let root = root.canonicalize().map_err(LaunchError::Directory)?;
+        let host = Host::this().map_err(LaunchError::Directory)?;
+        Ok(Self { root, host, stop_grace: Duration::from_secs(20), exited: Arc::new(|| ()) })
+    }
+
+    /// The same, with this time between the request to end and the end by force.
+    #[must_use]
+    pub const fn with_stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
+        self
+    }
+
+    /// The same, with something to call whenever a task of ours has ended: it only saves waiting for the next look.
+    #[must_use]
+    pub fn on_exit(mut self, exited: impl Fn() + Send + Sync + 'static) -> Self {
+        self.exited = Arc::new(exited);
+        self
+    }
+
+    /// The same as another host sees it.
+    #[cfg(test)]
+    fn seen_from(mut self, host: &str) -> Self {
+        self.host = Host::named(host);
+        self
+    }
+
+    /// Where an attempt's output is kept. It stays on this side and is never read by the control plane.
+    #[must_use]
+    pub fn log_file(&self, attempt: AttemptId) -> PathBuf {
+        self.directory(attempt).log()
+    }
+
+    fn directory(&self, attempt: AttemptId) -> AttemptDirectory {
+        AttemptDirectory::new(&self.root, attempt)
+    }
+
+    async fn spawn(&self, request: &LaunchRequest, log: LockedLog) -> Result<TaskRef, LaunchError> {
+        let spec = request.spec();
+        let directory = self.directory(spec.attempt);
+        let mut child = command(request, log)?.spawn().map_err(LaunchError::Start)?;
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let (Some(pid), Some(input)) = (pid, child.stdin.take()) else {
+            return Err(LaunchError::Unusable("the process ended before it could be seen"));
+        };
+        // It waits for its ticket now, so limits and reference stand before it does anything.
+        limit(pid, spec.memory).map_err(LaunchError::Start)?;
+        let started = self.host.start_time(pid).ok_or(LaunchError::Unusable("the process has no start time"))?;
+        let reference = ProcessRef::new(&self.host, spec.attempt, pid, started);
+        directory.keep_task(&reference).map_err(LaunchError::Directory)?;
+        let input = hand_over(input, request).await;
+        tokio::spawn(watch(child, input, directory, Arc::clone(&self.exited)));
+        tracing::info!(attempt.id = %spec.attempt, task.pid = pid.as_raw_nonzero().get(), "started a worker process");
+        Ok(reference.to_task())
+    }
+}
+
+#[async_trait]
+impl Launcher for ProcessLauncher {
+    async fn start(&self, request: &LaunchRequest) -> Result<TaskRef, LaunchError> {
+        let directory = self.directory(request.spec().attempt);
+        let deadline = tokio::time::Instant::now() + START_PATIENCE;
+        loop {
+            match directory.enter().map_err(LaunchError::Directory)? {
+                Entry::Ours(log) => return self.spawn(request, log).await,
+                Entry::Started(task) => return Ok(task.to_task()),
+                Entry::Busy if tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Entry::Busy => return Err(LaunchError::Busy),
+            }
+        }
+    }
+
+    async fn describe(&self, task: &TaskRef) -> Result<TaskStatus, LaunchError> {
+        let task = ProcessRef::read(task)?;
+        Ok(match self.host.see(&task) {
+            Sight::OtherHost => TaskStatus::Unknown,
+            Sight::Alive => TaskStatus::Running,
+            Sight::Over => {
+                let exit_code = self.directory(task.attempt).exit_code();
+                TaskStatus::Stopped { exit_code, out_of_memory: false }
+            }
+        })
+    }
+
+    async fn stop(&self, task: &TaskRef) -> Result<(), LaunchError> {
+        let task = ProcessRef::read(task)?;
+        match self.host.see(&task) {
+            Sight::OtherHost => return Err(LaunchError::OutOfReach),
+            Sight::Over => return Ok(()),
+            Sight::Alive => task.signal(Signal::TERM),
+        }
+        // A stopped process takes no TERM; one that goes on is not disturbed by CONT.
+        task.signal(Signal::CONT);
+        let (host, grace) = (self.host.clone(), self.stop_grace);
+        tokio::spawn(async move {
+            tokio::time::sleep(grace).await;
+            if matches!(host.see(&task), Sight::Alive) {
+                tracing::warn!(attempt.id = %task.attempt, "the worker process did not end by itself and is killed");
+                task.signal(Signal::KILL);
+            }
+        });
+        Ok(())
+    }
+
+    async fn find(&self, attempt: AttemptId) -> Result<Option<TaskRef>, LaunchError> {
+        let found = self.directory(attempt).task().map_err(LaunchError::Directory)?;
+        Ok(found.map(|task| task.to_task()))
+    }
+}
+
+/// Only what is listed passes from our environment; the process leads a group of its own, so that a signal reaches all
+/// of it and a signal for us does not reach it.
+fn command(request: &LaunchRequest, log: LockedLog) -> Result<Command, LaunchError> {
+    let spec = request.spec();
+    let output = log.into_file();
+    let errors = output.try_clone().map_err(LaunchError::Directory)?;
+    let mut command = Command::new(&spec.program);
+    command.args(&spec.args).env_clear().process_group(0);
+    command.stdin(Stdio::piped()).stdout(output).stderr(errors);
+    for name in &spec.environment {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    Ok(command)
+}
+
+/// No core dump, since it would hold rows; and an end to memory far beyond the worker's own budget, which is the real
+/// bound: the budget counts buffers, this one counts whatever the process maps, thread stacks too.
+fn limit(pid: Pid, memory: Option<u64>) -> std::io::Result<()> {
+    let set = |resource, most| {
+        rustix::process::prlimit(Some(pid), resource, Rlimit { current: Some(most), maximum: Some(most) })
+    };
+    set(Resource::Core, 0)?;
+    if let Some(memory) = memory {
+        set(Resource::Data, memory.saturating_mul(2).saturating_add(512 << 20))?;
+    }
+    Ok(())
+}
+
+/// Writes the ticket. A process that is gone already shows at the next look; that is no failure of the start.
+async fn hand_over(mut input: ChildStdin, request: &LaunchRequest) -> ChildStdin {
+    for part in [request.reveal_ticket().as_bytes(), b"\n"] {
+        if let Err(error) = input.write_all(part).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "the worker process did not take its ticket");
+            break;
+        }
+    }
+    input
+}
+
+/// Holds the pipe and waits for the end, so that no zombie stays and the exit code is known to later looks.
+async fn watch(mut child: Child, input: ChildStdin, directory: AttemptDirectory, exited: Arc<dyn Fn() + Send + Sync>) {
+    let status = child.wait().await;
+    drop(input);
+    match status.map(|status| directory.keep_exit_code(exit_code(status))) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) | Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the worker's exit code could not be kept");
+        }
+    }
+    exited();
+}
+
+fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;
