@@ -4,14 +4,11 @@
 //! Each call is one transaction that begins with the run's row, so a cancel, a fence and a grant have one order.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
-use waybill_model::event::Event;
-use waybill_model::receipt::StreamOutcome;
+use waybill_model::report::{Assignment, Bounds as WorkerBounds, Directive};
 use waybill_model::run::{Desired, RunKind};
-use waybill_model::{AttemptId, Epoch, FailureCode, OrgId, PipelineId, RunId};
-use waybill_store::{Attempt, Run, Store, StoreError, StoreResult, Tx};
+use waybill_model::{AttemptId, Micros, OrgId, RunId};
+use waybill_store::{Attempt, Certificate, Run, Store, StoreError, StoreResult, Tx};
 
 use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
@@ -21,20 +18,6 @@ mod enrol;
 mod report;
 
 pub use waybill_identity::{Peer, TicketClaim};
-pub use waybill_store::StreamProgress;
-
-/// What a worker should do from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Directive {
-    /// Go on.
-    Continue,
-    /// End now: stop reading, abort uploads, report.
-    Cancel,
-    /// Finish the streams that are under way, begin no others.
-    Drain,
-    /// Another attempt took over: stop at once, touch nothing.
-    Fenced,
-}
 
 /// The answer to a request for leave to commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,102 +81,6 @@ pub enum AttemptError {
     Store(#[from] StoreError),
 }
 
-/// Time bounds that the orchestrator holds the worker to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerBounds {
-    /// Between reports at most.
-    pub heartbeat: Duration,
-    /// How long the worker goes on copying without an answer.
-    pub offline_grace: Duration,
-    /// Oldest grant that a commit may be made under.
-    pub grant: Duration,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assignment {
-    /// The run.
-    pub run: RunId,
-    /// The pipeline that owns the tables.
-    pub pipeline: PipelineId,
-    /// Fencing number of this attempt.
-    pub epoch: Epoch,
-    /// What kind of run.
-    pub kind: RunKind,
-    /// The plan in canonical JSON.
-    pub plan: Vec<u8>,
-    /// Streams to run, by their place in the plan.
-    pub streams: Vec<u32>,
-    /// Bounds that the orchestrator holds the worker to.
-    pub bounds: WorkerBounds,
-    /// Most bytes of names that discovery may send; 0 forbids it.
-    pub name_ceiling: u64,
-}
-
-/// One message of a running worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// Rises with every message of the attempt; a repeated one is ignored.
-    pub seq: u64,
-    /// Fencing number of the attempt.
-    pub epoch: Epoch,
-    /// Progress of streams that moved.
-    pub progress: Vec<StreamProgress>,
-    /// What happened.
-    pub events: Vec<Event>,
-}
-
-/// How an attempt ended, in the worker's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// All streams delivered.
-    Succeeded,
-    /// At least one stream failed, or the attempt as a whole.
-    Failed,
-    /// Stopped as asked.
-    Canceled,
-}
-
-/// A table or file set, from discovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DiscoveredTable {
-    /// As a stream would be named.
-    pub name: String,
-    /// Its columns in order.
-    pub columns: Vec<DiscoveredColumn>,
-    /// Rows, about.
-    pub rows_estimate: Option<u64>,
-    /// Columns of the primary key, by their place above.
-    pub key: Vec<u32>,
-}
-
-/// A column, from discovery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DiscoveredColumn {
-    /// Its name.
-    pub name: String,
-    /// Its type in the source's words.
-    pub source_type: String,
-    /// Whether NULLs are allowed.
-    pub nullable: bool,
-}
-
-/// The outcome of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Completion {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Every stream of the assignment.
-    pub streams: Vec<StreamOutcome>,
-    /// Why, where the attempt as a whole failed.
-    pub failure: Option<FailureCode>,
-    /// What discovery found.
-    pub tables: Vec<DiscoveredTable>,
-    /// Tables that would not fit the ceiling.
-    pub withheld: u64,
-}
-
 /// The worker's side of attempts.
 #[derive(Clone)]
 pub struct AttemptService {
@@ -236,7 +123,7 @@ impl AttemptService {
                 offline_grace: self.bounds.offline_grace,
                 grant: self.bounds.grant,
             },
-            name_ceiling: if run.kind == RunKind::Discover { project.name_ceiling } else { 0 },
+            name_ceiling_bytes: if run.kind == RunKind::Discover { project.name_ceiling } else { 0 },
         })
     }
 
@@ -250,6 +137,22 @@ impl AttemptService {
     pub async fn may_enrol(&self, attempt: AttemptId) -> Result<(), EnrolError> {
         let found = self.store.attempt_find(attempt).await?.ok_or(EnrolError::NotFound)?;
         if found.state.is_final() || found.fenced_at.is_some() { Err(EnrolError::Fenced) } else { Ok(()) }
+    }
+
+    /// Records a certificate that was issued: its serial number in hex, its key and the end of its life.
+    pub async fn issued(
+        &self,
+        peer: &Peer,
+        serial: String,
+        spki_sha256: [u8; 32],
+        not_after: Micros,
+    ) -> Result<(), AttemptError> {
+        let spki = hex::encode(spki_sha256);
+        let (org, attempt) = (peer.org, peer.attempt);
+        let mut tx = self.store.write_tx().await?;
+        let certificate = Certificate { org, serial, attempt, spki, not_after, revoked_at: None };
+        Store::certificate_insert_in_txn(&mut tx, &certificate).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Begins a transaction that holds the run of an attempt.

@@ -39,6 +39,13 @@ pub struct Slots {
 impl Slots {
     /// Reads the five fields and the zone, and refuses what never fits or comes more often than `floor`.
     pub fn parse(pattern: &str, zone: &str, floor: Duration) -> Result<Self, CronError> {
+        let slots = Self::read(pattern, zone)?;
+        slots.check_distance(floor)?;
+        Ok(slots)
+    }
+
+    /// Reads the five fields and the zone of a schedule that was checked when it was set.
+    pub fn read(pattern: &str, zone: &str) -> Result<Self, CronError> {
         let five = pattern.split_ascii_whitespace().count() == 5 && pattern.is_ascii();
         if !five || pattern.len() > 200 || pattern.contains('@') {
             return Err(CronError::Pattern);
@@ -46,9 +53,7 @@ impl Slots {
         let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
         let cron = parser.parse(pattern).map_err(|_| CronError::Pattern)?;
         let zone: Tz = zone.parse().map_err(|_| CronError::Zone)?;
-        let slots = Self { cron, zone };
-        slots.check_distance(floor)?;
-        Ok(slots)
+        Ok(Self { cron, zone })
     }
 
     /// The first slot after `after`.

@@ -4,12 +4,13 @@
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use waybill_model::receipt::StreamOutcome;
+use waybill_model::report::{Completion, Directive, DiscoveredTable, Outcome};
 use waybill_model::run::{Desired, RunKind, StreamState};
 use waybill_model::{Epoch, FailureCode};
 use waybill_store::{RunStream, Store, Tx};
 
 use super::report::{learn_epoch_in_txn, reachable, selected};
-use super::{AttemptError, AttemptService, Completion, Directive, Held, Outcome, Peer};
+use super::{AttemptError, AttemptService, Held, Peer};
 use crate::service::note::Note;
 use crate::service::settle::{Ending, Finding, end_attempt_in_txn};
 
@@ -38,7 +39,7 @@ impl AttemptService {
         let delivered = keep_streams(&mut tx, &held, &streams, &done).await?;
         if held.run.kind == RunKind::Discover {
             let tables = serde_json::to_string(&done.tables).unwrap_or_default();
-            Store::run_tables_in_txn(&mut tx, &held.run, &tables, done.withheld).await?;
+            Store::run_tables_in_txn(&mut tx, &held.run, &tables, done.tables_withheld).await?;
         }
         let mut run = held.run.clone();
         if delivered {
@@ -91,9 +92,8 @@ impl AttemptService {
         }
         let project = self.store.project_get(held.run.org, held.run.project).await?;
         let ceiling = project.map_or(0, |project| project.name_ceiling);
-        let column = |c: &super::DiscoveredColumn| c.name.len() + c.source_type.len();
-        let bytes: usize = done.tables.iter().map(|t| t.name.len() + t.columns.iter().map(column).sum::<usize>()).sum();
-        if bytes as u64 > ceiling {
+        let bytes: u64 = done.tables.iter().map(DiscoveredTable::name_bytes).sum();
+        if bytes > ceiling {
             return Err(AttemptError::Invalid { field: "tables", what: "hold more names than the project's ceiling" });
         }
         Ok(())
@@ -101,8 +101,11 @@ impl AttemptService {
 }
 
 fn digest_of(done: &Completion) -> String {
-    let bytes = serde_json::to_vec(done).unwrap_or_default();
-    hex::encode(Sha256::digest(bytes))
+    let whole = json!({
+        "outcome": done.outcome, "streams": done.streams, "failure": done.failure, "tables": done.tables,
+        "withheld": done.tables_withheld,
+    });
+    hex::encode(Sha256::digest(whole.to_string()))
 }
 
 fn ending_of(done: &Completion) -> Ending {

@@ -3,10 +3,11 @@
 use serde_json::Value;
 use waybill_model::Epoch;
 use waybill_model::event::Event;
+use waybill_model::report::{Directive, Progress, Report};
 use waybill_model::run::{StreamEvent, StreamState};
 use waybill_store::{NewEvent, RunStream, Store, StoreResult, Tx};
 
-use super::{AttemptError, AttemptService, CommitAnswer, Directive, Held, Peer, Report, StreamProgress};
+use super::{AttemptError, AttemptService, CommitAnswer, Held, Peer};
 use crate::service::note::Note;
 
 impl AttemptService {
@@ -45,7 +46,7 @@ impl AttemptService {
         if own_end && held.attempt.epoch == epoch { Directive::Continue } else { Directive::Fenced }
     }
 
-    async fn keep_progress(&self, tx: &mut Tx, held: &Held, progress: &[StreamProgress]) -> Result<(), AttemptError> {
+    async fn keep_progress(&self, tx: &mut Tx, held: &Held, progress: &[Progress]) -> Result<(), AttemptError> {
         if progress.is_empty() {
             return Ok(());
         }
@@ -55,7 +56,7 @@ impl AttemptService {
             let stream = selected(&streams, new.stream)?;
             let state = reachable(stream.state, new.state);
             delivered |= state == StreamState::Committed && stream.state != StreamState::Committed;
-            let new = StreamProgress { state, ..*new };
+            let new = Progress { state, ..*new };
             let of_run = (held.run.org, held.run.id);
             Store::run_stream_progress_in_txn(tx, of_run, held.attempt.id, stream.state, &new).await?;
         }

@@ -1,0 +1,278 @@
+//! Gives queued runs an attempt and has its task started. In two transactions around the launcher's call: first the
+//! attempt's row with the exact request, then the task's reference. What breaks off in between is replayed with the
+//! same bytes, and the launcher finds the same task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, Launcher, TaskRef};
+use waybill_model::plan::Plan;
+use waybill_model::run::{Desired, RunEvent, RunState};
+use waybill_model::{AttemptId, Epoch, FailureCode, fault};
+use waybill_store::{Attempt, NewAttempt, Run, Store, StoreError, StoreResult, Tx};
+
+use super::{Context, Round};
+use crate::service::attempt::TicketClaim;
+use crate::service::note::Note;
+use crate::service::settle::{Ending, Finding, end_attempt_in_txn, end_queued_in_txn};
+
+const ACTOR: &str = "system:dispatch";
+
+/// Runs and attempts in one round.
+const BATCH: i64 = 100;
+
+/// The dispatcher's loop. It needs no leader: every claim is a compare-and-set.
+pub struct Dispatcher {
+    context: Context,
+    launches: Arc<Semaphore>,
+    running: Mutex<JoinSet<()>>,
+}
+
+/// What a data plane of kind `process` says about its workers.
+#[derive(Default, Deserialize)]
+struct ProcessSettings {
+    #[serde(default)]
+    environment: Vec<String>,
+}
+
+impl Dispatcher {
+    /// Over this context.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        let launches = Arc::new(Semaphore::new(context.bounds.launches));
+        Self { context, launches, running: Mutex::new(JoinSet::new()) }
+    }
+
+    /// One round: queued runs that were canceled end, due runs get an attempt, broken launches are replayed. Launches
+    /// go on in the background; [`Self::finish`] waits for them.
+    pub async fn round(&self) -> StoreResult<Round> {
+        let mut round = Round::default();
+        for run in self.context.store.run_canceled_in_queue(BATCH).await? {
+            round.count("a queued run's cancel", self.end_canceled(&run).await);
+        }
+        let now = self.context.store.clock().await?;
+        for run in self.context.store.run_due(i64::from(self.context.bounds.live_per_organization), BATCH).await? {
+            round.lagged(now.since(run.not_before));
+            match self.lease(&run).await {
+                Ok(Some(attempt)) => {
+                    fault::point("attempt_row_committed");
+                    self.launch(attempt).await;
+                    round.count("a run", Ok::<_, StoreError>(true));
+                }
+                // Another dispatcher was first.
+                Ok(None) | Err(StoreError::Conflict(_)) => round.count("a run", Ok::<_, StoreError>(false)),
+                Err(error) => round.count("a run", Err(error)),
+            }
+        }
+        for attempt in self.context.store.attempt_unlaunched(BATCH).await? {
+            round.count("a broken launch", self.replay(attempt).await);
+        }
+        Ok(round)
+    }
+
+    /// How long to wait for the next round: less than `tick` where a requeued run is due earlier.
+    pub async fn pause(&self, tick: Duration) -> Duration {
+        let next = async {
+            let now = self.context.store.clock().await?;
+            Ok::<_, StoreError>(self.context.store.run_next_due().await?.map(|next| next.since(now)))
+        };
+        next.await.ok().flatten().map_or(tick, |due| due.min(tick)).max(Duration::from_millis(5))
+    }
+
+    /// Waits for launches that are under way.
+    pub async fn finish(&self) {
+        let mut running = self.running.lock().await;
+        while running.join_next().await.is_some() {}
+    }
+
+    async fn end_canceled(&self, run: &Run) -> StoreResult<bool> {
+        let mut tx = self.context.store.write_tx().await?;
+        let Some(run) = Store::run_lock_in_txn(&mut tx, run.org, run.id).await? else { return Ok(false) };
+        let ended = run.desired == Desired::Cancel
+            && end_queued_in_txn(&mut tx, &self.context.bounds, &run, None, ACTOR).await?;
+        tx.commit().await?;
+        self.context.nudges.run_progressed(run.id);
+        Ok(ended)
+    }
+
+    /// Takes the run: next epoch, attempt row, launch request; all or nothing. None: somebody else has it.
+    async fn lease(&self, run: &Run) -> StoreResult<Option<Attempt>> {
+        let mut tx = self.context.store.write_tx().await?;
+        let Some(run) = Store::run_lock_in_txn(&mut tx, run.org, run.id).await? else { return Ok(None) };
+        let now = tx.clock().await?;
+        if run.state != RunState::Queued || run.desired != Desired::Run || run.not_before > now {
+            return Ok(None);
+        }
+        let last = match run.pipeline {
+            Some(pipeline) => Store::pipeline_get_in_txn(&mut tx, run.org, pipeline).await?.and_then(|p| p.last_epoch),
+            None => None,
+        };
+        let epoch = Epoch::next(last, now);
+        if epoch.is_ahead(now) {
+            let failure = Some(FailureCode::EpochAhead);
+            end_queued_in_txn(&mut tx, &self.context.bounds, &run, failure, ACTOR).await?;
+            tx.commit().await?;
+            return Ok(None);
+        }
+        let Some(new) = self.new_attempt(&run, epoch).await? else {
+            let failure = Some(FailureCode::LaunchFailed);
+            end_queued_in_txn(&mut tx, &self.context.bounds, &run, failure, ACTOR).await?;
+            tx.commit().await?;
+            return Ok(None);
+        };
+        if let Some(pipeline) = run.pipeline
+            && !Store::pipeline_epoch_raise_in_txn(&mut tx, run.org, pipeline, epoch).await?
+        {
+            return Ok(None);
+        }
+        self.make_attempt(tx, &run, &new).await
+    }
+
+    async fn make_attempt(&self, mut tx: Tx, run: &Run, new: &NewAttempt) -> StoreResult<Option<Attempt>> {
+        let Ok(launching) = run.state.next(RunEvent::Leased) else { return Ok(None) };
+        if !Store::run_move_in_txn(&mut tx, run, launching, None).await? {
+            return Ok(None);
+        }
+        Store::attempt_insert_in_txn(&mut tx, new).await?;
+        Store::run_count_in_txn(&mut tx, run, run.attempts + 1, run.tries + 1).await?;
+        Store::run_stream_reset_in_txn(&mut tx, run.org, run.id).await?;
+        let note = Note::Launching.with(Some(new.id), json!({ "number": new.number, "epoch": new.epoch.0 }));
+        Store::run_event_append_in_txn(&mut tx, run.org, run.id, &[note]).await?;
+        let attempt = Store::attempt_get_in_txn(&mut tx, new.org, new.id).await?;
+        tx.commit().await?;
+        self.context.nudges.run_progressed(run.id);
+        Ok(attempt)
+    }
+
+    /// None: the data plane is gone, or its kind has no launcher here.
+    async fn new_attempt(&self, run: &Run, epoch: Epoch) -> StoreResult<Option<NewAttempt>> {
+        let Some(plane) = self.context.store.data_plane_get(run.org, run.data_plane).await? else { return Ok(None) };
+        if !self.context.launchers.contains_key(&plane.kind) {
+            return Ok(None);
+        }
+        let settings: ProcessSettings = serde_json::from_str(&plane.settings).unwrap_or_default();
+        let memory = serde_json::from_str::<Plan>(&run.plan).map_or(0, |plan| plan.limits.memory);
+        let id = AttemptId::generate();
+        let (program, args) = (self.context.worker.program.clone(), self.context.worker.args.clone());
+        let mut spec = LaunchSpec::new(id, token(id), program, args);
+        spec.environment = settings.environment;
+        spec.memory = Some(memory).filter(|memory| *memory > 0);
+        let Ok(launch_request) = spec.to_bytes() else { return Ok(None) };
+        Ok(Some(NewAttempt {
+            org: run.org,
+            id,
+            run: run.id,
+            number: run.attempts + 1,
+            epoch,
+            data_plane: run.data_plane,
+            launch_request,
+            launch_holder: self.context.holder.to_string(),
+            launch_claim: self.context.bounds.launch_claim,
+            start_timeout: self.context.bounds.start_timeout,
+        }))
+    }
+
+    /// Takes over a launch whose starter was not heard of any more.
+    async fn replay(&self, attempt: Attempt) -> StoreResult<bool> {
+        let mut tx = self.context.store.write_tx().await?;
+        let (holder, claim) = (&self.context.holder, self.context.bounds.launch_claim);
+        if !Store::attempt_launch_claim_in_txn(&mut tx, &attempt, holder, claim).await? {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        tracing::info!(attempt.id = %attempt.id, "a launch that broke off is replayed");
+        self.launch(attempt).await;
+        Ok(true)
+    }
+
+    /// Calls the launcher in the background, with a bound on how many calls are made at once.
+    async fn launch(&self, attempt: Attempt) {
+        let (context, launches) = (self.context.clone(), Arc::clone(&self.launches));
+        let mut running = self.running.lock().await;
+        while running.try_join_next().is_some() {}
+        running.spawn(async move {
+            let Ok(_permit) = launches.acquire_owned().await else { return };
+            if let Err(error) = start(&context, &attempt).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, attempt.id = %attempt.id, "a launch could not be recorded and is replayed");
+            }
+        });
+    }
+}
+
+/// At most 64 characters, the same for the same attempt, worth nothing to others.
+fn token(attempt: AttemptId) -> String {
+    hex::encode(Sha256::digest(attempt.to_string()))
+}
+
+/// The launcher of an attempt's data plane.
+pub(super) async fn launcher_of(context: &Context, attempt: &Attempt) -> StoreResult<Option<Arc<dyn Launcher>>> {
+    let plane = context.store.data_plane_get(attempt.org, attempt.data_plane).await?;
+    Ok(plane.and_then(|plane| context.launchers.get(&plane.kind).cloned()))
+}
+
+async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
+    let Some(launcher) = launcher_of(context, attempt).await? else { return Ok(()) };
+    let claim = TicketClaim { org: attempt.org, attempt: attempt.id, epoch: attempt.epoch };
+    let ticket = (context.mint)(&claim, attempt.created_at.plus(context.bounds.start_timeout));
+    let started = match LaunchRequest::from_bytes(&attempt.launch_request, ticket) {
+        Ok(request) => launcher.start(&request).await,
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "a defect");
+            Err(LaunchError::Unusable("stored bytes"))
+        }
+    };
+    fault::point("task_started");
+    match started {
+        Ok(task) => record(context, launcher.as_ref(), attempt, &task).await,
+        // The claim runs out and the launch is replayed, until the start timeout ends the attempt.
+        Err(error) if error.passes() => {
+            tracing::info!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch waits");
+            Ok(())
+        }
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch failed");
+            give_up(context, attempt, error.failure()).await
+        }
+    }
+}
+
+/// Records the task. One that came too late for its attempt is stopped at once.
+async fn record(context: &Context, launcher: &dyn Launcher, attempt: &Attempt, task: &TaskRef) -> StoreResult<()> {
+    let mut tx = context.store.write_tx().await?;
+    if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
+        return Ok(());
+    }
+    let recorded = Store::attempt_task_in_txn(&mut tx, attempt, &task.0).await?;
+    if recorded {
+        let note = Note::TaskStarted.event(Some(attempt.id));
+        Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
+    }
+    let current = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await?;
+    tx.commit().await?;
+    let wanted = current.is_some_and(|a| !a.state.is_final() && a.fenced_at.is_none());
+    if !wanted && let Err(error) = launcher.stop(task).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a late task is stopped at the next look");
+    }
+    Ok(())
+}
+
+/// No task can be started: the attempt ends here, and its run gets another one where the failure may pass.
+async fn give_up(context: &Context, attempt: &Attempt, failure: FailureCode) -> StoreResult<()> {
+    let mut tx = context.store.write_tx().await?;
+    let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(()) };
+    let Some(attempt) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else { return Ok(()) };
+    let note = Note::LaunchFailed.because(Some(attempt.id), Some(failure));
+    Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
+    let (both, finding) = ((&run, &attempt), Finding { actor: ACTOR, outcome: None });
+    end_attempt_in_txn(&mut tx, &context.bounds, both, Ending::Failed(failure), finding).await?;
+    Store::attempt_task_over_in_txn(&mut tx, &attempt).await?;
+    tx.commit().await?;
+    context.nudges.run_changed(attempt.run);
+    Ok(())
+}

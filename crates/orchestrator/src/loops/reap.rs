@@ -1,0 +1,191 @@
+//! Ends what does not end by itself. A missed lease only means *unreachable*: the launcher is asked. Stopped: lost now.
+//! Running or unknown: after the grace the attempt is fenced first, its task stopped second, the attempt declared lost
+//! third. No task outlives its attempt, no attempt its task.
+
+use std::sync::Arc;
+
+use waybill_launcher::{LaunchError, Launcher, TaskRef, TaskStatus};
+use waybill_store::{Attempt, LoopLease, Run, Store, StoreError, StoreResult, Tx};
+
+use super::clock::ClockWatch;
+use super::dispatch::launcher_of;
+use super::{Context, Round};
+use crate::service::note::Note;
+use crate::service::settle::{Ending, Finding, end_attempt_in_txn};
+
+mod verdict;
+
+use verdict::{Facts, Verdict, judge};
+
+const ACTOR: &str = "system:reap";
+
+/// Attempts that are read at once.
+const BATCH: i64 = 200;
+
+/// The reaper's loop.
+pub struct Reaper {
+    context: Context,
+    clock: ClockWatch,
+}
+
+impl Reaper {
+    /// Over this context.
+    #[must_use]
+    pub fn new(context: Context) -> Self {
+        let clock = ClockWatch::new(context.bounds.clock_gap);
+        Self { context, clock }
+    }
+
+    /// Looks at every attempt that is live or whose task may be, in the name of the lease's holder.
+    pub async fn round(&self, lease: &LoopLease) -> StoreResult<Round> {
+        if !self.clock.is_steady(self.context.store.clock().await?) {
+            self.refresh_leases(lease).await?;
+        }
+        let mut round = Round::default();
+        let mut after = None;
+        loop {
+            let open = self.context.store.attempt_open(after, BATCH).await?;
+            for attempt in &open {
+                match self.handle(lease, attempt).await {
+                    Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
+                    result => round.count("an attempt", result),
+                }
+            }
+            after = open.last().map(|attempt| attempt.id);
+            if (open.len() as i64) < BATCH {
+                return Ok(round);
+            }
+        }
+    }
+
+    /// After our own restart, or when a clock jumped, the leases say nothing: each gets one fresh window.
+    async fn refresh_leases(&self, lease: &LoopLease) -> StoreResult<()> {
+        let bounds = &self.context.bounds;
+        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, bounds.lease, bounds.start_timeout).await?;
+        tx.commit().await?;
+        tracing::info!(leases = renewed, "gave every lease a fresh window");
+        Ok(())
+    }
+
+    /// One attempt: what is known, what follows, and doing it.
+    async fn handle(&self, lease: &LoopLease, attempt: &Attempt) -> StoreResult<bool> {
+        let store = &self.context.store;
+        let Some(run) = store.run_get(attempt.org, attempt.run).await? else { return Ok(false) };
+        let launcher = launcher_of(&self.context, attempt).await?;
+        let (task, status) = look(launcher.as_deref(), attempt).await;
+        let now = store.clock().await?;
+        let facts = Facts { now, status, has_task: task.is_some(), bounds: &self.context.bounds };
+        let verdict = judge(attempt, &run, &facts);
+        tracing::debug!(attempt.id = %attempt.id, ?status, ?verdict, "looked at an attempt");
+        self.act(lease, attempt, verdict, (launcher, task)).await
+    }
+
+    async fn act(
+        &self,
+        lease: &LoopLease,
+        attempt: &Attempt,
+        verdict: Verdict,
+        (launcher, task): (Option<Arc<dyn Launcher>>, Option<TaskRef>),
+    ) -> StoreResult<bool> {
+        if matches!(verdict, Verdict::Nothing) {
+            return Ok(false);
+        }
+        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(false) };
+        let Some(current) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else {
+            return Ok(false);
+        };
+        // Whoever spoke since we looked (a report, an enrolment, an outcome) is looked at again next time.
+        if verdict::moved_on(attempt, &current) {
+            return Ok(false);
+        }
+        let stop = self.write(&mut tx, (&run, &current), verdict).await?;
+        tx.commit().await?;
+        self.context.nudges.run_changed(run.id);
+        if let (true, Some(launcher), Some(task)) = (stop, launcher, task) {
+            send_stop(launcher.as_ref(), &task).await;
+        }
+        Ok(true)
+    }
+
+    /// Writes what follows; true where the task is to be stopped after the commit.
+    async fn write(&self, tx: &mut Tx, (run, attempt): (&Run, &Attempt), verdict: Verdict) -> StoreResult<bool> {
+        match verdict {
+            Verdict::Nothing => Ok(false),
+            Verdict::Missed { misses } => {
+                Store::attempt_look_in_txn(tx, attempt, misses, attempt.unreachable_since.is_some()).await?;
+                Ok(false)
+            }
+            Verdict::Unreachable => {
+                Store::attempt_look_in_txn(tx, attempt, 0, true).await?;
+                note(tx, attempt, Note::Unreachable).await?;
+                Ok(false)
+            }
+            Verdict::FenceAndStop(why) => {
+                if Store::attempt_fence_in_txn(tx, attempt).await? {
+                    Store::certificate_revoke_in_txn(tx, attempt.org, attempt.id).await?;
+                    let event = Note::Fenced.because(Some(attempt.id), Some(why));
+                    Store::run_event_append_in_txn(tx, attempt.org, attempt.run, &[event]).await?;
+                }
+                stop_sent(tx, attempt).await?;
+                Ok(true)
+            }
+            Verdict::Stop => {
+                stop_sent(tx, attempt).await?;
+                Ok(true)
+            }
+            Verdict::Lost { why, over } => {
+                let finding = Finding { actor: ACTOR, outcome: None };
+                end_attempt_in_txn(tx, &self.context.bounds, (run, attempt), Ending::Lost(why), finding).await?;
+                if over {
+                    Store::attempt_task_over_in_txn(tx, attempt).await?;
+                }
+                Ok(false)
+            }
+            Verdict::TaskOver => {
+                Store::attempt_task_over_in_txn(tx, attempt).await?;
+                Ok(false)
+            }
+        }
+    }
+}
+
+/// Notes the first request to stop; a repeated one is made every round until the task is over.
+async fn stop_sent(tx: &mut Tx, attempt: &Attempt) -> StoreResult<()> {
+    if attempt.stop_sent.is_none() {
+        note(tx, attempt, Note::StopSent).await?;
+    }
+    Store::attempt_stop_sent_in_txn(tx, attempt).await
+}
+
+async fn note(tx: &mut Tx, attempt: &Attempt, note: Note) -> StoreResult<()> {
+    Store::run_event_append_in_txn(tx, attempt.org, attempt.run, &[note.event(Some(attempt.id))]).await
+}
+
+async fn send_stop(launcher: &dyn Launcher, task: &TaskRef) {
+    match launcher.stop(task).await {
+        Ok(()) | Err(LaunchError::OutOfReach) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be stopped; tried again");
+        }
+    }
+}
+
+/// The attempt's task and what can be said about it. A launcher that fails to answer knows nothing.
+async fn look(launcher: Option<&dyn Launcher>, attempt: &Attempt) -> (Option<TaskRef>, TaskStatus) {
+    let Some(launcher) = launcher else { return (None, TaskStatus::Unknown) };
+    let task = match &attempt.task {
+        Some(task) => Ok(Some(TaskRef(task.clone()))),
+        None => launcher.find(attempt.id).await,
+    };
+    let looked = match task {
+        Ok(Some(task)) => launcher.describe(&task).await.map(|status| (Some(task), status)),
+        Ok(None) => Ok((None, TaskStatus::Unknown)),
+        Err(error) => Err(error),
+    };
+    looked.unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be looked at");
+        (attempt.task.clone().map(TaskRef), TaskStatus::Unknown)
+    })
+}
