@@ -48,7 +48,7 @@ pub use project::Project;
 pub use run::{NewRun, Run, RunFilter};
 pub use schedule::{NewSchedule, Schedule};
 pub use session::{RefreshOutcome, Session};
-pub use stream::{RunStream, StreamProgress};
+pub use stream::RunStream;
 pub use user::User;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -2,6 +2,7 @@
 
 use sqlx::any::AnyRow;
 use waybill_model::receipt::{Grade, StreamOutcome};
+use waybill_model::report::Progress;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, OrgId, RunId};
 
@@ -54,23 +55,6 @@ pub struct RunStream {
     pub delivered_at: Option<Micros>,
     /// It became known after the attempt had been fenced or the run had ended.
     pub delivered_late: bool,
-}
-
-/// Numbers of one stream so far, with the state that it moves to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamProgress {
-    /// Its place in the plan.
-    pub stream: u32,
-    /// Where it is now.
-    pub state: StreamState,
-    /// Rows so far.
-    pub rows: u64,
-    /// Bytes so far.
-    pub bytes: u64,
-    /// Files so far.
-    pub files: u64,
-    /// Rows that the source expects.
-    pub rows_estimate: Option<u64>,
 }
 
 impl FromRow for RunStream {
@@ -158,7 +142,7 @@ impl Store {
         (org, run): (OrgId, RunId),
         attempt: AttemptId,
         from: StreamState,
-        progress: &StreamProgress,
+        progress: &Progress,
     ) -> StoreResult<bool> {
         let sql = tx.sql(
             "update run_stream set state = $5, rows_done = $6, bytes_done = $7, files_done = $8,
