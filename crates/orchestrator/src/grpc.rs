@@ -10,14 +10,16 @@ mod issued;
 mod quota;
 mod report;
 mod status;
+mod stored;
 mod worker;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
-use waybill_identity::{Attestation, Authority, DenyList, Nonces, TicketKey};
+use waybill_identity::{Attestation, Authority, DenyList, Nonces, ProcessAttestation, TicketKey};
 use waybill_protocol::pb::enrolment::enrolment_server::{EnrolmentServer, SERVICE_NAME as ENROLMENT};
 use waybill_protocol::pb::worker::worker_server::{SERVICE_NAME as WORKER, WorkerServer};
 use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
@@ -35,6 +37,18 @@ pub struct WorkerAddress {
     pub endpoint: String,
     /// The name in its certificate.
     pub server_name: String,
+}
+
+/// How many workers have an open report stream now. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub struct WorkersConnected(Arc<AtomicUsize>);
+
+impl WorkersConnected {
+    /// The number now.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What both services work with.
@@ -57,11 +71,36 @@ pub struct Services {
     pub version: Version,
     /// A report stream on which nothing came for so long is closed.
     pub report_idle: Duration,
+    /// Counts workers.
+    pub connected: WorkersConnected,
     /// Ends report streams, so that workers go to another replica.
     pub stop: CancellationToken,
 }
 
 impl Services {
+    /// With the defaults of a deployment whose workers are local processes.
+    #[must_use]
+    pub fn new(
+        attempts: Arc<dyn Attempts>,
+        authority: Arc<Authority>,
+        tickets: Arc<TicketKey>,
+        worker: WorkerAddress,
+    ) -> Self {
+        Self {
+            attempts,
+            authority,
+            tickets,
+            attestations: vec![Arc::new(ProcessAttestation)],
+            deny: Arc::default(),
+            worker,
+            quota: Quota::default(),
+            version: Version::current(),
+            report_idle: Duration::from_secs(120),
+            connected: WorkersConnected::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
     /// The routes of both services: for the public listener, beside REST, and for the worker listener.
     #[must_use]
     pub fn routers(self) -> (Router, Router) {

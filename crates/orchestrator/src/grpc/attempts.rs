@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
-use waybill_model::Epoch;
 use waybill_model::report::{Assignment, Completion, Directive, Report};
+use waybill_model::{AttemptId, Epoch};
 
 /// Why a call is refused. No variant tells a peer about something that is not its own.
 #[derive(Debug, thiserror::Error)]
@@ -14,12 +14,20 @@ pub enum Refusal {
     /// Another attempt took over, or this one has ended.
     #[error("fenced")]
     Fenced,
-    /// The ticket was used with another key.
+    /// The ticket was used before.
     #[error("the ticket was used before")]
-    TicketUsed,
-    /// A value that the plan does not allow, by the field's name.
-    #[error("{0}")]
-    Invalid(&'static str),
+    TicketUsed {
+        /// It came with another key: somebody else holds it.
+        other_key: bool,
+    },
+    /// A field can't be right for this run.
+    #[error("{field} {what}")]
+    Invalid {
+        /// Which one.
+        field: &'static str,
+        /// What is wrong with it; never a value.
+        what: &'static str,
+    },
     /// The store can't answer now.
     #[error("unavailable")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -28,6 +36,10 @@ pub enum Refusal {
 /// Keeps the attempts. Implemented by the attempt service; it is asked with a peer from a certificate, never from a message.
 #[async_trait]
 pub trait Attempts: Send + Sync + 'static {
+    /// Whether an attempt still waits for its worker. Asked before anything is proven, so the answer is `Fenced` for
+    /// everything that is not live.
+    async fn may_enrol(&self, attempt: AttemptId) -> Result<(), Refusal>;
+
     /// Uses a ticket for a public key. The same key again within 60 seconds is no second use.
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal>;
 

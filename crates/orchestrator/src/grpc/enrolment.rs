@@ -14,7 +14,7 @@ use waybill_protocol::enrolment::{Enrol, Hello};
 use waybill_protocol::pb::enrolment as pb;
 
 use super::attempts::Refusal;
-use super::issued::Issued;
+use super::issued::{Issued, life_ms};
 use super::{Services, status};
 
 pub(super) struct Service {
@@ -62,7 +62,9 @@ impl Service {
     async fn certificate(&self, claim: TicketClaim, request: &WorkerRequest) -> Result<IssuedLeaf, Status> {
         let spki = request.spki_sha256();
         self.shared.attempts.enrol(&claim, spki).await.map_err(|refusal| {
-            if matches!(refusal, Refusal::TicketUsed) {
+            if matches!(refusal, Refusal::TicketUsed { other_key: true }) {
+                // Whoever enrolled first may not be the worker that was started: neither goes on.
+                self.shared.deny.revoke_attempt(claim.attempt);
                 tracing::error!(attempt = %claim.attempt, "ALARM: a ticket was presented again with another key");
                 metrics::counter!("waybill_enrolment_alarms_total").increment(1);
             }
@@ -93,6 +95,7 @@ impl pb::enrolment_server::Enrolment for Service {
         if self.shared.deny.denies_attempt(hello.attempt) {
             return Err(status::fenced());
         }
+        self.shared.attempts.may_enrol(hello.attempt).await.map_err(status::of)?;
         Ok(Response::new(pb::HelloResponse { nonce: self.nonces.issue(Micros::now()).to_vec() }))
     }
 
@@ -109,12 +112,14 @@ impl pb::enrolment_server::Enrolment for Service {
         })?;
         let leaf = self.certificate(claim, &csr).await?;
         tracing::info!(org = %claim.org, attempt = %claim.attempt, "a worker enrolled");
+        let life_ms = life_ms(&leaf, Micros::now());
         Ok(Response::new(pb::EnrolResponse {
             certificate_chain: leaf.chain,
             roots: vec![self.shared.authority.root().to_vec()],
             worker_endpoint: self.shared.worker.endpoint.clone(),
             worker_server_name: self.shared.worker.server_name.clone(),
             not_after_us: leaf.not_after.0,
+            life_ms,
         }))
     }
 }

@@ -5,9 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use waybill_identity::{IssuedLeaf, TicketClaim};
+use waybill_model::Micros;
 
 const KEPT: Duration = Duration::from_secs(60);
 const MOST: usize = 4096;
+
+/// What is left of a certificate's life.
+pub(super) fn life_ms(leaf: &IssuedLeaf, now: Micros) -> u64 {
+    u64::try_from(leaf.not_after.since(now).as_millis()).unwrap_or(u64::MAX)
+}
 
 /// The certificates that were issued within the last minute.
 #[derive(Default)]

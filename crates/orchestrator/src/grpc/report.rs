@@ -5,10 +5,10 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures::Stream;
-use metrics::gauge;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -20,7 +20,7 @@ use waybill_protocol::worker::directive;
 use waybill_protocol::{Problem, WireError};
 
 use super::quota::Meter;
-use super::{Services, admit, status};
+use super::{Services, WorkersConnected, admit, status};
 
 pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<pb::ReportResponse, Status>> + Send>>;
 
@@ -38,7 +38,7 @@ impl Conversation {
     pub(super) fn begin(self, reports: Streaming<pb::ReportRequest>) -> Answers {
         let (to_worker, answers) = mpsc::channel(UNREAD);
         tokio::spawn(async move {
-            let _connected = Connected::new();
+            let _connected = Connected::new(&self.shared.connected);
             if let Err(end) = self.hear(reports, &to_worker).await {
                 // Where the worker does not read, nobody needs the reason.
                 let _ = tokio::time::timeout(READ_TIME, to_worker.send(Err(end))).await;
@@ -96,18 +96,18 @@ impl Conversation {
     }
 }
 
-/// Counts open report streams.
-struct Connected;
+/// Counts one open report stream while it lives.
+struct Connected(WorkersConnected);
 
 impl Connected {
-    fn new() -> Self {
-        gauge!("waybill_workers_connected").increment(1.0);
-        Self
+    fn new(all: &WorkersConnected) -> Self {
+        all.0.fetch_add(1, Ordering::Relaxed);
+        Self(all.clone())
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        gauge!("waybill_workers_connected").decrement(1.0);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

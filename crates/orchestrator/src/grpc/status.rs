@@ -50,8 +50,8 @@ pub(super) fn of(refusal: Refusal) -> Status {
     match refusal {
         Refusal::NotFound => Status::not_found("not_found"),
         Refusal::Fenced => fenced(),
-        Refusal::TicketUsed => refused(),
-        Refusal::Invalid(field) => Status::invalid_argument(field),
+        Refusal::TicketUsed { .. } => refused(),
+        Refusal::Invalid { field, what } => Status::invalid_argument(format!("{field}: {what}")),
         Refusal::Unavailable(error) => {
             tracing::error!(error = &*error, "a worker's call could not be answered");
             Status::unavailable("try_again")

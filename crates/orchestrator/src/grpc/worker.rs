@@ -12,6 +12,7 @@ use waybill_protocol::pb::worker as pb;
 use waybill_protocol::worker::{PrepareCommit, Submission, directive};
 use waybill_protocol::{Problem, WireError};
 
+use super::issued::life_ms;
 use super::quota::Meter;
 use super::{Services, admit, report, status};
 
@@ -101,6 +102,7 @@ impl pb::worker_server::Worker for Service {
             Status::unavailable("try_again")
         })?;
         self.shared.attempts.issued(&peer, &leaf, request.spki_sha256()).await.map_err(status::of)?;
-        Ok(Response::new(pb::RenewResponse { certificate_chain: leaf.chain, not_after_us: leaf.not_after.0 }))
+        let life_ms = life_ms(&leaf, Micros::now());
+        Ok(Response::new(pb::RenewResponse { certificate_chain: leaf.chain, not_after_us: leaf.not_after.0, life_ms }))
     }
 }
