@@ -1,0 +1,135 @@
+//! An enrolled attempt: ticket from standard input, assignment, engine, outcome.
+//!
+//! Whoever started the worker holds the other end of its standard input: when that ends, the worker ends. SIGTERM drains:
+//! what is under way is finished, nothing is begun.
+
+mod outcome;
+mod run;
+
+use std::io::{BufRead, BufReader, Stdin};
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use waybill_identity::{Pin, Ticket};
+use waybill_model::size::parse_bytes;
+use waybill_pipeline::{Directive, StopSwitch, stop_pair};
+use zeroize::Zeroizing;
+
+use crate::exit::Exit;
+use crate::link::{Address, Link, LinkError};
+use crate::terminal::say;
+
+/// How long the orchestrator may be unreachable before the attempt has begun.
+const START: Duration = Duration::from_secs(60);
+/// How long a worker that lost its starter may take to stop.
+const ORPHAN: Duration = Duration::from_secs(10);
+
+/// Example: `waybill-worker run --orchestrator 127.0.0.1:7443 --ca-pin sha256:…`, with the ticket on standard input
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    /// Host and port of the orchestrator's public listener
+    #[arg(long, env = "WAYBILL_ORCHESTRATOR", value_name = "HOST:PORT")]
+    orchestrator: String,
+    /// Fingerprint of the certificate authority that the orchestrator's certificate must come from
+    #[arg(long, env = "WAYBILL_CA_PIN", value_name = "sha256:HEX", value_parser = pin)]
+    ca_pin: Pin,
+    /// Memory that the process may take, such as 256MiB; the plan's or the control group's limit otherwise
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    text.parse().map_err(|error: waybill_identity::IdentityError| error.to_string())
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_bytes(text).map_err(|error| error.to_string())
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: RunArguments) -> Exit {
+    let (ticket, starter_gone) = match read_ticket().await {
+        Some(read) => read,
+        None => {
+            say("no ticket: its line is expected on standard input");
+            return Exit::Usage;
+        }
+    };
+    let (switch, stop) = stop_pair();
+    let signals = tokio::spawn(listen(switch.clone()));
+    let address = Address { endpoint: arguments.orchestrator, pin: arguments.ca_pin };
+    let work = async {
+        match Link::join(&address, &ticket, switch.clone(), START).await {
+            Ok(link) => run::attempt(&link, stop, arguments.memory).await,
+            Err(error) => refused(&error),
+        }
+    };
+    let exit = tokio::select! {
+        exit = work => exit,
+        () = orphaned(starter_gone, &switch) => Exit::Canceled,
+    };
+    signals.abort();
+    exit
+}
+
+fn refused(error: &LinkError) -> Exit {
+    say(&format!("× {error}"));
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        say(&format!("  because: {why}"));
+        cause = why.source();
+    }
+    match error {
+        LinkError::Fenced => Exit::Fenced,
+        LinkError::Unreachable(_) => Exit::Unreachable,
+        LinkError::Address(_) => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+/// Reads the first line, and watches the rest for its end on a thread of its own.
+async fn read_ticket() -> Option<(Ticket, oneshot::Receiver<()>)> {
+    let (gone, starter_gone) = oneshot::channel();
+    let (first, line) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut input: BufReader<Stdin> = BufReader::new(std::io::stdin());
+        let mut text = Zeroizing::new(String::new());
+        let read = input.read_line(&mut text);
+        if read.is_err() || first.send(text).is_err() {
+            return;
+        }
+        // Nothing more is expected; what comes is thrown away.
+        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        let _ = gone.send(());
+    });
+    let ticket = Ticket::from_line(&line.await.ok()?)?;
+    Some((ticket, starter_gone))
+}
+
+/// Ends when the starter is gone and the work had its time to stop.
+async fn orphaned(starter_gone: oneshot::Receiver<()>, switch: &StopSwitch) {
+    if starter_gone.await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tracing::warn!("standard input ended: whoever started this worker is gone");
+    switch.raise(Directive::Cancel);
+    tokio::time::sleep(ORPHAN).await;
+}
+
+/// Turns the signals that ask a process to end into a drain, the second one into a cancel.
+async fn listen(switch: StopSwitch) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for directive in [Directive::Drain, Directive::Cancel] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!(?directive, "asked to stop");
+        switch.raise(directive);
+    }
+}

@@ -1,0 +1,104 @@
+//! The one door: every message that leaves is weighed per class here, and one with an unclassified field stays.
+//!
+//! Calls take a [`Cleared`] message, and only [`Egress::clear`] makes one.
+
+use std::sync::{Mutex, PoisonError};
+
+use waybill_model::egress::EgressClass;
+use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
+
+/// Counts what leaves.
+pub struct Egress {
+    ledger: Mutex<Ledger>,
+    #[cfg(feature = "failpoints")]
+    tap: Option<Mutex<std::fs::File>>,
+}
+
+/// A message that was weighed and may leave.
+pub(super) struct Cleared<M>(M);
+
+impl<M> Cleared<M> {
+    pub(super) fn into_request(self) -> M {
+        self.0
+    }
+}
+
+impl Egress {
+    /// With empty counters.
+    #[must_use]
+    pub fn open() -> Self {
+        Self {
+            ledger: Mutex::default(),
+            #[cfg(feature = "failpoints")]
+            tap: tap::open(),
+        }
+    }
+
+    /// Weighs a message, or withholds it.
+    pub(super) fn clear<M: Outgoing>(&self, message: M) -> Result<Cleared<M>, Unclassified> {
+        let (_bytes, ledger) = weigh(&message)?;
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).add(&ledger);
+        #[cfg(feature = "failpoints")]
+        if let Some(file) = &self.tap {
+            tap::write(file, M::NAME, &_bytes);
+        }
+        Ok(Cleared(message))
+    }
+
+    /// What has left so far.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        *self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells the customer's own log what left.
+pub fn tell(ledger: &Ledger) {
+    let classes: Vec<String> =
+        EgressClass::ALL.iter().map(|class| format!("{class} {}", ledger.bytes(*class))).collect();
+    tracing::info!(
+        messages = ledger.messages,
+        bytes = ledger.total(),
+        framing = ledger.framing,
+        classes = classes.join(", "),
+        "what left for the orchestrator, in bytes per class"
+    );
+}
+
+/// A copy of what leaves, before TLS, for the test that looks for rows in it. Not in a release build.
+#[cfg(feature = "failpoints")]
+mod tap {
+    use std::fs::{File, OpenOptions};
+    use std::io::Write;
+    use std::sync::Mutex;
+
+    pub(super) fn open() -> Option<Mutex<File>> {
+        let path = std::env::var_os("WAYBILL_TAP")?;
+        let file = OpenOptions::new().create(true).append(true).open(path).expect("open the tap");
+        Some(Mutex::new(file))
+    }
+
+    /// One record: name, newline, length as 4 bytes, message.
+    pub(super) fn write(file: &Mutex<File>, name: &str, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).expect("a message below 4 GiB").to_be_bytes();
+        let record = [name.as_bytes(), b"\n", &length, bytes].concat();
+        file.lock().expect("the tap").write_all(&record).expect("write the tap");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_protocol::pb::worker::PrepareCommitRequest;
+
+    #[test]
+    fn what_leaves_is_counted_by_class() {
+        let egress = Egress::open();
+        let message = PrepareCommitRequest { epoch: 1, stream: 2, digest: vec![7; 32] };
+        egress.clear(message).expect("all fields have classes");
+        let ledger = egress.ledger();
+        assert_eq!((ledger.messages, ledger.bytes(EgressClass::Digest)), (1, 34));
+        assert_eq!((ledger.bytes(EgressClass::Index), ledger.bytes(EgressClass::Count)), (2, 2));
+        assert_eq!(ledger.total(), 38);
+    }
+}
