@@ -1,0 +1,104 @@
+//! Independent readers of Delta tables, from PyPI: DuckDB's `delta_scan` and delta-rs. They also play the foreign writer.
+//!
+//! They run in a pinned virtual environment that `deploy/dev/python.sh` makes outside the tree.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+const PROGRAM: &str = include_str!("readers.py");
+
+/// The rows that one query gave with each reader.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// DuckDB, through delta-kernel-rs.
+    pub duckdb: Value,
+    /// delta-rs with its own engine.
+    pub delta_rs: Value,
+}
+
+impl Answer {
+    /// The rows, if both readers agree.
+    ///
+    /// # Panics
+    /// Where they differ.
+    #[must_use]
+    pub fn agreed(self) -> Value {
+        assert_eq!(self.duckdb, self.delta_rs, "DuckDB (left) and delta-rs (right) read differently");
+        self.duckdb
+    }
+}
+
+/// Runs a query over `t`, the table in `dir`, with both readers. Times are texts, decimals are texts.
+pub fn query(dir: &Path, sql: &str) -> anyhow::Result<Answer> {
+    let answer = ask(&json!({"op": "query", "table": dir, "sql": sql}))?;
+    Ok(Answer { duckdb: answer["duckdb"].clone(), delta_rs: answer["delta_rs"].clone() })
+}
+
+/// What delta-rs does to a table as a foreign writer.
+#[derive(Clone, Copy, Debug)]
+pub enum Foreign {
+    /// OPTIMIZE: small files become one, no row changes.
+    Compact,
+    /// Writes a checkpoint of the newest version.
+    Checkpoint,
+    /// Writes a checkpoint and cleans up the log as after 60 days.
+    CleanUp,
+    /// Appends one row with this `id`.
+    Append(i64),
+    /// Deletes the row with this `id`.
+    Delete(i64),
+}
+
+/// Lets delta-rs change the table in `dir`; returns its version afterwards.
+pub fn change(dir: &Path, change: Foreign) -> anyhow::Result<u64> {
+    let (op, id) = match change {
+        Foreign::Compact => ("compact", 0),
+        Foreign::Checkpoint => ("checkpoint", 0),
+        Foreign::CleanUp => ("clean_up", 0),
+        Foreign::Append(id) => ("append", id),
+        Foreign::Delete(id) => ("delete", id),
+    };
+    let answer = ask(&json!({"op": op, "table": dir, "id": id}))?;
+    answer["version"].as_u64().context("delta-rs named no version")
+}
+
+/// Makes a table in `dir` with delta-rs alone: `id` 1 to 3, and these table settings.
+pub fn create(dir: &Path, settings: &Value) -> anyhow::Result<()> {
+    ask(&json!({"op": "create", "table": dir, "settings": settings})).map(drop)
+}
+
+fn ask(question: &Value) -> anyhow::Result<Value> {
+    let mut child = Command::new(python()?)
+        .args(["-c", PROGRAM])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("start the readers")?;
+    child.stdin.take().context("the readers' input")?.write_all(question.to_string().as_bytes())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        bail!("{question}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    serde_json::from_slice(&output.stdout).context("the readers' answer")
+}
+
+/// The interpreter of the pinned environment.
+fn python() -> anyhow::Result<PathBuf> {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(python) = PYTHON.get() {
+        return Ok(python.clone());
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/dev/python.sh");
+    let output = Command::new("bash").arg(script).arg("readers").stderr(Stdio::inherit()).output()?;
+    if !output.status.success() {
+        bail!("deploy/dev/python.sh readers failed");
+    }
+    let path = PathBuf::from(String::from_utf8(output.stdout)?.trim());
+    Ok(PYTHON.get_or_init(|| path).clone())
+}

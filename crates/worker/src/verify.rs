@@ -64,3 +64,32 @@ fn print(url: &str, reports: &[TableReport], out: &mut (dyn Write + Send)) -> st
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_connectors::bucket::local::LocalBucket;
+
+    async fn verify(dir: &std::path::Path, json: bool) -> (bool, String) {
+        let bucket = LocalBucket::open(dir).expect("a bucket");
+        let mut out = Vec::new();
+        let ok = run(&bucket, Options { json, ..Options::default() }, &mut out).await.expect("a report");
+        (ok, String::from_utf8(out).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn verify_says_what_is_wrong_in_text_and_json() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (ok, text) = verify(dir.path(), false).await;
+        assert!(!ok && text.starts_with("no table was found below file:///"), "{text}");
+        let log = dir.path().join("orders/_delta_log");
+        std::fs::create_dir_all(&log).expect("a log");
+        std::fs::write(log.join("00000000000000000000.json"), "{").expect("a damaged commit");
+        let (ok, text) = verify(dir.path(), false).await;
+        assert!(!ok && text.contains("FAILED orders") && text.contains("commit_log_corrupt"), "{text}");
+        let (ok, text) = verify(dir.path(), true).await;
+        let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert!(!ok && document["ok"] == false);
+        assert_eq!(document["tables"][0]["problems"][0]["code"], "commit_log_corrupt");
+    }
+}

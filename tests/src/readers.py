@@ -1,0 +1,89 @@
+"""Reads or changes one Delta table with DuckDB and delta-rs. One JSON question on standard input, one answer on standard output."""
+
+import datetime
+import decimal
+import json
+import os
+import sys
+import time
+
+import duckdb
+import pyarrow as pa
+from deltalake import DeltaTable, QueryBuilder, write_deltalake
+
+question = json.load(sys.stdin)
+path = question["table"]
+
+
+def plain(value):
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(inner) for inner in value]
+    if isinstance(value, datetime.datetime) and value.tzinfo:
+        return value.astimezone(datetime.timezone.utc).replace(tzinfo=None).isoformat() + "Z"
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        return str(value)
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    return value
+
+
+def with_duckdb(sql):
+    import duckdb_extension_delta as extension
+
+    base = os.path.join(os.path.dirname(extension.__file__), "extensions", "v" + duckdb.__version__)
+    settings = {"allow_unsigned_extensions": "true", "autoinstall_known_extensions": "false"}
+    connection = duckdb.connect(config=settings)
+    connection.execute(f"LOAD '{base}/delta.duckdb_extension'")
+    connection.execute("SET TimeZone='UTC'")
+    connection.execute(f"CREATE VIEW t AS SELECT * FROM delta_scan('{path}')")
+    # Through Arrow, so that no further package is needed for times with a zone.
+    return [list(row.values()) for row in connection.execute(sql).to_arrow_table().to_pylist()]
+
+
+def with_delta_rs(sql):
+    rows = QueryBuilder().register("t", DeltaTable(path)).execute(sql).read_all()
+    return [list(row.values()) for row in pa.table(rows).to_pylist()]
+
+
+def one(id):
+    return pa.table({"id": pa.array([id], pa.int64())})
+
+
+def clean_up():
+    DeltaTable(path).create_checkpoint()
+    old = time.time() - 60 * 24 * 3600
+    log = os.path.join(path, "_delta_log")
+    newest = DeltaTable(path).version()
+    for name in os.listdir(log):
+        if name.endswith(".json") and name[0].isdigit():
+            os.utime(os.path.join(log, name), (old, old))
+    DeltaTable(path).cleanup_metadata()
+    # delta-rs keeps the version of the checkpoint itself; a clean-up by age may take it too.
+    last = os.path.join(log, f"{newest:020d}.json")
+    if os.path.exists(last):
+        os.unlink(last)
+
+
+op = question["op"]
+if op == "query":
+    answer = {"duckdb": plain(with_duckdb(question["sql"])), "delta_rs": plain(with_delta_rs(question["sql"]))}
+else:
+    if op == "create":
+        three = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
+        write_deltalake(path, three, configuration=question["settings"])
+    elif op == "compact":
+        DeltaTable(path).optimize.compact()
+    elif op == "checkpoint":
+        DeltaTable(path).create_checkpoint()
+    elif op == "clean_up":
+        clean_up()
+    elif op == "append":
+        write_deltalake(path, one(question["id"]), mode="append")
+    elif op == "delete":
+        DeltaTable(path).delete(f"id = {question['id']}")
+    answer = {"version": DeltaTable(path).version()}
+json.dump(answer, sys.stdout)
