@@ -1,1 +1,53 @@
-//! placeholder
+//! The worker: the only program that reads rows, holds secrets and writes tables. It runs once and ends.
+//!
+//! `run` is an enrolled attempt that an orchestrator steers; `once`, `verify` and `logs` work without one. It answers to
+//! the guard and the spec, opens no port, and prints nothing that a log collector outside the customer's cloud may not see.
+
+pub mod connect;
+pub mod exit;
+pub mod link;
+pub mod logs;
+pub mod panic;
+pub mod secret;
+
+mod attempt;
+mod cli;
+mod once;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Arguments, Command};
+use exit::Exit;
+
+/// Reads the command line, runs the command and ends the process in order.
+#[must_use]
+pub fn main() -> ExitCode {
+    panic::install(None);
+    forbid_core_dumps();
+    let arguments = Arguments::parse();
+    let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("waybill").build();
+    let Ok(runtime) = built else {
+        terminal::say("the threads of the worker could not be started");
+        return Exit::Failed.into();
+    };
+    let exit = runtime.block_on(async {
+        match arguments.command {
+            Command::Run(arguments) => attempt::run(arguments).await,
+            Command::Once(arguments) => once::run(arguments).await,
+            Command::Logs(arguments) => logs::show(&arguments).await,
+        }
+    });
+    // Whatever still blocks (a source that does not answer) must not hold the process up.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// A core file would hold rows and secrets.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    // Where it is refused the limit is already lower than what was asked for.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+}

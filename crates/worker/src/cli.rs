@@ -1,0 +1,70 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use waybill_model::size::parse_bytes;
+use waybill_model::{AttemptId, RunId};
+
+use crate::attempt::RunArguments;
+
+/// Moves rows from a source into tables in your own bucket.
+#[derive(Parser)]
+#[command(name = "waybill-worker", version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run one attempt that an orchestrator steers; its ticket comes over standard input
+    Run(RunArguments),
+    /// Run one pipeline of a file here and now, without an orchestrator
+    Once(OnceArguments),
+    /// Print the full log of a run from the bucket
+    Logs(LogsArguments),
+}
+
+/// Example: `waybill-worker once --spec shop.waybill.yaml --memory 256MiB`
+#[derive(Args)]
+pub(crate) struct OnceArguments {
+    /// The pipeline file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spec: PathBuf,
+    /// Which pipeline of the file; may be left out where there is one
+    #[arg(long, value_name = "NAME")]
+    pub(crate) pipeline: Option<String>,
+    /// Only this stream; may be given several times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) stream: Vec<String>,
+    /// Memory that the process may take, such as 256MiB; the spec's or the control group's limit otherwise
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+    /// Accept a table whose epoch stands more than a day in the future, after its clock was mended
+    #[arg(long)]
+    pub(crate) accept_epoch: bool,
+    /// Not built yet: refused
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) guard: Option<PathBuf>,
+    /// Print outcome and receipts as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Example: `waybill-worker logs s3://example-lake/raw --run run_01j9x…`
+#[derive(Args)]
+pub(crate) struct LogsArguments {
+    /// `file:///directory` or `s3://bucket/prefix`: the destination connection of the pipeline
+    pub(crate) url: String,
+    /// The run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: RunId,
+    /// Only this attempt
+    #[arg(long, value_name = "ID")]
+    pub(crate) attempt: Option<AttemptId>,
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    parse_bytes(text).map_err(|error| error.to_string())
+}

@@ -1,0 +1,115 @@
+//! From a plan's endpoints to sources and buckets, with their secrets resolved. A system that this build leaves out is
+//! refused by name.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use waybill_model::FailureCode;
+use waybill_model::plan::{FileSource, Postgres, S3, S3Access, System};
+use waybill_pipeline::{Bucket, Fault, FaultResult, Source};
+
+use crate::secret;
+
+/// The source of a plan. `run` is what the source's own lists of sessions show.
+pub async fn source(system: &System, run: &str) -> FaultResult<Arc<dyn Source>> {
+    match system {
+        System::Sqlite { path } => sqlite(path),
+        System::Postgres(settings) => postgres(settings, run),
+        System::Files(settings) => files(settings).await,
+        System::Local { .. } | System::S3(_) => {
+            let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
+            Err(Fault::new(FailureCode::SpecRefused, text))
+        }
+    }
+}
+
+/// The bucket of a plan.
+pub async fn bucket(system: &System) -> FaultResult<Arc<dyn Bucket>> {
+    match system {
+        System::Local { path } => local(Path::new(path), Missing::Make),
+        System::S3(settings) => s3(settings).await,
+        System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
+            let text = format!("a connection of type {} is a source, not a destination", system.kind());
+            Err(Fault::new(FailureCode::SpecRefused, text))
+        }
+    }
+}
+
+/// The bucket at `file:///directory`, `s3://bucket/prefix` or a plain path; for S3 with the environment's own credentials.
+pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
+    let Some(place) = url.strip_prefix("s3://") else {
+        return local(Path::new(url.strip_prefix("file://").unwrap_or(url)), Missing::Refuse);
+    };
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let prefix = prefix.trim_matches('/').to_owned();
+    s3(&S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() }).await
+}
+
+/// What happens to a directory that is not there.
+#[derive(Clone, Copy)]
+enum Missing {
+    Make,
+    Refuse,
+}
+
+#[cfg(feature = "local")]
+fn local(path: &Path, missing: Missing) -> FaultResult<Arc<dyn Bucket>> {
+    use waybill_connectors::bucket::local::LocalBucket;
+    let bucket = match missing {
+        Missing::Make => LocalBucket::open(path)?,
+        Missing::Refuse => LocalBucket::existing(path)?,
+    };
+    Ok(Arc::new(bucket))
+}
+
+#[cfg(not(feature = "local"))]
+fn local(_: &Path, _: Missing) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("local"))
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: &str) -> FaultResult<Arc<dyn Source>> {
+    Ok(Arc::new(waybill_connectors::source::sqlite::SqliteSource::new(path)))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
+    Err(left_out("sqlite"))
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(settings: &Postgres, run: &str) -> FaultResult<Arc<dyn Source>> {
+    use waybill_connectors::source::postgres::PostgresSource;
+    let password = settings.password.as_ref().map(secret::resolve).transpose()?.map(secret::Secret::into_inner);
+    Ok(Arc::new(PostgresSource::new(settings, password, run)?))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_: &Postgres, _: &str) -> FaultResult<Arc<dyn Source>> {
+    Err(left_out("postgres"))
+}
+
+#[cfg(feature = "files")]
+async fn files(settings: &FileSource) -> FaultResult<Arc<dyn Source>> {
+    use waybill_connectors::source::files::{Address, Files};
+    let access = settings.s3.clone().unwrap_or_default();
+    let bucket = match Address::read(&settings.url)? {
+        Address::Directory(path) => local(&path, Missing::Refuse)?,
+        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }).await?,
+    };
+    Ok(Arc::new(Files::new(bucket)))
+}
+
+#[cfg(not(feature = "files"))]
+async fn files(_: &FileSource) -> FaultResult<Arc<dyn Source>> {
+    Err(left_out("files"))
+}
+
+async fn s3(_: &S3) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("aws"))
+}
+
+/// A build without a connector says which feature it lacks.
+fn left_out(feature: &str) -> Fault {
+    Fault::new(FailureCode::SpecRefused, format!("this worker was built without the feature `{feature}`"))
+}

@@ -1,0 +1,7 @@
+//! The worker's program: everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    waybill_worker::main()
+}

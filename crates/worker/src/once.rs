@@ -1,0 +1,176 @@
+//! `waybill-worker once`: one pipeline of a file, run here and now. The same engine, commit, receipt and log as an
+//! enrolled attempt, without enrolment and without anybody who steers.
+
+mod report;
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use waybill_model::plan::Plan;
+use waybill_model::run::StreamState;
+use waybill_model::{AttemptId, FailureCode, RunId};
+use waybill_pipeline::engine::{self, Context, StreamEnd};
+use waybill_pipeline::{Budget, Directive, FaultResult, Halt, Observer, OpenGate, StopSwitch, stop_pair};
+
+use crate::cli::OnceArguments;
+use crate::exit::Exit;
+use crate::logs::{AttemptLog, Logged};
+use crate::terminal::{Terminal, say};
+use crate::{connect, logs, panic};
+
+/// Runs the command.
+pub(crate) async fn run(arguments: OnceArguments) -> Exit {
+    if arguments.guard.is_some() {
+        say("--guard: not_built_yet: the guard is not part of this version, so nothing was run");
+        return Exit::Usage;
+    }
+    let (plan, streams) = match plan(&arguments) {
+        Ok(chosen) => chosen,
+        Err(exit) => return exit,
+    };
+    let budget = match Budget::detect(arguments.memory.unwrap_or(plan.limits.memory)) {
+        Ok(budget) => budget,
+        Err(error) => {
+            say(&error.to_string());
+            return Exit::Usage;
+        }
+    };
+    let terminal = Arc::new(Terminal::new(&plan));
+    let (switch, stop) = stop_pair();
+    let asked = tokio::spawn(listen(switch));
+    let prepared = prepare(&plan, &arguments, budget, Arc::clone(&terminal), stop).await;
+    let exit = match prepared {
+        Ok((context, log)) => {
+            let ends = engine::run(&plan, &streams, &context).await;
+            terminal.summary(&ends);
+            let exit = exit_of(&ends);
+            if arguments.json {
+                report::print(&plan, &context, &ends).await;
+            }
+            log.finish().await;
+            exit
+        }
+        Err(fault) => {
+            logs::tell(&fault);
+            Exit::RunFailed
+        }
+    };
+    asked.abort();
+    exit
+}
+
+/// The pipeline that is meant, and the places of its streams that are.
+fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
+    let file = arguments.spec.display();
+    let text = std::fs::read_to_string(&arguments.spec).map_err(|error| {
+        say(&format!("{file}: the pipeline file can't be read: {}", error.kind()));
+        Exit::Usage
+    })?;
+    let document = waybill_spec::parse(&text).map_err(|findings| {
+        for found in &findings {
+            let help = found.suggestion.as_ref().map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+            say(&format!("{file}:{}:{}: {}{help} [{}]", found.line, found.column, found.message, found.code.as_str()));
+        }
+        Exit::InvalidConfig
+    })?;
+    let names = || document.pipelines.keys().cloned().collect::<Vec<_>>().join(", ");
+    let name = match (&arguments.pipeline, document.pipelines.len()) {
+        (Some(name), _) => name.clone(),
+        (None, 1) => names(),
+        (None, _) => {
+            say(&format!("{file}: choose one with --pipeline: {}", names()));
+            return Err(Exit::Usage);
+        }
+    };
+    let Some(plan) = document.plan(&name) else {
+        say(&format!("{file}: there is no pipeline {name}; there are: {}", names()));
+        return Err(Exit::Usage);
+    };
+    let mut streams = Vec::new();
+    for (at, stream) in (0_u32..).zip(&plan.streams) {
+        if arguments.stream.is_empty() || arguments.stream.contains(&stream.name) {
+            streams.push(at);
+        }
+    }
+    for wanted in &arguments.stream {
+        if !plan.streams.iter().any(|stream| stream.name == *wanted) {
+            say(&format!("{file}: the pipeline {name} has no stream {wanted}"));
+            return Err(Exit::Usage);
+        }
+    }
+    Ok((plan, streams))
+}
+
+/// Resolves secrets, opens both ends and begins the log.
+async fn prepare(
+    plan: &Plan,
+    arguments: &OnceArguments,
+    budget: Budget,
+    terminal: Arc<Terminal>,
+    stop: waybill_pipeline::StopSignal,
+) -> FaultResult<(Context, AttemptLog)> {
+    let (run, attempt) = (RunId::generate(), AttemptId::generate());
+    let source = connect::source(&plan.from.system, &run.to_string()).await?;
+    let bucket = connect::bucket(&plan.to.system).await?;
+    let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);
+    tracing::info!(pipeline = plan.pipeline, memory = budget.limit(), "run begins without an orchestrator");
+    let observer: Arc<dyn Observer> = Arc::new(Logged(Both(terminal)));
+    panic::install(Some(Arc::clone(&observer)));
+    let context = Context {
+        source,
+        bucket,
+        run,
+        attempt,
+        epoch: None,
+        accept_epoch: arguments.accept_epoch,
+        owner: format!("once/{}", plan.pipeline),
+        observer,
+        gate: Arc::new(OpenGate),
+        stop,
+        budget,
+    };
+    Ok((context, log))
+}
+
+/// Lets the terminal be shared between the run and its summary.
+struct Both(Arc<Terminal>);
+
+impl Observer for Both {
+    fn progress(&self, progress: waybill_pipeline::Progress) {
+        self.0.progress(progress);
+    }
+
+    fn event(&self, event: waybill_model::event::Event) {
+        self.0.event(event);
+    }
+}
+
+/// Turns the signals that ask a process to end into a cancel.
+async fn listen(switch: StopSwitch) {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    say("stopping; what is not committed stays unseen");
+    switch.raise(Directive::Cancel);
+}
+
+fn exit_of(ends: &[StreamEnd]) -> Exit {
+    let delivered = ends.iter().filter(|end| end.outcome.state == StreamState::Committed).count();
+    let has = |code| ends.iter().any(|end| end.outcome.failure == Some(code));
+    if delivered == ends.len() {
+        Exit::Ok
+    } else if ends.iter().any(|end| end.halt == Some(Halt::Cancel)) {
+        Exit::Canceled
+    } else if has(FailureCode::Fenced) {
+        Exit::Fenced
+    } else if delivered > 0 {
+        Exit::PartlyFailed
+    } else {
+        Exit::RunFailed
+    }
+}
