@@ -80,6 +80,12 @@ impl Budget {
         self.usable
     }
 
+    /// What one of `lanes` lanes may take of the whole process's memory.
+    #[must_use]
+    pub fn per_lane(&self, lanes: u32) -> u64 {
+        self.limit / u64::from(lanes.max(1))
+    }
+
     /// The largest row that is accepted.
     #[must_use]
     pub const fn row_bytes(&self) -> u64 {

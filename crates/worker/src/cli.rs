@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Run one pipeline of a file here and now, without an orchestrator
     Once(OnceArguments),
+    /// Check receipts, checksums and the chain of commits of every table below a URL
+    Verify(VerifyArguments),
     /// Print the full log of a run from the bucket
     Logs(LogsArguments),
 }
@@ -48,6 +50,19 @@ pub(crate) struct OnceArguments {
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) guard: Option<PathBuf>,
     /// Print outcome and receipts as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Example: `waybill-worker verify s3://example-lake/raw`
+#[derive(Args)]
+pub(crate) struct VerifyArguments {
+    /// `file:///directory` or `s3://bucket/prefix`: the destination connection of the pipeline
+    pub(crate) url: String,
+    /// Leave the content of data files unread: sizes, rows and records only
+    #[arg(long)]
+    pub(crate) skip_hashes: bool,
+    /// Print one JSON document on standard output
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -10,6 +10,9 @@ use waybill_pipeline::{Bucket, Fault, FaultResult, Source};
 
 use crate::secret;
 
+/// What a bucket that is only read from is told of memory: its uploads are never begun.
+const READING: u64 = 64 << 20;
+
 /// The source of a plan. `run` is what the source's own lists of sessions show.
 pub async fn source(system: &System, run: &str) -> FaultResult<Arc<dyn Source>> {
     match system {
@@ -23,11 +26,11 @@ pub async fn source(system: &System, run: &str) -> FaultResult<Arc<dyn Source>> 
     }
 }
 
-/// The bucket of a plan.
-pub async fn bucket(system: &System) -> FaultResult<Arc<dyn Bucket>> {
+/// The bucket of a plan. `memory` is what one lane may take in all, by which uploads choose the size of their parts.
+pub async fn bucket(system: &System, memory: u64) -> FaultResult<Arc<dyn Bucket>> {
     match system {
         System::Local { path } => local(Path::new(path), Missing::Make),
-        System::S3(settings) => s3(settings).await,
+        System::S3(settings) => s3(settings, memory).await,
         System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -42,7 +45,7 @@ pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
     };
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let prefix = prefix.trim_matches('/').to_owned();
-    s3(&S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() }).await
+    s3(&S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() }, READING).await
 }
 
 /// What happens to a directory that is not there.
@@ -95,7 +98,7 @@ async fn files(settings: &FileSource) -> FaultResult<Arc<dyn Source>> {
     let access = settings.s3.clone().unwrap_or_default();
     let bucket = match Address::read(&settings.url)? {
         Address::Directory(path) => local(&path, Missing::Refuse)?,
-        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }).await?,
+        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING).await?,
     };
     Ok(Arc::new(Files::new(bucket)))
 }
@@ -105,11 +108,31 @@ async fn files(_: &FileSource) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("files"))
 }
 
-async fn s3(_: &S3) -> FaultResult<Arc<dyn Bucket>> {
+#[cfg(feature = "aws")]
+async fn s3(settings: &S3, memory: u64) -> FaultResult<Arc<dyn Bucket>> {
+    use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys};
+    let S3 { bucket, prefix, access } = settings;
+    let keys = match (&access.access_key, &access.secret_key) {
+        (Some(key), Some(value)) => {
+            let (key, value) = (secret::resolve(key)?, secret::resolve(value)?);
+            Some(StaticKeys::new(key.reveal(), value.reveal()))
+        }
+        (None, None) => None,
+        _ => {
+            let text = "`access-key` and `secret-key` go together: give both, or none to use the worker's own role";
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
+    };
+    Ok(Arc::new(S3Bucket::connect(bucket, prefix, access, keys, memory).await?))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn s3(_: &S3, _: u64) -> FaultResult<Arc<dyn Bucket>> {
     Err(left_out("aws"))
 }
 
 /// A build without a connector says which feature it lacks.
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "files", feature = "local", feature = "aws")))]
 fn left_out(feature: &str) -> Fault {
     Fault::new(FailureCode::SpecRefused, format!("this worker was built without the feature `{feature}`"))
 }

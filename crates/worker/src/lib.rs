@@ -9,6 +9,7 @@ pub mod link;
 pub mod logs;
 pub mod panic;
 pub mod secret;
+pub mod verify;
 
 mod attempt;
 mod cli;
@@ -37,12 +38,32 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Run(arguments) => attempt::run(arguments).await,
             Command::Once(arguments) => once::run(arguments).await,
+            Command::Verify(arguments) => verify(&arguments).await,
             Command::Logs(arguments) => logs::show(&arguments).await,
         }
     });
     // Whatever still blocks (a source that does not answer) must not hold the process up.
     runtime.shutdown_background();
     exit.into()
+}
+
+async fn verify(arguments: &cli::VerifyArguments) -> Exit {
+    let bucket = match connect::bucket_at(&arguments.url).await {
+        Ok(bucket) => bucket,
+        Err(fault) => {
+            logs::tell(&fault);
+            return Exit::Failed;
+        }
+    };
+    let options = verify::Options { skip_hashes: arguments.skip_hashes, json: arguments.json };
+    match verify::run(bucket.as_ref(), options, &mut std::io::stdout()).await {
+        Ok(true) => Exit::Ok,
+        Ok(false) => Exit::Failed,
+        Err(error) => {
+            terminal::say(&format!("{error:#}"));
+            Exit::Failed
+        }
+    }
 }
 
 /// A core file would hold rows and secrets.

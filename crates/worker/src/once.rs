@@ -111,7 +111,7 @@ async fn prepare(
 ) -> FaultResult<(Context, AttemptLog)> {
     let (run, attempt) = (RunId::generate(), AttemptId::generate());
     let source = connect::source(&plan.from.system, &run.to_string()).await?;
-    let bucket = connect::bucket(&plan.to.system).await?;
+    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel)).await?;
     let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);
     tracing::info!(pipeline = plan.pipeline, memory = budget.limit(), "run begins without an orchestrator");
     let observer: Arc<dyn Observer> = Arc::new(Logged(Both(terminal)));

@@ -39,7 +39,7 @@ async fn prepare(link: &Link, stop: StopSignal, memory: Option<u64>) -> FaultRes
     let budget = Budget::detect(memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
     let source = connect::source(&plan.from.system, &assignment.run.to_string()).await?;
-    let bucket = connect::bucket(&plan.to.system).await?;
+    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel)).await?;
     let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     panic::install(Some(Arc::clone(&observer)));
