@@ -202,6 +202,26 @@ async fn a_foreign_checkpoint_and_clean_up_leave_the_next_run_working() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_in_parts_and_compacted_logs_are_read() {
+    for foreign in [Foreign::Checkpoint, Foreign::SplitCheckpoint, Foreign::CompactLog] {
+        let place = Place::new();
+        for from in [0, 3, 6] {
+            run(&place.bucket, Load::New, &ids(from..from + 3)).await.expect("a run");
+        }
+        readers::change(&place.table(), foreign).expect("a foreign log");
+        let table = place.open().await.expect("the table");
+        assert_eq!((table.version(), table.rows()), (Some(2), Some(9)), "{foreign:?}");
+        assert_eq!(table.state().map(|state| state.rows), Some(3));
+        let (_, outcome) = run(&place.bucket, Load::New, &ids(9..12)).await.expect("an append");
+        assert!(matches!(outcome, Outcome::Landed(Committed { version: 3, .. })), "{foreign:?}");
+        assert_eq!(place.open().await.expect("the table").rows(), Some(12));
+        if !matches!(foreign, Foreign::CompactLog) {
+            assert_eq!(seen(&place), json!([[12, 66]]), "{foreign:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_put_at_a_cleaned_up_version_is_noticed_and_made_good() {
     let place = Place::new();
     run(&place.bucket, Load::New, &ids(0..3)).await.expect("a run");

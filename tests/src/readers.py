@@ -53,6 +53,38 @@ def one(id):
     return pa.table({"id": pa.array([id], pa.int64())})
 
 
+def split_checkpoint():
+    """The newest checkpoint in three parts instead of one file, and no JSON commit below it."""
+    import pyarrow.parquet as pq
+
+    DeltaTable(path).create_checkpoint()
+    version = DeltaTable(path).version()
+    log = os.path.join(path, "_delta_log")
+    whole = os.path.join(log, f"{version:020d}.checkpoint.parquet")
+    rows = pq.read_table(whole)
+    step = (len(rows) + 2) // 3
+    for part in range(3):
+        name = f"{version:020d}.checkpoint.{part + 1:010d}.{3:010d}.parquet"
+        pq.write_table(rows.slice(part * step, step), os.path.join(log, name))
+    os.unlink(whole)
+    with open(os.path.join(log, "_last_checkpoint"), "w") as last:
+        json.dump({"version": version, "size": len(rows), "parts": 3}, last)
+    drop_commits(version)
+
+
+def compact_log():
+    """All commits as one compacted range, without the commits themselves."""
+    version = DeltaTable(path).version()
+    DeltaTable(path).compact_logs(0, version)
+    assert os.path.exists(os.path.join(path, "_delta_log", f"{0:020d}.{version:020d}.compacted.json"))
+    drop_commits(version)
+
+
+def drop_commits(version):
+    for n in range(version + 1):
+        os.unlink(os.path.join(path, "_delta_log", f"{n:020d}.json"))
+
+
 def clean_up():
     DeltaTable(path).create_checkpoint()
     old = time.time() - 60 * 24 * 3600
@@ -81,9 +113,13 @@ else:
         DeltaTable(path).create_checkpoint()
     elif op == "clean_up":
         clean_up()
+    elif op == "split_checkpoint":
+        split_checkpoint()
+    elif op == "compact_log":
+        compact_log()
     elif op == "append":
         write_deltalake(path, one(question["id"]), mode="append")
     elif op == "delete":
         DeltaTable(path).delete(f"id = {question['id']}")
-    answer = {"version": DeltaTable(path).version()}
+    answer = {}
 json.dump(answer, sys.stdout)

@@ -10,6 +10,9 @@ use waybill_pipeline::commit::{Owner, Table, audit_table};
 
 use super::fixture::{Place, STREAM, Try, code, ids, owner, prepared, run};
 
+/// Something done to a table.
+type Damage<'a> = &'a dyn Fn(&Place);
+
 /// Three versions of ours.
 async fn table() -> Place {
     let place = Place::new();
@@ -250,7 +253,7 @@ async fn an_audit_finds_what_was_done_to_files_receipts_states_and_commits() {
         let run = newest(place, "data");
         std::fs::read_dir(run).expect("a run").next().expect("a file").expect("an entry").path()
     };
-    let damages: [(&str, &dyn Fn(&Place)); 6] = [
+    let damages: [(&str, Damage<'_>); 6] = [
         ("a file is gone", &|p| std::fs::remove_file(data(p)).expect("a removal")),
         ("a file is longer", &|p| {
             let path = data(p);

@@ -17,8 +17,8 @@ const ROWS: i64 = 3;
 /// Where one attempt is.
 enum Stage {
     Fresh,
-    Open(Table),
-    Ready(Table, Prepared),
+    Open(Box<Table>),
+    Ready(Box<(Table, Prepared)>),
     Done,
 }
 
@@ -35,10 +35,11 @@ impl Attempt {
         self.stage = match std::mem::replace(&mut self.stage, Stage::Done) {
             Stage::Fresh => {
                 let table = open_on(&self.bucket).await.expect("a sound table");
-                if table.delivered(self.who.run).is_some() { Stage::Done } else { Stage::Open(table) }
+                if table.delivered(self.who.run).is_some() { Stage::Done } else { Stage::Open(Box::new(table)) }
             }
-            Stage::Open(table) => self.prepare(table).await,
-            Stage::Ready(table, held) => {
+            Stage::Open(table) => self.prepare(*table).await,
+            Stage::Ready(ready) => {
+                let (table, held) = *ready;
                 if let Err(fault) = table.commit(&held).await {
                     let known = [FailureCode::Fenced, FailureCode::CommitUnknown];
                     assert!(known.contains(&fault.code), "{}: {}", fault.code, fault.text.for_customer());
@@ -60,7 +61,7 @@ impl Attempt {
         let mut delivery = delivery(self.who, Load::New, vec![data], ids(0..1).schema());
         delivery.cursor = Some(waybill_pipeline::CursorState::new(self.limit.to_string()));
         match table.prepare(&delivery).await {
-            Ok(held) => Stage::Ready(table, held.expect("rows")),
+            Ok(held) => Stage::Ready(Box::new((table, held.expect("rows")))),
             Err(fault) => {
                 assert_eq!(fault.code, FailureCode::Fenced, "{}", fault.text.for_customer());
                 Stage::Done

@@ -157,3 +157,97 @@ fn milli(millis: i64) -> Option<Value> {
     let usable = (1..=9999).contains(&time.year()) && millis <= LAST_MILLI;
     usable.then(|| json!(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        ArrayRef, BinaryArray, Date32Array, Decimal128Array, Float64Array, Int16Array, Int64Array, ListArray,
+        RecordBatch, StringArray, TimestampMicrosecondArray,
+    };
+    use arrow::datatypes::Int32Type;
+    use parquet::arrow::ArrowWriter;
+
+    use super::*;
+
+    /// Statistics of one column `x` that was written in row groups.
+    fn stats(groups: Vec<ArrayRef>) -> FileStats {
+        let batch = |column: &ArrayRef| {
+            RecordBatch::try_from_iter_with_nullable([("x", column.clone(), true)]).expect("a batch")
+        };
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch(&groups[0]).schema(), None).expect("a writer");
+        for group in &groups {
+            writer.write(&batch(group)).expect("rows");
+            writer.flush().expect("a row group");
+        }
+        FileStats::of_parquet(&writer.finish().expect("a footer"))
+    }
+
+    fn bounds_of(groups: Vec<ArrayRef>) -> Option<(Value, Value)> {
+        let stats = stats(groups);
+        assert_eq!(stats.min.len(), stats.max.len());
+        Some((stats.min.get("x")?.clone(), stats.max.get("x")?.clone()))
+    }
+
+    #[test]
+    fn integers_have_bounds_over_all_row_groups_and_groups_of_nulls() {
+        let nulls: ArrayRef = Arc::new(Int64Array::from(vec![None::<i64>, None]));
+        let groups: Vec<ArrayRef> =
+            vec![Arc::new(Int64Array::from(vec![5, i64::MAX])), nulls.clone(), Arc::new(Int64Array::from(vec![-7]))];
+        let found = stats(groups.clone());
+        assert_eq!(found.null_count.get("x"), Some(&2));
+        assert_eq!(bounds_of(groups), Some((json!(-7), json!(i64::MAX))));
+        assert_eq!(bounds_of(vec![nulls]), None);
+        let small: ArrayRef = Arc::new(Int16Array::from(vec![3, -3]));
+        assert_eq!(bounds_of(vec![small]), Some((json!(-3), json!(3))));
+    }
+
+    #[test]
+    fn a_timestamps_bounds_are_floored_and_rounded_up_to_milliseconds() {
+        let utc = |values: Vec<i64>| -> Vec<ArrayRef> {
+            vec![Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))]
+        };
+        let text = |a: &str, b: &str| Some((json!(a), json!(b)));
+        assert_eq!(bounds_of(utc(vec![1, 1_001])), text("1970-01-01T00:00:00.000Z", "1970-01-01T00:00:00.002Z"));
+        assert_eq!(bounds_of(utc(vec![-1, -1])), text("1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z"));
+        let last = 253_402_300_799_999_000;
+        assert!(bounds_of(utc(vec![0, last])).is_some());
+        assert_eq!(bounds_of(utc(vec![0, last + 1])), None, "the ceiling passes the last moment");
+        let local: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![1]));
+        assert_eq!(bounds_of(vec![local]), None);
+    }
+
+    #[test]
+    fn dates_outside_the_calendar_and_long_texts_have_no_bounds() {
+        let dates = |days: Vec<i32>| -> Vec<ArrayRef> { vec![Arc::new(Date32Array::from(days))] };
+        assert_eq!(bounds_of(dates(vec![-719_162, 2_932_896])), Some((json!("0001-01-01"), json!("9999-12-31"))));
+        assert_eq!(bounds_of(dates(vec![-719_163, 0])), None);
+        assert_eq!(bounds_of(dates(vec![0, 2_932_897])), None);
+        let texts = |text: &str| -> Vec<ArrayRef> { vec![Arc::new(StringArray::from(vec!["a", text]))] };
+        assert_eq!(bounds_of(texts(&"ü".repeat(32))), Some((json!("a"), json!("ü".repeat(32)))));
+        assert_eq!(bounds_of(texts(&"ü".repeat(33))), None);
+        assert_eq!(bounds_of(texts(&"b".repeat(500))), None, "a bound that the footer cut");
+    }
+
+    #[test]
+    fn floats_decimals_and_bytes_have_no_bounds_and_lists_not_even_a_count() {
+        let decimal = Decimal128Array::from(vec![110]).with_precision_and_scale(10, 2).expect("a decimal");
+        let arrays: [ArrayRef; 3] = [
+            Arc::new(Float64Array::from(vec![1.0, f64::NAN])),
+            Arc::new(decimal),
+            Arc::new(BinaryArray::from(vec![&b"x"[..]])),
+        ];
+        for array in arrays {
+            let found = stats(vec![array]);
+            assert_eq!((found.min.len(), found.null_count.get("x")), (0, Some(&0)));
+        }
+        let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+        assert_eq!(stats(vec![Arc::new(list)]), FileStats::default());
+    }
+
+    #[test]
+    fn the_text_in_an_add_has_no_empty_object() {
+        assert_eq!(FileStats::default().to_delta(3), "{\"numRecords\":3}");
+    }
+}
