@@ -272,6 +272,16 @@ async fn a_table_of_delta_rs_is_taken_over_only_when_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_something_else_makes_while_we_copy_is_not_ours() {
+    let place = Place::new();
+    let table = place.open().await.expect("a new table");
+    let held = prepared(&place.bucket, &table, Try::new(&table), Load::New, &ids(10..12)).await.expect("prepared");
+    readers::create(&place.table(), &json!({})).expect("a foreign table");
+    assert_eq!(code(table.commit(&held).await), Some(FailureCode::TableNotOurs));
+    assert_eq!(seen(&place), json!([[3, 6]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn directories_of_odd_stream_names_are_read_by_both_readers() {
     let place = Place::new();
     for stream in ["Sales.Order Items", "ümläut/日本", "50%#?&", "..", "_hidden"] {

@@ -115,6 +115,10 @@ impl Landing<'_> {
             return Ok(Some(self.landed(version)));
         }
         if self.head.epoch == intent.base {
+            let foreign = self.head.version.is_some() && self.head.epoch.is_none();
+            if foreign && !self.table.owner.take_over {
+                return Err(Fault::new(FailureCode::TableNotOurs, "something else made this table meanwhile"));
+            }
             return Ok(None);
         }
         let version = self.head.version.unwrap_or(0);

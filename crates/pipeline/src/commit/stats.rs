@@ -172,20 +172,20 @@ mod tests {
     use super::*;
 
     /// Statistics of one column `x` that was written in row groups.
-    fn stats(groups: Vec<ArrayRef>) -> FileStats {
+    fn stats(groups: &[ArrayRef]) -> FileStats {
         let batch = |column: &ArrayRef| {
             RecordBatch::try_from_iter_with_nullable([("x", column.clone(), true)]).expect("a batch")
         };
         let mut writer = ArrowWriter::try_new(Vec::new(), batch(&groups[0]).schema(), None).expect("a writer");
-        for group in &groups {
+        for group in groups {
             writer.write(&batch(group)).expect("rows");
             writer.flush().expect("a row group");
         }
         FileStats::of_parquet(&writer.finish().expect("a footer"))
     }
 
-    fn bounds_of(groups: Vec<ArrayRef>) -> Option<(Value, Value)> {
-        let stats = stats(groups);
+    fn bounds_of(groups: impl AsRef<[ArrayRef]>) -> Option<(Value, Value)> {
+        let stats = stats(groups.as_ref());
         assert_eq!(stats.min.len(), stats.max.len());
         Some((stats.min.get("x")?.clone(), stats.max.get("x")?.clone()))
     }
@@ -195,7 +195,7 @@ mod tests {
         let nulls: ArrayRef = Arc::new(Int64Array::from(vec![None::<i64>, None]));
         let groups: Vec<ArrayRef> =
             vec![Arc::new(Int64Array::from(vec![5, i64::MAX])), nulls.clone(), Arc::new(Int64Array::from(vec![-7]))];
-        let found = stats(groups.clone());
+        let found = stats(&groups);
         assert_eq!(found.null_count.get("x"), Some(&2));
         assert_eq!(bounds_of(groups), Some((json!(-7), json!(i64::MAX))));
         assert_eq!(bounds_of(vec![nulls]), None);
@@ -239,11 +239,11 @@ mod tests {
             Arc::new(BinaryArray::from(vec![&b"x"[..]])),
         ];
         for array in arrays {
-            let found = stats(vec![array]);
+            let found = stats(&[array]);
             assert_eq!((found.min.len(), found.null_count.get("x")), (0, Some(&0)));
         }
         let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
-        assert_eq!(stats(vec![Arc::new(list)]), FileStats::default());
+        assert_eq!(stats(&[Arc::new(list)]), FileStats::default());
     }
 
     #[test]
