@@ -282,7 +282,7 @@ pub(crate) enum Run {
         pipeline: Option<String>,
         /// Only in this state: queued, launching, running, succeeded, failed or canceled.
         #[arg(long = "status", value_name = "STATE", value_parser = run_state)]
-        state: Option<RunState>,
+        in_state: Option<RunState>,
     },
     /// Shows a run with its streams and attempts.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill run show --last", "waybill run show run_01jd8m… -o json"))]
@@ -366,4 +366,59 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn run_state(text: &str) -> Result<RunState, String> {
     let known = || RunState::ALL.iter().map(|state| state.as_str()).collect::<Vec<_>>().join(", ");
     text.parse().map_err(|_| format!("one of: {}", known()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Words of an example as a shell would pass them: quotes hold blanks together, what is behind `>` or `|` is not ours.
+    fn words(example: &str) -> Vec<String> {
+        let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
+        for c in example.chars().chain([' ']) {
+            match (quote, c) {
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (None, ' ') if !word.is_empty() => words.push(std::mem::take(&mut word)),
+                (None, ' ') => {}
+                _ => word.push(c),
+            }
+        }
+        words.into_iter().take_while(|word| word != ">" && word != "|").collect()
+    }
+
+    fn every_command(command: &clap::Command, visit: &mut impl FnMut(&clap::Command)) {
+        visit(command);
+        for inner in command.get_subcommands() {
+            every_command(inner, visit);
+        }
+    }
+
+    #[test]
+    fn every_help_begins_with_examples_that_are_understood() {
+        let mut seen = 0;
+        every_command(&Cli::command(), &mut |command| {
+            let help = command.clone().render_long_help().to_string();
+            assert!(help.starts_with("Examples:\n  waybill "), "{}: {help}", command.get_name());
+            let examples: Vec<&str> = help.lines().skip(1).take_while(|line| line.starts_with("  waybill")).collect();
+            assert!(examples.len() >= 2, "{}", command.get_name());
+            for example in examples {
+                let understood = Cli::try_parse_from(words(example.trim()));
+                assert!(
+                    understood.is_ok(),
+                    "{example}: {}",
+                    understood.err().map(|e| e.to_string()).unwrap_or_default()
+                );
+                seen += 1;
+            }
+        });
+        assert!(seen > 50, "only {seen} examples");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -43,20 +43,20 @@ impl Keys {
         self.0.push((key.to_owned(), value));
     }
 
-    fn text(&mut self, key: &str, value: impl ToString) {
+    fn text(&mut self, key: &str, value: &(impl ToString + ?Sized)) {
         self.put(key, Out::Text(value.to_string()));
     }
 
     fn maybe(&mut self, key: &str, value: Option<&impl ToString>) {
         if let Some(value) = value {
-            self.text(key, value.to_string());
+            self.text(key, &value.to_string());
         }
     }
 
     /// Left out where it is what an absent key means.
     fn unless<T: PartialEq + ToString>(&mut self, key: &str, value: &T, default: &T) {
         if value != default {
-            self.text(key, value.to_string());
+            self.text(key, &value.to_string());
         }
     }
 
@@ -90,7 +90,7 @@ fn connection(system: &System) -> Out {
             keys.text("database", &postgres.database);
             keys.text("user", &postgres.user);
             keys.maybe("password", postgres.password.as_ref());
-            keys.text("tls", postgres.tls);
+            keys.text("tls", &postgres.tls);
             keys.maybe("ca", postgres.ca.as_ref());
             None
         }
@@ -142,7 +142,7 @@ fn schedule(schedule: &Schedule) -> Keys {
 
 fn stream(stream: &StreamPlan) -> Out {
     let mut keys = Keys::default();
-    keys.text("load", stream.load);
+    keys.text("load", &stream.load);
     if let Some(this) = &stream.cursor {
         cursor(this, &mut keys);
     }
@@ -159,7 +159,7 @@ fn stream(stream: &StreamPlan) -> Out {
     match stream.shrink_guard {
         50 => {}
         0 => keys.text("shrink-guard", "off"),
-        share => keys.text("shrink-guard", format!("{share}%")),
+        share => keys.text("shrink-guard", &format!("{share}%")),
     }
     if stream.take_over {
         keys.put("take-over", Out::Flag(true));
@@ -175,7 +175,7 @@ fn cursor(cursor: &Cursor, keys: &mut Keys) {
     keys.maybe("cursor-zone", cursor.zone.as_ref());
     keys.unless("cursor-nulls", &cursor.nulls, &Default::default());
     if cursor.margin_ms != 2_000 {
-        keys.text("cursor-margin", amount(cursor.margin_ms, "ms"));
+        keys.text("cursor-margin", &amount(cursor.margin_ms, "ms"));
     }
 }
 
@@ -198,7 +198,7 @@ fn columns(columns: &Columns) -> Keys {
 fn condition(condition: &Condition) -> Out {
     let mut keys = Keys::default();
     keys.text("column", &condition.column);
-    keys.text("op", condition.op);
+    keys.text("op", &condition.op);
     keys.maybe("value", condition.value.as_ref());
     Out::Map(keys.0)
 }
@@ -224,7 +224,7 @@ fn file_format(format: &FileFormat) -> Out {
 fn files(files: &Files) -> Keys {
     let (mut keys, default) = (Keys::default(), Files::default());
     if files.size != default.size {
-        keys.text("size", amount(files.size, "bytes"));
+        keys.text("size", &amount(files.size, "bytes"));
     }
     keys.unless("compression", &files.compression, &default.compression);
     keys
@@ -236,10 +236,10 @@ fn limits(limits: &Limits) -> Keys {
         keys.put("parallel", Out::Number(limits.parallel.into()));
     }
     if limits.memory != default.memory {
-        keys.text("memory", amount(limits.memory, "bytes"));
+        keys.text("memory", &amount(limits.memory, "bytes"));
     }
     if limits.time_ms != default.time_ms {
-        keys.text("time", amount(limits.time_ms, "ms"));
+        keys.text("time", &amount(limits.time_ms, "ms"));
     }
     keys
 }
@@ -251,7 +251,7 @@ pub(crate) fn amount(amount: u64, unit: &str) -> String {
     } else {
         &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")]
     };
-    let fits = units.iter().find(|(size, _)| amount != 0 && amount % size == 0).or(units.last());
+    let fits = units.iter().find(|(size, _)| amount != 0 && amount.is_multiple_of(*size)).or(units.last());
     fits.map_or_else(String::new, |(size, name)| format!("{}{name}", amount / size))
 }
 

@@ -78,7 +78,7 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
             let started = client.run_start(&start).await?;
             started_run(&client, started, watch.then_some(wait), output).await
         }
-        Command::List { limit, pipeline, state } => {
+        Command::List { limit, pipeline, in_state: state } => {
             let pipeline_id = match pipeline {
                 Some(wanted) => Some(resolve::pipeline(&client, target, &wanted).await?.id),
                 None => None,

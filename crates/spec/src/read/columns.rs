@@ -12,6 +12,9 @@ use crate::tree::{Entry, Node, Span};
 /// Characters that no column of a Delta table may have.
 const UNUSABLE: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
 
+/// Names with their places: those selected, and those dropped.
+type Lists<'n> = (&'n [(String, Span)], &'n [(String, Span)]);
+
 /// Reads the columns and tells of every contradiction.
 pub(super) fn read_columns(entry: &Entry, node: Option<&Node>, cursor: Option<&str>, found: &mut Findings) -> Columns {
     let Some(node) = node else { return Columns::default() };
@@ -40,7 +43,7 @@ fn check_twice(of: &str, key: &str, names: &[(String, Span)], found: &mut Findin
 }
 
 /// A column that is both wanted and not.
-fn check_against(of: &str, lists: (&[(String, Span)], &[(String, Span)]), renames: &[Entry], found: &mut Findings) {
+fn check_against(of: &str, lists: Lists<'_>, renames: &[Entry], found: &mut Findings) {
     let (select, drop) = lists;
     let selected: HashSet<&str> = select.iter().map(|(name, _)| name.as_str()).collect();
     let dropped: HashSet<&str> = drop.iter().map(|(name, _)| name.as_str()).collect();
@@ -79,7 +82,7 @@ fn check_targets(of: &str, select: &[(String, Span)], renames: &[Entry], found: 
     }
 }
 
-fn check_cursor(entry: &Entry, cursor: &str, lists: (&[(String, Span)], &[(String, Span)]), found: &mut Findings) {
+fn check_cursor(entry: &Entry, cursor: &str, lists: Lists<'_>, found: &mut Findings) {
     let (select, drop) = lists;
     let has = |names: &[(String, Span)]| names.iter().any(|(name, _)| name == cursor);
     let (key, why) = if has(drop) {
