@@ -1,0 +1,118 @@
+//! Wiring: settings to store, keys, services, listeners and loops; and back down again within the drain's deadline.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use waybill_identity::KeyDirectory;
+use waybill_store::Store;
+
+use crate::auth::password::Passwords;
+use crate::auth::throttle::Throttle;
+use crate::auth::token::TokenKeys;
+use crate::config::{Config, Http, Login};
+use crate::grpc::WorkersConnected;
+use crate::http::Pager;
+use crate::loops::AllLoopStats;
+use crate::service::bounds::Bounds;
+use crate::service::nudge::Nudges;
+use crate::service::run::RunService;
+
+mod pulse;
+mod serve;
+mod state;
+
+pub use pulse::Pulse;
+pub use serve::{Ports, Running, start};
+
+/// What requests are served with.
+pub struct Shared {
+    /// The database.
+    pub store: Store,
+    /// Keys of access tokens.
+    pub tokens: TokenKeys,
+    /// Threads that hash passwords.
+    pub passwords: Passwords,
+    /// What logins have failed of late.
+    pub throttle: Throttle,
+    /// Signs page cursors.
+    pub pager: Pager,
+    /// Lives of tokens and sessions.
+    pub login: Login,
+    /// Bounds of requests.
+    pub limits: Http,
+    /// Bounds of runs.
+    pub bounds: Arc<Bounds>,
+    /// Runs.
+    pub runs: RunService,
+    /// Wakes loops and watchers.
+    pub nudges: Arc<Nudges>,
+    /// What the loops did.
+    pub loops: AllLoopStats,
+    /// Whether the loops turn.
+    pub pulse: Pulse,
+    /// Workers with an open report stream.
+    pub connected: WorkersConnected,
+    /// Where the setup token lies until it is used.
+    pub setup_file: PathBuf,
+    /// Set when the server stops.
+    pub stop: CancellationToken,
+}
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A key can't be read or made.
+    #[error("read the keys")]
+    Keys(#[from] waybill_identity::IdentityError),
+    /// The database can't be opened.
+    #[error("open the database")]
+    Store(#[from] waybill_store::StoreError),
+    /// Workers can't be launched.
+    #[error("open the process launcher")]
+    Launch(#[from] waybill_launcher::LaunchError),
+    /// The setup token can't be made.
+    #[error("make the setup token")]
+    Setup,
+    /// A thread, file or port can't be had.
+    #[error("{what}")]
+    Io {
+        /// What for.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Io { what, source }
+    }
+}
+
+impl Shared {
+    /// What requests are served with, over this store and these keys.
+    pub fn new(config: &Config, store: Store, keys: &KeyDirectory) -> Result<Self, StartError> {
+        let nudges = Arc::new(Nudges::default());
+        let passwords = Passwords::start().map_err(StartError::io("start the threads that hash passwords"))?;
+        Ok(Self {
+            runs: RunService::new(store.clone(), Arc::clone(&nudges)),
+            store,
+            tokens: TokenKeys::open(keys, &config.server.trust_domain, config.login.access)?,
+            passwords,
+            throttle: Throttle::default(),
+            pager: Pager::open(keys)?,
+            login: config.login,
+            limits: config.http,
+            bounds: Arc::new(config.bounds.clone()),
+            nudges,
+            loops: AllLoopStats::default(),
+            pulse: Pulse::default(),
+            connected: WorkersConnected::default(),
+            setup_file: config.state.join(state::SETUP_TOKEN),
+            stop: CancellationToken::new(),
+        })
+    }
+}

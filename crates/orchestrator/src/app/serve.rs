@@ -1,0 +1,237 @@
+//! Up and down: what is opened in which order, and how it is closed again.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, ServerName, TicketKey, TrustDomain};
+use waybill_launcher::{Launcher, ProcessLauncher};
+use waybill_model::Micros;
+use waybill_store::{Store, StoreOptions};
+
+use super::{Shared, StartError, state};
+use crate::config::{Config, Server};
+use crate::grpc::{self, WorkerAddress};
+use crate::http;
+use crate::listen::{Limits, Listener};
+use crate::loops::{self, Context, WorkerProgram};
+use crate::service::account;
+use crate::service::attempt::AttemptService;
+
+/// Life of a worker's certificate; renewed at half of it.
+const WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
+/// How often the listeners' certificate is looked at, and how long before its end it is replaced.
+const CERTIFICATE_LOOK: Duration = Duration::from_secs(60 * 60);
+const CERTIFICATE_REST: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// The bound addresses.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ports {
+    /// REST and enrolment.
+    pub api: SocketAddr,
+    /// Workers.
+    pub worker: SocketAddr,
+    /// Health and metrics.
+    pub private: SocketAddr,
+}
+
+/// A server that serves.
+pub struct Running {
+    /// Where.
+    pub ports: Ports,
+    /// With what.
+    pub shared: Arc<Shared>,
+    /// Where the setup token lies, if nobody has an account yet.
+    pub setup_token: Option<PathBuf>,
+    state: PathBuf,
+    drain: Duration,
+    tasks: JoinSet<()>,
+    loops_stop: CancellationToken,
+}
+
+/// What stands open before anything is served.
+struct Doors {
+    public: Listener,
+    workers: Listener,
+    private: TcpListener,
+    ports: Ports,
+    slot: Arc<CertificateSlot>,
+}
+
+/// Opens everything and begins to serve. Nothing is bound before settings, keys and database are good.
+pub async fn start(config: &Config) -> Result<Running, StartError> {
+    crate::metrics::install();
+    state::make(&config.state)?;
+    state::remove(&config.state, state::PORTS);
+    let keys =
+        if config.make_keys { KeyDirectory::created(&config.keys) } else { KeyDirectory::existing(&config.keys) };
+    let domain = TrustDomain::new(&config.server.trust_domain)?;
+    let authority = Arc::new(Authority::open(&keys, domain.clone(), WORKER_LIFE)?);
+    let tickets = Arc::new(TicketKey::open(&keys)?);
+    let options = StoreOptions { connections: config.database.connections, patience: config.database.patience };
+    let store = Store::open_with(config.database.url.expose_secret(), &options).await?;
+    let shared = Arc::new(Shared::new(config, store, &keys)?);
+    let setup_token = setup_token(config, &shared).await?;
+    let doors = open_doors(&config.server, &authority, domain).await?;
+    state::put(&config.state, state::CA, 0o644, &state::pem(authority.root()))?;
+    let ports = doors.ports.clone();
+    let loops_stop = CancellationToken::new();
+    let context = context(config, &shared, &authority, &tickets, ports.api)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(loops::run(context, shared.loops.clone(), loops_stop.clone()));
+    serve(config, &shared, (&authority, &tickets), doors, &mut tasks);
+    let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
+    state::put(&config.state, state::PORTS, 0o644, &text)?;
+    Ok(Running {
+        ports,
+        shared,
+        setup_token,
+        state: config.state.clone(),
+        drain: config.server.drain,
+        tasks,
+        loops_stop,
+    })
+}
+
+async fn setup_token(config: &Config, shared: &Shared) -> Result<Option<PathBuf>, StartError> {
+    let token = account::setup_token(&shared.store, config.login.setup).await.map_err(|_| StartError::Setup)?;
+    let Some(token) = token else {
+        state::remove(&config.state, state::SETUP_TOKEN);
+        return Ok(None);
+    };
+    state::put(&config.state, state::SETUP_TOKEN, 0o600, &format!("{}\n", token.reveal()))?;
+    Ok(Some(shared.setup_file.clone()))
+}
+
+async fn open_doors(server: &Server, authority: &Authority, domain: TrustDomain) -> Result<Doors, StartError> {
+    let name = |name: &String| name.parse().map_or_else(|_| ServerName::Dns(name.clone()), ServerName::Ip);
+    let slot = CertificateSlot::new(authority, server.names.iter().map(name).collect())?;
+    let bind = |what: &str, address: SocketAddr| StartError::io(format!("listen for {what} on {address}"));
+    let public = Acceptor::public(Arc::clone(&slot))?;
+    let public = Listener::public(server.api, public, Limits::default()).await.map_err(bind("the API", server.api))?;
+    let mutual = Acceptor::mutual(Arc::clone(&slot), authority)?;
+    let workers = Listener::workers(server.worker, mutual, domain, Limits::default()).await;
+    let workers = workers.map_err(bind("workers", server.worker))?;
+    let private = TcpListener::bind(server.private).await.map_err(bind("health checks", server.private))?;
+    let address = || StartError::io("ask for the bound address");
+    let ports = Ports {
+        api: public.address().map_err(address())?,
+        worker: workers.address().map_err(address())?,
+        private: private.local_addr().map_err(address())?,
+    };
+    Ok(Doors { public, workers, private, ports, slot })
+}
+
+/// How a process on another host reaches an address that may be bound to all of them.
+fn reachable(server: &Server, bound: SocketAddr) -> String {
+    match server.names.first() {
+        Some(name) if bound.ip().is_unspecified() => format!("{name}:{}", bound.port()),
+        _ => bound.to_string(),
+    }
+}
+
+fn context(
+    config: &Config,
+    shared: &Arc<Shared>,
+    authority: &Authority,
+    tickets: &Arc<TicketKey>,
+    api: SocketAddr,
+) -> Result<Context, StartError> {
+    let nudges = Arc::clone(&shared.nudges);
+    let launcher = ProcessLauncher::open(&config.state.join("attempts"))?.on_exit(move || nudges.task_changed());
+    let launchers: HashMap<String, Arc<dyn Launcher>> =
+        HashMap::from([("process".to_owned(), Arc::new(launcher) as _)]);
+    let tickets = Arc::clone(tickets);
+    let program = worker_program(config)?;
+    let pin = authority.pin().to_string();
+    let args = ["run", "--orchestrator", &reachable(&config.server, api), "--ca-pin", &pin].map(str::to_owned).to_vec();
+    Ok(Context {
+        store: shared.store.clone(),
+        bounds: Arc::clone(&shared.bounds),
+        nudges: Arc::clone(&shared.nudges),
+        launchers: Arc::new(launchers),
+        worker: Arc::new(WorkerProgram { program, args }),
+        mint: Arc::new(move |claim, expires| tickets.issue(claim, expires).reveal_line()),
+        holder: hex::encode(crate::random::<8>()).into(),
+    })
+}
+
+/// The worker that is named, or the one beside this program.
+fn worker_program(config: &Config) -> Result<String, StartError> {
+    let beside = || std::env::current_exe().map(|this| this.with_file_name("waybill-worker"));
+    let program = config.worker_program.clone().map_or_else(beside, Ok).map_err(StartError::io("find the worker"))?;
+    Ok(program.display().to_string())
+}
+
+fn serve(
+    config: &Config,
+    shared: &Arc<Shared>,
+    (authority, tickets): (&Arc<Authority>, &Arc<TicketKey>),
+    doors: Doors,
+    tasks: &mut JoinSet<()>,
+) {
+    let attempts = AttemptService::new(shared.store.clone(), Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
+    let worker = WorkerAddress {
+        endpoint: reachable(&config.server, doors.ports.worker),
+        server_name: config.server.names.first().cloned().unwrap_or_default(),
+    };
+    let mut services = grpc::Services::new(Arc::new(attempts), Arc::clone(authority), Arc::clone(tickets), worker);
+    services.report_idle = shared.bounds.lease * 2;
+    services.connected = shared.connected.clone();
+    services.stop = shared.stop.clone();
+    let (enrolment, workers) = services.routers();
+    let public = http::router(Arc::clone(shared)).merge(enrolment);
+    let (stop, drain) = (&shared.stop, config.server.drain);
+    tasks.spawn(doors.public.serve(public, stop.clone(), drain));
+    tasks.spawn(doors.workers.serve(workers, stop.clone(), drain));
+    tasks.spawn(serve_private(doors.private, http::private::router(Arc::clone(shared)), stop.clone()));
+    tasks.spawn(renew_certificate(doors.slot, Arc::clone(authority), stop.clone()));
+}
+
+async fn serve_private(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(error = &error as &dyn std::error::Error, "the private listener ended");
+    }
+}
+
+/// Replaces the listeners' certificate well before its end.
+async fn renew_certificate(slot: Arc<CertificateSlot>, authority: Arc<Authority>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CERTIFICATE_LOOK) => {}
+        }
+        if slot.not_after().since(Micros::now()) < CERTIFICATE_REST
+            && let Err(error) = slot.swap(&authority)
+        {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the listeners' certificate could not be renewed"
+            );
+        }
+    }
+}
+
+impl Running {
+    /// Stops: no new work, open work may end until the deadline, then the rest is dropped. True where all ended in time.
+    pub async fn stop(mut self) -> bool {
+        state::remove(&self.state, state::PORTS);
+        self.loops_stop.cancel();
+        self.shared.stop.cancel();
+        let deadline = self.drain + Duration::from_secs(2);
+        let ended = tokio::time::timeout(deadline, async { while self.tasks.join_next().await.is_some() {} }).await;
+        self.tasks.abort_all();
+        // A worker that lost us goes on and finds the next orchestrator; its lease is in the database.
+        let closed = tokio::time::timeout(Duration::from_secs(2), self.shared.store.close()).await;
+        ended.is_ok() && closed.is_ok()
+    }
+}

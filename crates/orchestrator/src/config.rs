@@ -1,0 +1,192 @@
+//! The settings: one struct, read from a commented default inside the binary, one file and the environment.
+//!
+//! Everything is checked before a port opens, and every mistake names its line. Passed down, never global. A password
+//! stands in no message.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::service::bounds::Bounds;
+
+mod secret;
+mod settings;
+
+pub use settings::{ConfigError, Settings};
+
+/// The default file, with comments.
+pub const DEFAULT: &str = include_str!("config/default.toml");
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Addresses and names.
+    pub server: Server,
+    /// Where ports, pin, setup token and attempt directories go.
+    pub state: PathBuf,
+    /// The database.
+    pub database: Database,
+    /// Where keys stand.
+    pub keys: PathBuf,
+    /// Whether missing keys are made.
+    pub make_keys: bool,
+    /// The worker program; the one beside this program where none is named.
+    pub worker_program: Option<PathBuf>,
+    /// Time bounds of attempts and loops.
+    pub bounds: Bounds,
+    /// Lives of tokens and sessions.
+    pub login: Login,
+    /// Bounds of requests.
+    pub http: Http,
+    /// Logging.
+    pub log: Log,
+}
+
+/// Addresses and names.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// REST and enrolment.
+    pub api: SocketAddr,
+    /// Workers.
+    pub worker: SocketAddr,
+    /// Health and metrics.
+    pub private: SocketAddr,
+    /// Names in the server's certificate; the first one is what workers are told.
+    pub names: Vec<String>,
+    /// What identities begin with.
+    pub trust_domain: String,
+    /// How long a stopping server lets work end.
+    pub drain: Duration,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its URL, which may hold a password.
+    pub url: SecretString,
+    /// Most connections at once.
+    pub connections: u32,
+    /// How long a request waits for a connection.
+    pub patience: Duration,
+}
+
+/// Lives of tokens and sessions.
+#[derive(Clone, Copy, Debug)]
+pub struct Login {
+    /// Life of an access token.
+    pub access: Duration,
+    /// A session that is not refreshed for so long ends.
+    pub idle: Duration,
+    /// A session ends after so long.
+    pub session: Duration,
+    /// Life of the setup token.
+    pub setup: Duration,
+}
+
+/// Bounds of requests.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// Largest body.
+    pub body: usize,
+    /// Longest time for one request.
+    pub timeout: Duration,
+}
+
+/// Logging.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: String,
+    /// JSON lines instead of text.
+    pub json: bool,
+}
+
+impl Config {
+    /// Reads the settings. `dev` is the state directory of `serve --dev`: what stands in no file is placed below it.
+    pub fn load(
+        file: Option<&Path>,
+        dev: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let mut settings = Settings::defaults();
+        if let Some(file) = file {
+            settings.add_file(file);
+        }
+        settings.add_environment(environment);
+        let config = Self::read(&mut settings, dev);
+        settings.finish(config)
+    }
+
+    fn read(settings: &mut Settings, dev: Option<&Path>) -> Option<Self> {
+        let below = |name: &str| dev.map(|state| state.join(name));
+        let state = settings.path("state.directory").or_else(|| dev.map(Path::to_owned));
+        let keys = settings.path("keys.directory").or_else(|| below("keys"));
+        let url = settings.secret("database.url").or_else(|| {
+            let path = below("waybill.db")?;
+            Some(SecretString::from(format!("sqlite://{}", path.display())))
+        });
+        let database = Database {
+            url: settings.required("database.url", url)?,
+            connections: settings.number("database.connections", 2, 1_000)?,
+            patience: settings.duration("database.patience", Duration::from_millis(100))?,
+        };
+        Some(Self {
+            server: Server::read(settings)?,
+            state: settings.required("state.directory", state)?,
+            keys: settings.required("keys.directory", keys)?,
+            make_keys: dev.is_some(),
+            worker_program: settings.path("worker.program"),
+            bounds: bounds(settings)?,
+            login: Login::read(settings)?,
+            http: Http {
+                body: settings.bytes("http.body", 1 << 10, 64 << 20)?,
+                timeout: settings.duration("http.timeout", Duration::from_millis(100))?,
+            },
+            log: Log {
+                level: settings.one_of("log.level", &["error", "warn", "info", "debug", "trace"])?,
+                json: settings.one_of("log.format", &["text", "json"])? == "json",
+            },
+            database,
+        })
+    }
+}
+
+/// The whole section as the services know it, floors and order checked.
+fn bounds(settings: &mut Settings) -> Option<Bounds> {
+    let bounds: Bounds = settings.section("bounds")?;
+    if let Err(error) = bounds.check() {
+        settings.refuse(&format!("bounds.{}", error.field), &error.what);
+    }
+    Some(bounds)
+}
+
+impl Server {
+    fn read(settings: &mut Settings) -> Option<Self> {
+        Some(Self {
+            api: settings.address("server.api")?,
+            worker: settings.address("server.worker")?,
+            private: settings.address("server.private")?,
+            names: settings.list("server.names", 1)?,
+            trust_domain: settings.text("server.trust-domain")?,
+            drain: settings.duration("server.drain", Duration::ZERO)?,
+        })
+    }
+}
+
+impl Login {
+    fn read(settings: &mut Settings) -> Option<Self> {
+        let floor = Duration::from_secs(1);
+        let login = Self {
+            access: settings.duration("login.access", floor)?,
+            idle: settings.duration("login.idle", floor)?,
+            session: settings.duration("login.session", floor)?,
+            setup: settings.duration("login.setup", floor)?,
+        };
+        if login.access > Duration::from_secs(3_600) {
+            settings.refuse("login.access", "must be at most 1h: a stolen access token works that long");
+        }
+        Some(login)
+    }
+}

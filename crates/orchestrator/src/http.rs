@@ -1,0 +1,68 @@
+//! The REST door: what each operation is, who may come in, strict bodies, and one shape for every refusal.
+//!
+//! Handlers read the request, call one service verb and answer. They never see SQL.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+
+mod account;
+pub mod action;
+mod audit;
+pub mod body;
+mod conditions;
+mod connection;
+mod data_plane;
+mod door;
+mod gate;
+mod live;
+pub mod operation;
+mod organization;
+mod page;
+mod pipeline;
+pub mod private;
+mod reply;
+mod run;
+mod sentence;
+mod spec;
+
+pub use gate::Permit;
+pub use operation::Operations;
+pub use page::Pager;
+
+use crate::app::Shared;
+
+/// What handlers share.
+pub type App = Arc<Shared>;
+
+/// Every operation: the one list that routes and the API description are made from.
+#[must_use]
+pub fn operations() -> Operations {
+    let mut all = Operations::default();
+    account::mount(&mut all);
+    organization::mount(&mut all);
+    data_plane::mount(&mut all);
+    connection::mount(&mut all);
+    spec::mount(&mut all);
+    pipeline::mount(&mut all);
+    run::mount(&mut all);
+    live::mount(&mut all);
+    audit::mount(&mut all);
+    all
+}
+
+/// The router of the API.
+#[must_use]
+pub fn router(app: App) -> Router {
+    let gate = from_fn_with_state(Arc::clone(&app), gate::check);
+    let routes = operations().into_router(&gate);
+    let door = from_fn_with_state(Arc::clone(&app), door::answer);
+    routes
+        .fallback(door::nothing_here)
+        .method_not_allowed_fallback(door::other_method)
+        .layer(DefaultBodyLimit::disable())
+        .layer(door)
+        .with_state(app)
+}

@@ -1,0 +1,152 @@
+//! Actions: what an operation is called, what it asks for, and what it is about.
+
+use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_store::{Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
+
+use crate::auth::Permission;
+use crate::service::ServiceResult;
+
+/// An operation's name, permission and object.
+pub trait Action: Send + Sync + 'static {
+    /// The operation id, such as `run_start`.
+    const ID: &'static str;
+    /// What the caller needs.
+    const PERMISSION: Permission;
+    /// What the path names.
+    type Object: Load + Send;
+}
+
+/// Something that a path names by its id.
+pub trait Load: Sized {
+    /// Reads it from the organization; none where the id is not one of this noun, not there, or another's.
+    fn load(store: &Store, org: OrgId, named: &str) -> impl Future<Output = ServiceResult<Option<Self>>> + Send;
+}
+
+impl Load for () {
+    async fn load(_: &Store, _: OrgId, _: &str) -> ServiceResult<Option<Self>> {
+        Ok(Some(()))
+    }
+}
+
+macro_rules! load {
+    ($($object:ty, $id:ty, |$store:ident, $org:ident, $key:ident| $read:expr;)+) => { $(
+        impl Load for $object {
+            async fn load($store: &Store, $org: OrgId, named: &str) -> ServiceResult<Option<Self>> {
+                let Ok($key) = named.parse::<$id>() else { return Ok(None) };
+                Ok($read.await?)
+            }
+        }
+    )+ };
+}
+
+load! {
+    Project, ProjectId, |store, org, id| store.project_get(org, id);
+    DataPlane, DataPlaneId, |store, org, id| store.data_plane_get(org, id);
+    Connection, ConnectionId, |store, org, id| store.connection_get(org, id);
+    Pipeline, PipelineId, |store, org, id| store.pipeline_get(org, id);
+    User, UserId, |store, org, id| store.user_get(org, id);
+    Run, RunId, |store, org, id| store.run_get(org, id);
+    Attempt, AttemptId, |store, org, id| store.attempt_get(org, id);
+}
+
+impl Load for Organization {
+    async fn load(store: &Store, org: OrgId, named: &str) -> ServiceResult<Option<Self>> {
+        if named.parse() == Ok(org) { Ok(store.organization_get(org).await?) } else { Ok(None) }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $permission:ident, $object:ty;)+) => { $(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl Action for $name {
+            const ID: &'static str = $id;
+            const PERMISSION: Permission = Permission::$permission;
+            type Object = $object;
+        }
+    )+ };
+}
+
+actions! {
+    /// Ends the own session.
+    Logout = "logout", OwnSession, ();
+    /// Says who is logged in.
+    Whoami = "whoami", OwnSession, ();
+    /// Lists people.
+    UserList = "user_list", UserRead, ();
+    /// Makes a person.
+    UserCreate = "user_create", UserWrite, ();
+    /// Reads a person.
+    UserGet = "user_get", UserRead, User;
+    /// Reads the organization.
+    OrganizationGet = "organization_get", OrganizationRead, Organization;
+    /// Lists audit entries.
+    AuditList = "audit_list", AuditRead, ();
+    /// Lists projects.
+    ProjectList = "project_list", ProjectRead, ();
+    /// Makes a project.
+    ProjectCreate = "project_create", ProjectWrite, ();
+    /// Reads a project.
+    ProjectGet = "project_get", ProjectRead, Project;
+    /// Changes a project.
+    ProjectUpdate = "project_update", ProjectWrite, Project;
+    /// Lists data planes.
+    DataPlaneList = "data_plane_list", DataPlaneRead, ();
+    /// Registers a data plane.
+    DataPlaneCreate = "data_plane_create", DataPlaneWrite, ();
+    /// Reads a data plane.
+    DataPlaneGet = "data_plane_get", DataPlaneRead, DataPlane;
+    /// Changes a data plane.
+    DataPlaneUpdate = "data_plane_update", DataPlaneWrite, DataPlane;
+    /// Lists connections.
+    ConnectionList = "connection_list", ConnectionRead, ();
+    /// Makes a connection.
+    ConnectionCreate = "connection_create", ConnectionWrite, ();
+    /// Reads a connection.
+    ConnectionGet = "connection_get", ConnectionRead, Connection;
+    /// Changes a connection.
+    ConnectionUpdate = "connection_update", ConnectionWrite, Connection;
+    /// Removes a connection.
+    ConnectionDelete = "connection_delete", ConnectionWrite, Connection;
+    /// Validates a document.
+    SpecValidate = "spec_validate", SpecValidate, ();
+    /// Applies a document.
+    SpecApply = "spec_apply", SpecApply, ();
+    /// Lists pipelines.
+    PipelineList = "pipeline_list", PipelineRead, ();
+    /// Reads a pipeline.
+    PipelineGet = "pipeline_get", PipelineRead, Pipeline;
+    /// Pauses or resumes a pipeline.
+    PipelineUpdate = "pipeline_update", PipelineWrite, Pipeline;
+    /// Removes a pipeline.
+    PipelineDelete = "pipeline_delete", PipelineWrite, Pipeline;
+    /// Lists a pipeline's versions.
+    PipelineVersionList = "pipeline_version_list", PipelineRead, Pipeline;
+    /// Reads a pipeline's schedule.
+    ScheduleGet = "schedule_get", PipelineRead, Pipeline;
+    /// Gives a pipeline its schedule.
+    ScheduleSet = "schedule_set", PipelineWrite, Pipeline;
+    /// Takes a pipeline's schedule away.
+    ScheduleDelete = "schedule_delete", PipelineWrite, Pipeline;
+    /// Lists runs.
+    RunList = "run_list", RunRead, ();
+    /// Starts a run.
+    RunStart = "run_start", RunWrite, ();
+    /// Reads a run.
+    RunGet = "run_get", RunRead, Run;
+    /// Asks a run to stop.
+    RunCancel = "run_cancel", RunWrite, Run;
+    /// Starts a new run with what a final one did not deliver.
+    RunRetry = "run_retry", RunWrite, Run;
+    /// Lists a run's events.
+    RunEvents = "run_events", RunRead, Run;
+    /// Reads digests of a run's receipts.
+    RunReceipt = "run_receipt", RunRead, Run;
+    /// Reads what a discovery found.
+    RunDiscovery = "run_discovery", RunRead, Run;
+    /// Reads an attempt.
+    AttemptGet = "attempt_get", RunRead, Attempt;
+    /// Follows runs.
+    EventsWatch = "events_watch", RunRead, ();
+}

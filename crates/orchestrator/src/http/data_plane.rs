@@ -1,0 +1,109 @@
+//! Data planes.
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{get, patch, post};
+use waybill_api::action::AllowedAction;
+use waybill_api::data_plane::{DataPlane, DataPlaneCreate, DataPlaneUpdate};
+use waybill_api::{Page, ProblemCode};
+use waybill_store::DataPlane as Row;
+
+use super::App;
+use super::action::{self, Action};
+use super::body::{Query, Strict};
+use super::conditions::{Conditions, Idempotency, stale, tag};
+use super::gate::Permit;
+use super::operation::{Operation, Operations};
+use super::organization::Named;
+use super::reply::{Answer, Reply};
+use crate::service::data_plane;
+
+pub(super) fn mount(all: &mut Operations) {
+    use ProblemCode as C;
+    let (paths, path) = ("/v1/data-planes", "/v1/data-planes/{data_plane}");
+    all.add(
+        Operation::of::<action::DataPlaneList>(Method::GET, paths, "Data planes")
+            .pages::<DataPlane>()
+            .query("name", "Only the one of this name."),
+        get(list),
+    );
+    all.add(
+        Operation::of::<action::DataPlaneCreate>(Method::POST, paths, "Register a data plane")
+            .takes::<DataPlaneCreate>()
+            .answers::<DataPlane>(201)
+            .creates()
+            .codes(&[C::NameTaken, C::NameInvalid, C::Unusable]),
+        post(create),
+    );
+    all.add(
+        Operation::of::<action::DataPlaneGet>(Method::GET, path, "One data plane").answers::<DataPlane>(200).tagged(),
+        get(one),
+    );
+    all.add(
+        Operation::of::<action::DataPlaneUpdate>(Method::PATCH, path, "Change a data plane's settings")
+            .takes::<DataPlaneUpdate>()
+            .answers::<DataPlane>(200)
+            .changes()
+            .codes(&[C::NameInvalid]),
+        patch(update),
+    );
+}
+
+async fn list(
+    State(app): State<App>,
+    permit: Permit<action::DataPlaneList>,
+    Query(query): Query<Named>,
+) -> Answer<Page<DataPlane>> {
+    let org = permit.caller.org;
+    let (paging, name) = query.split();
+    let turn = app.pager.turn(&permit.caller, action::DataPlaneList::ID, paging, &name)?;
+    let rows = match &name {
+        Some(name) => app.store.data_plane_find(org, name).await?.into_iter().collect(),
+        None => app.store.data_plane_list(org, turn.key()?, turn.fetch()).await?,
+    };
+    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), show)))
+}
+
+async fn create(
+    State(app): State<App>,
+    permit: Permit<action::DataPlaneCreate>,
+    idempotency: Idempotency,
+    body: Strict<DataPlaneCreate>,
+) -> Answer<DataPlane> {
+    let key = idempotency.once(&permit.caller, action::DataPlaneCreate::ID, &body.bytes);
+    let row = data_plane::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
+    let tag = tag(row.version, row.updated_at);
+    Ok(Reply::created(show(row)).tagged(tag))
+}
+
+async fn one(permit: Permit<action::DataPlaneGet>, conditions: Conditions) -> Response {
+    let tag = tag(permit.object.version, permit.object.updated_at);
+    conditions.answer(show(permit.object), tag)
+}
+
+async fn update(
+    State(app): State<App>,
+    permit: Permit<action::DataPlaneUpdate>,
+    conditions: Conditions,
+    body: Strict<DataPlaneUpdate>,
+) -> Answer<DataPlane> {
+    let Permit { caller, object: row, .. } = permit;
+    let (old, changed) = (tag(row.version, row.updated_at), row.updated_at);
+    conditions.must_match(&old, changed)?;
+    let row = data_plane::update(&app, &caller, row, &body.value.settings).await?;
+    let row = row.ok_or_else(|| stale(&old, changed))?;
+    let tag = tag(row.version, row.updated_at);
+    Ok(Reply::ok(show(row)).tagged(tag))
+}
+
+fn show(row: Row) -> DataPlane {
+    DataPlane {
+        id: row.id,
+        name: row.name,
+        kind: row.kind,
+        settings: serde_json::from_str(&row.settings).unwrap_or_default(),
+        created_at: row.created_at.into(),
+        allowed_actions: vec![AllowedAction::yes("data_plane_update")],
+    }
+}

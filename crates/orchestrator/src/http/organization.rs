@@ -1,0 +1,143 @@
+//! The organization and its projects.
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{get, patch, post};
+use serde::Deserialize;
+use waybill_api::action::AllowedAction;
+use waybill_api::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
+use waybill_api::{Page, ProblemCode};
+use waybill_store::{Organization as OrganizationRow, Project as Row};
+
+use super::App;
+use super::action::{self, Action};
+use super::body::{Query, Strict};
+use super::conditions::{Conditions, Idempotency, stale, tag, tag_of};
+use super::gate::Permit;
+use super::operation::{Operation, Operations};
+use super::page::Paging;
+use super::reply::{Answer, Reply};
+use crate::service::project;
+
+pub(super) fn mount(all: &mut Operations) {
+    use ProblemCode as C;
+    let path = "/v1/projects/{project}";
+    all.add(
+        Operation::of::<action::OrganizationGet>(
+            Method::GET,
+            "/v1/organizations/{organization}",
+            "The caller's organization",
+        )
+        .answers::<Organization>(200)
+        .tagged(),
+        get(organization),
+    );
+    all.add(
+        Operation::of::<action::ProjectList>(Method::GET, "/v1/projects", "Projects")
+            .pages::<Project>()
+            .query("name", "Only the one of this name."),
+        get(list),
+    );
+    all.add(
+        Operation::of::<action::ProjectCreate>(Method::POST, "/v1/projects", "Make a project")
+            .takes::<ProjectCreate>()
+            .answers::<Project>(201)
+            .creates()
+            .codes(&[C::NameTaken, C::NameInvalid]),
+        post(create),
+    );
+    all.add(
+        Operation::of::<action::ProjectGet>(Method::GET, path, "One project").answers::<Project>(200).tagged(),
+        get(one),
+    );
+    all.add(
+        Operation::of::<action::ProjectUpdate>(Method::PATCH, path, "Rename a project")
+            .takes::<ProjectUpdate>()
+            .answers::<Project>(200)
+            .changes()
+            .codes(&[C::NameTaken, C::NameInvalid]),
+        patch(update),
+    );
+}
+
+/// Lists that can be narrowed to one name.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Named {
+    limit: Option<u32>,
+    cursor: Option<String>,
+    /// Only the one of this name.
+    pub(super) name: Option<String>,
+}
+
+impl Named {
+    pub(super) fn split(self) -> (Paging, Option<String>) {
+        (Paging::new(self.limit, self.cursor), self.name)
+    }
+}
+
+async fn organization(permit: Permit<action::OrganizationGet>, conditions: Conditions) -> Response {
+    let organization = show_organization(permit.object);
+    let tag = tag_of(&organization);
+    conditions.answer(organization, tag)
+}
+
+async fn list(
+    State(app): State<App>,
+    permit: Permit<action::ProjectList>,
+    Query(query): Query<Named>,
+) -> Answer<Page<Project>> {
+    let org = permit.caller.org;
+    let (paging, name) = query.split();
+    let turn = app.pager.turn(&permit.caller, action::ProjectList::ID, paging, &name)?;
+    let rows = match &name {
+        Some(name) => app.store.project_find(org, name).await?.into_iter().collect(),
+        None => app.store.project_list(org, turn.key()?, turn.fetch()).await?,
+    };
+    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), show)))
+}
+
+async fn create(
+    State(app): State<App>,
+    permit: Permit<action::ProjectCreate>,
+    idempotency: Idempotency,
+    body: Strict<ProjectCreate>,
+) -> Answer<Project> {
+    let key = idempotency.once(&permit.caller, action::ProjectCreate::ID, &body.bytes);
+    let row = project::create(&app, &permit.caller, &body.value.name, key.as_ref()).await?;
+    let tag = tag(row.version, row.updated_at);
+    Ok(Reply::created(show(row)).tagged(tag))
+}
+
+async fn one(permit: Permit<action::ProjectGet>, conditions: Conditions) -> Response {
+    let tag = tag(permit.object.version, permit.object.updated_at);
+    conditions.answer(show(permit.object), tag)
+}
+
+async fn update(
+    State(app): State<App>,
+    permit: Permit<action::ProjectUpdate>,
+    conditions: Conditions,
+    body: Strict<ProjectUpdate>,
+) -> Answer<Project> {
+    let Permit { caller, object: row, .. } = permit;
+    let (old, changed) = (tag(row.version, row.updated_at), row.updated_at);
+    conditions.must_match(&old, changed)?;
+    let row = project::rename(&app, &caller, row, &body.value.name).await?.ok_or_else(|| stale(&old, changed))?;
+    let tag = tag(row.version, row.updated_at);
+    Ok(Reply::ok(show(row)).tagged(tag))
+}
+
+pub(super) fn show_organization(row: OrganizationRow) -> Organization {
+    Organization { id: row.id, name: row.name, created_at: row.created_at.into() }
+}
+
+fn show(row: Row) -> Project {
+    Project {
+        id: row.id,
+        name: row.name,
+        created_at: row.created_at.into(),
+        allowed_actions: vec![AllowedAction::yes("project_update")],
+    }
+}

@@ -1,0 +1,181 @@
+//! Events as sentences. The catalogue has codes and numbers only; the words are made here, on the orchestrator's side.
+
+use serde::Deserialize;
+use waybill_api::event::RunEvent;
+use waybill_model::event::{EventCode, Level};
+use waybill_model::size::show_bytes;
+use waybill_model::{FailureCode, OrgId, RunId};
+use waybill_store::RunEventRow;
+
+use super::App;
+use crate::service::ServiceResult;
+
+/// Typed arguments of an event, whichever side wrote it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Arguments {
+    stream: Option<u32>,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+    count: Option<u64>,
+    millis: Option<u64>,
+    failure: Option<FailureCode>,
+    sqlstate: Option<String>,
+    location: Option<u64>,
+    state: Option<String>,
+}
+
+/// Names of a run's streams by their place.
+pub(super) async fn stream_names(app: &App, org: OrgId, run: RunId) -> ServiceResult<Vec<String>> {
+    Ok(app.store.run_stream_list(org, run).await?.into_iter().map(|stream| stream.name).collect())
+}
+
+/// An event as it is answered.
+pub(super) fn event(row: RunEventRow, names: &[String]) -> RunEvent {
+    let args: Arguments = serde_json::from_str(&row.body).unwrap_or_default();
+    let stream_name = args.stream.and_then(|at| names.get(at as usize)).cloned();
+    let sentence = match row.code.parse::<EventCode>() {
+        Ok(code) if row.origin == "worker" => worker(code, &args),
+        _ => control(&row.code, &args),
+    };
+    let sentence = match args.failure {
+        Some(code) => format!("{sentence}: {code}; {}", code.hint()),
+        None => sentence,
+    };
+    let text = match &stream_name {
+        Some(name) => format!("{name}: {sentence}"),
+        None => sentence,
+    };
+    RunEvent {
+        seq: row.seq.unsigned_abs(),
+        at: row.at.into(),
+        level: level(&row).into(),
+        text,
+        attempt_id: row.attempt,
+        stream: args.stream,
+        stream_name,
+        rows: args.rows,
+        bytes: args.bytes,
+        count: args.count,
+        duration_ms: args.millis,
+        failure: args.failure.map(Into::into),
+        sqlstate: args.sqlstate,
+        location: args.location.map(|location| format!("{location:016x}")),
+        code: row.code,
+    }
+}
+
+fn level(row: &RunEventRow) -> &'static str {
+    let worker = row.code.parse::<EventCode>().ok().filter(|_| row.origin == "worker");
+    let level = worker.map_or_else(|| control_level(&row.code), EventCode::level);
+    match level {
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
+}
+
+fn control_level(code: &str) -> Level {
+    match code {
+        "launch_failed" | "ticket_reused" | "epoch_ahead" | "paused" => Level::Error,
+        "unreachable" | "fenced" | "stop_sent" | "attempt_lost" | "attempt_failed" | "events_dropped"
+        | "delivered_late" | "cancel_asked" => Level::Warn,
+        _ => Level::Info,
+    }
+}
+
+fn worker(code: EventCode, args: &Arguments) -> String {
+    use EventCode as C;
+    let count = args.count.map_or_else(|| "some".to_owned(), thousands);
+    let rows = args.rows.map_or_else(|| "some".to_owned(), thousands);
+    let size = args.bytes.map_or_else(|| "unknown size".to_owned(), show_bytes);
+    let sqlstate = args.sqlstate.as_ref().map_or_else(String::new, |state| format!(" (SQLSTATE {state})"));
+    match code {
+        C::WorkerStarted => "the worker holds its certificate and its plan".into(),
+        C::PlanAllowed => "the guard allows the plan".into(),
+        C::SnapshotOpened => format!("the snapshot is open, {count} ranges are planned"),
+        C::PartUploaded => format!("a data file of {rows} rows and {size} is complete"),
+        C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
+        C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
+        C::CursorNulls => format!("{count} rows have no cursor"),
+        C::WindowHeld => "the window waits for a prepared transaction".into(),
+        C::WindowFixedLag => "other sessions are hidden: a fixed lag is used and late commits are not promised".into(),
+        C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
+        C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
+        C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
+        C::StreamCommitted => format!("delivered: readers see {rows} new rows"),
+        C::StreamUnchanged => "nothing was new; nothing was committed".into(),
+        C::StreamFailed => format!("failed{sqlstate}"),
+        C::CheckPassed => format!("check {count} passed"),
+        C::LinkLost => format!("no way to the orchestrator for {} ms", args.millis.unwrap_or(0)),
+        C::StopBegun => "the worker stops as asked".into(),
+        C::WorkerPanicked => format!("a defect in the worker at location {:016x}", args.location.unwrap_or(0)),
+    }
+}
+
+fn control(code: &str, args: &Arguments) -> String {
+    match code {
+        "queued" => "the run waits for its turn".into(),
+        "launching" => "a worker is being started".into(),
+        "task_started" => "the worker's task was started".into(),
+        "launch_failed" => "the worker could not be started".into(),
+        "enrolled" => "the worker has enrolled".into(),
+        "ticket_reused" => "a ticket came again with another key: refused".into(),
+        "commit_granted" => "leave to commit was given".into(),
+        "cancel_asked" => "a user asked the run to stop".into(),
+        "unreachable" => "no sign of life from the worker; its data plane is asked".into(),
+        "fenced" => "the attempt is fenced: it may change nothing any more".into(),
+        "stop_sent" => "the worker's task was asked to stop".into(),
+        "attempt_lost" => "the attempt ended without an outcome".into(),
+        "attempt_failed" => "the attempt failed; another follows".into(),
+        "events_dropped" => "events beyond the attempt's quota were dropped".into(),
+        "delivered_late" => "a commit was found late and is recorded as delivered".into(),
+        "epoch_ahead" => "an epoch in the bucket is too far in the future".into(),
+        "ended" => {
+            args.state.as_ref().map_or_else(|| "the run has ended".into(), |s| format!("the run has ended: {s}"))
+        }
+        "paused" => "the pipeline is paused: its runs fail the same way".into(),
+        other => other.replace('_', " "),
+    }
+}
+
+/// 1204511 as 1,204,511.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use waybill_model::Micros;
+
+    fn row(origin: &str, code: &str, body: &str) -> RunEventRow {
+        let (origin, code, body) = (origin.into(), code.into(), body.into());
+        RunEventRow { seq: 1, attempt: None, origin, code, at: Micros(0), received_at: Micros(0), body }
+    }
+
+    #[test]
+    fn an_event_reads_as_a_sentence_about_its_stream() {
+        let body = r#"{"stream":0,"rows":1204511,"bytes":135581696}"#;
+        let shown = event(row("worker", "part_uploaded", body), &["public.orders".into()]);
+        assert_eq!(shown.text, "public.orders: a data file of 1,204,511 rows and 129.3 MiB is complete");
+        assert_eq!((shown.level.as_str(), shown.rows), ("info", Some(1_204_511)));
+    }
+
+    #[test]
+    fn a_failure_says_what_to_do_next() {
+        let shown = event(row("worker", "stream_failed", r#"{"failure":"source_denied","sqlstate":"28P01"}"#), &[]);
+        assert!(shown.text.starts_with("failed (SQLSTATE 28P01): source_denied; check the user"), "{}", shown.text);
+        assert_eq!(shown.level, "error");
+    }
+
+    #[test]
+    fn every_note_of_the_control_plane_has_a_sentence_of_its_own() {
+        for note in crate::service::note::Note::ALL {
+            let shown = event(row("control", note.as_str(), "{}"), &[]);
+            assert!(shown.text.contains(' ') && shown.text != note.as_str().replace('_', " "), "{}", note.as_str());
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! The orchestrator's program: settings first, ports last, and down again on SIGTERM.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::filter::LevelFilter;
+use waybill_orchestrator::app;
+use waybill_orchestrator::config::{Config, DEFAULT, Log};
+
+/// Steers runs of pipelines without ever seeing a row.
+#[derive(Parser)]
+#[command(name = "waybill-orchestrator", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, workers and loops
+    Serve(Serve),
+    /// Print or explain settings
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the API description (OpenAPI 3.1)
+    Openapi,
+}
+
+/// Example: `waybill-orchestrator serve --dev`, or `waybill-orchestrator serve --config /etc/waybill/orchestrator.toml`
+#[derive(clap::Args)]
+struct Serve {
+    /// Settings that differ from the default ones
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Everything on this machine below one directory: SQLite, keys, workers as processes
+    #[arg(long)]
+    dev: bool,
+    /// The directory of --dev
+    #[arg(long, value_name = "DIR", default_value = "./.waybill", requires = "dev")]
+    state: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print the default settings with their comments
+    Print,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(serve) => run(&serve),
+        Command::Config(ConfigCommand::Print) => print(DEFAULT),
+        Command::Openapi => print(&waybill_orchestrator::openapi::text()),
+    };
+    outcome.unwrap_or_else(|error| {
+        say(&format!("waybill-orchestrator: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// To standard error; where nobody reads it, it is lost.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+fn run(serve: &Serve) -> anyhow::Result<ExitCode> {
+    let state = if serve.dev { Some(std::path::absolute(&serve.state)?) } else { None };
+    let config = match Config::load(serve.config.as_deref(), state.as_deref(), std::env::vars()) {
+        Ok(config) => config,
+        Err(errors) => {
+            for error in errors {
+                say(&error.to_string());
+            }
+            return Ok(ExitCode::from(2));
+        }
+    };
+    log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(until_signal(&config, state.as_deref()))
+}
+
+fn log(log: &Log) -> anyhow::Result<()> {
+    let level: LevelFilter = log.level.parse()?;
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    if log.json {
+        lines.json().init()
+    } else {
+        lines.init()
+    }
+    Ok(())
+}
+
+async fn until_signal(config: &Config, state: Option<&Path>) -> anyhow::Result<ExitCode> {
+    // Before anything is open, so that a signal during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let running = app::start(config).await?;
+    say(&format!("API      https://{}", running.ports.api));
+    say(&format!("workers  {}", running.ports.worker));
+    say(&format!("health   http://{}/readyz", running.ports.private));
+    if let Some(token) = &running.setup_token {
+        say(&format!("setup    the one-time setup token is in {}", token.display()));
+        let state = state.unwrap_or(&config.state).display();
+        say(&format!("         make the first administrator with: waybill login --state {state}"));
+    }
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    if running.stop().await {
+        return Ok(ExitCode::SUCCESS);
+    }
+    tracing::warn!("not everything ended in time");
+    Ok(ExitCode::FAILURE)
+}

@@ -1,0 +1,108 @@
+//! Metrics for Prometheus, on the private listener. Names are a public contract: `docs/reference/metrics.md` lists them.
+//!
+//! What stands in the database is counted when it is asked for, so that every replica tells the same and a restart
+//! forgets nothing; what happens in this process is counted as it happens.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use waybill_model::run::{AttemptState, RunState};
+
+use crate::app::Shared;
+
+/// Every metric: name and what it tells.
+pub const NAMES: &[(&str, &str)] = &[
+    (RUNS, "runs by state"),
+    (ATTEMPTS, "attempts by state"),
+    (LEASES, "attempts whose lease has not run out"),
+    (WORKERS, "workers with an open report stream on this replica"),
+    (ROUNDS, "rounds of a loop on this replica"),
+    (SEEN, "objects that a loop looked at on this replica"),
+    (ACTED, "objects that a loop acted on on this replica"),
+    (FAILED, "objects that an error kept a loop from acting on on this replica"),
+    (LAG, "seconds that the longest overdue object of a loop's last round had waited"),
+    (LEADS, "whether this replica leads a loop: 1 or 0"),
+    (REQUESTS, "seconds that requests took, by route, method and status"),
+    (UP, "whether the database answers: 1 or 0"),
+];
+
+const RUNS: &str = "waybill_runs";
+const ATTEMPTS: &str = "waybill_attempts";
+const LEASES: &str = "waybill_leases_held";
+const WORKERS: &str = "waybill_workers_connected";
+const ROUNDS: &str = "waybill_loop_rounds_total";
+const SEEN: &str = "waybill_loop_seen_total";
+const ACTED: &str = "waybill_loop_acted_total";
+const FAILED: &str = "waybill_loop_failed_total";
+const LEADS: &str = "waybill_loop_leads";
+const LAG: &str = "waybill_loop_lag_seconds";
+const REQUESTS: &str = "waybill_http_request_seconds";
+const UP: &str = "waybill_database_up";
+
+static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts collecting. More than once in a process is no harm.
+pub fn install() {
+    RECORDER.get_or_init(|| {
+        let buckets = [0.002, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0];
+        let builder = PrometheusBuilder::new();
+        let builder = builder.set_buckets_for_metric(Matcher::Full(REQUESTS.into()), &buckets).ok()?;
+        let handle = builder.install_recorder().ok()?;
+        for (name, text) in NAMES {
+            describe(name, text);
+        }
+        Some(handle)
+    });
+}
+
+fn describe(name: &'static str, text: &'static str) {
+    match name {
+        ROUNDS | SEEN | ACTED | FAILED => metrics::describe_counter!(name, text),
+        REQUESTS => metrics::describe_histogram!(name, text),
+        _ => metrics::describe_gauge!(name, text),
+    }
+}
+
+/// One request has been answered.
+pub(crate) fn request(method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let labels =
+        [("method", method.as_str().to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
+    histogram!(REQUESTS, &labels).record(took);
+}
+
+/// The present values as text.
+pub(crate) async fn render(app: &Shared) -> String {
+    let up = count_rows(app).await.is_ok();
+    gauge!(UP).set(if up { 1.0 } else { 0.0 });
+    for (name, reading) in app.loops.readings() {
+        counter!(ROUNDS, "loop" => name, "ended" => "done").absolute(reading.rounds);
+        counter!(ROUNDS, "loop" => name, "ended" => "failed").absolute(reading.failed_rounds);
+        counter!(SEEN, "loop" => name).absolute(reading.seen);
+        counter!(ACTED, "loop" => name).absolute(reading.acted);
+        counter!(FAILED, "loop" => name).absolute(reading.failed);
+        gauge!(LAG, "loop" => name).set(reading.lag.as_secs_f64());
+        gauge!(LEADS, "loop" => name).set(f64::from(u8::from(reading.leads)));
+    }
+    gauge!(WORKERS).set(app.connected.now() as f64);
+    let handle = RECORDER.get().and_then(Option::as_ref);
+    handle.map(PrometheusHandle::render).unwrap_or_default()
+}
+
+/// Every state is set, so that one that has emptied reads 0.
+async fn count_rows(app: &Shared) -> Result<(), waybill_store::StoreError> {
+    let runs = app.store.run_count_by_state().await?;
+    for state in RunState::ALL {
+        let count = runs.iter().find(|(known, _)| known == state).map_or(0, |(_, count)| *count);
+        gauge!(RUNS, "state" => state.as_str()).set(count as f64);
+    }
+    let attempts = app.store.attempt_count_by_state().await?;
+    for state in AttemptState::ALL {
+        let count = attempts.iter().find(|(known, _)| known == state).map_or(0, |(_, count)| *count);
+        gauge!(ATTEMPTS, "state" => state.as_str()).set(count as f64);
+    }
+    gauge!(LEASES).set(app.store.attempt_leases_held().await? as f64);
+    Ok(())
+}

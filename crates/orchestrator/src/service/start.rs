@@ -1,0 +1,148 @@
+//! Starting, stopping and retrying runs on behalf of a caller of the API.
+
+use waybill_api::ProblemCode;
+use waybill_api::run::RunStart;
+use waybill_model::plan::{Endpoint, Files, Limits, Plan};
+use waybill_model::run::RunKind;
+use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
+use waybill_store::{Connection, Run, Tx};
+
+use super::run::{self, Probe, RunDetail, RunService, Trigger};
+use super::{Once, Refused, ServiceResult, document, once};
+use crate::app::Shared;
+use crate::auth::Caller;
+
+fn who(caller: &Caller) -> run::Caller {
+    run::Caller { org: caller.org, actor: caller.actor(), ip: caller.ip.map(|ip| ip.to_string()) }
+}
+
+/// What a request asks for, checked.
+enum Asked {
+    Pipeline(PipelineId, Trigger),
+    Connection(Box<Probe>),
+}
+
+impl Asked {
+    async fn begin(&self, tx: &mut Tx, who: &run::Caller) -> ServiceResult<RunId> {
+        Ok(match self {
+            Self::Pipeline(id, trigger) => RunService::trigger_in_txn(tx, who, *id, trigger.clone()).await?,
+            Self::Connection(probe) => RunService::probe_in_txn(tx, who, probe.as_ref().clone()).await?,
+        })
+    }
+}
+
+/// Starts a run, once for each idempotency key.
+pub async fn start(app: &Shared, caller: &Caller, body: &RunStart, key: Option<&Once>) -> ServiceResult<RunDetail> {
+    let id: RunId = once(&app.store, key, async || {
+        let asked = asked(app, caller, body).await?;
+        let mut tx = app.store.write_tx().await?;
+        let id = asked.begin(&mut tx, &who(caller)).await?;
+        if let Some(key) = key {
+            key.keep(&mut tx, &id.to_string()).await?;
+        }
+        tx.commit().await?;
+        app.runs.nudge(id);
+        Ok(id)
+    })
+    .await?;
+    Ok(app.runs.detail(caller.org, id).await?)
+}
+
+/// Asks a run to stop.
+pub async fn cancel(app: &Shared, caller: &Caller, run: RunId) -> ServiceResult<RunDetail> {
+    app.runs.cancel(&who(caller), run).await?;
+    Ok(app.runs.detail(caller.org, run).await?)
+}
+
+/// Starts a new run with what a final one did not deliver, once for each idempotency key.
+pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>) -> ServiceResult<RunDetail> {
+    let id: RunId = once(&app.store, key, async || {
+        let Some(pipeline) = old.pipeline else {
+            // A look at a connection changes nothing, so a lost key costs a second look at most.
+            return Ok(app.runs.retry(&who(caller), old.id).await?.id);
+        };
+        let mut tx = app.store.write_tx().await?;
+        let id = RunService::trigger_in_txn(&mut tx, &who(caller), pipeline, Trigger::Retry(old.id)).await?;
+        if let Some(key) = key {
+            key.keep(&mut tx, &id.to_string()).await?;
+        }
+        tx.commit().await?;
+        app.runs.nudge(id);
+        Ok(id)
+    })
+    .await?;
+    Ok(app.runs.detail(caller.org, id).await?)
+}
+
+async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<Asked> {
+    let kind = body.kind.unwrap_or(RunKind::Sync);
+    match (body.pipeline_id, body.connection_id) {
+        (Some(id), None) => {
+            let streams = streams(app, caller, id, &body.streams).await?;
+            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams }))
+        }
+        (None, Some(id)) if body.streams.is_empty() => {
+            Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
+        }
+        (None, Some(_)) => {
+            Err(Refused::field(ProblemCode::Unusable, "/streams", "a connection has no streams; name a pipeline"))
+        }
+        _ => Err(Refused::new(ProblemCode::Unusable, "name either pipeline_id or connection_id")),
+    }
+}
+
+/// Places of the named streams in the pipeline's present plan.
+async fn streams(app: &Shared, caller: &Caller, id: PipelineId, names: &[String]) -> ServiceResult<Vec<u32>> {
+    let missing = || Refused::new(ProblemCode::NotFound, "no such pipeline in this organization");
+    let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(missing)?;
+    if names.is_empty() {
+        return Ok(Vec::new());
+    }
+    let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(missing)?;
+    let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
+    let place = |name: &String| {
+        let found = (0_u32..).zip(&plan.streams).find(|(_, stream)| stream.name == *name);
+        found.map(|(place, _)| place).ok_or_else(|| {
+            let known = plan.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>().join(", ");
+            Refused::field(
+                ProblemCode::Unusable,
+                "/streams",
+                format!("not a stream of the pipeline; there are: {known}"),
+            )
+        })
+    };
+    names.iter().map(place).collect()
+}
+
+/// A look at a connection: its plan has the connection at both ends and no streams.
+async fn probe(app: &Shared, caller: &Caller, id: ConnectionId, kind: RunKind) -> ServiceResult<Probe> {
+    let missing = || Refused::new(ProblemCode::NotFound, "no such connection in this organization");
+    let connection = app.store.connection_get(caller.org, id).await?.ok_or_else(missing)?;
+    let system = serde_json::from_str(&connection.system).map_err(|_| Refused::from(ProblemCode::Internal))?;
+    let end = Endpoint { connection: connection.name.clone(), system };
+    let plan = Plan {
+        pipeline: connection.name.clone(),
+        from: end.clone(),
+        to: end,
+        streams: Vec::new(),
+        files: Files::default(),
+        limits: Limits { time_ms: 10 * 60 * 1_000, ..Limits::default() },
+    };
+    let data_plane = plane_of(app, caller, &connection).await?;
+    Ok(Probe { project: connection.project, connection: id, subject: connection.name, kind, plan, data_plane })
+}
+
+/// Where a connection is looked at from: where the pipelines run that use it, or the only data plane.
+async fn plane_of(app: &Shared, caller: &Caller, connection: &Connection) -> ServiceResult<DataPlaneId> {
+    let held = document::of_project(app, caller.org, connection.project).await?;
+    if let Some(plane) = held.plane_using(&connection.name) {
+        return Ok(plane);
+    }
+    match app.store.data_plane_list(caller.org, None, 2).await?.as_slice() {
+        [only] => Ok(only.id),
+        _ => {
+            let detail = "several data planes could look at it and no pipeline uses it yet";
+            Err(Refused::new(ProblemCode::Unusable, detail).next("apply a pipeline that uses it, then check that"))
+        }
+    }
+}
