@@ -1,0 +1,59 @@
+//! The SDK client: region, endpoint, credentials; retries off, time bounds on.
+
+use std::time::Duration;
+
+use aws_config::BehaviorVersion;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation, StalledStreamProtectionConfig};
+use waybill_model::FailureCode;
+use waybill_model::plan::S3Access;
+use waybill_pipeline::BucketError;
+use waybill_pipeline::bucket::BucketResult;
+
+/// A static key pair, resolved from its references. It can't be printed.
+pub struct StaticKeys {
+    access: String,
+    secret: String,
+}
+
+impl StaticKeys {
+    /// The pair as the references resolved to.
+    pub fn new(access: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self { access: access.into(), secret: secret.into() }
+    }
+}
+
+/// Makes a client; nothing is sent yet, but the worker's own region may be looked up.
+pub(super) async fn connect(access: &S3Access, keys: Option<StaticKeys>) -> BucketResult<Client> {
+    let refuse = |text: &str| Err(BucketError::new(FailureCode::SpecRefused, text));
+    let times = TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(times)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
+    match (&access.region, &access.endpoint) {
+        (Some(region), _) => loader = loader.region(Region::new(region.clone())),
+        // Compatible stores take any region, and this one most often.
+        (None, Some(_)) => loader = loader.region(Region::from_static("us-east-1")),
+        (None, None) => {}
+    }
+    if let Some(endpoint) = &access.endpoint {
+        let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+        if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#'])) {
+            return refuse("`endpoint` needs the form https://host:port, without credentials");
+        }
+        loader = loader.endpoint_url(endpoint);
+    }
+    if let Some(keys) = keys {
+        loader = loader.credentials_provider(Credentials::new(keys.access, keys.secret, None, None, "waybill"));
+    }
+    let shared = loader.load().await;
+    if shared.region().is_none() {
+        return refuse("no region is known: set `region` on the connection, or AWS_REGION for the worker");
+    }
+    let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(access.endpoint.is_some()).build();
+    Ok(Client::from_conf(config))
+}

@@ -1,0 +1,161 @@
+//! Files as a source: CSV, JSON Lines and Parquet below a directory or an object prefix.
+//!
+//! A stream's files are listed once and each is read pinned to its ETag: what changes while it is read fails the stream.
+//! It reads through a [`Bucket`] and knows no store; it never writes.
+
+mod address;
+mod content;
+mod csv;
+mod csv_rows;
+mod filter;
+mod glob;
+mod inflate;
+mod json_infer;
+mod json_line;
+mod json_rows;
+mod lane;
+mod layout;
+mod number;
+mod parquet;
+mod rows;
+mod set;
+mod take;
+#[cfg(all(test, feature = "local"))]
+mod tests;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Load, StreamPlan};
+use waybill_model::receipt::Grade;
+use waybill_pipeline::source::{Want, WindowNote};
+use waybill_pipeline::{Bucket, CursorState, Fault, FaultResult, Lane, Proof, Snapshot, Source, Table};
+
+pub use address::Address;
+use lane::{FileLane, Job, Queue};
+use layout::Opened;
+use rows::Bounds;
+use set::FileSet;
+
+/// Files below one URL.
+pub struct Files {
+    bucket: Arc<dyn Bucket>,
+}
+
+impl Files {
+    /// Reads through a bucket whose keys are paths below the connection's URL.
+    #[must_use]
+    pub fn new(bucket: Arc<dyn Bucket>) -> Self {
+        Self { bucket }
+    }
+}
+
+#[async_trait]
+impl Source for Files {
+    async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
+        full_only(stream)?;
+        let set = FileSet::list(&self.bucket, stream).await?;
+        let columns = layout::first_columns(&set).await?;
+        take::Take::plan(stream, &columns).map(|_| ())
+    }
+
+    async fn discover(&self) -> FaultResult<Vec<Table>> {
+        layout::discover(&self.bucket).await
+    }
+
+    async fn open(
+        &self,
+        stream: &StreamPlan,
+        _after: Option<&CursorState>,
+        want: Want,
+    ) -> FaultResult<Box<dyn Snapshot>> {
+        full_only(stream)?;
+        let set = FileSet::list(&self.bucket, stream).await?;
+        let bounds = Bounds::of(want);
+        let Opened { layout, columns, rows } = layout::open(&set, stream, bounds, want.lanes).await?;
+        let take = take::Take::plan(stream, &columns)?;
+        let (files, snapshot) = (set.files.len(), set.digest());
+        let job = Arc::new(Job { set, layout, take, bounds, text: stream.invalid_text });
+        let count = stream.verify_count;
+        Ok(Box::new(FileSnapshot {
+            job,
+            queue: Queue::of(files),
+            lanes: want.lanes.clamp(1, files),
+            rows,
+            snapshot,
+            count,
+        }))
+    }
+}
+
+/// Rows of a file have no order that a cursor could follow.
+fn full_only(stream: &StreamPlan) -> FaultResult<()> {
+    if stream.load == Load::Full {
+        return Ok(());
+    }
+    Err(Fault::new(FailureCode::SpecRefused, "a file source has `load: full` only: every run reads all files anew"))
+}
+
+/// The files of one stream as they were listed.
+struct FileSnapshot {
+    job: Arc<Job>,
+    queue: Arc<Queue>,
+    lanes: usize,
+    rows: Option<u64>,
+    snapshot: String,
+    count: bool,
+}
+
+impl FileSnapshot {
+    /// Reads everything a second time and counts the rows.
+    async fn recount(&self) -> FaultResult<u64> {
+        let mut lane = FileLane::new(Arc::clone(&self.job), Queue::of(self.job.set.files.len()));
+        let mut rows = 0;
+        while let Some(batch) = lane.next().await? {
+            rows += batch.rows.num_rows() as u64;
+        }
+        Ok(rows)
+    }
+}
+
+#[async_trait]
+impl Snapshot for FileSnapshot {
+    fn schema(&self) -> SchemaRef {
+        self.job.take.schema()
+    }
+
+    fn ranges(&self) -> usize {
+        self.job.set.files.len()
+    }
+
+    fn rows_estimate(&self) -> Option<u64> {
+        self.rows
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    fn cursor(&self) -> Option<CursorState> {
+        None
+    }
+
+    fn window(&self) -> WindowNote {
+        WindowNote::default()
+    }
+
+    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+        Ok(Box::new(FileLane::new(Arc::clone(&self.job), Arc::clone(&self.queue))))
+    }
+
+    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
+        if self.queue.done() != self.job.set.files.len() {
+            return Err(Fault::new(FailureCode::SourceIncomplete, "not every file was read to its end"));
+        }
+        let source_count = if self.count { Some(self.recount().await?) } else { None };
+        let grade = if self.count { Grade::Verified } else { Grade::Counted };
+        Ok(Proof { grade, source_count, snapshot: self.snapshot })
+    }
+}

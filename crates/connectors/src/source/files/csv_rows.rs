@@ -1,0 +1,241 @@
+//! Makes text columns of split CSV records: the header's places, NULL texts, and text that is not UTF-8.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray, StringBuilder};
+use waybill_model::FailureCode;
+use waybill_model::plan::{Csv, TextPolicy};
+
+use super::csv::{Record, Splitter};
+use super::rows::{Bounds, Broken, Column, Decoded, Parser};
+
+/// More columns than any table should have; a file of another kind is taken for a header otherwise.
+pub(super) const COLUMNS: usize = 4096;
+
+/// The parser of one CSV file.
+pub(super) struct CsvRows {
+    dialect: Csv,
+    policy: TextPolicy,
+    bounds: Bounds,
+    splitter: Splitter,
+    /// Columns of the table that are taken, by name.
+    wanted: Vec<String>,
+    /// All columns of the first file, sorted.
+    all: Arc<Vec<String>>,
+    /// Field of the record for each column taken, once the header is read.
+    fields: Option<Vec<usize>>,
+    columns: Vec<TextColumn>,
+    rows: usize,
+    bytes: usize,
+}
+
+/// A column of text under way, with hex beside what was not UTF-8.
+#[derive(Default)]
+pub(super) struct TextColumn {
+    values: StringBuilder,
+    /// Rows and hex texts of altered values.
+    altered: Vec<(usize, String)>,
+}
+
+impl TextColumn {
+    pub(super) fn push(&mut self, value: Option<&str>) {
+        self.values.append_option(value);
+    }
+
+    /// A value that is not what stood in the file, and what stood there.
+    pub(super) fn push_altered(&mut self, row: usize, value: &str, exact: &[u8]) {
+        self.values.append_value(value);
+        self.altered.push((row, hex::encode(exact)));
+    }
+
+    pub(super) fn finish(&mut self, rows: usize) -> Column {
+        let values: ArrayRef = Arc::new(self.values.finish());
+        Column { values, altered: sparse(std::mem::take(&mut self.altered), rows), twin: true }
+    }
+}
+
+/// A column that is NULL but for some rows; none where there are none.
+pub(super) fn sparse(texts: Vec<(usize, String)>, rows: usize) -> Option<StringArray> {
+    if texts.is_empty() {
+        return None;
+    }
+    let mut builder = StringBuilder::new();
+    for (row, text) in texts {
+        while arrow::array::ArrayBuilder::len(&builder) < row {
+            builder.append_null();
+        }
+        builder.append_value(text);
+    }
+    while arrow::array::ArrayBuilder::len(&builder) < rows {
+        builder.append_null();
+    }
+    Some(builder.finish())
+}
+
+impl CsvRows {
+    /// A parser that takes the columns `wanted` of a table with the columns `all`.
+    pub(super) fn new(
+        dialect: &Csv,
+        policy: TextPolicy,
+        bounds: Bounds,
+        wanted: Vec<String>,
+        all: &[String],
+    ) -> Result<Self, Broken> {
+        let splitter = Splitter::new(dialect, bounds.row_bytes).map_err(refused)?;
+        let mut sorted = all.to_vec();
+        sorted.sort_unstable();
+        let columns = wanted.iter().map(|_| TextColumn::default()).collect();
+        let dialect = dialect.clone();
+        let all = Arc::new(sorted);
+        Ok(Self { dialect, policy, bounds, splitter, wanted, all, fields: None, columns, rows: 0, bytes: 0 })
+    }
+
+    fn record(&mut self) -> Result<(), Broken> {
+        let Some(record) = self.splitter.record() else { return Ok(()) };
+        if self.fields.is_none() {
+            let names = column_names(record, &self.dialect)?;
+            self.fields = Some(self.places(&names, record.line)?);
+            let (columns, is_header) = (record.len(), self.dialect.header);
+            self.splitter.expect(columns);
+            if !is_header {
+                self.row()?;
+            }
+        } else {
+            self.row()?;
+        }
+        self.splitter.clear();
+        Ok(())
+    }
+
+    /// Where each column taken stands in this file. Every file has the same columns; their order may differ.
+    fn places(&self, names: &[String], line: u64) -> Result<Vec<usize>, Broken> {
+        let mut sorted = names.to_vec();
+        sorted.sort_unstable();
+        if sorted != *self.all {
+            let text = format!(
+                "its columns are not those of the first file ({} here, {} there): every file of a stream has the same",
+                names.len(),
+                self.all.len()
+            );
+            return Err(Broken { code: FailureCode::CsvMalformed, line, text });
+        }
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        Ok(self.wanted.iter().map(|name| places[name.as_str()]).collect())
+    }
+
+    fn row(&mut self) -> Result<(), Broken> {
+        let (Some(record), Some(fields)) = (self.splitter.record(), &self.fields) else { return Ok(()) };
+        for (column, field) in self.columns.iter_mut().zip(fields) {
+            let (bytes, quoted) = record.field(*field);
+            match simdutf8::basic::from_utf8(bytes) {
+                Ok(text) if !quoted && self.dialect.null.as_deref() == Some(text) => column.push(None),
+                Ok(text) => column.push(Some(text)),
+                Err(_) if self.policy == TextPolicy::Replace => {
+                    column.push_altered(self.rows, &String::from_utf8_lossy(bytes), bytes);
+                }
+                Err(_) => {
+                    let text = format!("column {} of the record is not valid UTF-8", field + 1);
+                    return Err(Broken { code: FailureCode::ValueRefused, line: record.line, text });
+                }
+            }
+        }
+        self.bytes += record.size() + fields.len() * 8;
+        self.rows += 1;
+        Ok(())
+    }
+}
+
+impl Parser for CsvRows {
+    fn feed(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_full() {
+            at += self.splitter.feed(&bytes[at..])?;
+            self.record()?;
+        }
+        Ok(at)
+    }
+
+    fn end(&mut self) -> Result<(), Broken> {
+        self.splitter.end()?;
+        self.record()?;
+        if self.fields.is_none() && self.dialect.header {
+            let text = "the file is empty: a header was expected".to_owned();
+            return Err(Broken { code: FailureCode::CsvMalformed, line: 1, text });
+        }
+        Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows >= self.bounds.rows || self.bytes >= self.bounds.bytes
+    }
+
+    fn take(&mut self) -> Option<Decoded> {
+        if self.rows == 0 {
+            return None;
+        }
+        let rows = std::mem::take(&mut self.rows);
+        self.bytes = 0;
+        Some(Decoded { columns: self.columns.iter_mut().map(|column| column.finish(rows)).collect(), rows })
+    }
+}
+
+/// The names of the columns by the first record: as a header tells them, or by number.
+pub(super) fn column_names(record: &Record, dialect: &Csv) -> Result<Vec<String>, Broken> {
+    let broken = |text: String| Broken { code: FailureCode::CsvMalformed, line: record.line, text };
+    if record.len() > COLUMNS {
+        return Err(broken(format!("it has {} columns; at most {COLUMNS} are read", record.len())));
+    }
+    if !dialect.header {
+        return Ok((1..=record.len()).map(|at| format!("column_{at}")).collect());
+    }
+    let mut places: HashMap<String, usize> = HashMap::new();
+    let mut names = Vec::with_capacity(record.len());
+    for at in 0..record.len() {
+        let Ok(name) = std::str::from_utf8(record.field(at).0) else {
+            return Err(broken(format!("the name of column {} is not valid UTF-8", at + 1)));
+        };
+        if name.is_empty() {
+            return Err(broken(format!("column {} has no name; with `header: false` columns are numbered", at + 1)));
+        }
+        if let Some(other) = places.insert(name.to_owned(), at) {
+            return Err(broken(format!("columns {} and {} have the same name", other + 1, at + 1)));
+        }
+        names.push(name.to_owned());
+    }
+    Ok(names)
+}
+
+/// Reads no more than the first record: the table's columns.
+pub(super) struct Header {
+    dialect: Csv,
+    splitter: Splitter,
+}
+
+impl Header {
+    pub(super) fn new(dialect: &Csv, cap: usize) -> Result<Self, Broken> {
+        Ok(Self { dialect: dialect.clone(), splitter: Splitter::new(dialect, cap).map_err(refused)? })
+    }
+
+    /// Takes bytes until the columns are known.
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<Option<Vec<String>>, Broken> {
+        self.splitter.feed(bytes)?;
+        self.splitter.record().map(|record| column_names(record, &self.dialect)).transpose()
+    }
+
+    /// The file ended before its first record did.
+    pub(super) fn end(&mut self) -> Result<Vec<String>, Broken> {
+        self.splitter.end()?;
+        match self.splitter.record() {
+            Some(record) => column_names(record, &self.dialect),
+            None => {
+                let text = "the file is empty: its columns can't be told".to_owned();
+                Err(Broken { code: FailureCode::CsvMalformed, line: 1, text })
+            }
+        }
+    }
+}
+
+fn refused(text: &'static str) -> Broken {
+    Broken { code: FailureCode::SpecRefused, line: 1, text: text.to_owned() }
+}

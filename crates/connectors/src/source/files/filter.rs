@@ -1,0 +1,135 @@
+//! Conditions on columns, evaluated on decoded rows. What has no clear meaning for a column's type is refused.
+//!
+//! As in a database, a NULL fulfils no comparison, so `ne` leaves rows out whose value is NULL.
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, Float64Array, Scalar, StringArray};
+use arrow::compute::kernels::cmp;
+use arrow::compute::{CastOptions, and, cast, cast_with_options, is_not_null, is_null};
+use arrow::datatypes::DataType;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Condition, Op};
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::rows::Column;
+use super::take::{Compared, SourceColumn};
+
+/// All conditions of a stream.
+pub(super) struct Filter {
+    tests: Vec<(usize, Check)>,
+}
+
+enum Check {
+    Null(bool),
+    Exact(Op, Scalar<ArrayRef>),
+    /// Floats compare by value: -0 equals 0, and NaN is neither less nor more.
+    Float(Op, f64),
+}
+
+impl Filter {
+    /// Reads conditions; `place` gives the decoded place of a source column.
+    pub(super) fn plan(
+        conditions: &[Condition],
+        columns: &[SourceColumn],
+        place: &mut dyn FnMut(usize) -> usize,
+    ) -> FaultResult<Self> {
+        let mut tests = Vec::with_capacity(conditions.len());
+        for condition in conditions {
+            let Some(at) = columns.iter().position(|column| column.name == condition.column) else {
+                let text = format!("`filter` names the column {}, which the files do not have", condition.column);
+                return Err(Fault::new(FailureCode::ColumnNotFound, text));
+            };
+            let check = check(condition, &columns[at]).map_err(|text| {
+                Fault::new(FailureCode::SpecRefused, format!("`filter` on {}: {text}", condition.column))
+            })?;
+            tests.push((place(at), check));
+        }
+        Ok(Self { tests })
+    }
+
+    /// Which rows stay; none where all do.
+    pub(super) fn rows(&self, columns: &[Column]) -> FaultResult<Option<BooleanArray>> {
+        let mut rows: Option<BooleanArray> = None;
+        for (at, check) in &self.tests {
+            let fits = check
+                .rows(&columns[*at].values)
+                .map_err(|_| Fault::new(FailureCode::WorkerBug, "a condition could not be evaluated on its column"))?;
+            rows = Some(match rows {
+                None => fits,
+                Some(rows) => {
+                    and(&rows, &fits).map_err(|_| Fault::new(FailureCode::WorkerBug, "conditions differ in length"))?
+                }
+            });
+        }
+        Ok(rows)
+    }
+}
+
+fn check(condition: &Condition, column: &SourceColumn) -> Result<Check, String> {
+    let value = match (condition.op, &condition.value) {
+        (Op::IsNull, None) => return Ok(Check::Null(true)),
+        (Op::NotNull, None) => return Ok(Check::Null(false)),
+        (Op::IsNull | Op::NotNull, Some(_)) => return Err("`is_null` and `not_null` take no value".into()),
+        (_, None) => return Err("the comparison needs a value".into()),
+        (_, Some(value)) => value,
+    };
+    let ordered = !matches!(condition.op, Op::Eq | Op::Ne);
+    match column.compared {
+        Compared::No => return Err(format!("a column of the type {} can only be tested for NULL", column.source)),
+        Compared::Equal if ordered => {
+            return Err(format!("a column of the type {} can only be compared with eq and ne", column.source));
+        }
+        Compared::Equal | Compared::Ordered => {}
+    }
+    let unreadable = || format!("the value can't be read as {}", column.source);
+    match &column.data_type {
+        DataType::Float32 | DataType::Float64 => {
+            let number: f64 = value.trim().parse().map_err(|_| unreadable())?;
+            if number.is_nan() { Err(unreadable()) } else { Ok(Check::Float(condition.op, number)) }
+        }
+        data_type => {
+            if let DataType::Decimal128(_, scale) = data_type {
+                let fraction = value.split_once('.').map_or("", |(_, fraction)| fraction.trim_end_matches('0'));
+                if value.contains(['e', 'E']) || fraction.len() > usize::try_from(*scale).unwrap_or(0) {
+                    return Err(format!("the value has more than {scale} digits after the point"));
+                }
+            }
+            let text: ArrayRef = std::sync::Arc::new(StringArray::from(vec![value.as_str()]));
+            let strict = CastOptions { safe: false, ..CastOptions::default() };
+            let typed = cast_with_options(&text, data_type, &strict).map_err(|_| unreadable())?;
+            if typed.is_null(0) { Err(unreadable()) } else { Ok(Check::Exact(condition.op, Scalar::new(typed))) }
+        }
+    }
+}
+
+impl Check {
+    fn rows(&self, values: &ArrayRef) -> Result<BooleanArray, arrow::error::ArrowError> {
+        match self {
+            Self::Null(true) => is_null(values),
+            Self::Null(false) => is_not_null(values),
+            Self::Exact(op, value) => {
+                let (left, right): (&dyn Datum, &dyn Datum) = (values, value);
+                match op {
+                    Op::Eq => cmp::eq(left, right),
+                    Op::Ne => cmp::neq(left, right),
+                    Op::Lt => cmp::lt(left, right),
+                    Op::Le => cmp::lt_eq(left, right),
+                    Op::Gt => cmp::gt(left, right),
+                    _ => cmp::gt_eq(left, right),
+                }
+            }
+            Self::Float(op, value) => {
+                let wide = cast(values, &DataType::Float64)?;
+                let wide: &Float64Array = wide.as_primitive();
+                let compare = |number: f64| match op {
+                    Op::Eq => number == *value,
+                    Op::Ne => number != *value,
+                    Op::Lt => number < *value,
+                    Op::Le => number <= *value,
+                    Op::Gt => number > *value,
+                    _ => number >= *value,
+                };
+                Ok(wide.iter().map(|number| number.map(compare)).collect())
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Lanes: each takes the next file from the queue and reads it to its proven end.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes};
+use waybill_model::FailureCode;
+use waybill_model::plan::{Csv, TextPolicy};
+use waybill_pipeline::{Batch, Fault, FaultResult, Lane};
+
+use super::content::Content;
+use super::csv_rows::CsvRows;
+use super::json_infer::Kind;
+use super::json_rows::JsonRows;
+use super::parquet::{ParquetPlan, ParquetRows};
+use super::rows::{Bounds, Broken, Decoded, Parser};
+use super::set::{File, FileSet};
+use super::take::Take;
+
+/// What all lanes of a snapshot read.
+pub(super) struct Job {
+    pub(super) set: FileSet,
+    pub(super) layout: Layout,
+    pub(super) take: Take,
+    pub(super) bounds: Bounds,
+    pub(super) text: TextPolicy,
+}
+
+/// The columns of the files, as their format tells them.
+pub(super) enum Layout {
+    Csv { dialect: Csv, columns: Vec<String> },
+    Jsonl(Vec<(String, Kind)>),
+    Parquet(Arc<ParquetPlan>),
+}
+
+/// Files that wait, and how many are read to their end.
+pub(super) struct Queue {
+    waiting: Mutex<VecDeque<usize>>,
+    done: AtomicUsize,
+}
+
+impl Queue {
+    pub(super) fn of(files: usize) -> Arc<Self> {
+        Arc::new(Self { waiting: Mutex::new((0..files).collect()), done: AtomicUsize::new(0) })
+    }
+
+    pub(super) fn done(&self) -> usize {
+        self.done.load(Ordering::Acquire)
+    }
+
+    fn next(&self) -> Option<usize> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
+/// One lane over files.
+pub(super) struct FileLane {
+    job: Arc<Job>,
+    queue: Arc<Queue>,
+    current: Option<(usize, Reader)>,
+}
+
+enum Reader {
+    Text { content: Content, parser: Box<dyn Parser>, rest: Bytes, ended: bool },
+    Parquet(Box<ParquetRows>),
+}
+
+impl FileLane {
+    pub(super) const fn new(job: Arc<Job>, queue: Arc<Queue>) -> Self {
+        Self { job, queue, current: None }
+    }
+}
+
+impl Job {
+    async fn open(&self, file: &File) -> FaultResult<Reader> {
+        let wanted = self.take.decode.iter();
+        let parser: Box<dyn Parser> = match &self.layout {
+            Layout::Parquet(plan) => {
+                let rows = ParquetRows::open(&self.set, file, Arc::clone(plan), &self.take.decode, self.bounds).await?;
+                return Ok(Reader::Parquet(Box::new(rows)));
+            }
+            Layout::Csv { dialect, columns } => {
+                let wanted = wanted.map(|at| columns[*at].clone()).collect();
+                let rows = CsvRows::new(dialect, self.text, self.bounds, wanted, columns);
+                Box::new(rows.map_err(|broken| fault(file, &broken))?)
+            }
+            Layout::Jsonl(columns) => {
+                let wanted: Vec<_> = wanted.map(|at| columns[*at].clone()).collect();
+                Box::new(JsonRows::new(self.text, self.bounds, &wanted))
+            }
+        };
+        Ok(Reader::Text { content: self.set.content(file).await?, parser, rest: Bytes::new(), ended: false })
+    }
+
+    /// The next decoded rows of a file; none when it has ended and is still what was listed.
+    async fn decoded(&self, file: &File, reader: &mut Reader) -> FaultResult<Option<Decoded>> {
+        let decoded = match reader {
+            Reader::Text { content, parser, rest, ended } => {
+                text_rows(file, content, parser.as_mut(), rest, ended).await
+            }
+            Reader::Parquet(rows) => rows.next().await,
+        };
+        match decoded {
+            Ok(Some(decoded)) => Ok(Some(decoded)),
+            Ok(None) => self.set.confirm(file).await.map(|()| None),
+            Err(fault) => Err(self.set.blame(file, fault).await),
+        }
+    }
+}
+
+#[async_trait]
+impl Lane for FileLane {
+    async fn next(&mut self) -> FaultResult<Option<Batch>> {
+        loop {
+            let (at, mut reader) = match self.current.take() {
+                Some(current) => current,
+                None => {
+                    let Some(at) = self.queue.next() else { return Ok(None) };
+                    let file = &self.job.set.files[at];
+                    match self.job.open(file).await {
+                        Ok(reader) => (at, reader),
+                        Err(fault) => return Err(self.job.set.blame(file, fault).await),
+                    }
+                }
+            };
+            match self.job.decoded(&self.job.set.files[at], &mut reader).await? {
+                Some(decoded) => {
+                    self.current = Some((at, reader));
+                    if let Some(batch) = self.job.take.batch(&decoded)? {
+                        return Ok(Some(batch));
+                    }
+                }
+                None => {
+                    self.queue.done.fetch_add(1, Ordering::AcqRel);
+                }
+            }
+        }
+    }
+}
+
+async fn text_rows(
+    file: &File,
+    content: &mut Content,
+    parser: &mut dyn Parser,
+    rest: &mut Bytes,
+    ended: &mut bool,
+) -> FaultResult<Option<Decoded>> {
+    let broken = |broken: Broken| fault(file, &broken);
+    while !parser.is_full() && !*ended {
+        if rest.is_empty() {
+            match content.next().await? {
+                Some(bytes) => *rest = bytes,
+                None => {
+                    *ended = true;
+                    parser.end().map_err(broken)?;
+                }
+            }
+        }
+        let taken = parser.feed(rest).map_err(broken)?;
+        rest.advance(taken);
+    }
+    Ok(parser.take())
+}
+
+/// A parser's finding as a fault that names the file by its hash.
+pub(super) fn fault(file: &File, broken: &Broken) -> Fault {
+    match broken.code {
+        FailureCode::SpecRefused => Fault::new(FailureCode::SpecRefused, broken.text.clone()),
+        code => file.fault_at(code, broken.line, &broken.text),
+    }
+}

@@ -1,0 +1,187 @@
+//! What columns a stream's files have: the first file's header or footer, and for JSON Lines every line of every file.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use futures::{StreamExt, TryStreamExt};
+use waybill_model::FailureCode;
+use waybill_model::plan::{Csv, FileFormat, StreamPlan};
+use waybill_pipeline::{Bucket, FaultResult, ObjectMeta, Table, TableColumn};
+
+use super::csv_rows::Header;
+use super::json_infer::{Kind, Scan, Seen};
+use super::lane::{Layout, fault};
+use super::parquet::ParquetPlan;
+use super::rows::Bounds;
+use super::set::{File, FileSet, kind_of, read_fault};
+use super::take::{Compared, SourceColumn};
+
+/// A record or line while only columns are looked for.
+const LOOK_ROW: usize = 4 << 20;
+/// Bytes of a JSON Lines file that a look takes.
+const LOOK: u64 = 1 << 20;
+/// Tables that a discovery tells of.
+const TABLES: usize = 1000;
+
+/// The columns of a stream's files and how they are read.
+pub(super) struct Opened {
+    pub(super) layout: Layout,
+    pub(super) columns: Vec<SourceColumn>,
+    pub(super) rows: Option<u64>,
+}
+
+/// Finds out the exact columns of all files.
+pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lanes: usize) -> FaultResult<Opened> {
+    let first = &set.files[0];
+    let opened = match &first.format {
+        FileFormat::Csv(dialect) => {
+            let columns = csv_header(set, first, dialect, bounds.row_bytes).await?;
+            let source = columns.iter().map(|name| csv_column(name)).collect();
+            Opened { layout: Layout::Csv { dialect: dialect.clone(), columns }, columns: source, rows: None }
+        }
+        FileFormat::Jsonl => {
+            let scans: Vec<_> = set.files.iter().map(|file| json_scan(set, file, bounds.row_bytes, None)).collect();
+            let mut scans = futures::stream::iter(scans).buffered(lanes.max(1));
+            let mut seen = Seen::default();
+            let mut at = 0;
+            while let Some(later) = scans.try_next().await? {
+                let file = &set.files[at];
+                seen.merge(later).map_err(|text| file.fault(FailureCode::JsonMalformed, &text))?;
+                at += 1;
+            }
+            let columns = seen.columns();
+            let source = columns.iter().map(|(name, kind)| json_column(name, *kind)).collect();
+            Opened { layout: Layout::Jsonl(columns), columns: source, rows: Some(seen.rows) }
+        }
+        FileFormat::Parquet => {
+            let plan = ParquetPlan::open(set, first, stream.edge_values, bounds.row_bytes).await?;
+            let rows = (set.files.len() == 1).then(|| plan.rows());
+            Opened { columns: plan.columns(), layout: Layout::Parquet(Arc::new(plan)), rows }
+        }
+    };
+    if let Some(at) = opened.columns.iter().position(|column| column.name.is_empty()) {
+        let text = format!("column {} has an empty name", at + 1);
+        return Err(first.fault(FailureCode::ColumnNameUnusable, &text));
+    }
+    if opened.columns.is_empty() {
+        return Err(first.fault(malformed(&first.format), "the files have no column"));
+    }
+    Ok(opened)
+}
+
+/// The columns of the first file, without reading it to its end.
+pub(super) async fn first_columns(set: &FileSet) -> FaultResult<Vec<SourceColumn>> {
+    let first = &set.files[0];
+    let found = match &first.format {
+        FileFormat::Csv(dialect) => {
+            csv_header(set, first, dialect, LOOK_ROW).await.map(|names| names.iter().map(|n| csv_column(n)).collect())
+        }
+        FileFormat::Jsonl => json_scan(set, first, LOOK_ROW, Some(LOOK))
+            .await
+            .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect()),
+        FileFormat::Parquet => {
+            ParquetPlan::open(set, first, waybill_model::plan::EdgePolicy::Twin, LOOK_ROW).await.map(|p| p.columns())
+        }
+    };
+    match found {
+        Ok(columns) => Ok(columns),
+        Err(fault) => Err(set.blame(first, fault).await),
+    }
+}
+
+/// File sets: the files of a directory with one ending are one set.
+pub(super) async fn discover(bucket: &Arc<dyn Bucket>) -> FaultResult<Vec<Table>> {
+    let mut sets: BTreeMap<String, Vec<ObjectMeta>> = BTreeMap::new();
+    for meta in bucket.list("", None).await.map_err(read_fault)? {
+        let (directory, name) = meta.key.rsplit_once('/').map_or(("", meta.key.as_str()), |(d, n)| (d, n));
+        let (_, Some(_)) = kind_of(name) else { continue };
+        let ending = name.split_once('.').map_or(name, |(_, ending)| ending);
+        let pattern = if directory.is_empty() { format!("*.{ending}") } else { format!("{directory}/*.{ending}") };
+        sets.entry(pattern).or_default().push(meta);
+    }
+    let mut tables = Vec::new();
+    for (pattern, files) in sets.into_iter().take(TABLES) {
+        let name = if files.len() == 1 { files[0].key.clone() } else { pattern };
+        // A file that can't be read is listed all the same: without columns.
+        let columns = match FileSet::of(bucket, files, None) {
+            Ok(set) => first_columns(&set).await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
+        let columns = columns
+            .into_iter()
+            .map(|column| TableColumn { name: column.name, source_type: column.source, nullable: column.nullable })
+            .collect();
+        tables.push(Table { name, columns, rows_estimate: None, key: Vec::new() });
+    }
+    Ok(tables)
+}
+
+async fn csv_header(set: &FileSet, file: &File, dialect: &Csv, cap: usize) -> FaultResult<Vec<String>> {
+    let broken = |broken| fault(file, &broken);
+    let mut header = Header::new(dialect, cap).map_err(broken)?;
+    let mut content = set.content(file).await?;
+    while let Some(bytes) = content.next().await? {
+        if let Some(columns) = header.feed(&bytes).map_err(broken)? {
+            return Ok(columns);
+        }
+    }
+    header.end().map_err(broken)
+}
+
+async fn json_scan(set: &FileSet, file: &File, cap: usize, look: Option<u64>) -> FaultResult<Seen> {
+    match json_scan_once(set, file, cap, look).await {
+        Ok(seen) => Ok(seen),
+        Err(fault) => Err(set.blame(file, fault).await),
+    }
+}
+
+async fn json_scan_once(set: &FileSet, file: &File, cap: usize, look: Option<u64>) -> FaultResult<Seen> {
+    let broken = |broken| fault(file, &broken);
+    let mut scan = Scan::new(cap);
+    let mut content = set.content(file).await?;
+    let mut taken = 0;
+    while let Some(bytes) = content.next().await? {
+        scan.feed(&bytes).map_err(broken)?;
+        taken += bytes.len() as u64;
+        if look.is_some_and(|look| taken >= look) {
+            return Ok(scan.so_far());
+        }
+    }
+    scan.end().map_err(broken)
+}
+
+fn csv_column(name: &str) -> SourceColumn {
+    SourceColumn {
+        name: name.to_owned(),
+        data_type: DataType::Utf8,
+        source: "csv text".into(),
+        compared: Compared::Equal,
+        policy: None,
+        nullable: true,
+    }
+}
+
+fn json_column(name: &str, kind: Kind) -> SourceColumn {
+    let compared = match kind {
+        Kind::Integer | Kind::Float => Compared::Ordered,
+        Kind::Boolean | Kind::Text => Compared::Equal,
+        Kind::NumberText | Kind::Json => Compared::No,
+    };
+    SourceColumn {
+        name: name.to_owned(),
+        data_type: kind.data_type(),
+        source: kind.source_type().into(),
+        compared,
+        policy: None,
+        nullable: true,
+    }
+}
+
+fn malformed(format: &FileFormat) -> FailureCode {
+    match format {
+        FileFormat::Csv(_) => FailureCode::CsvMalformed,
+        FileFormat::Jsonl => FailureCode::JsonMalformed,
+        FileFormat::Parquet => FailureCode::ParquetMalformed,
+    }
+}

@@ -1,0 +1,177 @@
+//! The files of one stream: listed once, in the order of their names, each pinned to the state it was listed in.
+//!
+//! A fault names a file by its place and a hash of its key, with a line where there is one; never by what it holds.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use waybill_model::FailureCode;
+use waybill_model::plan::{Csv, FileFormat, StreamPlan};
+use waybill_pipeline::bucket::BucketError;
+use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta};
+
+use super::content::Content;
+use super::glob::Glob;
+use super::inflate::Packing;
+
+/// The listed files of a stream and the place they are in.
+pub(super) struct FileSet {
+    pub(super) bucket: Arc<dyn Bucket>,
+    pub(super) files: Vec<File>,
+}
+
+/// One file as it was listed.
+#[derive(Clone)]
+pub(super) struct File {
+    pub(super) meta: ObjectMeta,
+    pub(super) packing: Packing,
+    pub(super) format: FileFormat,
+    /// Its place in the set, from 1, and the size of the set.
+    place: (usize, usize),
+}
+
+impl File {
+    /// A fault that tells the file by its place and a hash of its key.
+    pub(super) fn fault(&self, code: FailureCode, text: &str) -> Fault {
+        Fault::new(code, format!("{}: {text}", self.mark()))
+    }
+
+    /// The same with a line.
+    pub(super) fn fault_at(&self, code: FailureCode, line: u64, text: &str) -> Fault {
+        Fault::new(code, format!("{}, line {line}: {text}", self.mark()))
+    }
+
+    fn mark(&self) -> String {
+        let hash = hex::encode(&Sha256::digest(self.meta.key.as_bytes())[..8]);
+        let (at, of) = self.place;
+        format!("file {at} of {of} in the order of names (SHA-256 of its key begins {hash})")
+    }
+}
+
+impl FileSet {
+    /// Lists what a stream names.
+    pub(super) async fn list(bucket: &Arc<dyn Bucket>, stream: &StreamPlan) -> FaultResult<Self> {
+        let glob = Glob::read(&stream.name).map_err(|text| Fault::new(FailureCode::SpecRefused, text))?;
+        let listed = if glob.is_pattern() {
+            let mut all = bucket.list(glob.prefix(), None).await.map_err(read_fault)?;
+            all.retain(|meta| glob.means(&meta.key) && !meta.key.ends_with('/'));
+            all.sort_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
+            all
+        } else {
+            bucket.head(&stream.name).await.map_err(read_fault)?.into_iter().collect()
+        };
+        if listed.is_empty() {
+            let text = "no file has this name or fits this pattern below the connection's url";
+            return Err(Fault::new(FailureCode::StreamNotFound, text));
+        }
+        Self::of(bucket, listed, stream.format.as_ref())
+    }
+
+    /// Takes listed files and finds out how each is packed and read.
+    pub(super) fn of(
+        bucket: &Arc<dyn Bucket>,
+        listed: Vec<ObjectMeta>,
+        format: Option<&FileFormat>,
+    ) -> FaultResult<Self> {
+        let of = listed.len();
+        let mut files: Vec<File> = Vec::with_capacity(of);
+        for (at, meta) in listed.into_iter().enumerate() {
+            let (packing, found) = kind_of(&meta.key);
+            let mut file = File { meta, packing, format: FileFormat::Jsonl, place: (at + 1, of) };
+            if packing == Packing::Refused {
+                let text = "archives are not read: unpack it, or compress single files with gzip (.gz) or zstd (.zst)";
+                return Err(file.fault(FailureCode::ArchiveRefused, text));
+            }
+            file.format = format.cloned().or(found).ok_or_else(|| {
+                let text = "its name does not tell its format: set `format` (csv, jsonl or parquet) on the stream";
+                file.fault(FailureCode::SpecRefused, text)
+            })?;
+            if file.format == FileFormat::Parquet && file.packing != Packing::Plain {
+                let text = "a Parquet file can't be read inside another compression: unpack it";
+                return Err(file.fault(FailureCode::ArchiveRefused, text));
+            }
+            if files.first().is_some_and(|first| first.format != file.format) {
+                let text = "its format is not that of the first file: narrow the pattern, or set `format`";
+                return Err(file.fault(FailureCode::SpecRefused, text));
+            }
+            files.push(file);
+        }
+        Ok(Self { bucket: Arc::clone(bucket), files })
+    }
+
+    /// Begins to read a file from its start, pinned to the state it was listed in.
+    pub(super) async fn content(&self, file: &File) -> FaultResult<Content> {
+        let stream = self.bucket.read(&file.meta.key, &file.meta.etag).await.map_err(read_fault)?;
+        Ok(Content::new(stream.map(|part| part.map_err(read_fault)).boxed(), file))
+    }
+
+    /// Proves that a file is still what was listed.
+    pub(super) async fn confirm(&self, file: &File) -> FaultResult<()> {
+        let now = self.bucket.head(&file.meta.key).await.map_err(read_fault)?;
+        if now.is_some_and(|now| now.etag == file.meta.etag && now.size == file.meta.size) {
+            return Ok(());
+        }
+        Err(file.fault(FailureCode::SourceChanged, "it changed or vanished while the run read it"))
+    }
+
+    /// The right fault for a file that could not be read: that it changed, if it did.
+    pub(super) async fn blame(&self, file: &File, fault: Fault) -> Fault {
+        self.confirm(file).await.err().unwrap_or(fault)
+    }
+
+    /// What this set is called in a receipt: a hash over keys, sizes and ETags.
+    pub(super) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for File { meta, .. } in &self.files {
+            for part in [meta.key.as_str(), meta.etag.as_str()] {
+                hash.update((part.len() as u64).to_be_bytes());
+                hash.update(part.as_bytes());
+            }
+            hash.update(meta.size.to_be_bytes());
+        }
+        format!("files:{}:sha256:{}", self.files.len(), hex::encode(hash.finalize()))
+    }
+}
+
+/// How a file is packed and what is in it, by the ends of its name.
+pub(super) fn kind_of(key: &str) -> (Packing, Option<FileFormat>) {
+    let name = key.rsplit('/').next().unwrap_or(key).to_ascii_lowercase();
+    let (packing, inner) = Packing::of(&name);
+    let format = match inner.rsplit_once('.').map(|(_, end)| end) {
+        Some("csv") => Some(FileFormat::Csv(Csv::default())),
+        Some("tsv") => Some(FileFormat::Csv(Csv { delimiter: '\t', ..Csv::default() })),
+        Some("jsonl" | "ndjson") => Some(FileFormat::Jsonl),
+        Some("parquet" | "pq") => Some(FileFormat::Parquet),
+        _ => None,
+    };
+    (packing, format)
+}
+
+/// A bucket's failure as that of a source.
+pub(super) fn read_fault(error: BucketError) -> Fault {
+    let code = match error.code {
+        FailureCode::BucketUnreachable => FailureCode::SourceUnreachable,
+        FailureCode::BucketDenied => FailureCode::SourceDenied,
+        FailureCode::BucketFailed | FailureCode::BucketThrottled => FailureCode::SourceFailed,
+        other => other,
+    };
+    Fault { code, sqlstate: None, text: error.text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_packing_and_format() {
+        assert!(matches!(kind_of("a/B.CSV"), (Packing::Plain, Some(FileFormat::Csv(_)))));
+        assert!(matches!(kind_of("b.jsonl.gz"), (Packing::Gzip, Some(FileFormat::Jsonl))));
+        assert!(matches!(kind_of("b.tsv.zst"), (Packing::Zstd, Some(FileFormat::Csv(Csv { delimiter: '\t', .. })))));
+        assert!(matches!(kind_of("b.parquet"), (Packing::Plain, Some(FileFormat::Parquet))));
+        assert!(matches!(kind_of("data"), (Packing::Plain, None)));
+        for refused in ["a.zip", "a.csv.zip", "a.tar.gz", "a.tgz", "a.7z", "a.csv.bz2", "a.csv.gz.zst"] {
+            assert_eq!(kind_of(refused).0, Packing::Refused, "{refused}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Parquet files: honest ones of every type, and ones that lie about themselves.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, AsArray, BinaryArray, Decimal128Array, Float64Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, Time64MicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray, UInt64Array,
+};
+use arrow::datatypes::{DataType, Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use tempfile::TempDir;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Condition, EdgePolicy, Op};
+
+use super::{WANT, Want, fault, lay, read, read_with, some, stream};
+
+fn write(columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).expect("batch");
+    let mut out = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut out, batch.schema(), Some(properties)).expect("writer");
+    writer.write(&batch).expect("write");
+    writer.close().expect("close");
+    out
+}
+
+fn plain() -> WriterProperties {
+    WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None).build()
+}
+
+#[tokio::test]
+async fn parquet_types_arrive_exact_or_as_exact_text() {
+    let dir = TempDir::new().expect("dir");
+    let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), None]), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("u", Arc::new(UInt64Array::from(vec![u64::MAX, 1]))),
+        ("d", Arc::new(Decimal128Array::from(vec![12345, -1]).with_precision_and_scale(10, 2).expect("decimal"))),
+        ("ns", Arc::new(TimestampNanosecondArray::from(vec![1_001, 2_000]).with_timezone("UTC"))),
+        ("ms", Arc::new(TimestampMillisecondArray::from(vec![5, i64::MAX]))),
+        ("t", Arc::new(Time64MicrosecondArray::from(vec![1, 3_600_000_000]))),
+        ("b", Arc::new(BinaryArray::from(vec![&b"\xff"[..], b""]))),
+        ("l", Arc::new(list)),
+        ("s", Arc::new(StringArray::from(vec![Some("ü"), None]))),
+    ];
+    lay(&dir, "a.parquet", write(columns, plain()));
+    let read = read(&dir, "a.parquet").await.expect("rows");
+    let rows = &read.rows;
+    assert_eq!(rows.column(0).as_primitive::<Decimal128Type>().value(0), i128::from(u64::MAX));
+    assert_eq!(rows.column(1).as_primitive::<Decimal128Type>().values(), &[12345, -1]);
+    let ns = rows.column(2).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(ns.iter().collect::<Vec<_>>(), [None, Some(2)]);
+    assert_eq!(read.twin(2), [Some("1970-01-01T00:00:00.000001001Z".to_owned()), None]);
+    assert_eq!(
+        rows.column(3).as_primitive::<TimestampMicrosecondType>().iter().collect::<Vec<_>>(),
+        [Some(5000), None]
+    );
+    assert_eq!(read.twin(3), [None, Some("9223372036854775807 ms since 1970-01-01T00:00:00".to_owned())]);
+    assert_eq!(read.text("t"), some(&["00:00:00.000001", "01:00:00"]));
+    assert_eq!(rows.column(5).as_binary::<i32>().value(0), b"\xff");
+    assert_eq!(rows.column(6).as_list::<i32>().value(0).as_primitive::<Int32Type>().len(), 2);
+    assert_eq!(read.text("s"), [Some("ü".to_owned()), None]);
+    assert_eq!(read.batches[0].coerced, [(2, 1), (3, 1)]);
+    let mut plan = stream("a.parquet");
+    plan.edge_values = EdgePolicy::Fail;
+    assert_eq!(read_with(dir.path(), &plan, WANT).await.err().expect("fail").code, FailureCode::ValueRefused);
+}
+
+#[tokio::test]
+async fn parquet_row_groups_pages_and_choices_add_up() {
+    let dir = TempDir::new().expect("dir");
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..50_000));
+    let names: ArrayRef = Arc::new(StringArray::from_iter_values((0..50_000).map(|n| format!("name {}", n % 100))));
+    let wide: ArrayRef = Arc::new(StringArray::from_iter_values((0..50_000).map(|n| format!("{n:0100}"))));
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(7_000))
+        .set_data_page_size_limit(10_000)
+        .set_compression(Compression::SNAPPY)
+        .build();
+    lay(&dir, "a.parquet", write(vec![("id", ids), ("name", names), ("wide", wide)], properties));
+    let mut plan = stream("a.parquet");
+    plan.columns.select = vec!["wide".into(), "id".into()];
+    plan.filter = vec![
+        Condition { column: "id".into(), op: Op::Ge, value: Some("100".into()) },
+        Condition { column: "name".into(), op: Op::Eq, value: Some("name 7".into()) },
+    ];
+    let want = Want { batch_bytes: 100_000, ..WANT };
+    let read = read_with(dir.path(), &plan, want).await.expect("rows");
+    let ids: Vec<_> = read.rows.column(1).as_primitive::<Int64Type>().values().to_vec();
+    assert_eq!(ids, (1..500).map(|n| n * 100 + 7).collect::<Vec<i64>>());
+    assert_eq!(read.text("wide")[0].as_deref(), Some(format!("{:0100}", 107).as_str()));
+    assert!(read.batches.len() > 20, "{} batches", read.batches.len());
+}
+
+/// H28: one value of 512 KiB in the dictionary and 300 rows that name it: 150 MiB when expanded.
+#[tokio::test]
+async fn a_huge_dictionary_value_is_expanded_a_batch_at_a_time() {
+    let dir = TempDir::new().expect("dir");
+    let value = "x".repeat(512 << 10);
+    let properties = WriterProperties::builder()
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_dictionary_page_size_limit(1 << 20)
+        .build();
+    let keys = Int32Array::from(vec![0; 300]);
+    let dictionary = arrow::array::DictionaryArray::new(keys, Arc::new(StringArray::from(vec![value.as_str()])));
+    lay(&dir, "a.parquet", write(vec![("s", Arc::new(dictionary))], properties));
+    let source = super::source(dir.path());
+    let snapshot = waybill_pipeline::Source::open(&source, &stream("a.parquet"), None, WANT).await.expect("open");
+    let mut lane = snapshot.lane().await.expect("lane");
+    let (mut rows, mut largest) = (0, 0);
+    while let Some(batch) = lane.next().await.expect("batch") {
+        largest = largest.max(batch.rows.get_array_memory_size());
+        rows += batch.rows.num_rows();
+    }
+    assert!(rows == 300 && largest < 3 << 20, "{rows} rows, {largest} bytes");
+}
+
+/// H28: a few small rows promise a small file, then wide ones come.
+#[tokio::test]
+async fn wide_rows_after_narrow_ones_do_not_outgrow_the_batch() {
+    let dir = TempDir::new().expect("dir");
+    let wide = "z".repeat(200 << 10);
+    let values =
+        (0..10_000).map(|n| if (5000..5060).contains(&n) { wide.clone() + &n.to_string() } else { n.to_string() });
+    let column: ArrayRef = Arc::new(StringArray::from_iter_values(values));
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_compression(Compression::ZSTD(Default::default()))
+        .set_data_page_size_limit(256 << 10)
+        .set_write_batch_size(16)
+        .build();
+    lay(&dir, "a.parquet", write(vec![("s", column)], properties));
+    let want = Want { batch_bytes: 512 << 10, ..WANT };
+    let read = read_with(dir.path(), &stream("a.parquet"), want).await.expect("rows");
+    assert_eq!(read.rows.num_rows(), 10_000);
+    assert!(read.batches.len() < 500, "{} batches", read.batches.len());
+    let largest = read.batches.iter().map(|batch| batch.rows.get_array_memory_size()).max();
+    assert!(largest < Some(8 << 20), "{largest:?}");
+}
+
+/// H28
+#[tokio::test]
+async fn damaged_parquet_files_end_as_parquet_malformed() {
+    let floats: ArrayRef = Arc::new(Float64Array::from_iter_values((0..10_000).map(f64::from)));
+    let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..10_000).map(|n| n.to_string())));
+    let good = write(vec![("f", floats), ("s", texts)], plain());
+    let length = good.len();
+    let footer = u32::from_le_bytes(good[length - 8..length - 4].try_into().expect("four")) as usize;
+    let with = |at: usize, bytes: &[u8]| {
+        let mut bad = good.clone();
+        bad[at..at + bytes.len()].copy_from_slice(bytes);
+        bad
+    };
+    let mut cases: Vec<(String, Vec<u8>)> = vec![
+        ("empty".into(), Vec::new()),
+        ("cut".into(), good[..length - 100].to_vec()),
+        ("only an end".into(), good[length - 12..].to_vec()),
+        ("a footer longer than the file".into(), with(length - 8, &u32::MAX.to_le_bytes())),
+        ("an encrypted footer".into(), with(length - 4, b"PARE")),
+        ("a footer of zeros".into(), with(length - 8 - footer, &vec![0; footer])),
+        ("a list of 2^31 elements".into(), with(length - 8 - footer, &[0x29, 0xfc, 0x80, 0x80, 0x80, 0x80, 0x08])),
+        ("a damaged page header".into(), with(4, &[0xff; 8])),
+    ];
+    // Every single byte of the footer set to another value must give rows or a clean fault, never a crash.
+    for at in (length - 8 - footer..length - 8).step_by(11) {
+        cases.push((format!("byte {at}"), with(at, &[good[at] ^ 0x55])));
+    }
+    for (what, bytes) in cases {
+        let dir = TempDir::new().expect("dir");
+        lay(&dir, "a.parquet", bytes);
+        match read(&dir, "a.parquet").await {
+            Ok(_) => assert!(what.starts_with("byte"), "{what}"),
+            Err(fault) if what.starts_with("byte") => {
+                let known = [
+                    FailureCode::ParquetMalformed,
+                    FailureCode::RowTooLarge,
+                    FailureCode::ColumnNameUnusable,
+                    FailureCode::SpecRefused,
+                    FailureCode::ValueRefused,
+                ];
+                assert!(known.contains(&fault.code), "{what}: {:?}", fault.code);
+            }
+            Err(fault) => assert_eq!(fault.code, FailureCode::ParquetMalformed, "{what}"),
+        }
+    }
+}
+
+/// Three rows by pyarrow 26.0.1 with `write_page_checksum=True`: our own writer makes no checksums.
+const CHECKED: &str = "5041523115001524152415d0fbc793041c15061500150615061c0000000200000006010000000001000000020000001504192c3500\
+    1806736368656d611502001502250218026964001606191c191c26001c150219250600191802696415001606165616562608491c150015001502003c\
+    2906192600060000001656160626081656002820706172717565742d6370702d6172726f772076657273696f6e2032362e302e31191c1c0000007c00\
+    000050415231";
+
+/// H28: a page's bytes changed under its checksum.
+#[tokio::test]
+async fn a_page_that_does_not_match_its_checksum_is_refused() {
+    let mut bytes = hex::decode(CHECKED).expect("hex");
+    let dir = TempDir::new().expect("dir");
+    lay(&dir, "good.parquet", &bytes);
+    let read = read(&dir, "good.parquet").await.expect("rows");
+    assert_eq!(read.rows.column(0).as_primitive::<Int32Type>().values(), &[0, 1, 2]);
+    bytes[39] ^= 1;
+    lay(&dir, "bad.parquet", bytes);
+    let (code, text) = fault(&dir, "bad.parquet").await;
+    assert_eq!(code, FailureCode::ParquetMalformed);
+    assert!(text.contains("checksum"), "{text}");
+}
+
+#[tokio::test]
+async fn columns_that_no_table_type_holds_can_be_dropped_but_not_taken() {
+    let dir = TempDir::new().expect("dir");
+    let interval: ArrayRef = Arc::new(arrow::array::IntervalYearMonthArray::from(vec![1, 2]));
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    lay(&dir, "a.parquet", write(vec![("id", ids), ("i", interval)], plain()));
+    let (code, text) = fault(&dir, "a.parquet").await;
+    assert_eq!(code, FailureCode::SpecRefused, "{text}");
+    let mut plan = stream("a.parquet");
+    plan.columns.drop = vec!["i".into()];
+    let read = read_with(dir.path(), &plan, WANT).await.expect("rows");
+    assert_eq!(read.rows.schema().field(0).data_type(), &DataType::Int64);
+}
