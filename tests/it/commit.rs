@@ -155,7 +155,11 @@ async fn a_twin_column_is_added_when_it_is_first_needed() {
     let mut rows = rows.as_array().expect("rows").clone();
     rows.sort_by_key(Value::to_string);
     assert_eq!(json!(rows), json!([["0.05", null, 1], ["1.50", null, 2], [null, "NaN", 1]]));
-    assert_eq!(place.open().await.expect("the table").state().map(|state| state.coerced), Some(0));
+    let table = place.open().await.expect("the table");
+    let state = table.state().expect("a state");
+    assert_eq!(state.coerced, 0);
+    let columns: Vec<_> = state.columns.iter().map(|(name, kind)| (name.as_str(), kind.as_str())).collect();
+    assert_eq!(columns, [("id", "long"), ("price", "decimal(10,2)"), ("price__text", "string")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,7 @@ pub struct State {
     pub load: Load,
     /// Where the next `new` run goes on.
     pub cursor: Option<CursorState>,
-    /// Columns in order with their Delta types.
+    /// Columns of the table in order with their Delta types, twins of earlier runs included.
     pub columns: Vec<(String, String)>,
     /// Rows that the run delivered.
     pub rows: u64,

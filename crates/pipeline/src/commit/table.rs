@@ -33,10 +33,12 @@ impl Table {
         let digest = DigestKey::find(&*bucket).await?;
         let head = Head::read(&*bucket, &dir, digest.as_ref()).await?;
         check_retention(&head, owner)?;
-        let found = find_state(&*bucket, &dir, &head, owner, digest.as_ref()).await?;
-        if let Some(found) = &found {
+        let mut found = find_state(&*bucket, &dir, &head, owner, digest.as_ref()).await?;
+        if let Some(found) = &mut found {
             check_owner(found, owner)?;
             check_stamp(found, &head)?;
+            // The table may have twins that the newest run did not need.
+            found.state.columns = head.columns()?.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect();
         }
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
