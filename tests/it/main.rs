@@ -3,3 +3,6 @@
 mod architecture;
 mod assurance;
 mod commit;
+mod once;
+mod postgres;
+mod wire;

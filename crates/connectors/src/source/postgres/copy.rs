@@ -43,6 +43,8 @@ impl CopyOut {
             if !self.carry.is_empty() {
                 let taken = into.feed(&self.carry)?;
                 self.carry.drain(..taken);
+            } else if self.left == 0 {
+                self.take_whole_frames(wire, into)?;
             }
             if into.is_full() {
                 return Ok(Stop::Full);
@@ -51,15 +53,7 @@ impl CopyOut {
                 self.take_frame(wire, into).await?;
                 continue;
             }
-            // The usual case: the next header is at hand.
-            let (tag, length) = match wire.at_hand() {
-                bytes if bytes.len() >= 5 => {
-                    let header = header_of(bytes)?;
-                    wire.consume(5);
-                    header
-                }
-                _ => wire.header().await?,
-            };
+            let (tag, length) = wire.header().await?;
             match tag {
                 b'd' => self.left = length,
                 b'c' => return self.end(wire, into).await,
@@ -75,6 +69,24 @@ impl CopyOut {
                 }
             }
         }
+    }
+
+    /// The usual case, a frame per row: all frames at hand that are whole, without a wait between them.
+    fn take_whole_frames(&mut self, wire: &mut Wire, into: &mut Decoder) -> FaultResult<()> {
+        let bytes = wire.at_hand();
+        let mut at = 0;
+        while let Some(frame) = bytes.get(at..).filter(|rest| rest.len() >= 5 && rest[0] == b'd') {
+            let (_, length) = header_of(frame)?;
+            let Some(frame) = frame.get(5..5 + length) else { break };
+            let taken = into.feed(frame)?;
+            at += 5 + taken;
+            self.left = length - taken;
+            if self.left > 0 || into.is_full() {
+                break;
+            }
+        }
+        wire.consume(at);
+        Ok(())
     }
 
     async fn take_frame(&mut self, wire: &mut Wire, into: &mut Decoder) -> FaultResult<()> {

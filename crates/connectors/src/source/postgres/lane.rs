@@ -7,11 +7,10 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use waybill_model::FailureCode;
-use waybill_pipeline::{Batch, FaultResult, Lane};
+use waybill_pipeline::{Batch, Fault, FaultResult, Lane};
 
 use super::copy::{CopyOut, Stop};
 use super::decode::Decoder;
-use super::refusal::lost_as;
 use super::snapshot::{Shared, park};
 use super::wire::Wire;
 
@@ -58,6 +57,15 @@ impl PgLane {
         }
     }
 
+    /// Without the leader no lane can be joined or counted any more.
+    fn name_loss(&self, mut fault: Fault) -> Fault {
+        let ended = fault.sqlstate.is_some_and(|state| state.starts_with("57P"));
+        if self.is_leader && (ended || self.wire.as_ref().is_some_and(Wire::is_lost) && fault.sqlstate.is_none()) {
+            fault.code = FailureCode::SnapshotLost;
+        }
+        fault
+    }
+
     async fn leave(&mut self) {
         let Some(mut wire) = self.wire.take() else { return };
         if self.is_leader {
@@ -71,9 +79,7 @@ impl PgLane {
 #[async_trait]
 impl Lane for PgLane {
     async fn next(&mut self) -> FaultResult<Option<Batch>> {
-        let filled = self.fill().await;
-        // Without the leader no lane can be joined or counted any more.
-        let is_over = if self.is_leader { lost_as(filled, FailureCode::SnapshotLost)? } else { filled? };
+        let is_over = self.fill().await.map_err(|fault| self.name_loss(fault))?;
         if self.decoder.has_rows() {
             let batch = self.decoder.take()?;
             self.shared.rows.fetch_add(batch.rows.num_rows() as u64, Ordering::SeqCst);

@@ -31,6 +31,7 @@ pub(super) struct Wire {
     stream: Stream,
     inbox: Inbox,
     notices: u32,
+    is_lost: bool,
 }
 
 /// A message that the caller has to look at. Notices and parameter changes never come through.
@@ -41,7 +42,7 @@ pub(super) struct Message {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, inbox: Inbox::default(), notices: 0 }
+        Self { stream, inbox: Inbox::default(), notices: 0, is_lost: false }
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
@@ -52,7 +53,13 @@ impl Wire {
                 Err(error) => Err(error),
             },
         };
+        self.is_lost |= sent.is_err();
         sent.map_err(|error| broken(&error))
+    }
+
+    /// Whether the connection itself ended, whatever was said on it before.
+    pub(super) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Sends a simple query and forgets the notices of the last one.
@@ -89,6 +96,7 @@ impl Wire {
             Stream::Plain(tcp) => tcp.read(room).await,
             Stream::Tls(tls) => tls.read(room).await,
         };
+        self.is_lost |= !matches!(read, Ok(1..));
         match read.map_err(|error| broken(&error))? {
             0 => Err(Fault::new(FailureCode::SourceIncomplete, "the server closed the connection before it was done")),
             count => {

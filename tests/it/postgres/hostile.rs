@@ -1,0 +1,197 @@
+//! Hostile names, values, queries and servers: a typed error within bounds, or the exact value; never a panic.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use waybill_connectors::source::postgres::PostgresSource;
+use waybill_model::FailureCode;
+use waybill_model::plan::Postgres as Settings;
+use waybill_pipeline::Source;
+use waybill_pipeline::source::Want;
+use waybill_tests::services::postgres::Postgres;
+use zeroize::Zeroizing;
+
+use super::wires::{Answer, Forge, Proxy, authentication, message, scripted};
+use super::{drain, full, read, settings, source, source_at, stream, want};
+
+#[tokio::test]
+async fn connection_fields_smuggle_no_options() {
+    for host in
+        ["/var/run/postgresql", "127.0.0.1 sslmode=disable", "127.0.0.1,10.0.0.1", "db?options=-cx=y", "socket=/tmp"]
+    {
+        let hostile = Settings { host: host.into(), ..settings(1) };
+        let fault = PostgresSource::new(&hostile, None, "run").err().expect("refused");
+        assert_eq!(fault.code, FailureCode::SpecRefused, "{host}");
+    }
+    let unknown = json!({"host": "db", "database": "d", "user": "u", "options": "-c row_security=on"});
+    assert!(serde_json::from_value::<Settings>(unknown).is_err(), "a key that is not known is refused");
+    let server = Postgres::start();
+    server.run("CREATE TABLE t AS SELECT 1::int8 AS id").await;
+    for (database, user) in [("postgres options=-cstatement_timeout=1", "postgres"), ("postgres", "postgres dbname=x")]
+    {
+        let hostile = Settings { database: database.into(), user: user.into(), ..settings(server.port()) };
+        let refused = PostgresSource::new(&hostile, None, "run").expect("plain text").check(&full("t")).await;
+        assert_eq!(refused.err().expect("no such name").code, FailureCode::SourceDenied, "{database} {user}");
+    }
+}
+
+#[tokio::test]
+async fn statements_in_names_filters_and_views_do_nothing() {
+    let server = Postgres::start();
+    server
+        .run(
+            "CREATE TABLE t AS SELECT 1::int8 AS id; CREATE TABLE log (n int);
+             CREATE FUNCTION spy() RETURNS int8 LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.log VALUES (1); RETURN 1; END $$;
+             CREATE VIEW writes AS SELECT spy() AS id; CREATE ROLE reader LOGIN;
+             CREATE FUNCTION shell() RETURNS int8 LANGUAGE plpgsql AS
+               $$ BEGIN EXECUTE 'COPY public.t TO PROGRAM ''touch /tmp/waybill-never'''; RETURN 1; END $$;
+             CREATE VIEW shells AS SELECT shell() AS id;
+             CREATE VIEW sleeps AS SELECT 1::int8 AS id FROM (SELECT pg_sleep(1e9)) s; GRANT SELECT ON shells TO reader",
+        )
+        .await;
+    for name in ["t; DROP TABLE t", "t\"; DROP TABLE t; --", "(SELECT 1) x", "t) TO PROGRAM 'x'"] {
+        let fault = read(&source(&server), &full(name), 1).await.err().expect("no such table");
+        assert!(matches!(fault.code, FailureCode::StreamNotFound | FailureCode::SpecRefused), "{name}");
+    }
+    let filter = json!({"filter": [{"column": "id", "op": "eq", "value": "1'; DROP TABLE t; --"}]});
+    let fault = read(&source(&server), &stream("t", filter), 1).await.err().expect("no number");
+    assert_eq!(fault.code, FailureCode::SpecRefused);
+    let fault = read(&source(&server), &full("writes"), 1).await.err().expect("read only");
+    assert_eq!(fault.sqlstate, Some("25006"), "the transaction is read only");
+    let reader = super::source_as(&server, "reader");
+    let fault = read(&reader, &full("shells"), 1).await.err().expect("no right to run programs");
+    assert_eq!(fault.code, FailureCode::SourceDenied);
+    let asleep = tokio::time::timeout(Duration::from_millis(500), read(&source(&server), &full("sleeps"), 1)).await;
+    assert!(asleep.is_err(), "it sleeps until the run's bound drops it");
+    let client = server.client().await;
+    let alive = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waybill/run_test'";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while client.query_one(alive, &[]).await.expect("look").get::<_, i64>(0) > 0 {
+        assert!(Instant::now() < deadline, "the server did not notice that its client left");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(read(&source(&server), &full("t"), 1).await.expect("still there").sorted("id"), [1]);
+    assert_eq!(client.query_one("SELECT count(*) FROM log", &[]).await.expect("log").get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn odd_names_are_quoted_and_kept_apart() {
+    let server = Postgres::start();
+    let names = ["a\"b", "a.b", "../up", "select", "🦀 ü", "Case", "case", "with space", "'; --", "x%s\\n"];
+    let mut sql = String::new();
+    for (at, name) in names.iter().enumerate() {
+        let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+        sql += &format!("CREATE TABLE {quoted} AS SELECT {at}::int8 AS {quoted}, 'v'::text AS \"order\";");
+    }
+    let long = "l".repeat(80);
+    sql += &format!("CREATE TABLE {long} AS SELECT 99::int8 AS {long};");
+    server.run(&sql).await;
+    for (at, name) in names.iter().enumerate() {
+        let quoted = format!("public.\"{}\"", name.replace('"', "\"\""));
+        let found = read(&source(&server), &full(&quoted), 2).await.expect(name);
+        assert_eq!((found.rows.schema().field(0).name().as_str(), found.sorted(name)), (*name, vec![at as i64]));
+    }
+    let found = read(&source(&server), &full(&"l".repeat(63)), 1).await.expect("cut by the server at 63 bytes");
+    assert_eq!(found.sorted(&"l".repeat(63)), [99]);
+    let fault = read(&source(&server), &full("a\0b"), 1).await.err().expect("NUL");
+    assert_eq!(fault.code, FailureCode::SpecRefused);
+    server.run("CREATE TABLE twins AS SELECT 1::int8 AS \"Id\", 2::int8 AS \"ID\"").await;
+    let fault = read(&source(&server), &full("twins"), 1).await.err().expect("twins");
+    assert_eq!(fault.code, FailureCode::ColumnNameUnusable);
+    let renamed = stream("twins", json!({"columns": {"rename": {"ID": "id2"}}}));
+    assert_eq!(read(&source(&server), &renamed, 1).await.expect("read").sorted("id2"), [2]);
+}
+
+#[tokio::test]
+async fn extreme_values_are_exact_or_refused_by_type() {
+    let server = Postgres::start();
+    let digits = "7".repeat(1000);
+    server
+        .run(&format!(
+            "CREATE TYPE strange AS (a int); CREATE TABLE x AS SELECT {digits}::numeric AS n, '0044-03-15 BC'::date AS bc,
+               'infinity'::timestamptz AS t, 'NaN'::numeric(4,1) AS nan, ARRAY[NULL, NULL]::int8[] AS nulls,
+               NULL::strange AS comp, '(1,2)'::point AS unknown, '{{}}'::text[] AS none"
+        ))
+        .await;
+    let found = read(&source(&server), &full("x"), 1).await.expect("read");
+    assert_eq!(found.text("n", 0), Some(digits));
+    assert_eq!((found.twin("t", 0), found.twin("nan", 0)), (Some("infinity"), Some("NaN")));
+    assert_eq!(found.text("unknown", 0).as_deref(), Some("(1,2)"));
+    assert_eq!(found.coerced["bc"], 1);
+
+    server.run("CREATE TABLE big AS SELECT 1::int8 AS id, to_jsonb(repeat('x', 20000000)) AS j").await;
+    let small = Want { row_bytes: 1 << 20, ..want(1) };
+    let snapshot = source(&server).open(&full("big"), None, small).await.expect("open");
+    let fault = drain(snapshot.lane().await.expect("lane")).await.err().expect("too large");
+    assert_eq!(fault.code, FailureCode::RowTooLarge);
+    drop(snapshot);
+    let found = read(&source(&server), &full("big"), 1).await.expect("it fits a larger budget");
+    assert_eq!(found.text("j", 0).map(|text| text.len()), Some(20_000_002));
+}
+
+async fn check_at(port: u16) -> (FailureCode, Duration) {
+    let begun = Instant::now();
+    let password = Some(Zeroizing::new("password".to_owned()));
+    let source = PostgresSource::new(&settings(port), password, "run").expect("a source");
+    let fault = source.check(&full("t")).await.err().expect("a lie");
+    (fault.code, begun.elapsed())
+}
+
+fn greeting() -> Vec<u8> {
+    [authentication(0, b""), message(b'Z', b"I")].concat()
+}
+
+#[tokio::test]
+async fn a_lying_server_meets_bounds_and_no_panic() {
+    let scram = || [authentication(10, b"SCRAM-SHA-256\0\0")].concat();
+    let port = scripted(move || vec![Answer::Bytes(scram()), Answer::Scram(2_147_483_647)]).await;
+    let (code, took) = check_at(port).await;
+    assert_eq!(code, FailureCode::SourceDenied);
+    assert!(took < Duration::from_secs(10), "the iterations were not run");
+
+    let notice = || message(b'N', b"SNOTICE\0Mhello\0\0");
+    let port = scripted(move || vec![Answer::Endless(notice())]).await;
+    assert_eq!(check_at(port).await.0, FailureCode::SourceMalformed);
+
+    let raw: [&[u8]; 5] =
+        [b"R\0\0\0\x02", b"R\xff\xff\xff\xff", b"R\x7f\xff\xff\xff", b"Q\0\0\0\x04", b"R\0\0\0\x06\0\0"];
+    for bytes in raw {
+        let port = scripted(move || vec![Answer::Bytes(bytes.to_vec())]).await;
+        assert_eq!(check_at(port).await.0, FailureCode::SourceMalformed, "{bytes:?}");
+    }
+
+    let rows: [&[u8]; 4] = [b"\0\x03\0\0\0\x01", b"\0\x05\0\0\0\x02a", b"\xff\xff", b"\0\x01\x7f\xff\xff\xffab"];
+    for row in rows {
+        let ready = || message(b'Z', b"I");
+        let answer = [message(b'D', row), message(b'C', b"SELECT 1\0"), ready()].concat();
+        let script =
+            move || vec![Answer::Bytes(greeting()), Answer::Bytes(message(b'Z', b"I")), Answer::Bytes(answer.clone())];
+        assert_eq!(check_at(scripted(script).await).await.0, FailureCode::SourceMalformed, "{row:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_lying_copy_meets_bounds_and_no_panic() {
+    let server = Postgres::start();
+    server.run("CREATE TABLE t AS SELECT g::int8 AS id, 'x'::text AS pad FROM generate_series(1, 5000) g").await;
+    let malformed: [&'static [u8]; 6] = [
+        b"\0\x02\0\0\0\x07short\0\0\0\0\0\x01x",
+        b"\0\x09",
+        b"\0\x02\xff\xff\xff\xfe",
+        b"\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x01",
+        b"\xff\xff\0\x02",
+        b"\x80\0",
+    ];
+    for row in malformed {
+        let proxy = Proxy::start(server.port(), Forge::Row(row), 100).await;
+        let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("malformed");
+        assert!(proxy.has_fired());
+        assert_eq!(fault.code, FailureCode::SourceMalformed, "{row:?}");
+    }
+    let proxy = Proxy::start(server.port(), Forge::Row(b"\0\x02\x7f\xff\xff\xff"), 100).await;
+    let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("too large");
+    assert_eq!((fault.code, proxy.has_fired()), (FailureCode::RowTooLarge, true));
+    let proxy = Proxy::start(server.port(), Forge::Notices, 100).await;
+    let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("endless");
+    assert_eq!((fault.code, proxy.has_fired()), (FailureCode::SourceMalformed, true));
+}

@@ -1,0 +1,204 @@
+//! Half-open windows: late commits come with the next run, edges are neither lost nor doubled, and doubt is said.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use waybill_model::FailureCode;
+use waybill_model::plan::StreamPlan;
+use waybill_pipeline::{CursorState, Source};
+use waybill_tests::services::postgres::Postgres;
+
+use super::{Read, read_after, source, source_as, stream, want};
+
+fn by(column: &str) -> StreamPlan {
+    stream("t", json!({"load": "new", "cursor": {"column": column, "margin-ms": 1000}}))
+}
+
+fn text(cursor: &CursorState) -> String {
+    let kept: serde_json::Value = serde_json::from_str(cursor.reveal()).expect("JSON");
+    kept["at"].as_str().expect("text").to_owned()
+}
+
+/// Runs one after the other, as a schedule would.
+struct Runs<'a> {
+    server: &'a Postgres,
+    plan: StreamPlan,
+    cursor: Option<CursorState>,
+    ids: Vec<i64>,
+}
+
+impl Runs<'_> {
+    async fn next(&mut self) -> Read {
+        let read = read_after(&source(self.server), &self.plan, self.cursor.as_ref(), 2).await.expect("read");
+        self.cursor.clone_from(&read.cursor);
+        self.ids.extend(read.sorted("id"));
+        read
+    }
+
+    /// Runs until so many rows came; the margin has to pass on the server's clock.
+    async fn until(&mut self, rows: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.ids.len() < rows {
+            assert!(Instant::now() < deadline, "only {} of {rows} rows came", self.ids.len());
+            self.next().await;
+        }
+    }
+}
+
+async fn seeded() -> Postgres {
+    let server = Postgres::start();
+    server
+        .run(
+            "CREATE TABLE t (id int8 GENERATED ALWAYS AS IDENTITY, at timestamptz, local timestamp, note text);
+             INSERT INTO t (at, local) SELECT now() - interval '1 hour', now() - interval '1 hour' FROM generate_series(1, 10)",
+        )
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn a_late_commit_comes_with_the_second_run() {
+    let server = seeded().await;
+    let late = server.client().await;
+    late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("insert");
+    server.run("INSERT INTO t (at) VALUES (now())").await;
+    let mut runs = Runs { server: &server, plan: by("at"), cursor: None, ids: Vec::new() };
+    let first = runs.next().await;
+    assert_eq!(runs.ids, (1..=10).collect::<Vec<_>>(), "the window ends before the open transaction began");
+    assert!(!first.note.held && !first.note.fixed_lag);
+    late.batch_execute("COMMIT").await.expect("commit");
+    runs.until(12).await;
+    runs.next().await;
+    runs.ids.sort_unstable();
+    assert_eq!(runs.ids, (1..=12).collect::<Vec<_>>(), "none lost, none doubled");
+}
+
+#[tokio::test]
+async fn ten_thousand_rows_on_the_edge_come_exactly_once() {
+    let server = seeded().await;
+    let mut runs = Runs { server: &server, plan: by("at"), cursor: None, ids: Vec::new() };
+    runs.next().await;
+    let edge = text(runs.cursor.as_ref().expect("a cursor"));
+    server.run(&format!("INSERT INTO t (at) SELECT '{edge}' FROM generate_series(1, 10000)")).await;
+    runs.until(10_010).await;
+    let last = runs.next().await;
+    assert_eq!(last.rows.num_rows(), 0);
+    runs.ids.sort_unstable();
+    assert_eq!(runs.ids, (1..=10_010).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_integer_window_waits_for_transactions_that_were_open() {
+    let server = seeded().await;
+    let late = server.client().await;
+    late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("insert");
+    server.run("INSERT INTO t (at) VALUES (now())").await;
+    let impatient = source(&server).with_patience(Duration::ZERO);
+    let before = read_after(&impatient, &by("id"), None, 1).await.expect("read");
+    assert!(before.note.held && before.rows.num_rows() == 0 && before.cursor.is_none());
+
+    let watcher = server.client().await;
+    let waits = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waybill/run_test' \
+            AND query LIKE '%virtualxid IN%'";
+        while watcher.query_one(waiting, &[]).await.expect("look").get::<_, i64>(0) == 0 {
+            tokio::task::yield_now().await;
+        }
+        late.batch_execute("COMMIT").await.expect("commit");
+    };
+    let plan = by("id");
+    let patient = source(&server);
+    let (found, ()) = tokio::join!(read_after(&patient, &plan, None, 1), waits);
+    let found = found.expect("read");
+    assert_eq!(found.sorted("id"), (1..=12).collect::<Vec<_>>());
+    assert_eq!(text(&found.cursor.clone().expect("a cursor")), "12");
+    let after = read_after(&patient, &plan, found.cursor.as_ref(), 1).await.expect("read");
+    assert!(after.rows.num_rows() == 0 && after.cursor == found.cursor && !after.note.held);
+    server.run("INSERT INTO t (at) VALUES (now())").await;
+    let next = read_after(&patient, &plan, found.cursor.as_ref(), 1).await.expect("read");
+    assert_eq!(next.sorted("id"), [13]);
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_holds_the_window() {
+    let server = seeded().await;
+    let mut runs = Runs { server: &server, plan: by("at"), cursor: None, ids: Vec::new() };
+    runs.next().await;
+    let committed = runs.cursor.clone();
+    server.run("BEGIN; INSERT INTO t (at) VALUES (now() - interval '1 minute'); PREPARE TRANSACTION 'p'").await;
+    for column in ["at", "id"] {
+        let after = if column == "at" { committed.clone() } else { None };
+        let held = read_after(&source(&server), &by(column), after.as_ref(), 1).await.expect("read");
+        assert!(held.note.held && held.rows.num_rows() == 0, "{column}");
+        assert!(held.cursor == after, "the cursor does not move");
+    }
+    server.run("COMMIT PREPARED 'p'").await;
+    let released = read_after(&source(&server), &by("at"), None, 1).await.expect("read");
+    assert_eq!((released.note.held, released.rows.num_rows()), (false, 11));
+}
+
+#[tokio::test]
+async fn hidden_session_times_mean_a_fixed_lag_that_is_said() {
+    let server = seeded().await;
+    server.run("CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader; INSERT INTO t (at) VALUES (now() - interval '1 minute')").await;
+    let hidden = read_after(&source_as(&server, "reader"), &by("at"), None, 1).await.expect("read");
+    assert!(hidden.note.fixed_lag);
+    assert_eq!(hidden.rows.num_rows(), 10, "a minute ago is inside the lag");
+    server.run("GRANT pg_read_all_stats TO reader").await;
+    let seen = read_after(&source_as(&server, "reader"), &by("at"), None, 1).await.expect("read");
+    assert_eq!((seen.note.fixed_lag, seen.rows.num_rows()), (false, 11));
+}
+
+#[tokio::test]
+async fn our_own_open_snapshot_does_not_hold_a_window() {
+    let server = seeded().await;
+    let open = source(&server).open(&super::full("t"), None, want(1)).await.expect("open");
+    let found = read_after(&source(&server).with_patience(Duration::ZERO), &by("id"), None, 1).await.expect("read");
+    assert_eq!((found.note.held, found.rows.num_rows()), (false, 10));
+    drop(open);
+}
+
+#[tokio::test]
+async fn a_zone_less_cursor_needs_a_zone() {
+    let server = seeded().await;
+    let with = |zone: serde_json::Value| {
+        stream("t", json!({"load": "new", "cursor": {"column": "local", "zone": zone, "margin-ms": 1000}}))
+    };
+    for zone in [json!(null), json!("Mars/Olympus")] {
+        let fault = read_after(&source(&server), &with(zone), None, 1).await.err().expect("refused");
+        assert_eq!(fault.code, FailureCode::CursorZoneUnknown);
+    }
+    server.run("INSERT INTO t (local) VALUES (now() AT TIME ZONE 'Asia/Tokyo' - interval '1 minute')").await;
+    let tokyo = read_after(&source(&server), &with(json!("Asia/Tokyo")), None, 1).await.expect("read");
+    let utc = read_after(&source(&server), &with(json!("UTC")), None, 1).await.expect("read");
+    assert_eq!((tokyo.rows.num_rows(), utc.rows.num_rows()), (11, 10), "Tokyo's minute ago is UTC's future");
+}
+
+#[tokio::test]
+async fn rows_without_a_cursor_follow_the_policy_and_are_counted() {
+    let server = seeded().await;
+    server.run("INSERT INTO t (at) VALUES (NULL), (NULL), (NULL)").await;
+    let with = |nulls: &str| stream("t", json!({"load": "new", "cursor": {"column": "at", "nulls": nulls}}));
+    let fault = read_after(&source(&server), &by("at"), None, 1).await.err().expect("refused");
+    assert_eq!(fault.code, FailureCode::CursorNull);
+    let ignored = read_after(&source(&server), &with("ignore"), None, 1).await.expect("read");
+    assert_eq!((ignored.note.null_cursors, ignored.rows.num_rows()), (3, 10));
+    let always = read_after(&source(&server), &with("include_always"), None, 1).await.expect("read");
+    assert_eq!((always.note.null_cursors, always.rows.num_rows()), (3, 13));
+    let again = read_after(&source(&server), &with("include_always"), always.cursor.as_ref(), 1).await.expect("read");
+    assert_eq!(again.rows.num_rows(), 3, "they come with every run");
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_type_is_refused() {
+    let server = seeded().await;
+    let fault = read_after(&source(&server), &by("note"), None, 1).await.err().expect("text");
+    assert_eq!(fault.code, FailureCode::CursorUnusable);
+    let found = read_after(&source(&server), &by("id"), None, 1).await.expect("read");
+    let fault = read_after(&source(&server), &by("at"), found.cursor.as_ref(), 1).await.err().expect("another");
+    assert_eq!(fault.code, FailureCode::CursorUnusable);
+    let forged = CursorState::new(r#"{"type":"integer","at":"1); DROP TABLE t; --"}"#);
+    let fault = read_after(&source(&server), &by("id"), Some(&forged), 1).await.err().expect("no integer");
+    assert_eq!(fault.sqlstate, Some("22P02"));
+    assert!(!fault.text.for_customer().contains("DROP"), "a cursor's text is in no message");
+}
