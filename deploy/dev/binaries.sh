@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Builds the binaries that integration tests run: <name> as it ships, and <name>-faults from a build with failpoints.
+# Both builds take the whole workspace, so that they share every dependency.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-faulty=waybill-worker/failpoints,waybill-orchestrator/failpoints
-cargo build --locked -p waybill-worker -p waybill-orchestrator --bins --features "waybill-worker/aws,$faulty"
+cargo build --locked --workspace --bins --features waybill-worker/aws,waybill-worker/failpoints,waybill-orchestrator/failpoints
 for name in waybill-worker waybill-orchestrator; do cp "$target/debug/$name" "$target/debug/$name-faults"; done
 cargo build --locked --workspace --bins --features waybill-worker/aws
