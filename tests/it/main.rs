@@ -2,7 +2,9 @@
 
 mod architecture;
 mod assurance;
+mod cli;
 mod commit;
 mod once;
 mod postgres;
+mod s3;
 mod wire;

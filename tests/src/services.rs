@@ -1,3 +1,5 @@
 //! Real servers for tests, one throw-away instance each, on loopback.
 
 pub mod postgres;
+pub mod s3;
+pub mod s3_proxy;

@@ -6,16 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
+use md5::{Digest, Md5};
 use tokio::task::JoinSet;
 use waybill_model::FailureCode;
 use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{BucketError, Upload};
 
 use super::error::{self, Failed, Kind};
-use super::{CALL, Inner, crc, crc_text, md5_text, retry};
+use super::{CALL, Inner, crc, crc_text, retry};
 
 const MIB: u64 = 1 << 20;
 /// Parts of one upload that S3 takes.
@@ -246,7 +250,7 @@ async fn begin(inner: &Inner, key: &str) -> Result<Begun, Failed> {
 async fn send_part(inner: &Inner, key: &str, begun: &Begun, number: i32, body: Bytes) -> Result<Done, Failed> {
     let (bytes, sum) = (body.len() as u64, crc(&body));
     let text = crc_text(sum);
-    let digest = (!begun.sums).then(|| md5_text(&body));
+    let digest = (!begun.sums).then(|| Md5::digest(&body));
     let answer = retry::persist(inner, || {
         let call = inner
             .client
@@ -256,22 +260,34 @@ async fn send_part(inner: &Inner, key: &str, begun: &Begun, number: i32, body: B
             .upload_id(&begun.id)
             .part_number(number)
             .checksum_crc64_nvme(text.clone())
-            .set_content_md5(digest.clone())
+            .set_content_md5(digest.as_ref().map(|digest| BASE64.encode(digest)))
             .body(ByteStream::from(body.clone()));
-        let text = &text;
+        let (text, digest) = (&text, digest.as_ref().map(hex::encode));
         async move {
             let answer = error::call("UploadPart", PART, call.send()).await?;
-            match answer.checksum_crc64_nvme() {
-                Some(there) if there != text => {
-                    Err(Failed::new(Kind::Garbled, "UploadPart", "the part is not what was sent"))
-                }
-                _ => Ok(answer),
+            if arrived(&answer, text, digest.as_deref()) {
+                return Ok(answer);
             }
+            Err(Failed::new(Kind::Garbled, "UploadPart", "the part is not what was sent"))
         }
     })
     .await?;
     let etag = answer.e_tag().unwrap_or_default().to_owned();
     Ok(Done { number, etag, crc: sum, bytes })
+}
+
+/// Whether the store's answer fits the part. Without a checksum the ETag tells, where it is the digest of the bytes: it
+/// is not where the store encrypts them with a key of its own.
+fn arrived(answer: &UploadPartOutput, sum: &str, digest: Option<&str>) -> bool {
+    if let Some(there) = answer.checksum_crc64_nvme() {
+        return there == sum;
+    }
+    let etag = answer.e_tag().unwrap_or_default().trim_matches('"');
+    let is_digest = etag.len() == 32
+        && etag.bytes().all(|b| b.is_ascii_hexdigit())
+        && answer.server_side_encryption().is_none()
+        && answer.sse_customer_algorithm().is_none();
+    !is_digest || digest.is_none_or(|digest| digest.eq_ignore_ascii_case(etag))
 }
 
 async fn abandon(inner: &Inner, key: &str, id: &str) {

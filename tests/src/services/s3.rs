@@ -1,0 +1,140 @@
+//! Throw-away S3 servers: roto-aws, which minds conditions and digests but keeps no CRC64NVME and checks no signature.
+//!
+//! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps everything in memory, ended by its own handle.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// How long a server may take to answer first.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The bucket that every server begins with.
+pub const BUCKET: &str = "lake";
+
+/// What a request must carry to be taken for a signed one where signatures are not checked.
+const UNCHECKED: &str =
+    "AWS4-HMAC-SHA256 Credential=waybill/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+
+/// A running server.
+pub struct Roto {
+    child: Child,
+    port: u16,
+}
+
+impl Roto {
+    /// A server with the one empty bucket [`BUCKET`].
+    ///
+    /// # Panics
+    /// When the program is missing or does not start.
+    pub async fn start() -> Self {
+        let program = program("roto-server");
+        for _ in 0..5 {
+            let port = free_port();
+            let child = Command::new(&program)
+                .args(["--ephemeral", "--port", &port.to_string()])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .expect("start roto-server");
+            let mut server = Self { child, port };
+            if server.answers().await {
+                return server;
+            }
+        }
+        panic!("roto-server did not start");
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The endpoint for clients.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Keys of all objects, read past our own client.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn keys(&self) -> Vec<String> {
+        let listing = self.get("?list-type=2").await;
+        listing
+            .split("<Key>")
+            .skip(1)
+            .filter_map(|rest| rest.split_once("</Key>"))
+            .map(|(key, _)| key.to_owned())
+            .collect()
+    }
+
+    /// Uploads that were begun and neither finished nor aborted.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn open_uploads(&self) -> usize {
+        self.get("?uploads").await.matches("<UploadId>").count()
+    }
+
+    async fn get(&self, query: &str) -> String {
+        let answer = exchange(self.port, "GET", query).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        answer
+    }
+
+    async fn answers(&mut self) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return false;
+            }
+            if let Ok(answer) = exchange(self.port, "PUT", "").await {
+                return answer.starts_with("HTTP/1.1 200");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+}
+
+/// One request past our own client, and the whole answer.
+async fn exchange(port: u16, method: &str, query: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let request = format!(
+        "{method} /{BUCKET}{query} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: {UNCHECKED}\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+impl Drop for Roto {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A program of the pinned environment `s3`.
+fn program(name: &str) -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dev/python.sh");
+    let out = Command::new(script).arg("s3").output().expect("run python.sh");
+    assert!(out.status.success(), "python.sh s3: {}", String::from_utf8_lossy(&out.stderr));
+    PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()).with_file_name(name)
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
