@@ -190,3 +190,6 @@ impl Login {
         Some(login)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,6 @@ pub fn operations() -> Operations {
 }
 
 /// The router of the API.
-#[must_use]
 pub fn router(app: App) -> Router {
     let gate = from_fn_with_state(Arc::clone(&app), gate::check);
     let routes = operations().into_router(&gate);
@@ -66,3 +65,6 @@ pub fn router(app: App) -> Router {
         .layer(door)
         .with_state(app)
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,8 @@ fn run(serve: &Serve) -> anyhow::Result<ExitCode> {
 
 fn log(log: &Log) -> anyhow::Result<()> {
     let level: LevelFilter = log.level.parse()?;
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr);
     if log.json {
         lines.json().init()
     } else {

@@ -106,3 +106,17 @@ async fn count_rows(app: &Shared) -> Result<(), waybill_store::StoreError> {
     gauge!(LEASES).set(app.store.attempt_leases_held().await? as f64);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::NAMES;
+
+    #[test]
+    fn every_metric_is_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
+        let page = std::fs::read_to_string(path).expect("docs/reference/metrics.md");
+        for (name, _) in NAMES {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+}

@@ -17,12 +17,25 @@ use waybill_api::{Example, Problem, ProblemCode};
 use crate::http::operation::{Described, Operation, Parameter};
 use crate::http::operations;
 
-/// The description as it is committed: pretty JSON with a newline at its end.
+/// The description as it is committed: pretty JSON with its keys in order and a newline at its end.
 #[must_use]
 pub fn text() -> String {
-    let mut text = document().to_pretty_json().unwrap_or_default();
+    let value = serde_json::to_value(document()).map(sorted).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Extensions come in no order of their own, so the text would differ from call to call.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let ordered: BTreeMap<String, Value> = fields.into_iter().collect();
+            Value::Object(ordered.into_iter().map(|(key, value)| (key, sorted(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
+        other => other,
+    }
 }
 
 /// The description.

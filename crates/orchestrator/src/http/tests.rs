@@ -1,0 +1,184 @@
+//! The API in process: the real router over a real SQLite store, two organizations with everything in them.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use waybill_api::spec::SpecApply;
+use waybill_identity::KeyDirectory;
+use waybill_model::id::SessionId;
+use waybill_model::{DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_store::{Store, User};
+
+use crate::app::Shared;
+use crate::auth::Caller;
+use crate::config::Config;
+use crate::service::{document, start};
+
+mod account;
+mod body;
+mod conditions;
+mod gate;
+mod live;
+mod page;
+
+/// A password that stands in nobody's answer.
+const PASSWORD: &str = "CANARY only lower case words";
+
+struct World {
+    app: Arc<Shared>,
+    ours: Tenant,
+    theirs: Tenant,
+    dir: tempfile::TempDir,
+}
+
+/// An organization with one of everything.
+struct Tenant {
+    caller: Caller,
+    token: String,
+    project: ProjectId,
+    pipeline: PipelineId,
+    run: RunId,
+    /// Path parameter to id.
+    ids: Vec<(&'static str, String)>,
+}
+
+struct Got {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    body: Value,
+}
+
+impl Got {
+    fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    fn etag(&self) -> &str {
+        self.headers.get("etag").and_then(|tag| tag.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = Config::load(None, Some(dir.path()), []).expect("settings");
+        let store = Store::open(config.database.url.expose_secret()).await.expect("a store");
+        let keys = KeyDirectory::created(&config.keys);
+        let app = Arc::new(Shared::new(&config, store, &keys).expect("the services"));
+        let ours = Tenant::new(&app, "ours", dir.path()).await;
+        let theirs = Tenant::new(&app, "theirs", dir.path()).await;
+        Self { app, ours, theirs, dir }
+    }
+
+    async fn send(&self, request: Request<Body>) -> Got {
+        let answer = super::router(Arc::clone(&self.app)).oneshot(request).await.expect("an answer");
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let bytes = axum::body::to_bytes(answer.into_body(), 8 << 20).await.expect("a body");
+        Got { status, headers, body: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Got {
+        self.send(request(method, path, Some(&self.ours.token), &[], body)).await
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.call(Method::GET, path, None).await
+    }
+
+    async fn with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Got {
+        self.send(request(method, path, Some(&self.ours.token), headers, body)).await
+    }
+}
+
+fn request(
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+    headers: &[(&str, &str)],
+    body: Option<Value>,
+) -> Request<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    match body {
+        Some(body) => request.header("content-type", "application/json").body(Body::from(body.to_string())),
+        None => request.body(Body::empty()),
+    }
+    .expect("a request")
+}
+
+impl Tenant {
+    async fn new(app: &Shared, name: &str, dir: &std::path::Path) -> Self {
+        let (org, user, session, project) =
+            (OrgId::generate(), UserId::generate(), SessionId::generate(), ProjectId::generate());
+        let mut tx = app.store.write_tx().await.expect("a transaction");
+        Store::organization_insert_in_txn(&mut tx, org, name).await.expect("an organization");
+        Store::user_insert_in_txn(&mut tx, &person(org, user, name)).await.expect("a person");
+        Store::project_insert_in_txn(&mut tx, org, project, "default", 1 << 20).await.expect("a project");
+        let plane = DataPlaneId::generate();
+        let settings = ("process", r#"{"environment":[]}"#);
+        Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", settings).await.expect("a data plane");
+        let life = std::time::Duration::from_secs(600);
+        Store::session_insert_in_txn(&mut tx, org, session, user, life).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        let caller = Caller { org, user, session, role: "administrator".into(), ip: None };
+        let token = app.tokens.mint(org, user, session).expect("a token").expose_secret().to_owned();
+        let applied = SpecApply { project_id: project, document: document(dir), prune: false, expect: None };
+        document::apply(app, &caller, &applied, false).await.expect("an applied document");
+        let pipeline = app.store.pipeline_find(org, project, "nightly").await.expect("a read").expect("a pipeline").id;
+        let connection = app.store.connection_find(org, project, "shop").await.expect("a read").expect("one").id;
+        let body = serde_json::from_value(json!({ "pipeline_id": pipeline })).expect("a body");
+        let run = start::start(app, &caller, &body, None).await.expect("a run").run.id;
+        let ids = vec![
+            ("organization", org.to_string()),
+            ("user", user.to_string()),
+            ("project", project.to_string()),
+            ("data_plane", plane.to_string()),
+            ("connection", connection.to_string()),
+            ("pipeline", pipeline.to_string()),
+            ("run", run.to_string()),
+        ];
+        Self { caller, token, project, pipeline, run, ids }
+    }
+}
+
+fn person(org: OrgId, id: UserId, name: &str) -> User {
+    User {
+        org,
+        id,
+        email: format!("{name}@example.org"),
+        name: name.into(),
+        password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$AAAA".into(),
+        role: "administrator".into(),
+        disabled: false,
+        failed_logins: 0,
+        locked_until: Micros(0),
+        created_at: Micros(0),
+        updated_at: Micros(0),
+    }
+}
+
+fn document(dir: &std::path::Path) -> String {
+    let dir = dir.display();
+    format!(
+        "waybill: 1
+connections:
+  shop: {{ type: sqlite, path: {dir}/shop.db }}
+  lake: {{ type: local, path: {dir}/lake }}
+pipelines:
+  nightly:
+    from: shop
+    to: lake
+    schedule: {{ cron: \"0 2 * * *\", zone: Europe/Stockholm }}
+    streams: {{ orders: {{ load: full }} }}
+"
+    )
+}

@@ -1,0 +1,94 @@
+//! Conditional requests, idempotency keys and documents.
+
+use super::*;
+
+#[tokio::test]
+async fn a_change_needs_the_version_that_it_was_made_from() {
+    let world = World::new().await;
+    let path = format!("/v1/projects/{}", world.ours.project);
+    let etag = world.get(&path).await.etag().to_owned();
+    let rename = |name: &str| Some(json!({ "name": name }));
+    let got = world.call(Method::PATCH, &path, rename("one")).await;
+    assert_eq!((got.status, got.code()), (StatusCode::PRECONDITION_REQUIRED, "precondition_required"));
+    let got = world.with(Method::PATCH, &path, &[("if-match", &etag)], rename("one")).await;
+    assert_eq!((got.status, got.body["name"].as_str()), (StatusCode::OK, Some("one")));
+    assert_ne!(got.etag(), etag);
+    let got = world.with(Method::PATCH, &path, &[("if-match", &etag)], rename("two")).await;
+    assert_eq!((got.status, got.code()), (StatusCode::PRECONDITION_FAILED, "precondition_failed"));
+    assert!(got.body["detail"].as_str().is_some_and(|text| text.contains("last changed at")));
+    let now = world.get(&path).await;
+    let kept = world.with(Method::GET, &path, &[("if-none-match", now.etag())], None).await;
+    assert_eq!((kept.status, kept.body), (StatusCode::NOT_MODIFIED, Value::Null));
+}
+
+#[tokio::test]
+async fn a_repeated_request_gives_what_the_first_one_made() {
+    let world = World::new().await;
+    let key = [("idempotency-key", "k1")];
+    let body = Some(json!({ "name": "staging" }));
+    let first = world.with(Method::POST, "/v1/projects", &key, body.clone()).await;
+    let second = world.with(Method::POST, "/v1/projects", &key, body.clone()).await;
+    assert_eq!((first.status, second.status), (StatusCode::CREATED, StatusCode::CREATED));
+    assert_eq!(first.body["id"], second.body["id"]);
+    let other = world.with(Method::POST, "/v1/projects", &key, Some(json!({ "name": "prod" }))).await;
+    assert_eq!((other.status, other.code()), (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch"));
+    let without = world.call(Method::POST, "/v1/projects", body).await;
+    assert_eq!((without.status, without.code()), (StatusCode::CONFLICT, "name_taken"));
+    let audit = world.get("/v1/audit").await;
+    let made = audit.body["items"].as_array().expect("entries").iter().filter(|e| e["action"] == "project_create");
+    assert_eq!(made.count(), 1);
+}
+
+#[tokio::test]
+async fn the_same_request_twice_at_once_starts_one_run() {
+    let world = World::new().await;
+    let body = || Some(json!({ "pipeline_id": world.ours.pipeline }));
+    let key = [("idempotency-key", "night-1")];
+    let all = futures::future::join_all((0..8).map(|_| world.with(Method::POST, "/v1/runs", &key, body()))).await;
+    let ids: std::collections::BTreeSet<String> = all.iter().map(|got| got.body["id"].to_string()).collect();
+    assert!(
+        all.iter().all(|got| got.status == StatusCode::CREATED),
+        "{:?}",
+        all.iter().map(|g| g.status).collect::<Vec<_>>()
+    );
+    assert_eq!(ids.len(), 1);
+}
+
+#[tokio::test]
+async fn a_document_that_was_applied_changes_nothing_again() {
+    let world = World::new().await;
+    let project = world.ours.project;
+    let text = document(world.dir.path());
+    let again = world
+        .call(Method::POST, "/v1/specs:apply?dry_run=true", Some(json!({ "project_id": project, "document": text })))
+        .await;
+    assert_eq!((again.status, &again.body["changes"]), (StatusCode::OK, &json!([])));
+    let changed = text.replace("0 2 * * *", "0 3 * * *");
+    let body = |expect: Option<&str>| Some(json!({ "project_id": project, "document": changed, "expect": expect }));
+    let plan = world.call(Method::POST, "/v1/specs:apply?dry_run=true", body(None)).await;
+    assert_eq!(plan.body["changes"].as_array().map(Vec::len), Some(1), "{}", plan.body);
+    let digest = plan.body["plan_digest"].as_str().expect("a digest").to_owned();
+    let other = world.call(Method::POST, "/v1/specs:apply", body(Some("00"))).await;
+    assert_eq!(other.status, StatusCode::PRECONDITION_FAILED);
+    assert_eq!(world.call(Method::POST, "/v1/specs:apply", body(Some(&digest))).await.status, StatusCode::OK);
+    let schedule = world.get(&format!("/v1/pipelines/{}/schedule", world.ours.pipeline)).await;
+    assert_eq!(schedule.body["cron"], "0 3 * * *");
+    let empty = world.call(Method::POST, "/v1/specs:apply?dry_run=true", body(None)).await;
+    assert_eq!(empty.body["changes"], json!([]));
+}
+
+#[tokio::test]
+async fn a_changed_connection_gives_its_pipelines_a_new_version() {
+    let world = World::new().await;
+    let id = world.ours.ids.iter().find(|(name, _)| *name == "connection").map(|(_, id)| id.clone()).expect("an id");
+    let path = format!("/v1/connections/{id}");
+    let read = world.get(&path).await;
+    let body = json!({ "system": { "type": "sqlite", "path": "/elsewhere/shop.db" } });
+    let got = world.with(Method::PATCH, &path, &[("if-match", read.etag())], Some(body)).await;
+    assert_eq!(got.status, StatusCode::OK, "{}", got.body);
+    let versions = world.get(&format!("/v1/pipelines/{}/versions", world.ours.pipeline)).await;
+    assert_eq!(versions.body["items"][0]["version"], 2);
+    assert_eq!(versions.body["items"][0]["plan"]["from"]["system"]["path"], "/elsewhere/shop.db");
+    let got = world.with(Method::DELETE, &path, &[("if-match", got.etag())], None).await;
+    assert_eq!((got.status, got.code()), (StatusCode::CONFLICT, "in_use"));
+}
