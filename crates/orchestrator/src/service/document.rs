@@ -135,6 +135,13 @@ impl Held {
         }
     }
 
+    /// The plan of the first pipeline that uses this connection.
+    #[must_use]
+    pub fn plan_using(&self, connection: &str) -> Option<Plan> {
+        let mut users = self.document.pipelines.iter().filter(|(_, p)| p.from == connection || p.to == connection);
+        users.find_map(|(name, _)| self.document.plan(name))
+    }
+
     /// Where the first pipeline runs that uses this connection.
     #[must_use]
     pub fn plane_using(&self, connection: &str) -> Option<DataPlaneId> {

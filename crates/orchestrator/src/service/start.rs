@@ -2,15 +2,19 @@
 
 use waybill_api::ProblemCode;
 use waybill_api::run::RunStart;
-use waybill_model::plan::{Endpoint, Files, Limits, Plan};
+use waybill_model::plan::{Endpoint, Files, Limits, Plan, System};
 use waybill_model::run::RunKind;
 use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
 use waybill_store::{Connection, Run, Tx};
 
+use super::document::{self, Held};
 use super::run::{self, Probe, RunDetail, RunService, Trigger};
-use super::{Once, Refused, ServiceResult, document, once};
+use super::{Once, Refused, ServiceResult, once};
 use crate::app::Shared;
 use crate::auth::Caller;
+
+/// Longest look at a connection.
+const LOOK_MS: u64 = 10 * 60 * 1_000;
 
 fn who(caller: &Caller) -> run::Caller {
     run::Caller { org: caller.org, actor: caller.actor(), ip: caller.ip.map(|ip| ip.to_string()) }
@@ -114,27 +118,46 @@ async fn streams(app: &Shared, caller: &Caller, id: PipelineId, names: &[String]
     names.iter().map(place).collect()
 }
 
-/// A look at a connection: its plan has the connection at both ends and no streams.
+/// A look at a connection. A worker opens a source and a bucket, so the other end comes from a pipeline that uses the
+/// connection, or else from any connection of the project that can stand there.
 async fn probe(app: &Shared, caller: &Caller, id: ConnectionId, kind: RunKind) -> ServiceResult<Probe> {
     let missing = || Refused::new(ProblemCode::NotFound, "no such connection in this organization");
     let connection = app.store.connection_get(caller.org, id).await?.ok_or_else(missing)?;
-    let system = serde_json::from_str(&connection.system).map_err(|_| Refused::from(ProblemCode::Internal))?;
-    let end = Endpoint { connection: connection.name.clone(), system };
-    let plan = Plan {
-        pipeline: connection.name.clone(),
-        from: end.clone(),
-        to: end,
-        streams: Vec::new(),
-        files: Files::default(),
-        limits: Limits { time_ms: 10 * 60 * 1_000, ..Limits::default() },
-    };
-    let data_plane = plane_of(app, caller, &connection).await?;
+    let held = document::of_project(app, caller.org, connection.project).await?;
+    let plan = held.plan_using(&connection.name).or_else(|| lone_plan(&held, &connection.name)).ok_or_else(|| {
+        let detail = "a look at it needs another end: a source for a bucket, a bucket for a source";
+        Refused::new(ProblemCode::Unusable, detail).next("make the other connection first, then look again")
+    })?;
+    let data_plane = plane_of(app, caller, &held, &connection).await?;
     Ok(Probe { project: connection.project, connection: id, subject: connection.name, kind, plan, data_plane })
 }
 
+/// A plan without streams between this connection and the first one that can be its other end.
+fn lone_plan(held: &Held, name: &str) -> Option<Plan> {
+    let connections = &held.document.connections;
+    let is_source = is_source(connections.get(name)?);
+    let (other, _) = connections.iter().find(|(_, system)| self::is_source(system) != is_source)?;
+    let end = |name: &str| Some(Endpoint { connection: name.to_owned(), system: connections.get(name)?.clone() });
+    let (from, to) = if is_source { (name, other.as_str()) } else { (other.as_str(), name) };
+    Some(Plan {
+        pipeline: name.to_owned(),
+        from: end(from)?,
+        to: end(to)?,
+        streams: Vec::new(),
+        files: Files::default(),
+        limits: Limits { time_ms: LOOK_MS, ..Limits::default() },
+    })
+}
+
+const fn is_source(system: &System) -> bool {
+    match system {
+        System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => true,
+        System::Local { .. } | System::S3(_) => false,
+    }
+}
+
 /// Where a connection is looked at from: where the pipelines run that use it, or the only data plane.
-async fn plane_of(app: &Shared, caller: &Caller, connection: &Connection) -> ServiceResult<DataPlaneId> {
-    let held = document::of_project(app, caller.org, connection.project).await?;
+async fn plane_of(app: &Shared, caller: &Caller, held: &Held, connection: &Connection) -> ServiceResult<DataPlaneId> {
     if let Some(plane) = held.plane_using(&connection.name) {
         return Ok(plane);
     }
