@@ -24,8 +24,8 @@ use waybill_tests::services::postgres::Postgres;
 /// A stream from the JSON of its keys beside `name`.
 fn stream(name: &str, keys: serde_json::Value) -> StreamPlan {
     let mut plan = serde_json::json!({"name": name, "load": "full"});
-    let fields = plan.as_object_mut().expect("an object");
-    fields.extend(keys.as_object().expect("an object").clone());
+    let serde_json::Value::Object(keys) = keys else { panic!("keys of a stream are an object") };
+    plan.as_object_mut().expect("an object").extend(keys);
     serde_json::from_value(plan).expect("a stream")
 }
 

@@ -3,7 +3,7 @@
 //! The server refuses to run as root, so it drops to the user `postgres` then. It listens on loopback only.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,12 +54,8 @@ impl Postgres {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
         let data = folder.path().join("data");
         let encoding = if setup.encoding.is_empty() { "UTF8" } else { setup.encoding };
-        let made = program("initdb")
-            .args(["--username=postgres", "--auth=trust", "--no-sync", "--locale=C", "--encoding", encoding, "-D"])
-            .arg(&data)
-            .output()
-            .expect("run initdb");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let copied = Command::new("cp").arg("-a").arg(template(encoding)).arg(&data).status().expect("run cp");
+        assert!(copied.success(), "copy of the empty cluster");
         write(&data, "postgresql.auto.conf", &settings(setup.settings));
         let access =
             setup.access.join("\n") + "\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n";
@@ -117,6 +113,40 @@ impl Drop for Postgres {
         }
         let _ = self.child.wait();
     }
+}
+
+/// An empty cluster that servers are copied from: making one takes seconds, copying it does not. It outlives the tests.
+fn template(encoding: &str) -> PathBuf {
+    let place = std::env::temp_dir().join(format!("waybill-pg-template-{}", own_user()));
+    let done = place.join(encoding);
+    std::fs::create_dir_all(&place).expect("a folder");
+    let owner = std::fs::metadata(&place).expect("the folder").uid();
+    assert_eq!(owner, own_user(), "{} belongs to somebody else: remove it", place.display());
+    let lock = std::fs::File::create(place.join("lock")).expect("a lock");
+    lock.lock().expect("the lock");
+    if done.is_dir() {
+        return done;
+    }
+    let making = tempfile::Builder::new().prefix("making-").tempdir_in(&place).expect("a folder");
+    std::fs::set_permissions(making.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
+    let data = making.path().join("data");
+    let made = program("initdb")
+        .args([
+            "--username=postgres",
+            "--auth=trust",
+            "--no-sync",
+            "--locale=C",
+            "--wal-segsize=1",
+            "--encoding",
+            encoding,
+        ])
+        .arg("-D")
+        .arg(&data)
+        .output()
+        .expect("run initdb");
+    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    std::fs::rename(&data, &done).expect("put the cluster in its place");
+    done
 }
 
 fn settings(own: &[&str]) -> String {
@@ -178,8 +208,12 @@ fn write(data: &Path, name: &str, contents: &str) {
     }
 }
 
+fn own_user() -> u32 {
+    std::fs::metadata("/proc/self").expect("own process").uid()
+}
+
 fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
+    own_user() == 0
 }
 
 /// One of the server's programs, as a user that it accepts.

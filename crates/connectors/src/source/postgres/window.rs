@@ -242,7 +242,7 @@ impl Checked<'_> {
         // A replica shows none of the transactions that count.
         note.fixed_lag = hello.is_replica;
         let open = open_transactions(wire).await?;
-        note.held = has_prepared(wire).await? || !all_ended(wire, open, patience).await?;
+        note.held = has_prepared(wire).await? || !all_ended(wire, &open, patience).await?;
         Ok(if note.held { None } else { Some(high) })
     }
 }
@@ -267,7 +267,7 @@ async fn open_transactions(wire: &mut Wire) -> FaultResult<Vec<String>> {
     wire.ask(&sql).await?.iter().map(|row| row.text(0)).collect()
 }
 
-async fn all_ended(wire: &mut Wire, open: Vec<String>, patience: Duration) -> FaultResult<bool> {
+async fn all_ended(wire: &mut Wire, open: &[String], patience: Duration) -> FaultResult<bool> {
     if open.is_empty() {
         return Ok(true);
     }
