@@ -21,10 +21,19 @@ use crate::binaries::binary;
 const BOUNDS: &[(&str, &str)] = &[
     ("HEARTBEAT", "500ms"),
     ("LEASE", "3s"),
+    ("GRANT", "2s"),
     ("OFFLINE_GRACE", "6s"),
     ("START_TIMEOUT", "20s"),
-    ("RECONCILE", "500ms"),
-    ("TICK", "200ms"),
+    ("CANCEL_GRACE", "5s"),
+    ("FINAL_GRACE", "5s"),
+    ("STOP_CONFIRM", "10s"),
+    ("LAUNCH_CLAIM", "2s"),
+    ("LEADER_LEASE", "2s"),
+    ("SCHEDULE_EVERY", "200ms"),
+    ("DISPATCH_EVERY", "200ms"),
+    ("RECONCILE_EVERY", "500ms"),
+    ("BACKOFF_MIN", "100ms"),
+    ("BACKOFF_MAX", "500ms"),
 ];
 
 /// What differs between sandboxes.

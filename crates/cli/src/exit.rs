@@ -86,8 +86,10 @@ impl From<ClientError> for Failure {
                 let next = match (&problem.next, exit) {
                     (Some(next), _) => Some(next.clone()),
                     (None, Exit::Login) => Some("waybill login".to_owned()),
-                    (None, _) if problem.request_id.is_empty() => None,
-                    (None, _) => Some(format!("look for {} in the orchestrator's log", problem.request_id)),
+                    (None, Exit::Conflict) => Some("look at it as it is now, then decide again".to_owned()),
+                    (None, Exit::Invalid) => Some("mend what is named, then try again".to_owned()),
+                    (None, Exit::NotFound) => Some("look at the list of its kind".to_owned()),
+                    (None, _) => Some(format!("look for request {} in the orchestrator's log", problem.request_id)),
                 };
                 let message = error.to_string();
                 Self { exit, code: problem.code.clone(), message, next, errors: problem.errors.clone() }

@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use waybill_api::ProblemCode;
 use waybill_api::account::{Confidential, LoginRequest, SetupRequest, Tokens};
 use waybill_api::client::Client;
 use waybill_model::Micros;
@@ -32,7 +33,8 @@ pub(crate) async fn login(target: &Target, args: &Args, output: &Output) -> Resu
     Ok(Exit::Done)
 }
 
-/// Makes the first administrator where a setup token is there, and logs in otherwise.
+/// Makes the first administrator where a setup token is there, and logs in otherwise. A token that merely lies in the
+/// state directory may have been used long ago: then it is an ordinary login.
 async fn enter(
     client: &Client,
     setup: Option<Confidential>,
@@ -40,13 +42,15 @@ async fn enter(
     args: &Args,
 ) -> Result<Tokens> {
     let (email, password) = (who.0.to_owned(), who.1.clone());
-    Ok(match setup {
-        Some(setup_token) => {
-            let organization = args.organization.clone();
-            client.setup(&SetupRequest { setup_token, email, password, organization }).await?
+    if let Some(setup_token) = setup {
+        let (organization, email, password) = (args.organization.clone(), email.clone(), password.clone());
+        let body = SetupRequest { setup_token, email, password, organization };
+        match client.setup(&body).await {
+            Err(error) if error.code() == Some(ProblemCode::SetupRefused) && args.setup_token_file.is_none() => {}
+            done => return Ok(done?),
         }
-        None => client.login(&LoginRequest { email, password }).await?,
-    })
+    }
+    Ok(client.login(&LoginRequest { email, password }).await?)
 }
 
 /// The one-time token: from the file that was named, or from the state directory where it still lies there.
@@ -67,7 +71,9 @@ fn password(args: &Args, asks: bool, new: bool, output: &Output) -> Result<Confi
     } else if let Some(file) = &args.password_file {
         read(file)?
     } else if asks {
-        output.say(if new { "Choose a password of 12 to 128 characters." } else { "" });
+        if new {
+            output.say("Where no administrator is there yet, this makes the first one: 12 to 128 characters.");
+        }
         hidden(output)?
     } else {
         return Err(missing("--password-stdin or --password-file FILE"));

@@ -27,9 +27,8 @@ struct Where {
 pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &Output) -> Result<Exit> {
     let place = place(client, id).await?;
     if only_where {
-        output.one(&place, &place.url, || {
-            facts(&[("bucket", place.url.clone()), ("logs", "_waybill/ below each table".into())])
-        })?;
+        let lines = [("bucket", place.url.clone()), ("log", format!("{}/_waybill/logs/{id}/", place.url))];
+        output.one(&place, &place.url, || facts(&lines))?;
         return Ok(Exit::Done);
     }
     output.say(&format!("reading {} with your own credentials; the orchestrator has no log, only events", place.url));

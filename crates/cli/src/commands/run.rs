@@ -3,6 +3,7 @@
 use waybill_api::client::{Client, EventQuery, RunQuery};
 use waybill_api::event::RunEvent;
 use waybill_api::run::{Run, RunDetail, RunStart, StreamReceipt};
+use waybill_model::run::RunKind;
 
 use crate::args::{Run as Command, Target, Wait, WhichRun};
 use crate::commands::{logs, watch, why};
@@ -79,15 +80,8 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
             started_run(&client, started, watch.then_some(wait), output).await
         }
         Command::List { limit, pipeline, in_state: state } => {
-            let pipeline_id = match pipeline {
-                Some(wanted) => Some(resolve::pipeline(&client, target, &wanted).await?.id),
-                None => None,
-            };
-            let project_id = Some(resolve::project(&client, target).await?);
-            let query = RunQuery { limit: Some(limit.limit), project_id, pipeline_id, state, ..RunQuery::default() };
-            let page = client.run_list(&query).await?;
-            output.list(&page.items, page.next_cursor.as_deref())?;
-            Ok(Exit::Done)
+            let query = RunQuery { limit: Some(limit.limit), state, ..RunQuery::default() };
+            list(&client, target, (query, pipeline), output).await
         }
         Command::Show(which) => show(&client, target, &which, output).await,
         Command::Watch { which, wait } => {
@@ -121,18 +115,29 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
             ));
             started_run(&client, started, watch.then_some(wait), output).await
         }
-        Command::Receipt(which) => {
-            let id = resolve::run(&client, target, &which).await?;
-            let receipt = client.run_receipt(id).await?;
-            output.one(&receipt, &id.to_string(), || table(&receipt.streams))?;
-            if output.is_table() {
-                output.say(
-                    "the full receipts stand in your bucket; `waybill-worker verify URL` checks them without Waybill",
-                );
-            }
-            Ok(Exit::Done)
-        }
+        Command::Receipt(which) => receipt(&client, target, &which, output).await,
     }
+}
+
+async fn list(client: &Client, target: &Target, what: (RunQuery, Option<String>), output: &Output) -> Result<Exit> {
+    let (mut query, pipeline) = what;
+    if let Some(wanted) = pipeline {
+        query.pipeline_id = Some(resolve::pipeline(client, target, &wanted).await?.id);
+    }
+    query.project_id = Some(resolve::project(client, target).await?);
+    let page = client.run_list(&query).await?;
+    output.list(&page.items, page.next_cursor.as_deref())?;
+    Ok(Exit::Done)
+}
+
+async fn receipt(client: &Client, target: &Target, which: &WhichRun, output: &Output) -> Result<Exit> {
+    let id = resolve::run(client, target, which).await?;
+    let receipt = client.run_receipt(id).await?;
+    output.one(&receipt, &id.to_string(), || table(&receipt.streams))?;
+    if output.is_table() {
+        output.say("the full receipts stand in your bucket; `waybill-worker verify URL` checks them without Waybill");
+    }
+    Ok(Exit::Done)
 }
 
 async fn started_run(client: &Client, run: RunDetail, wait: Option<Wait>, output: &Output) -> Result<Exit> {
@@ -197,10 +202,12 @@ fn people(detail: &RunDetail) -> String {
         ("of", run.subject.clone()),
         ("kind", run.kind.to_string()),
         ("state", run.state.to_string()),
-        ("delivered", format!("{} of {} streams", run.streams_delivered, run.streams_total)),
         ("attempts", run.attempts.to_string()),
         ("created", run.created_at.to_string()),
     ];
+    if run.kind == RunKind::Sync {
+        rows.push(("delivered", format!("{} of {} streams", run.streams_delivered, run.streams_total)));
+    }
     if let Some(ended) = run.ended_at {
         rows.push(("ended", format!("{ended}, after {}", crate::progress::span(run.created_at.0, ended.0))));
     }
@@ -210,9 +217,9 @@ fn people(detail: &RunDetail) -> String {
     if let Some(failure) = &run.failure {
         rows.push(("failure", format!("{}: {}", failure.code, failure.hint)));
     }
-    facts(&rows)
-        + &crate::progress::streams(detail, None).join("\n")
-        + if detail.streams.is_empty() { "" } else { "\n" }
+    // Only a run that moves rows has something to say of each stream.
+    let streams = if run.kind == RunKind::Sync { crate::progress::streams(detail, None) } else { Vec::new() };
+    facts(&rows) + &streams.iter().map(|line| format!("{line}\n")).collect::<String>()
 }
 
 #[cfg(test)]
@@ -223,7 +230,7 @@ mod tests {
     #[test]
     fn a_run_is_shown_with_its_streams_and_what_was_delivered() {
         let shown = people(&RunDetail::example());
-        for part in ["delivered  1 of 2 streams", "source_denied", "public.orders", "1,204,511"] {
+        for part in ["1 of 2 streams", "source_denied", "public.orders", "1,204,511"] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
     }

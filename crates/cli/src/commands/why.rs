@@ -4,7 +4,7 @@ use serde::Serialize;
 use waybill_api::run::{Failure, RunDetail, RunStream};
 use waybill_model::FailureCode;
 use waybill_model::failure::RetryPolicy;
-use waybill_model::run::{RunState, StreamState};
+use waybill_model::run::{RunKind, RunState, StreamState};
 
 use crate::exit::{Exit, Result};
 use crate::output::{Output, clean, facts};
@@ -97,7 +97,7 @@ fn waits(detail: &RunDetail) -> String {
 
 fn kept(detail: &RunDetail) -> String {
     let run = &detail.run;
-    if run.streams_total == 0 {
+    if run.streams_total == 0 || run.kind != RunKind::Sync {
         return "nothing was to be delivered".to_owned();
     }
     let late = detail.streams.iter().filter(|stream| stream.delivered_late).count();
@@ -119,7 +119,12 @@ const fn policy(code: FailureCode) -> &'static str {
 fn next(detail: &RunDetail, failure: Option<&Failure>) -> String {
     let run = &detail.run;
     match (run.state.known(), failure) {
+        (Some(RunState::Succeeded), _) if run.kind != RunKind::Sync => "nothing".to_owned(),
         (Some(RunState::Succeeded), _) => format!("nothing; `waybill run receipt {}` shows what was delivered", run.id),
+        // A check or discovery delivers nothing that could be retried, and writes no log to a bucket.
+        (Some(RunState::Failed | RunState::Canceled), _) if run.kind != RunKind::Sync => {
+            format!("mend it, then try again; `waybill run events {}` tells more", run.id)
+        }
         (Some(RunState::Failed | RunState::Canceled), _) => {
             let undelivered = run.streams_total.saturating_sub(run.streams_delivered);
             format!(
