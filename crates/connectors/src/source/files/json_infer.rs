@@ -91,7 +91,7 @@ impl Seen {
     }
 
     /// Adds what was seen of a later file.
-    pub(super) fn merge(&mut self, later: Self) -> Result<(), String> {
+    pub(super) fn merge(&mut self, later: &Self) -> Result<(), String> {
         self.rows += later.rows;
         for (name, kind) in later.names.iter().zip(&later.kinds) {
             let at = self.place(name)?;

@@ -63,8 +63,16 @@ pub(super) struct FileLane {
 }
 
 enum Reader {
-    Text { content: Content, parser: Box<dyn Parser>, rest: Bytes, ended: bool },
+    Text(Box<Text>),
     Parquet(Box<ParquetRows>),
+}
+
+/// A text file on its way through its parser.
+struct Text {
+    content: Content,
+    parser: Box<dyn Parser>,
+    rest: Bytes,
+    ended: bool,
 }
 
 impl FileLane {
@@ -91,15 +99,14 @@ impl Job {
                 Box::new(JsonRows::new(self.text, self.bounds, &wanted))
             }
         };
-        Ok(Reader::Text { content: self.set.content(file).await?, parser, rest: Bytes::new(), ended: false })
+        let content = self.set.content(file).await?;
+        Ok(Reader::Text(Box::new(Text { content, parser, rest: Bytes::new(), ended: false })))
     }
 
     /// The next decoded rows of a file; none when it has ended and is still what was listed.
     async fn decoded(&self, file: &File, reader: &mut Reader) -> FaultResult<Option<Decoded>> {
         let decoded = match reader {
-            Reader::Text { content, parser, rest, ended } => {
-                text_rows(file, content, parser.as_mut(), rest, ended).await
-            }
+            Reader::Text(text) => text.next(file).await,
             Reader::Parquet(rows) => rows.next().await,
         };
         match decoded {
@@ -140,28 +147,24 @@ impl Lane for FileLane {
     }
 }
 
-async fn text_rows(
-    file: &File,
-    content: &mut Content,
-    parser: &mut dyn Parser,
-    rest: &mut Bytes,
-    ended: &mut bool,
-) -> FaultResult<Option<Decoded>> {
-    let broken = |broken: Broken| fault(file, &broken);
-    while !parser.is_full() && !*ended {
-        if rest.is_empty() {
-            match content.next().await? {
-                Some(bytes) => *rest = bytes,
-                None => {
-                    *ended = true;
-                    parser.end().map_err(broken)?;
+impl Text {
+    async fn next(&mut self, file: &File) -> FaultResult<Option<Decoded>> {
+        let broken = |broken: Broken| fault(file, &broken);
+        while !self.parser.is_full() && !self.ended {
+            if self.rest.is_empty() {
+                match self.content.next().await? {
+                    Some(bytes) => self.rest = bytes,
+                    None => {
+                        self.ended = true;
+                        self.parser.end().map_err(broken)?;
+                    }
                 }
             }
+            let taken = self.parser.feed(&self.rest).map_err(broken)?;
+            self.rest.advance(taken);
         }
-        let taken = parser.feed(rest).map_err(broken)?;
-        rest.advance(taken);
+        Ok(self.parser.take())
     }
-    Ok(parser.take())
 }
 
 /// A parser's finding as a fault that names the file by its hash.

@@ -47,7 +47,7 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
             let mut at = 0;
             while let Some(later) = scans.try_next().await? {
                 let file = &set.files[at];
-                seen.merge(later).map_err(|text| file.fault(FailureCode::JsonMalformed, &text))?;
+                seen.merge(&later).map_err(|text| file.fault(FailureCode::JsonMalformed, &text))?;
                 at += 1;
             }
             let columns = seen.columns();

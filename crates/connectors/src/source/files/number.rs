@@ -16,10 +16,6 @@ pub(super) fn read(text: &str) -> Number {
     let whole = !text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
     if whole && text != "-0" {
         let Ok(value) = text.parse::<i64>() else { return read_float(text) };
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "integers up to 2^53 are floats; larger ones are compared as text"
-        )]
         let in_float = value.unsigned_abs() <= 1 << 53 || prints_back(text, value as f64);
         return Number::Integer(value, in_float);
     }

@@ -46,21 +46,23 @@ pub(super) fn check_footer(bytes: &[u8]) -> Result<(), Bad> {
 pub(super) fn page_head(bytes: &[u8]) -> Result<PageHead, Bad> {
     let mut skim = Skim { bytes, at: 0 };
     let mut head = PageHead::default();
-    skim.fields(0, &mut |skim, id, kind| match (id, kind) {
-        (1, I32) => Ok(head.is_dictionary = skim.zigzag()? == 2),
-        (2, I32) => Ok(head.unpacked = skim.zigzag()?),
-        (3, I32) => Ok(head.packed = skim.zigzag()?),
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the checksum is kept as a signed number"
-        )]
-        (4, I32) => Ok(head.crc = Some(skim.zigzag()? as u32)),
-        (5 | 7 | 8, STRUCT) => skim.fields(1, &mut |skim, id, kind| match (id, kind) {
-            (1, I32) => Ok(head.values = skim.zigzag()?),
-            _ => skim.skip(kind, 2),
-        }),
-        _ => skim.skip(kind, 1),
+    skim.fields(0, &mut |skim, id, kind| {
+        match (id, kind) {
+            (1, I32) => head.is_dictionary = skim.zigzag()? == 2,
+            (2, I32) => head.unpacked = skim.zigzag()?,
+            (3, I32) => head.packed = skim.zigzag()?,
+            // The checksum is kept as a signed number.
+            (4, I32) => head.crc = Some(skim.zigzag()? as u32),
+            (5 | 7 | 8, STRUCT) => skim.fields(1, &mut |skim, id, kind| {
+                if id != 1 || kind != I32 {
+                    return skim.skip(kind, 2);
+                }
+                head.values = skim.zigzag()?;
+                Ok(())
+            })?,
+            _ => skim.skip(kind, 1)?,
+        }
+        Ok(())
     })?;
     head.length = skim.at;
     if head.unpacked < 0 || head.packed < 0 || head.values < 0 { Err(Bad::Broken) } else { Ok(head) }
@@ -98,7 +100,6 @@ impl<'a> Skim<'a> {
 
     fn zigzag(&mut self) -> Result<i64, Bad> {
         let value = self.varint()?;
-        #[expect(clippy::cast_possible_wrap, reason = "that is how zigzag numbers are defined")]
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 

@@ -1,0 +1,101 @@
+//! Files and S3 through the real worker: `once` from a directory of files, and into and out of an S3 bucket.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use waybill_tests::binaries::binary;
+use waybill_tests::readers;
+use waybill_tests::services::s3::{BUCKET, Roto};
+
+fn once(dir: &Path, spec: &str) -> Output {
+    std::fs::write(dir.join("spec.yaml"), spec).expect("write the spec");
+    Command::new(binary("waybill-worker"))
+        .args(["once", "--memory", "128MiB", "--json", "--spec"])
+        .arg(dir.join("spec.yaml"))
+        .envs([("LAKE_KEY", "waybill"), ("LAKE_SECRET", "very-secret-key")])
+        .output()
+        .expect("run the worker")
+}
+
+fn delivered(dir: &Path, spec: &str) -> Value {
+    let output = once(dir, spec);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+fn lay(dir: &Path, name: &str, text: &str) {
+    let path = dir.join(name);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
+    std::fs::write(path, text).expect("write");
+}
+
+#[test]
+fn a_directory_of_files_becomes_tables_that_two_readers_agree_on() {
+    let dir = tempfile::tempdir().expect("dir");
+    lay(dir.path(), "in/orders/a.csv", "id,name\n007,Ada\n008,\"x,y\"\n");
+    lay(dir.path(), "in/orders/b.csv", "name,id\nBob,009\n");
+    lay(dir.path(), "in/events.jsonl", "{\"id\":9223372036854775807,\"ok\":true,\"x\":{\"d\":1.10}}\n{\"id\":1}\n");
+    let root = dir.path().display();
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         \"orders/*.csv\": {{ load: full }}\n      events.jsonl: {{ load: full, verify-count: true }}\n"
+    );
+    let report = delivered(dir.path(), &spec);
+    let rows: Vec<_> = report["streams"].as_array().expect("streams").iter().map(|s| s["rows"].as_u64()).collect();
+    assert_eq!(rows, [Some(3), Some(2)]);
+    assert_eq!(report["streams"][1]["grade"], "verified");
+    let lake = dir.path().join("lake");
+    let orders = std::fs::read_dir(&lake).expect("the lake").filter_map(Result::ok).map(|entry| entry.path());
+    let orders = orders.into_iter().find(|path| path.to_string_lossy().contains("orders")).expect("the table");
+    let seen = readers::query(&orders, "SELECT id, name FROM t ORDER BY id").expect("readers").agreed();
+    assert_eq!(seen, json!([["007", "Ada"], ["008", "x,y"], ["009", "Bob"]]));
+    let seen =
+        readers::query(&lake.join("events.jsonl"), "SELECT id, ok, x FROM t ORDER BY id").expect("readers").agreed();
+    assert_eq!(seen, json!([[1, null, null], [9_223_372_036_854_775_807_i64, true, "{\"d\":1.10}"]]));
+}
+
+#[test]
+fn a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    lay(dir.path(), "in/hidden-name.csv", "a,b\nSECRET,1\nSECRET\n");
+    let root = dir.path().display();
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         \"*.csv\": {{ load: full }}\n"
+    );
+    let output = once(dir.path(), &spec);
+    assert_ne!(output.status.code(), Some(0));
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("csv_malformed") && said.contains("line 3"), "{said}");
+    assert!(!said.contains("SECRET") && !said.contains("hidden-name"), "{said}");
+}
+
+#[tokio::test]
+async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
+    let server = Roto::start().await;
+    let dir = tempfile::tempdir().expect("dir");
+    let source = rusqlite::Connection::open(dir.path().join("shop.db")).expect("open");
+    let sql = "CREATE TABLE t (id integer primary key, name text); \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
+               INSERT INTO t SELECT i, 'name ' || i FROM n";
+    source.execute_batch(sql).expect("rows");
+    let spec = format!(
+        "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: {}/shop.db }}\n  \
+         lake: {{ type: s3, bucket: {BUCKET}, prefix: raw, region: us-east-1, endpoint: \"{}\", \
+         access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET }}\n\
+         pipelines:\n  p:\n    from: shop\n    to: lake\n    streams:\n      t: {{ load: full, verify-count: true }}\n",
+        dir.path().display(),
+        server.endpoint()
+    );
+    for version in 0..2 {
+        let report = delivered(dir.path(), &spec);
+        let stream = &report["streams"][0];
+        assert_eq!((&stream["rows"], &stream["version"]), (&json!(5000), &json!(version)));
+        let log = format!("raw/t/_delta_log/{version:020}.json");
+        assert!(server.keys().await.contains(&log), "{log}");
+    }
+    assert_eq!(server.open_uploads().await, 0);
+}
