@@ -25,11 +25,13 @@ mod session;
 mod stream;
 mod user;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Executor};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waybill_model::Micros;
 
 pub use attempt::{Attempt, AttemptStart, NewAttempt};
@@ -75,12 +77,15 @@ pub struct Store {
     pool: AnyPool,
     dialect: Dialect,
     patience: Duration,
+    /// SQLite has one writer at a time and serves waiting ones by luck; here they are served in turn.
+    turn: Option<Arc<Semaphore>>,
 }
 
 /// A transaction that writes. Dropped without [`Tx::commit`], it leaves no trace.
 pub struct Tx {
     inner: sqlx::Transaction<'static, Any>,
     dialect: Dialect,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Store {
@@ -114,7 +119,8 @@ impl Store {
             })
             .connect(&dialect.complete_url(url))
             .await?;
-        Ok(Self { pool, dialect, patience: options.patience })
+        let turn = (dialect == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1)));
+        Ok(Self { pool, dialect, patience: options.patience, turn })
     }
 
     /// Applies the migrations that are missing. Two processes may do it at once: one waits for the other.
@@ -138,9 +144,16 @@ impl Store {
     /// so a transaction that has begun is never refused as busy; waiting for the lock is retried here.
     pub async fn write_tx(&self) -> StoreResult<Tx> {
         let deadline = tokio::time::Instant::now() + self.patience;
+        let turn = match &self.turn {
+            Some(turn) => match tokio::time::timeout_at(deadline, Arc::clone(turn).acquire_owned()).await {
+                Ok(Ok(turn)) => Some(turn),
+                Ok(Err(_)) | Err(_) => return Err(StoreError::Unavailable(sqlx::Error::PoolTimedOut)),
+            },
+            None => None,
+        };
         loop {
             match self.pool.begin_with(self.dialect.begin_write()).await.map_err(StoreError::from) {
-                Ok(inner) => return Ok(Tx { inner, dialect: self.dialect }),
+                Ok(inner) => return Ok(Tx { inner, dialect: self.dialect, _turn: turn }),
                 Err(error @ StoreError::Unavailable(_)) if !lost_connection(&error) => {
                     if tokio::time::Instant::now() >= deadline {
                         return Err(error);

@@ -60,7 +60,7 @@ impl Slots {
     pub fn next(&self, after: Micros) -> Result<Micros, CronError> {
         let after = DateTime::<Utc>::from_timestamp_micros(after.0).ok_or(CronError::Never)?;
         let local = after.with_timezone(&self.zone);
-        let mut from = local.clone();
+        let mut from = local;
         // A slot of the hour that comes twice is due the first time only.
         loop {
             let next = self.cron.find_next_occurrence(&from, false).map_err(|_| CronError::Never)?;

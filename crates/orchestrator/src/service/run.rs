@@ -368,7 +368,6 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     insert_in_txn(tx, who, new, &plan, &wanted).await
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the new run is used up")]
 async fn insert_in_txn(
     tx: &mut Tx,
     who: &Caller,

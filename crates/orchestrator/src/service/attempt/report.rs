@@ -24,13 +24,13 @@ impl AttemptService {
         if !Store::attempt_renew_in_txn(&mut tx, peer.org, peer.attempt, report.epoch, lease).await? {
             return Ok(self.answer_to_ended(&held, report.epoch));
         }
-        let room = self.bounds.events_per_attempt.saturating_sub(held.attempt.event_count);
-        let taken = report.events.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-        if Store::attempt_report_in_txn(&mut tx, &held.attempt, report.seq, taken as u64).await? {
+        let (had, came) = (held.attempt.event_count, report.events.len() as u64);
+        let (quota, room) = (self.bounds.events_per_attempt, self.bounds.events_per_attempt.saturating_sub(had));
+        if Store::attempt_report_in_txn(&mut tx, &held.attempt, report.seq, came).await? {
             self.keep_progress(&mut tx, &held, &report.progress).await?;
+            let taken = usize::try_from(room).unwrap_or(usize::MAX);
             let mut events: Vec<_> = report.events.iter().take(taken).map(|e| worker_event(&held, e)).collect();
-            let full_now = taken as u64 == room && held.attempt.event_count < self.bounds.events_per_attempt;
-            if taken < report.events.len() && full_now {
+            if had <= quota && had + came > quota {
                 events.push(Note::EventsDropped.event(Some(peer.attempt)));
             }
             Store::run_event_append_in_txn(&mut tx, peer.org, held.run.id, &events).await?;
