@@ -1,0 +1,9 @@
+//! The control plane's services and loops against real databases and real processes, with bounds of milliseconds. Rounds
+//! are made one by one, so that a test decides what happens between them.
+
+mod attempts;
+mod fixture;
+mod launches;
+mod reaping;
+mod schedules;
+mod together;

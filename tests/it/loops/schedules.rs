@@ -1,0 +1,115 @@
+//! Slots: each one once, only the last of the missed ones, and what happens while a run is live.
+
+use std::time::Duration;
+
+use waybill_model::run::RunState;
+use waybill_model::{Micros, ScheduleId};
+use waybill_orchestrator::loops::schedule::Scheduler;
+use waybill_orchestrator::service::cron::Slots;
+use waybill_orchestrator::service::run::{RunError, Trigger};
+use waybill_store::{NewSchedule, RunFilter, Schedule, Store};
+
+use super::fixture::{Database, World, bounds};
+
+async fn set(world: &World, overlap: &str, catch_up: &str, due: Micros) -> Schedule {
+    let new = NewSchedule {
+        org: world.org,
+        id: ScheduleId::generate(),
+        pipeline: world.pipeline,
+        cron: Some("0 * * * *".into()),
+        every: None,
+        zone: "Europe/Stockholm".into(),
+        overlap: overlap.into(),
+        catch_up: catch_up.into(),
+        enabled: true,
+        next_slot: Some(due),
+    };
+    let mut tx = world.store.write_tx().await.expect("a transaction");
+    Store::schedule_set_in_txn(&mut tx, &new).await.expect("set");
+    tx.commit().await.expect("committed");
+    world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("a schedule")
+}
+
+async fn round(world: &World) {
+    let lease = world.store.loop_lease_take("schedule", "test", Duration::from_secs(60)).await.expect("a lease");
+    let round = Scheduler::new(world.context.clone()).round(&lease.expect("ours")).await.expect("a round");
+    assert_eq!(round.failed, 0);
+}
+
+async fn runs(world: &World) -> Vec<waybill_store::Run> {
+    world.store.run_list(world.org, &RunFilter::default(), 100).await.expect("runs")
+}
+
+fn hours_ago(hours: i64) -> Micros {
+    let hour = 3_600_000_000;
+    Micros((Micros::now().0 / hour - hours) * hour)
+}
+
+#[tokio::test]
+async fn only_the_last_of_the_missed_slots_runs_and_the_next_one_is_set() {
+    let world = World::new(Database::sqlite(), bounds()).await;
+    set(&world, "queue", "last", hours_ago(30)).await;
+    round(&world).await;
+    round(&world).await;
+    let begun = runs(&world).await;
+    assert_eq!((begun.len(), begun[0].slot), (1, Some(hours_ago(0))));
+    assert_eq!((begun[0].trigger.as_str(), begun[0].state), ("schedule", RunState::Queued));
+    let next = world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("it").next_slot;
+    let slots = Slots::read("0 * * * *", "Europe/Stockholm").expect("a schedule");
+    assert_eq!(next, slots.next(Micros::now()).ok());
+}
+
+#[tokio::test]
+async fn without_catching_up_a_missed_slot_passes() {
+    let world = World::new(Database::sqlite(), bounds()).await;
+    set(&world, "queue", "none", hours_ago(30)).await;
+    round(&world).await;
+    assert!(runs(&world).await.is_empty());
+    let next = world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("it").next_slot;
+    assert!(next > Some(Micros::now()));
+}
+
+#[tokio::test]
+async fn a_slot_is_skipped_or_queued_while_a_run_is_live() {
+    for (overlap, expected) in [("skip", 1), ("queue", 2)] {
+        let world = World::new(Database::sqlite(), bounds()).await;
+        world.running().await;
+        set(&world, overlap, "last", hours_ago(1)).await;
+        round(&world).await;
+        assert_eq!(runs(&world).await.len(), expected, "{overlap}");
+        // The queued one waits for the live one.
+        world.dispatch().await;
+        let live = runs(&world).await.iter().filter(|run| run.state != RunState::Queued).count();
+        assert_eq!(live, 1);
+    }
+}
+
+#[tokio::test]
+async fn f13_a_slot_has_one_run_whoever_begins_it() {
+    for database in [Database::sqlite(), Database::postgres()] {
+        let world = World::new(database, bounds()).await;
+        let schedule = set(&world, "queue", "last", hours_ago(1)).await;
+        let slot = || Trigger::Schedule { schedule: schedule.id, slot: hours_ago(0) };
+        let caller = world.caller();
+        let (first, second) = tokio::join!(
+            world.runs.trigger(&caller, world.pipeline, slot()),
+            world.runs.trigger(&caller, world.pipeline, slot())
+        );
+        let lost = [&first, &second].into_iter().filter(|r| matches!(r, Err(RunError::SlotTaken))).count();
+        assert_eq!((lost, runs(&world).await.len()), (1, 1), "{first:?} {second:?}");
+        assert_eq!(RunError::SlotTaken.to_string(), "slot_taken");
+    }
+}
+
+#[tokio::test]
+async fn a_paused_pipeline_lets_its_slots_pass() {
+    let world = World::new(Database::sqlite(), bounds()).await;
+    let mut tx = world.store.write_tx().await.expect("a transaction");
+    Store::pipeline_pause_in_txn(&mut tx, world.org, world.pipeline, Some(("user", "later"))).await.expect("paused");
+    tx.commit().await.expect("committed");
+    set(&world, "queue", "last", hours_ago(1)).await;
+    round(&world).await;
+    assert!(runs(&world).await.is_empty());
+    let next = world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("it").next_slot;
+    assert!(next > Some(Micros::now()), "it is not due for ever");
+}
