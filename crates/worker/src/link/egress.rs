@@ -65,6 +65,18 @@ pub fn tell(ledger: &Ledger) {
     );
 }
 
+/// A leak on purpose: `WAYBILL_LEAK` as the SQLSTATE of every event, so that the test that looks for rows in what leaves
+/// can show that it would find one. Not in a release build.
+#[cfg(feature = "failpoints")]
+pub(super) fn planted(
+    mut report: waybill_protocol::pb::worker::ReportRequest,
+) -> waybill_protocol::pb::worker::ReportRequest {
+    if let Ok(leak) = std::env::var("WAYBILL_LEAK") {
+        report.events.iter_mut().for_each(|event| event.sqlstate = Some(leak.clone()));
+    }
+    report
+}
+
 /// A copy of what leaves, before TLS, for the test that looks for rows in it. Not in a release build.
 #[cfg(feature = "failpoints")]
 mod tap {

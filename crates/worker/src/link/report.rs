@@ -151,7 +151,10 @@ impl Speaker<'_> {
     }
 
     async fn send(&mut self, report: Report) -> Result<(), LinkError> {
-        let cleared = self.shared.egress.clear(pb::ReportRequest::from(report))?;
+        let message = pb::ReportRequest::from(report);
+        #[cfg(feature = "failpoints")]
+        let message = super::egress::planted(message);
+        let cleared = self.shared.egress.clear(message)?;
         self.sent_at = Instant::now();
         // A closed stream shows itself by its answers' end; the report is kept until it is acknowledged.
         let _ = self.sender.try_send(cleared.into_request());
