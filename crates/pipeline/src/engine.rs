@@ -8,6 +8,8 @@ mod lane;
 mod meter;
 mod sizing;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,6 +126,7 @@ impl Shared {
 /// Runs the given streams of a plan (places in it) and returns how each ended, in the same order.
 pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamEnd> {
     let (switch, stop) = stop_pair();
+    switch.raise(context.stop.current());
     let limit = Duration::from_millis(plan.limits.time_ms);
     let link = tokio::spawn(pass_on(context.stop.clone(), switch, limit));
     let parallel = usize::try_from(plan.limits.parallel).unwrap_or(1);

@@ -169,6 +169,7 @@ impl StreamWork<'_> {
         meter.tell(StreamState::Reading);
         let (target, twins) = self.target(snapshot, table);
         let (switch, stop) = stop_pair();
+        switch.raise(context.stop.current());
         let outer = context.stop.clone();
         let link = tokio::spawn({
             let switch = switch.clone();

@@ -1,0 +1,250 @@
+//! The engine against a source and a bucket that do as they are told.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::{Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tokio::sync::Semaphore;
+use waybill_model::event::Event;
+use waybill_model::plan::{Plan, StreamPlan};
+use waybill_model::receipt::Grade;
+use waybill_model::run::StreamState;
+use waybill_model::{AttemptId, FailureCode, RunId};
+
+use super::{Context, run};
+use crate::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
+use crate::budget::Budget;
+use crate::fault::FaultResult;
+use crate::observe::{Observer, OpenGate, Progress};
+use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
+use crate::stop::{Directive, Halt, stop_pair};
+
+/// Gives batches for ever, and counts them.
+#[derive(Clone, Default)]
+struct Endless {
+    given: Arc<AtomicUsize>,
+}
+
+#[async_trait]
+impl Source for Endless {
+    async fn check(&self, _: &StreamPlan) -> FaultResult<()> {
+        Ok(())
+    }
+    async fn discover(&self) -> FaultResult<Vec<Table>> {
+        Ok(Vec::new())
+    }
+    async fn open(&self, _: &StreamPlan, _: Option<&CursorState>, _: Want) -> FaultResult<Box<dyn Snapshot>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new("id", DataType::Int64, true)]))
+}
+
+#[async_trait]
+impl Snapshot for Endless {
+    fn schema(&self) -> SchemaRef {
+        schema()
+    }
+    fn ranges(&self) -> usize {
+        1
+    }
+    fn rows_estimate(&self) -> Option<u64> {
+        None
+    }
+    fn lanes(&self) -> usize {
+        1
+    }
+    fn cursor(&self) -> Option<CursorState> {
+        None
+    }
+    fn window(&self) -> WindowNote {
+        WindowNote::default()
+    }
+    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+        Ok(Box::new(self.clone()))
+    }
+    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
+        Ok(Proof { grade: Grade::Counted, source_count: None, snapshot: String::new() })
+    }
+}
+
+#[async_trait]
+impl Lane for Endless {
+    async fn next(&mut self) -> FaultResult<Option<Batch>> {
+        let n = i64::try_from(self.given.fetch_add(1, Ordering::SeqCst)).unwrap_or(0);
+        // Values without order, so that they do not shrink to nothing on the way.
+        let mut seed = n.wrapping_add(1);
+        let values = (0..100_000).map(|_| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            seed
+        });
+        let rows = RecordBatch::try_new(schema(), vec![Arc::new(Int64Array::from_iter_values(values))]);
+        Ok(rows.ok().map(Batch::exact))
+    }
+}
+
+/// Takes a piece of an upload for every permit; has no objects.
+struct Slow {
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Bucket for Slow {
+    fn url(&self) -> String {
+        "test:".to_owned()
+    }
+    async fn put_if_absent(&self, _: &str, _: Bytes) -> BucketResult<Put> {
+        Ok(Put::Created)
+    }
+    async fn upload(&self, _: &str) -> BucketResult<Box<dyn Upload>> {
+        Ok(Box::new(SlowUpload { permits: Arc::clone(&self.permits), waiting: Arc::clone(&self.waiting), size: 0 }))
+    }
+    async fn get(&self, _: &str, _: u64) -> BucketResult<Option<Bytes>> {
+        Ok(None)
+    }
+    async fn get_range(&self, _: &str, _: Range<u64>) -> BucketResult<Bytes> {
+        Err(BucketError::new(FailureCode::BucketFailed, "there is no object"))
+    }
+    async fn read(&self, _: &str, _: &str) -> BucketResult<BoxStream<'static, BucketResult<Bytes>>> {
+        Err(BucketError::new(FailureCode::BucketFailed, "there is no object"))
+    }
+    async fn head(&self, _: &str) -> BucketResult<Option<ObjectMeta>> {
+        Ok(None)
+    }
+    async fn list(&self, _: &str, _: Option<&str>) -> BucketResult<Vec<ObjectMeta>> {
+        Ok(Vec::new())
+    }
+    async fn delete(&self, _: &str) -> BucketResult<()> {
+        Ok(())
+    }
+}
+
+struct SlowUpload {
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    size: u64,
+}
+
+#[async_trait]
+impl Upload for SlowUpload {
+    async fn write(&mut self, bytes: Bytes) -> BucketResult<()> {
+        self.size += bytes.len() as u64;
+        self.waiting.add_permits(1);
+        if let Ok(permit) = self.permits.acquire().await {
+            permit.forget();
+        }
+        Ok(())
+    }
+    async fn finish(self: Box<Self>) -> BucketResult<u64> {
+        Ok(self.size)
+    }
+    async fn abort(self: Box<Self>) {}
+    fn buffer_bytes(&self) -> u64 {
+        0
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn progress(&self, _: Progress) {}
+    fn event(&self, _: Event) {}
+}
+
+fn plan() -> Plan {
+    let local = serde_json::json!({ "connection": "c", "system": { "type": "local", "path": "x" } });
+    let streams = serde_json::json!([{ "name": "t", "load": "full" }]);
+    let plan = serde_json::json!({ "pipeline": "p", "from": local, "to": local, "streams": streams });
+    serde_json::from_value(plan).expect("a plan")
+}
+
+struct Rig {
+    source: Endless,
+    permits: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    switch: crate::stop::StopSwitch,
+    context: Context,
+}
+
+fn rig() -> Rig {
+    let source = Endless::default();
+    let (permits, waiting) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (switch, stop) = stop_pair();
+    let context = Context {
+        source: Arc::new(source.clone()),
+        bucket: Arc::new(Slow { permits: Arc::clone(&permits), waiting: Arc::clone(&waiting) }),
+        run: RunId::generate(),
+        attempt: AttemptId::generate(),
+        epoch: None,
+        accept_epoch: false,
+        owner: "test".to_owned(),
+        observer: Arc::new(Silent),
+        gate: Arc::new(OpenGate),
+        stop,
+        budget: Budget::new(64 << 20).expect("budget"),
+    };
+    Rig { source, permits, waiting, switch, context }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_bucket_stops_the_reads() {
+    let rig = rig();
+    let context = rig.context.clone();
+    let running = tokio::spawn(async move { run(&plan(), &[0], &context).await });
+    // The upload has a piece that it does not take.
+    rig.waiting.acquire().await.expect("a piece").forget();
+    // What is under way behind it fills the few places there are, and then nothing is read any more.
+    let mut before = usize::MAX;
+    while before != rig.source.given.load(Ordering::SeqCst) {
+        before = rig.source.given.load(Ordering::SeqCst);
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    }
+    let bytes = before * 800_000;
+    assert!(bytes < 40 << 20, "{before} batches were read while nothing was taken");
+    // It goes on as soon as the bucket does.
+    rig.permits.add_permits(64);
+    rig.waiting.acquire_many(8).await.expect("more pieces").forget();
+    assert!(rig.source.given.load(Ordering::SeqCst) > before);
+    rig.switch.raise(Directive::Cancel);
+    running.await.expect("joined");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_ends_a_source_that_never_ends() {
+    let rig = rig();
+    let context = rig.context.clone();
+    let running = tokio::spawn(async move { run(&plan(), &[0], &context).await });
+    rig.waiting.acquire().await.expect("a piece").forget();
+    rig.switch.raise(Directive::Cancel);
+    let ends = tokio::time::timeout(std::time::Duration::from_secs(5), running).await.expect("in 5 s").expect("joined");
+    assert_eq!((ends[0].halt, ends[0].outcome.state), (Some(Halt::Cancel), StreamState::Failed));
+    assert_eq!((ends[0].outcome.failure, ends[0].outcome.version), (None, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_run_time_ends_a_run() {
+    let rig = rig();
+    let mut short = plan();
+    short.limits.time_ms = 50;
+    let ends = run(&short, &[0], &rig.context).await;
+    assert_eq!(ends[0].outcome.failure, Some(FailureCode::RunTimeout));
+}
+
+#[tokio::test]
+async fn a_drain_begins_no_stream() {
+    let rig = rig();
+    rig.switch.raise(Directive::Drain);
+    let ends = run(&plan(), &[0], &rig.context).await;
+    assert_eq!((ends[0].halt, ends[0].outcome.state), (Some(Halt::Drain), StreamState::Skipped));
+    assert_eq!(rig.source.given.load(Ordering::SeqCst), 0);
+}
