@@ -19,7 +19,7 @@ CREATE TABLE every AS SELECT
   '24:00:00'::time AS t, '12:00:00.5+05:30'::timetz AS ttz, '1 year -2 months 3 days -04:05:06.000007'::interval AS iv,
   'A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11'::uuid AS uu, '{"n": 1.000000000000000000000000001}'::json AS j,
   '{"a": [1, null]}'::jsonb AS jb, 'ü 🦀'::text AS tx, 'x'::char(3) AS c3, 'MiXed'::kit.citext AS ci, 'ok'::kit.mood AS e,
-  'Top.Sub'::kit.ltree AS lt, '"k"=>"v"'::kit.hstore AS h, '\x00ff'::bytea AS by, '::1/64'::inet AS ip, B'0010'::bit(4) AS bi,
+  'Top.Sub'::kit.ltree AS lt, '"k"=>"v"'::kit.hstore AS h, '\x00ff'::bytea AS bytes, '::1/64'::inet AS ip, B'0010'::bit(4) AS bi,
   '[1,5)'::int4range AS r, 9.99::kit.price AS dom, ROW(1, 'x"y')::kit.pair AS comp, '{1,NULL,3}'::int4[] AS a,
   '{1.25,NaN}'::numeric(5,2)[] AS an, '16/B374D848'::pg_lsn AS l, '(1,2)'::point AS pt;
 INSERT INTO every (id) VALUES (2);
@@ -102,7 +102,7 @@ fn expected() -> Vec<(&'static str, Value)> {
         ("e", json!("ok")),
         ("lt", json!("Top.Sub")),
         ("h", json!("\"k\"=>\"v\"")),
-        ("by", json!("00ff")),
+        ("bytes", json!("00ff")),
         ("ip", json!("::1/64")),
         ("bi", json!("0010")),
         ("r", json!("[1,5)")),

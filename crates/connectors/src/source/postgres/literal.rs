@@ -55,7 +55,7 @@ impl TableName {
                 }
             } else {
                 while let Some(c) = rest.next_if(|c| *c != '.' && *c != '"') {
-                    part.extend(if c.is_ascii() { c.to_ascii_lowercase() } else { c }.to_string().chars());
+                    part.push(c.to_ascii_lowercase());
                 }
             }
             if part.is_empty() || part.contains('\0') {
