@@ -102,7 +102,6 @@ impl Services {
     }
 
     /// The routes of both services: for the public listener, beside REST, and for the worker listener.
-    #[must_use]
     pub fn routers(self) -> (Router, Router) {
         let shared = Arc::new(self);
         let nonces = Nonces::new(&shared.tickets);

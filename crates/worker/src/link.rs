@@ -13,6 +13,7 @@ mod renew;
 mod report;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -85,6 +86,8 @@ struct Shared {
     outbox: Outbox,
     contact: Contact,
     switch: StopSwitch,
+    /// The orchestrator told to cancel; a signal or a lost starter does not.
+    cancel_told: AtomicBool,
     /// Something is there to report.
     pending: Notify,
     /// Every report is acknowledged.
@@ -113,6 +116,7 @@ impl Link {
             egress,
             outbox: Outbox::default(),
             switch,
+            cancel_told: AtomicBool::new(false),
             pending: Notify::new(),
             drained: Notify::new(),
         });
@@ -152,6 +156,12 @@ impl Link {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.shared.egress.ledger()
+    }
+
+    /// Whether the orchestrator told to cancel.
+    #[must_use]
+    pub fn cancel_told(&self) -> bool {
+        self.shared.cancel_told.load(Ordering::Acquire)
     }
 
     /// Whether the orchestrator was away for longer than the offline grace.

@@ -6,7 +6,7 @@ use waybill_model::report::{Completion, DiscoveredColumn, DiscoveredTable, Outco
 use waybill_model::run::StreamState;
 use waybill_pipeline::engine::StreamEnd;
 use waybill_pipeline::stop::End;
-use waybill_pipeline::{Directive, Halt, Table};
+use waybill_pipeline::{Halt, Table};
 
 use crate::exit::Exit;
 
@@ -22,28 +22,28 @@ pub(super) fn failed(code: FailureCode) -> Completion {
 }
 
 /// An attempt that moved rows.
-pub(super) fn of_sync(ends: Vec<StreamEnd>, directive: Directive) -> Completion {
+pub(super) fn of_sync(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
     let delivered = |end: &StreamEnd| end.outcome.state == StreamState::Committed;
-    let outcome = if ends.iter().all(delivered) { Outcome::Succeeded } else { unfinished(&ends, directive) };
+    let outcome = if ends.iter().all(delivered) { Outcome::Succeeded } else { unfinished(&ends, cancel_told) };
     with_streams(outcome, ends)
 }
 
 /// An attempt that probed both ends: a stream without a failure passed.
-pub(super) fn of_check(ends: Vec<StreamEnd>, directive: Directive) -> Completion {
+pub(super) fn of_check(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
     let passed = |end: &StreamEnd| end.outcome.failure.is_none() && end.halt.is_none();
-    let outcome = if ends.iter().all(passed) { Outcome::Succeeded } else { unfinished(&ends, directive) };
+    let outcome = if ends.iter().all(passed) { Outcome::Succeeded } else { unfinished(&ends, cancel_told) };
     with_streams(outcome, ends)
 }
 
 /// An attempt that listed the source. Whole tables go while they fit the ceiling; the rest is counted.
-pub(super) fn of_discovery(found: Result<Vec<Table>, End>, ceiling: u64) -> Completion {
+pub(super) fn of_discovery(found: Result<Vec<Table>, End>, cancel_told: bool, ceiling: u64) -> Completion {
     let tables = match found {
         Ok(tables) => tables,
         Err(End::Fault(fault)) => {
             crate::logs::tell(&fault);
             return failed(fault.code);
         }
-        Err(End::Halt(Halt::Cancel)) => {
+        Err(End::Halt(Halt::Cancel)) if cancel_told => {
             return Completion { outcome: Outcome::Canceled, failure: None, ..failed(FailureCode::WorkerLost) };
         }
         Err(End::Halt(halt)) => return failed(halt.failure().unwrap_or(FailureCode::WorkerLost)),
@@ -81,17 +81,17 @@ pub(super) fn exit_of(completion: &Completion) -> Exit {
 }
 
 fn with_streams(outcome: Outcome, ends: Vec<StreamEnd>) -> Completion {
-    // Streams that a drain left out are for the next attempt: the task was asked to end, the run was not.
-    let drained = ends.iter().any(|end| end.halt == Some(Halt::Drain));
-    let failure = (outcome == Outcome::Failed && drained).then_some(FailureCode::WorkerLost);
-    let streams = ends.into_iter().map(|end| end.outcome).collect();
+    let streams: Vec<_> = ends.into_iter().map(|end| end.outcome).collect();
+    // Nothing failed, and the run was not canceled: the task was asked to end, so the next attempt goes on.
+    let stopped = outcome == Outcome::Failed && streams.iter().all(|stream| stream.failure.is_none());
+    let failure = stopped.then_some(FailureCode::WorkerLost);
     Completion { outcome, streams, failure, tables: Vec::new(), tables_withheld: 0 }
 }
 
-/// Canceled only if that was asked for and nothing failed by itself.
-fn unfinished(ends: &[StreamEnd], directive: Directive) -> Outcome {
+/// Canceled only if the orchestrator told so and nothing failed by itself.
+fn unfinished(ends: &[StreamEnd], cancel_told: bool) -> Outcome {
     let by_itself = |end: &StreamEnd| end.halt.is_none() && end.outcome.failure.is_some();
-    if directive == Directive::Cancel && !ends.iter().any(by_itself) { Outcome::Canceled } else { Outcome::Failed }
+    if cancel_told && !ends.iter().any(by_itself) { Outcome::Canceled } else { Outcome::Failed }
 }
 
 fn describe(table: Table) -> DiscoveredTable {
@@ -133,20 +133,25 @@ mod tests {
     fn a_cancel_does_not_hide_a_failure_that_came_before_it() {
         let canceled = || end(StreamState::Failed, None, Some(Halt::Cancel));
         let broken = || end(StreamState::Failed, Some(FailureCode::SourceDenied), None);
-        assert_eq!(of_sync(vec![canceled()], Directive::Cancel).outcome, Outcome::Canceled);
-        assert_eq!(of_sync(vec![canceled(), broken()], Directive::Cancel).outcome, Outcome::Failed);
-        assert_eq!(
-            of_sync(vec![end(StreamState::Committed, None, None)], Directive::Cancel).outcome,
-            Outcome::Succeeded
-        );
+        assert_eq!(of_sync(vec![canceled()], true).outcome, Outcome::Canceled);
+        assert_eq!(of_sync(vec![canceled(), broken()], true).outcome, Outcome::Failed);
+        assert_eq!(of_sync(vec![end(StreamState::Committed, None, None)], true).outcome, Outcome::Succeeded);
     }
 
     #[test]
     fn a_drained_attempt_is_tried_again() {
         let skipped = end(StreamState::Skipped, None, Some(Halt::Drain));
-        let done = of_sync(vec![end(StreamState::Committed, None, None), skipped], Directive::Drain);
+        let done = of_sync(vec![end(StreamState::Committed, None, None), skipped], false);
         assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
         assert_eq!(exit_of(&done), Exit::PartlyFailed);
+    }
+
+    #[test]
+    fn a_worker_that_lost_its_starter_does_not_cancel_the_run() {
+        let done = of_sync(vec![end(StreamState::Failed, None, Some(Halt::Cancel))], false);
+        assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
+        let found = of_discovery(Err(End::Halt(Halt::Cancel)), false, 0);
+        assert_eq!((found.outcome, found.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
     }
 
     #[test]
@@ -158,10 +163,10 @@ mod tests {
             key: vec!["id".into()],
         };
         let found = || Ok(vec![table("a"), table("b"), table("long_name_here")]);
-        let told = of_discovery(found(), 14);
+        let told = of_discovery(found(), false, 14);
         assert_eq!((told.tables.len(), told.tables_withheld), (2, 1));
         assert_eq!(told.tables[0].key, [0]);
-        let none = of_discovery(found(), 0);
+        let none = of_discovery(found(), false, 0);
         assert_eq!((none.tables.len(), none.tables_withheld), (0, 3));
     }
 }

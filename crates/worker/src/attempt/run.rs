@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use waybill_model::FailureCode;
+use waybill_model::event::Event;
 use waybill_model::plan::Plan;
 use waybill_model::report::{Completion, Directive as Told};
 use waybill_model::run::RunKind;
-use waybill_model::{FailureCode, event::Event, event::EventCode};
 use waybill_pipeline::engine::{self, Context};
 use waybill_pipeline::{Budget, Directive, Fault, FaultResult, Observer, StopSignal};
 
@@ -43,7 +44,6 @@ async fn prepare(link: &Link, stop: StopSignal, memory: Option<u64>) -> FaultRes
     let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     panic::install(Some(Arc::clone(&observer)));
-    observer.event(Event::new(EventCode::PlanAllowed));
     let context = Context {
         source,
         bucket,
@@ -65,13 +65,15 @@ async fn work(link: &Link, plan: &Plan, context: &Context) -> Completion {
     match assignment.kind {
         RunKind::Sync => {
             let ends = engine::run(plan, &assignment.streams, context).await;
-            outcome::of_sync(ends, context.stop.current())
+            outcome::of_sync(ends, link.cancel_told())
         }
         RunKind::Check => {
             let ends = engine::check(plan, &assignment.streams, context).await;
-            outcome::of_check(ends, context.stop.current())
+            outcome::of_check(ends, link.cancel_told())
         }
-        RunKind::Discover => outcome::of_discovery(engine::discover(context).await, assignment.name_ceiling_bytes),
+        RunKind::Discover => {
+            outcome::of_discovery(engine::discover(context).await, link.cancel_told(), assignment.name_ceiling_bytes)
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! While the orchestrator is away a commit waits; when the offline grace is over it is not made.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -101,7 +102,10 @@ pub(super) fn obey(shared: &Shared, told: Told) -> Directive {
     let directive = match told {
         Told::Continue => Directive::Continue,
         Told::Drain => Directive::Drain,
-        Told::Cancel => Directive::Cancel,
+        Told::Cancel => {
+            shared.cancel_told.store(true, Ordering::Release);
+            Directive::Cancel
+        }
         Told::Fenced => Directive::Fenced,
     };
     shared.switch.raise(directive);
