@@ -10,6 +10,8 @@ mod declared;
 mod describe;
 mod query;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::path::PathBuf;

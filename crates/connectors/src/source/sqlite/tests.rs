@@ -1,0 +1,185 @@
+//! The source against real files.
+
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use rusqlite::Connection;
+use waybill_model::FailureCode;
+use waybill_model::plan::{Columns, Condition, Cursor, Load, NullCursor, Op, StreamPlan};
+use waybill_model::receipt::Grade;
+use waybill_pipeline::{Batch, CursorState, Fault, Snapshot, Source, Want};
+
+use super::SqliteSource;
+
+const WANT: Want = Want { lanes: 4, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
+
+struct Shop {
+    _dir: tempfile::TempDir,
+    path: std::path::PathBuf,
+}
+
+impl Shop {
+    fn with(sql: &str) -> Self {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("shop.db");
+        let shop = Self { _dir: dir, path };
+        shop.run(sql);
+        shop
+    }
+
+    fn run(&self, sql: &str) {
+        Connection::open(&self.path).expect("open").execute_batch(sql).expect("sql");
+    }
+
+    async fn open(&self, stream: &StreamPlan, after: Option<&CursorState>) -> Result<Box<dyn Snapshot>, Fault> {
+        SqliteSource::new(&self.path).open(stream, after, WANT).await
+    }
+}
+
+fn stream(name: &str) -> StreamPlan {
+    serde_json::from_value(serde_json::json!({ "name": name, "load": "full" })).expect("a plan")
+}
+
+fn new_rows(name: &str, column: &str) -> StreamPlan {
+    let cursor = Cursor { column: column.into(), zone: Some("UTC".into()), nulls: NullCursor::Fail, margin_ms: 1_000 };
+    StreamPlan { load: Load::New, cursor: Some(cursor), ..stream(name) }
+}
+
+async fn read(snapshot: &dyn Snapshot) -> Result<Vec<Batch>, Fault> {
+    let mut lane = snapshot.lane().await?;
+    let mut batches = Vec::new();
+    while let Some(batch) = lane.next().await? {
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+fn ids(batches: &[Batch]) -> Vec<i64> {
+    let columns = batches.iter().map(|batch| batch.rows.column(0).as_primitive::<Int64Type>().clone());
+    columns.flat_map(|ids| ids.values().to_vec()).collect()
+}
+
+#[tokio::test]
+async fn a_snapshot_does_not_see_what_is_written_after_it() {
+    let shop = Shop::with("PRAGMA journal_mode = wal; CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (2)");
+    let plan = StreamPlan { verify_count: true, ..stream("t") };
+    let snapshot = shop.open(&plan, None).await.expect("open");
+    shop.run("INSERT INTO t VALUES (3); DELETE FROM t WHERE id = 1");
+    assert_eq!(ids(&read(snapshot.as_ref()).await.expect("read")), [1, 2]);
+    let proof = snapshot.finish().await.expect("finish");
+    assert_eq!((proof.grade, proof.source_count), (Grade::Verified, Some(2)));
+}
+
+#[tokio::test]
+async fn columns_and_filters_are_pushed_down_with_names_quoted() {
+    let shop = Shop::with("CREATE TABLE \"odd \"\" name\" (id integer, \"sel\"\"ect\" text, x text)");
+    shop.run("INSERT INTO \"odd \"\" name\" VALUES (1, 'a', 'p'), (2, 'b''; --', 'q'), (3, NULL, 'r')");
+    let mut plan = stream("odd \" name");
+    plan.columns = Columns { drop: vec!["x".into()], ..Columns::default() };
+    plan.filter = vec![Condition { column: "sel\"ect".into(), op: Op::Eq, value: Some("b'; --".into()) }];
+    let snapshot = shop.open(&plan, None).await.expect("open");
+    assert_eq!(snapshot.schema().fields().len(), 2);
+    assert_eq!(ids(&read(snapshot.as_ref()).await.expect("read")), [2]);
+}
+
+#[tokio::test]
+async fn integer_windows_bring_each_row_once() {
+    let shop = Shop::with("CREATE TABLE t (id integer primary key, x text); INSERT INTO t VALUES (1, 'a'), (7, 'b')");
+    let plan = new_rows("t", "id");
+    let first = shop.open(&plan, None).await.expect("open");
+    assert_eq!(ids(&read(first.as_ref()).await.expect("read")), [1, 7]);
+    let cursor = first.cursor().expect("a cursor");
+    first.finish().await.expect("finish");
+    shop.run("INSERT INTO t VALUES (8, 'c')");
+    let second = shop.open(&plan, Some(&cursor)).await.expect("open");
+    assert_eq!(ids(&read(second.as_ref()).await.expect("read")), [8]);
+    let third = shop.open(&plan, second.cursor().as_ref()).await.expect("open");
+    assert!(read(third.as_ref()).await.expect("read").is_empty());
+    assert!(third.cursor() == second.cursor(), "nothing new leaves the cursor where it was");
+}
+
+#[tokio::test]
+async fn time_windows_leave_what_is_younger_than_the_margin_for_later() {
+    let shop = Shop::with(
+        "CREATE TABLE t (id integer, at datetime);
+         INSERT INTO t VALUES (1, '2024-05-01 10:00:00'), (2, '2024-05-01 10:00:00.5'), (3, '9999-01-01 00:00:00')",
+    );
+    let plan = new_rows("t", "at");
+    let first = shop.open(&plan, None).await.expect("open");
+    assert_eq!(ids(&read(first.as_ref()).await.expect("read")), [1, 2]);
+    let second = shop.open(&plan, first.cursor().as_ref()).await.expect("open");
+    assert!(read(second.as_ref()).await.expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_ordered_is_refused() {
+    let shop = Shop::with(
+        "CREATE TABLE mixed (id integer, at datetime);
+         INSERT INTO mixed VALUES (1, '2024-05-01 10:00:00'), (2, '2024-05-01T09:00:00');
+         CREATE TABLE classes (id integer); INSERT INTO classes VALUES (1), ('x');
+         CREATE TABLE nulls (id integer); INSERT INTO nulls VALUES (1), (NULL);
+         CREATE TABLE words (id integer, w text); INSERT INTO words VALUES (1, 'a')",
+    );
+    let cases = [("mixed", "at"), ("classes", "id"), ("nulls", "id"), ("words", "w"), ("words", "gone")];
+    let mut codes = Vec::new();
+    for (table, column) in cases {
+        codes.push(shop.open(&new_rows(table, column), None).await.err().expect("refused").code);
+    }
+    let (unusable, null, gone) = (FailureCode::CursorUnusable, FailureCode::CursorNull, FailureCode::ColumnNotFound);
+    assert_eq!(codes, [unusable, unusable, null, unusable, gone]);
+    let mut zoneless = new_rows("mixed", "at");
+    zoneless.filter.clear();
+    if let Some(cursor) = &mut zoneless.cursor {
+        cursor.zone = None;
+    }
+    shop.run("DELETE FROM mixed WHERE id = 2");
+    assert_eq!(shop.open(&zoneless, None).await.err().expect("refused").code, FailureCode::CursorZoneUnknown);
+}
+
+#[tokio::test]
+async fn a_row_over_the_limit_ends_before_it_is_buffered() {
+    let shop = Shop::with("CREATE TABLE t (id integer, x blob); INSERT INTO t VALUES (1, zeroblob(5000000))");
+    let snapshot = shop.open(&stream("t"), None).await.expect("open");
+    let fault = read(snapshot.as_ref()).await.err().expect("too large");
+    assert_eq!(fault.code, FailureCode::RowTooLarge);
+    assert_eq!(snapshot.finish().await.err().expect("unproven").code, FailureCode::SourceIncomplete);
+}
+
+#[tokio::test]
+async fn what_is_missing_or_broken_is_told_apart() {
+    let shop = Shop::with("CREATE TABLE t (id integer)");
+    assert_eq!(shop.open(&stream("u"), None).await.err().expect("missing").code, FailureCode::StreamNotFound);
+    let nowhere = SqliteSource::new("/nonexistent/waybill.db");
+    assert_eq!(nowhere.check(&stream("t")).await.err().expect("missing").code, FailureCode::SourceUnreachable);
+    let text = tempfile::NamedTempFile::new().expect("file");
+    std::fs::write(text.path(), "this is no database, but it is long enough to be looked at as one").expect("write");
+    let fault = SqliteSource::new(text.path()).check(&stream("t")).await.err().expect("broken");
+    assert_eq!(fault.code, FailureCode::SourceMalformed);
+}
+
+#[tokio::test]
+async fn discovery_lists_tables_views_keys_and_estimates() {
+    let shop = Shop::with(
+        "CREATE TABLE b (x integer, y text NOT NULL, PRIMARY KEY (y, x)); INSERT INTO b VALUES (1, 'a'), (2, 'b');
+         CREATE VIEW a AS SELECT y FROM b",
+    );
+    let tables = SqliteSource::new(&shop.path).discover().await.expect("tables");
+    assert_eq!(tables.iter().map(|table| table.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(
+        (tables[1].key.as_slice(), tables[1].rows_estimate),
+        (["y".to_owned(), "x".to_owned()].as_slice(), Some(2))
+    );
+    assert!(!tables[1].columns[1].nullable && tables[0].rows_estimate.is_none());
+}
+
+#[tokio::test]
+async fn batches_stay_within_what_was_wanted() {
+    let shop = Shop::with(
+        "CREATE TABLE t (id integer, x text);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)
+         INSERT INTO t SELECT i, hex(randomblob(500)) FROM n",
+    );
+    let snapshot = shop.open(&stream("t"), None).await.expect("open");
+    let batches = read(snapshot.as_ref()).await.expect("read");
+    assert!(batches.len() >= 4 && ids(&batches).len() == 5000);
+    assert!(batches.iter().all(|batch| batch.rows.column(1).get_array_memory_size() < 4 << 20));
+}
