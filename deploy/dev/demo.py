@@ -8,6 +8,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -39,15 +40,12 @@ pipelines:
       {schema}orders: {{ load: new, cursor: o_orderkey }}""")
 
 
-def worker_of(run):
-    """The worker process of a run: the attempt's directory names it, and the orchestrator is its parent."""
-    for directory in glob.glob("/proc/[0-9]*"):
-        try:
-            command = open(f"{directory}/cmdline", "rb").read().split(b"\0")
-            if command[0].endswith(b"waybill-worker"):
-                return int(directory.rsplit("/", 1)[1])
-        except (OSError, IndexError):
-            continue
+def worker_of(shown):
+    """The worker's process id, from the task reference of the live attempt: boot and namespace, process id, start time."""
+    tasks = [attempt.get("task") for attempt in shown.get("attempt_list", []) if attempt["state"] in ("launching", "running")]
+    for word in re.split(r"[ :,]+", tasks[-1] or "") if tasks else []:
+        if word.isdigit() and os.path.exists(f"/proc/{word}/exe") and os.readlink(f"/proc/{word}/exe").endswith("/waybill-worker"):
+            return int(word)
     return None
 
 
@@ -59,8 +57,9 @@ def progress(run):
 def kill(state, run):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if any(stream.get("rows", 0) for stream in progress(run).get("streams", [])):
-            pid = worker_of(run)
+        shown = progress(run)
+        if any(stream.get("rows") for stream in shown.get("streams", [])):
+            pid = worker_of(shown)
             if pid:
                 os.kill(pid, signal.SIGKILL)
                 print(f"killed worker process {pid} with SIGKILL")
@@ -115,14 +114,23 @@ def compare(kind, place, lake):
 
 
 def left(lake):
-    classes, frames = {}, 0
+    classes, messages = {}, 0
     for chunk in glob.glob(f"{lake}/_waybill/logs/**/*.ndjson", recursive=True):
         for line in open(chunk):
             entry = json.loads(line)
-            for name, size in (entry.get("fields", entry).get("egress") or {}).items():
-                classes[name] = classes.get(name, 0) + size
-            frames += entry.get("fields", entry).get("egress_frames") or 0
-    print(json.dumps({"bytes by class": classes, "frames": frames}, indent=1))
+            said = entry.get("fields", entry)
+            for part in str(said.get("classes", "")).split(", "):
+                if " " in part:
+                    name, size = part.split(" ")
+                    classes[name] = classes.get(name, 0) + int(size)
+            messages += int(said.get("messages", 0) or 0)
+    if not messages:
+        sys.exit("the workers' logs do not say what left")
+    total, kept = sum(classes.values()), sum(os.path.getsize(f) for f in glob.glob(f"{lake}/*/data/**/*.parquet", recursive=True))
+    print(f"{messages} messages with {total:,} bytes of fields; {kept:,} bytes of data files stayed")
+    for name, size in sorted(classes.items(), key=lambda item: -item[1]):
+        print(f"  {name:8s} {size:8,d} bytes")
+    print("  text         0 bytes: there is no such class")
 
 
 if __name__ == "__main__":

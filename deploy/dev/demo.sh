@@ -43,10 +43,10 @@ until [ -s "$WAYBILL_STATE/ports.json" ]; do
   kill -0 "$orchestrator" 2>/dev/null || { cat "$home/orchestrator.log" >&2; exit 1; }
   sleep 0.1
 done
-waybill login --setup --email demo@example.com --password-file <(head -c 18 /dev/urandom | base64)
+waybill login --email demo@example.com --password-file <(head -c 18 /dev/urandom | base64)
 
 say "3. Apply the pipeline file, check both ends with a worker, and run"
-waybill validate -f "$home/demo.waybill.yaml"
+waybill validate "$home/demo.waybill.yaml"
 waybill apply -f "$home/demo.waybill.yaml"
 waybill connection check shop
 waybill run start demo --watch

@@ -1,12 +1,12 @@
 //! An enrolled attempt: ticket from standard input, assignment, engine, outcome.
 //!
-//! Whoever started the worker holds the other end of its standard input: when that ends, the worker ends. SIGTERM drains:
-//! what is under way is finished, nothing is begun.
+//! Input that ends before a ticket came means that whoever started the worker is gone: it exits. Afterwards the worker
+//! outlives its starter, since a restarted orchestrator must find its runs under way; the link's grace bounds it instead.
+//! SIGTERM drains: what is under way is finished, nothing is begun.
 
 mod outcome;
 mod run;
 
-use std::io::{BufRead, BufReader, Stdin};
 use std::time::Duration;
 
 use clap::Args;
@@ -23,8 +23,6 @@ use crate::terminal::say;
 
 /// How long the orchestrator may be unreachable before the attempt has begun.
 const START: Duration = Duration::from_secs(60);
-/// How long a worker that lost its starter may take to stop.
-const ORPHAN: Duration = Duration::from_secs(10);
 
 /// Example: `waybill-worker run --orchestrator 127.0.0.1:7443 --ca-pin sha256:…`, with the ticket on standard input
 #[derive(Args)]
@@ -50,25 +48,16 @@ fn size(text: &str) -> Result<u64, String> {
 
 /// Runs the command.
 pub(crate) async fn run(arguments: RunArguments) -> Exit {
-    let (ticket, starter_gone) = match read_ticket().await {
-        Some(read) => read,
-        None => {
-            say("no ticket: its line is expected on standard input");
-            return Exit::Usage;
-        }
+    let Some(ticket) = read_ticket().await else {
+        say("no ticket: its line is expected on standard input");
+        return Exit::Usage;
     };
     let (switch, stop) = stop_pair();
     let signals = tokio::spawn(listen(switch.clone()));
     let address = Address { endpoint: arguments.orchestrator, pin: arguments.ca_pin };
-    let work = async {
-        match Link::join(&address, &ticket, switch.clone(), START).await {
-            Ok(link) => run::attempt(&link, stop, arguments.memory).await,
-            Err(error) => refused(&error),
-        }
-    };
-    let exit = tokio::select! {
-        exit = work => exit,
-        () = orphaned(starter_gone, &switch) => Exit::Canceled,
+    let exit = match Link::join(&address, &ticket, switch.clone(), START).await {
+        Ok(link) => run::attempt(&link, stop, arguments.memory).await,
+        Err(error) => refused(&error),
     };
     signals.abort();
     exit
@@ -89,33 +78,18 @@ fn refused(error: &LinkError) -> Exit {
     }
 }
 
-/// Reads the first line, and watches the rest for its end on a thread of its own.
-async fn read_ticket() -> Option<(Ticket, oneshot::Receiver<()>)> {
-    let (gone, starter_gone) = oneshot::channel();
+/// Reads the first line of standard input. None where it ends before, or is no ticket.
+async fn read_ticket() -> Option<Ticket> {
     let (first, line) = oneshot::channel();
+    // A thread of its own: a blocked read must not hold the runtime's end.
     std::thread::spawn(move || {
-        let mut input: BufReader<Stdin> = BufReader::new(std::io::stdin());
         let mut text = Zeroizing::new(String::new());
-        let read = input.read_line(&mut text);
-        if read.is_err() || first.send(text).is_err() {
-            return;
+        if std::io::stdin().read_line(&mut text).is_ok() {
+            // Whoever waited may be gone.
+            let _ = first.send(text);
         }
-        // Nothing more is expected; what comes is thrown away.
-        let _ = std::io::copy(&mut input, &mut std::io::sink());
-        let _ = gone.send(());
     });
-    let ticket = Ticket::from_line(&line.await.ok()?)?;
-    Some((ticket, starter_gone))
-}
-
-/// Ends when the starter is gone and the work had its time to stop.
-async fn orphaned(starter_gone: oneshot::Receiver<()>, switch: &StopSwitch) {
-    if starter_gone.await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    tracing::warn!("standard input ended: whoever started this worker is gone");
-    switch.raise(Directive::Cancel);
-    tokio::time::sleep(ORPHAN).await;
+    Ticket::from_line(&line.await.ok()?)
 }
 
 /// Turns the signals that ask a process to end into a drain, the second one into a cancel.
