@@ -5,6 +5,7 @@
 
 mod check;
 mod lane;
+mod load;
 mod meter;
 mod sizing;
 mod stream;

@@ -8,20 +8,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinSet;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::{Load, StreamPlan};
 use waybill_model::run::StreamState;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
-use super::lane::LaneWork;
 use super::meter::Meter;
-use super::{Shared, StreamEnd, lane};
+use super::{Shared, StreamEnd};
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, Table};
-use crate::encode::{Target, TwinSet};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{Proof, Snapshot, Want};
-use crate::stop::{Directive, End, stop_pair};
+use crate::stop::End;
 
 /// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
 const COMMIT_BOUND: Duration = Duration::from_secs(40);
@@ -49,19 +46,12 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
 }
 
 /// A stream under way.
-struct StreamWork<'a> {
-    shared: &'a Shared,
-    index: u32,
-    plan: &'a StreamPlan,
+pub(super) struct StreamWork<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: u32,
+    pub(super) plan: &'a StreamPlan,
     /// The newest epoch known to be in the table.
     epoch: Option<Epoch>,
-}
-
-/// What the lanes brought.
-struct Loaded {
-    files: Vec<DataFile>,
-    twins: TwinSet,
-    meter: Arc<Meter>,
 }
 
 impl StreamWork<'_> {
@@ -154,96 +144,6 @@ impl StreamWork<'_> {
         if note.null_cursors > 0 {
             observer.event(Event { count: Some(note.null_cursors), ..event(EventCode::CursorNulls) });
         }
-    }
-
-    /// Runs the lanes to their ends. The first real failure stops the others and is the stream's.
-    async fn load(
-        &self,
-        snapshot: &dyn Snapshot,
-        table: &Arc<Table>,
-        mut permits: Vec<OwnedSemaphorePermit>,
-    ) -> Result<Loaded, End> {
-        let context = &self.shared.context;
-        permits.truncate(snapshot.lanes().max(1));
-        let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
-        meter.tell(StreamState::Reading);
-        let (target, twins) = self.target(snapshot, table);
-        let (switch, stop) = stop_pair();
-        switch.raise(context.stop.current());
-        let outer = context.stop.clone();
-        let link = tokio::spawn({
-            let switch = switch.clone();
-            async move { outer.forward(switch).await }
-        });
-        let mut lanes = JoinSet::new();
-        let mut failed: Option<End> = None;
-        for permit in permits {
-            let memory = stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await;
-            let opened = match memory {
-                Ok(memory) => match stop.or_halt(snapshot.lane()).await {
-                    Ok(Ok(lane)) => Ok((lane, Arc::new(memory))),
-                    Ok(Err(fault)) => Err(fault.into()),
-                    Err(halt) => Err(halt.into()),
-                },
-                Err(halt) => Err(halt.into()),
-            };
-            match opened {
-                Ok((lane, memory)) => {
-                    let work =
-                        LaneWork { target: target.clone(), stop: stop.clone(), meter: Arc::clone(&meter), memory };
-                    lanes.spawn(async move {
-                        let files = lane::run(lane, work).await;
-                        drop(permit);
-                        files
-                    });
-                }
-                Err(end) => {
-                    failed = Some(end);
-                    switch.raise(Directive::Cancel);
-                    break;
-                }
-            }
-        }
-        let mut files = Vec::new();
-        while let Some(joined) = lanes.join_next().await {
-            match joined.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a lane panicked").into())) {
-                Ok(more) => files.extend(more),
-                Err(end) => {
-                    // What the others say after this is only that they were stopped.
-                    failed.get_or_insert(end);
-                    switch.raise(Directive::Cancel);
-                }
-            }
-        }
-        link.abort();
-        match (failed, context.stop.halt()) {
-            (Some(_), Some(halt)) => Err(halt.into()),
-            (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, twins, meter }),
-        }
-    }
-
-    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> (Target, TwinSet) {
-        let context = &self.shared.context;
-        let schema = snapshot.schema();
-        let in_table = |name: &str| {
-            self.plan.load == Load::New
-                && table.state().is_some_and(|state| state.columns.iter().any(|(column, _)| column == name))
-        };
-        let twins = TwinSet::known(&schema, in_table);
-        let (run, attempt) = (context.run, context.attempt);
-        let namer = Arc::clone(table);
-        let target = Target {
-            bucket: Arc::clone(&context.bucket),
-            key: Arc::new(move |n| namer.data_key(run, attempt, n)),
-            begun: Arc::default(),
-            schema,
-            twins: twins.clone(),
-            files: self.shared.plan.files.clone(),
-            row_group_bytes: self.shared.sizing.row_group_bytes,
-            notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
-        };
-        (target, twins)
     }
 
     async fn commit(&mut self, table: &Table, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {

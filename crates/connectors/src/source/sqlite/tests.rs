@@ -141,7 +141,7 @@ async fn a_row_over_the_limit_ends_before_it_is_buffered() {
     let snapshot = shop.open(&stream("t"), None).await.expect("open");
     let fault = read(snapshot.as_ref()).await.err().expect("too large");
     assert_eq!(fault.code, FailureCode::RowTooLarge);
-    assert_eq!(snapshot.finish().await.err().expect("unproven").code, FailureCode::SourceIncomplete);
+    assert_eq!(snapshot.finish().await.expect_err("unproven").code, FailureCode::SourceIncomplete);
 }
 
 #[tokio::test]
@@ -149,10 +149,10 @@ async fn what_is_missing_or_broken_is_told_apart() {
     let shop = Shop::with("CREATE TABLE t (id integer)");
     assert_eq!(shop.open(&stream("u"), None).await.err().expect("missing").code, FailureCode::StreamNotFound);
     let nowhere = SqliteSource::new("/nonexistent/waybill.db");
-    assert_eq!(nowhere.check(&stream("t")).await.err().expect("missing").code, FailureCode::SourceUnreachable);
+    assert_eq!(nowhere.check(&stream("t")).await.expect_err("missing").code, FailureCode::SourceUnreachable);
     let text = tempfile::NamedTempFile::new().expect("file");
     std::fs::write(text.path(), "this is no database, but it is long enough to be looked at as one").expect("write");
-    let fault = SqliteSource::new(text.path()).check(&stream("t")).await.err().expect("broken");
+    let fault = SqliteSource::new(text.path()).check(&stream("t")).await.expect_err("broken");
     assert_eq!(fault.code, FailureCode::SourceMalformed);
 }
 

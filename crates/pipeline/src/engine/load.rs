@@ -1,0 +1,119 @@
+//! The lanes of one stream: opened within the budget, run beside each other, ended together.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinSet;
+use waybill_model::FailureCode;
+use waybill_model::plan::Load;
+use waybill_model::run::StreamState;
+
+use super::lane;
+use super::lane::LaneWork;
+use super::meter::Meter;
+use super::stream::StreamWork;
+use crate::budget::Reservation;
+use crate::commit::{DataFile, Table};
+use crate::encode::{Target, TwinSet};
+use crate::fault::Fault;
+use crate::source::{Lane, Snapshot};
+use crate::stop::{Directive, End, StopSignal, stop_pair};
+
+/// What the lanes brought.
+pub(super) struct Loaded {
+    pub(super) files: Vec<DataFile>,
+    pub(super) twins: TwinSet,
+    pub(super) meter: Arc<Meter>,
+}
+
+impl StreamWork<'_> {
+    /// Runs the lanes to their ends. The first real failure stops the others and is the stream's.
+    pub(super) async fn load(
+        &self,
+        snapshot: &dyn Snapshot,
+        table: &Arc<Table>,
+        mut permits: Vec<OwnedSemaphorePermit>,
+    ) -> Result<Loaded, End> {
+        let context = &self.shared.context;
+        permits.truncate(snapshot.lanes().max(1));
+        let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
+        meter.tell(StreamState::Reading);
+        let (target, twins) = self.target(snapshot, table);
+        let (switch, stop) = stop_pair();
+        switch.raise(context.stop.current());
+        let (outer, inner) = (context.stop.clone(), switch.clone());
+        let link = tokio::spawn(async move { outer.forward(inner).await });
+        let mut lanes = JoinSet::new();
+        let mut failed: Option<End> = None;
+        for permit in permits {
+            match self.open_lane(snapshot, &stop).await {
+                Ok((lane, memory)) => {
+                    let (target, stop, meter) = (target.clone(), stop.clone(), Arc::clone(&meter));
+                    let work = LaneWork { target, stop, meter, memory };
+                    lanes.spawn(async move {
+                        let files = lane::run(lane, work).await;
+                        drop(permit);
+                        files
+                    });
+                }
+                Err(end) => {
+                    failed = Some(end);
+                    switch.raise(Directive::Cancel);
+                    break;
+                }
+            }
+        }
+        let mut files = Vec::new();
+        while let Some(joined) = lanes.join_next().await {
+            match joined.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a lane panicked").into())) {
+                Ok(more) => files.extend(more),
+                Err(end) => {
+                    // What the others say after this is only that they were stopped.
+                    failed.get_or_insert(end);
+                    switch.raise(Directive::Cancel);
+                }
+            }
+        }
+        link.abort();
+        match (failed, context.stop.halt()) {
+            (Some(_), Some(halt)) => Err(halt.into()),
+            (Some(end), None) => Err(end),
+            (None, _) => Ok(Loaded { files, twins, meter }),
+        }
+    }
+
+    /// Draws a lane's memory, then opens it.
+    async fn open_lane(
+        &self,
+        snapshot: &dyn Snapshot,
+        stop: &StopSignal,
+    ) -> Result<(Box<dyn Lane>, Arc<Reservation>), End> {
+        let bytes = self.shared.sizing.lane_bytes;
+        let memory = stop.or_halt(self.shared.context.budget.reserve(bytes)).await?;
+        let lane = stop.or_halt(snapshot.lane()).await??;
+        Ok((lane, Arc::new(memory)))
+    }
+
+    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> (Target, TwinSet) {
+        let context = &self.shared.context;
+        let schema = snapshot.schema();
+        let in_table = |name: &str| {
+            self.plan.load == Load::New
+                && table.state().is_some_and(|state| state.columns.iter().any(|(column, _)| column == name))
+        };
+        let twins = TwinSet::known(&schema, in_table);
+        let (run, attempt) = (context.run, context.attempt);
+        let namer = Arc::clone(table);
+        let target = Target {
+            bucket: Arc::clone(&context.bucket),
+            key: Arc::new(move |n| namer.data_key(run, attempt, n)),
+            begun: Arc::default(),
+            schema,
+            twins: twins.clone(),
+            files: self.shared.plan.files.clone(),
+            row_group_bytes: self.shared.sizing.row_group_bytes,
+            notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
+        };
+        (target, twins)
+    }
+}
