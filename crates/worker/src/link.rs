@@ -86,7 +86,7 @@ struct Shared {
     outbox: Outbox,
     contact: Contact,
     switch: StopSwitch,
-    /// The orchestrator told to cancel; a signal or a lost starter does not.
+    /// The orchestrator told to cancel; a signal does not.
     cancel_told: AtomicBool,
     /// Something is there to report.
     pending: Notify,

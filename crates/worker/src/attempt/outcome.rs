@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_lost_its_starter_does_not_cancel_the_run() {
+    fn a_worker_that_was_only_signalled_does_not_cancel_the_run() {
         let done = of_sync(vec![end(StreamState::Failed, None, Some(Halt::Cancel))], false);
         assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
         let found = of_discovery(Err(End::Halt(Halt::Cancel)), false, 0);
