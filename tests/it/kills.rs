@@ -210,7 +210,12 @@ async fn an_orchestrator_killed_between_attempt_and_task_starts_one_task() -> Re
         story.sandbox.restart(&ports).await?;
         let ended = story.sandbox.ended(run).await?;
         succeeded(&ended).with_context(|| format!("after a kill at {point}"))?;
-        ensure!(ended.attempt_list.len() == 1, "after a kill at {point}: {:?}\n{}", ended.attempt_list, story.sandbox.log());
+        ensure!(
+            ended.attempt_list.len() == 1,
+            "after a kill at {point}: {:?}\n{}",
+            ended.attempt_list,
+            story.sandbox.log()
+        );
         story.table_is_exactly(ROWS)?;
     }
     Ok(())
@@ -227,7 +232,11 @@ async fn an_orchestrator_that_is_away_for_a_while_loses_no_run() -> Result<()> {
     story.sandbox.restart(&ports).await?;
     let ended = story.sandbox.ended(run).await?;
     succeeded(&ended)?;
-    ensure!(ended.attempt_list.len() == 1, "{} attempts: the worker did not outlive its starter", ended.attempt_list.len());
+    ensure!(
+        ended.attempt_list.len() == 1,
+        "{} attempts: the worker did not outlive its starter",
+        ended.attempt_list.len()
+    );
     story.table_is_exactly(ROWS)
 }
 

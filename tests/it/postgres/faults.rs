@@ -25,7 +25,7 @@ async fn a_copy_cut_in_a_message_fails_and_the_next_try_is_exact() {
     let server = seeded().await;
     for forge in [Forge::MidMessage, Forge::Fin] {
         let proxy = Proxy::start(server.port(), forge, 5_000).await;
-        let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("cut");
+        let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("cut");
         assert!(proxy.has_fired());
         assert_eq!(fault.code, FailureCode::SnapshotLost, "the only lane is the leader");
     }
@@ -48,9 +48,9 @@ async fn a_follower_that_is_cut_is_an_incomplete_source() {
         &[],
     );
     assert_eq!(killed.await.expect("kill").get::<_, i64>(0), 1);
-    let fault = drain(follower).await.err().expect("killed");
+    let fault = drain(follower).await.map(drop).expect_err("killed");
     assert!(matches!(fault.code, FailureCode::SourceIncomplete | FailureCode::SourceFailed), "{fault}");
-    let fault = snapshot.finish().await.err().expect("not finished");
+    let fault = snapshot.finish().await.map(drop).expect_err("not finished");
     assert_eq!(fault.code, FailureCode::SnapshotLost, "the leader's lane still holds the leader");
 }
 
@@ -60,7 +60,7 @@ async fn a_copy_done_without_trailer_is_incomplete() {
     let proxy = Proxy::start(server.port(), Forge::Done { trailer: false }, 5_000).await;
     let fault = read(&source_at(proxy.port), &stream("t", serde_json::json!({"verify-count": true})), 1).await;
     assert!(proxy.has_fired());
-    assert_eq!(fault.err().expect("no trailer").code, FailureCode::SourceIncomplete);
+    assert_eq!(fault.map(drop).expect_err("no trailer").code, FailureCode::SourceIncomplete);
 }
 
 #[tokio::test]
@@ -68,7 +68,7 @@ async fn a_forged_trailer_is_found_by_the_count_only() {
     let server = seeded().await;
     let proxy = Proxy::start(server.port(), Forge::Done { trailer: true }, 5_000).await;
     let counted = stream("t", serde_json::json!({"verify-count": true}));
-    let fault = read(&source_at(proxy.port), &counted, 1).await.err().expect("found");
+    let fault = read(&source_at(proxy.port), &counted, 1).await.map(drop).expect_err("found");
     assert!(proxy.has_fired());
     assert_eq!(fault.code, FailureCode::SourceIncomplete);
     let unaware = read(&source_at(proxy.port), &full("t"), 1).await.expect("believed");
@@ -98,8 +98,8 @@ async fn a_leader_that_dies_loses_the_snapshot() {
         .query_one("SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity WHERE application_name = 'waybill/run_test'", &[])
         .await;
     assert_eq!(killed.expect("kill").get::<_, i64>(0), 1);
-    assert_eq!(snapshot.lane().await.err().expect("no snapshot").code, FailureCode::SnapshotLost);
-    assert_eq!(drain(lane).await.err().expect("dead").code, FailureCode::SnapshotLost);
+    assert_eq!(snapshot.lane().await.map(drop).expect_err("no snapshot").code, FailureCode::SnapshotLost);
+    assert_eq!(drain(lane).await.map(drop).expect_err("dead").code, FailureCode::SnapshotLost);
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn a_recovery_conflict_and_a_cancel_have_their_own_codes() {
     let server = seeded().await;
     for (state, code) in [("40001", FailureCode::RecoveryConflict), ("57014", FailureCode::SourceFailed)] {
         let proxy = Proxy::start(server.port(), Forge::Error(state), 100).await;
-        let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("refused");
+        let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("refused");
         assert!(proxy.has_fired());
         assert_eq!((fault.code, fault.sqlstate), (code, Some(state)));
     }

@@ -20,7 +20,7 @@ async fn connection_fields_smuggle_no_options() {
         ["/var/run/postgresql", "127.0.0.1 sslmode=disable", "127.0.0.1,10.0.0.1", "db?options=-cx=y", "socket=/tmp"]
     {
         let hostile = Settings { host: host.into(), ..settings(1) };
-        let fault = PostgresSource::new(&hostile, None, "run").err().expect("refused");
+        let fault = PostgresSource::new(&hostile, None, "run").map(drop).expect_err("refused");
         assert_eq!(fault.code, FailureCode::SpecRefused, "{host}");
     }
     let unknown = json!({"host": "db", "database": "d", "user": "u", "options": "-c row_security=on"});
@@ -31,7 +31,7 @@ async fn connection_fields_smuggle_no_options() {
     {
         let hostile = Settings { database: database.into(), user: user.into(), ..settings(server.port()) };
         let refused = PostgresSource::new(&hostile, None, "run").expect("plain text").check(&full("t")).await;
-        assert_eq!(refused.err().expect("no such name").code, FailureCode::SourceDenied, "{database} {user}");
+        assert_eq!(refused.map(drop).expect_err("no such name").code, FailureCode::SourceDenied, "{database} {user}");
     }
 }
 
@@ -50,16 +50,16 @@ async fn statements_in_names_filters_and_views_do_nothing() {
         )
         .await;
     for name in ["t; DROP TABLE t", "t\"; DROP TABLE t; --", "(SELECT 1) x", "t) TO PROGRAM 'x'"] {
-        let fault = read(&source(&server), &full(name), 1).await.err().expect("no such table");
+        let fault = read(&source(&server), &full(name), 1).await.map(drop).expect_err("no such table");
         assert!(matches!(fault.code, FailureCode::StreamNotFound | FailureCode::SpecRefused), "{name}");
     }
     let filter = json!({"filter": [{"column": "id", "op": "eq", "value": "1'; DROP TABLE t; --"}]});
-    let fault = read(&source(&server), &stream("t", filter), 1).await.err().expect("no number");
+    let fault = read(&source(&server), &stream("t", filter), 1).await.map(drop).expect_err("no number");
     assert_eq!(fault.code, FailureCode::SpecRefused);
-    let fault = read(&source(&server), &full("writes"), 1).await.err().expect("read only");
+    let fault = read(&source(&server), &full("writes"), 1).await.map(drop).expect_err("read only");
     assert_eq!(fault.sqlstate, Some("25006"), "the transaction is read only");
     let reader = super::source_as(&server, "reader");
-    let fault = read(&reader, &full("shells"), 1).await.err().expect("no right to run programs");
+    let fault = read(&reader, &full("shells"), 1).await.map(drop).expect_err("no right to run programs");
     assert_eq!(fault.code, FailureCode::SourceDenied);
     let asleep = tokio::time::timeout(Duration::from_millis(500), read(&source(&server), &full("sleeps"), 1)).await;
     assert!(asleep.is_err(), "it sleeps until the run's bound drops it");
@@ -93,10 +93,10 @@ async fn odd_names_are_quoted_and_kept_apart() {
     }
     let found = read(&source(&server), &full(&"l".repeat(63)), 1).await.expect("cut by the server at 63 bytes");
     assert_eq!(found.sorted(&"l".repeat(63)), [99]);
-    let fault = read(&source(&server), &full("a\0b"), 1).await.err().expect("NUL");
+    let fault = read(&source(&server), &full("a\0b"), 1).await.map(drop).expect_err("NUL");
     assert_eq!(fault.code, FailureCode::SpecRefused);
     server.run("CREATE TABLE twins AS SELECT 1::int8 AS \"Id\", 2::int8 AS \"ID\"").await;
-    let fault = read(&source(&server), &full("twins"), 1).await.err().expect("twins");
+    let fault = read(&source(&server), &full("twins"), 1).await.map(drop).expect_err("twins");
     assert_eq!(fault.code, FailureCode::ColumnNameUnusable);
     let renamed = stream("twins", json!({"columns": {"rename": {"ID": "id2"}}}));
     assert_eq!(read(&source(&server), &renamed, 1).await.expect("read").sorted("id2"), [2]);
@@ -122,7 +122,7 @@ async fn extreme_values_are_exact_or_refused_by_type() {
     server.run("CREATE TABLE big AS SELECT 1::int8 AS id, to_jsonb(repeat('x', 20000000)) AS j").await;
     let small = Want { row_bytes: 1 << 20, ..want(1) };
     let snapshot = source(&server).open(&full("big"), None, small).await.expect("open");
-    let fault = drain(snapshot.lane().await.expect("lane")).await.err().expect("too large");
+    let fault = drain(snapshot.lane().await.expect("lane")).await.map(drop).expect_err("too large");
     assert_eq!(fault.code, FailureCode::RowTooLarge);
     drop(snapshot);
     let found = read(&source(&server), &full("big"), 1).await.expect("it fits a larger budget");
@@ -133,7 +133,7 @@ async fn check_at(port: u16) -> (FailureCode, Duration) {
     let begun = Instant::now();
     let password = Some(Zeroizing::new("password".to_owned()));
     let source = PostgresSource::new(&settings(port), password, "run").expect("a source");
-    let fault = source.check(&full("t")).await.err().expect("a lie");
+    let fault = source.check(&full("t")).await.map(drop).expect_err("a lie");
     (fault.code, begun.elapsed())
 }
 
@@ -184,14 +184,14 @@ async fn a_lying_copy_meets_bounds_and_no_panic() {
     ];
     for row in malformed {
         let proxy = Proxy::start(server.port(), Forge::Row(row), 100).await;
-        let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("malformed");
+        let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("malformed");
         assert!(proxy.has_fired());
         assert_eq!(fault.code, FailureCode::SourceMalformed, "{row:?}");
     }
     let proxy = Proxy::start(server.port(), Forge::Row(b"\0\x02\x7f\xff\xff\xff"), 100).await;
-    let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("too large");
+    let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("too large");
     assert_eq!((fault.code, proxy.has_fired()), (FailureCode::RowTooLarge, true));
     let proxy = Proxy::start(server.port(), Forge::Notices, 100).await;
-    let fault = read(&source_at(proxy.port), &full("t"), 1).await.err().expect("endless");
+    let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("endless");
     assert_eq!((fault.code, proxy.has_fired()), (FailureCode::SourceMalformed, true));
 }

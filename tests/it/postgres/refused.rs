@@ -19,7 +19,7 @@ async fn row_level_security_is_an_error_and_never_a_filter() {
         )
         .await;
     for name in ["t", "v"] {
-        let fault = read(&source_as(&server, "reader"), &full(name), 1).await.err().expect("refused");
+        let fault = read(&source_as(&server, "reader"), &full(name), 1).await.map(drop).expect_err("refused");
         assert_eq!(fault.code, FailureCode::RowSecurity, "{name}");
     }
     server.run("ALTER ROLE reader BYPASSRLS").await;
@@ -99,7 +99,7 @@ async fn who_can_not_log_in_is_told_why() {
             assert!(!fault.text.for_customer().contains("right") && !fault.text.for_customer().contains("wrong"));
         }
     }
-    let fault = super::source_at(1).check(&full("t")).await.err().expect("nobody there");
+    let fault = super::source_at(1).check(&full("t")).await.map(drop).expect_err("nobody there");
     assert_eq!(fault.code, FailureCode::SourceUnreachable);
     drop(source(&server));
 }

@@ -79,7 +79,9 @@ async fn only_a_trusted_certificate_of_this_host_is_taken() {
     let own_authority = server(&good, &good_key, &[], &trusted.pem).await;
     let settings = Settings { host: "localhost".into(), tls: TlsMode::VerifyFull, ..settings(own_authority.port()) };
     let fault = match PostgresSource::new(&settings, None, "run") {
-        Ok(source) => source.check(&full("pg_catalog.pg_class")).await.err().expect("the system does not know it"),
+        Ok(source) => {
+            source.check(&full("pg_catalog.pg_class")).await.map(drop).expect_err("the system does not know it")
+        }
         Err(fault) => fault,
     };
     assert_eq!(fault.code, FailureCode::TlsFailed);
@@ -93,7 +95,7 @@ async fn a_server_that_wants_a_client_certificate_is_told_from_a_dead_one() {
     std::fs::write(&ca, &trusted.pem).expect("write");
     let (certificate, key) = leaf(&trusted, "localhost", false);
     let server = server(&certificate, &key, &["ssl_ca_file = 'root.crt'"], &trusted.pem).await;
-    let fault = check(server.port(), "localhost", &ca).await.err().expect("wanted");
+    let fault = check(server.port(), "localhost", &ca).await.map(drop).expect_err("wanted");
     assert!(matches!(fault.code, FailureCode::TlsFailed | FailureCode::SourceDenied), "{fault}");
 }
 
@@ -104,7 +106,7 @@ async fn old_tls_no_tls_and_nonsense_are_refused() {
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, &trusted.pem).expect("write");
     let plain = Postgres::start();
-    let fault = check(plain.port(), "localhost", &ca).await.err().expect("no TLS");
+    let fault = check(plain.port(), "localhost", &ca).await.map(drop).expect_err("no TLS");
     assert_eq!(fault.code, FailureCode::TlsFailed);
     assert!(fault.text.for_customer().contains("tls: disable"), "it says what to do");
     // A server that only speaks TLS 1.0 answers the hello with a ServerHello of version 3.1.
@@ -117,9 +119,9 @@ async fn old_tls_no_tls_and_nonsense_are_refused() {
         record
     };
     let old = scripted(move || vec![Answer::Bytes(b"S".to_vec()), Answer::Bytes(hello())]).await;
-    let fault = check(old, "localhost", &ca).await.err().expect("too old");
+    let fault = check(old, "localhost", &ca).await.map(drop).expect_err("too old");
     assert_eq!(fault.code, FailureCode::TlsFailed);
     let nonsense = scripted(|| vec![Answer::Bytes(b"HTTP/1.1 400".to_vec())]).await;
-    let fault = check(nonsense, "localhost", &ca).await.err().expect("no Postgres");
+    let fault = check(nonsense, "localhost", &ca).await.map(drop).expect_err("no Postgres");
     assert_eq!(fault.code, FailureCode::SourceMalformed);
 }
