@@ -234,8 +234,9 @@ async fn an_orchestrator_that_is_away_for_a_while_loses_no_run() -> Result<()> {
     succeeded(&ended)?;
     ensure!(
         ended.attempt_list.len() == 1,
-        "{} attempts: the worker did not outlive its starter",
-        ended.attempt_list.len()
+        "the worker did not outlive its starter: {:?}\n{}",
+        ended.attempt_list,
+        story.sandbox.log()
     );
     story.table_is_exactly(ROWS)
 }

@@ -92,9 +92,11 @@ async fn read_ticket() -> Option<Ticket> {
     Ticket::from_line(&line.await.ok()?)
 }
 
-/// Turns the signals that ask a process to end into a drain, the second one into a cancel.
+/// Turns the signals that ask a process to end into a drain, the second one into a cancel. A hang-up asks nothing: the
+/// kernel sends it to a stopped group whose starter died, and the link's grace bounds that case.
 async fn listen(switch: StopSwitch) {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(_hangup)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
         return;
     };

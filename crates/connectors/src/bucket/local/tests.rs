@@ -1,3 +1,5 @@
+//! The local bucket against full disks, odd keys and other writers.
+
 use std::os::unix::fs::symlink;
 
 use futures::StreamExt;
