@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
+#   CASES=2000 TIMES=5 SEED=1 make proof
+# The seed and every figure are printed, so that a run can be repeated.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cases=${CASES:-2000} times=${TIMES:-5} seed=${SEED:-$(date +%s)}
+deploy/dev/tools.sh test
+for set in readers s3; do deploy/dev/python.sh "$set" >/dev/null; done
+deploy/dev/binaries.sh
+echo "proof: cases=$cases times=$times seed=$seed"
+run() { cargo nextest run --workspace --locked --features waybill-worker/aws "$@"; }
+PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(random) + test(any_text) + test(histories) + test(property)'
+run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
