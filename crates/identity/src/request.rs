@@ -53,6 +53,9 @@ impl WorkerRequest {
         if !der.get(head + info.raw.len()..).is_some_and(|tail| tail.starts_with(&ECDSA_SHA256)) {
             return Err(refuse("it is not signed with ECDSA and SHA-256"));
         }
+        if request.signature_value.unused_bits != 0 {
+            return Err(refuse("its signature is not whole bytes"));
+        }
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &spki[SPKI_HEAD.len()..]);
         key.verify(info.raw, &request.signature_value.data)
             .map_err(|_| refuse("its signature is not its own key's"))?;

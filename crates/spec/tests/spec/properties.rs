@@ -183,7 +183,8 @@ proptest! {
     #[test]
     fn a_difference_is_found_from_both_sides(one in document(), other in document()) {
         prop_assert_eq!(diff(&one, &other).is_empty(), one == other);
-        prop_assert_eq!(diff(&one, &other).len(), diff(&other, &one).len());
+        // How many lines say it may differ: what is added is told key by key, what is replaced as a whole.
+        prop_assert_eq!(diff(&other, &one).is_empty(), one == other);
     }
 
     #[test]
