@@ -1,6 +1,6 @@
 //! The memory budget of one worker (law 8): how much there is, and reservations drawn from it.
 //!
-//! Batches, row groups and upload buffers are drawn from here before they exist. What is drawn is about half of the
+//! Batches, row groups and upload buffers are drawn from here before they exist. What is drawn is half of the
 //! limit: the rest is the program, its threads' stacks, the allocator's slack and a source's own buffers.
 
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Budget {
         if limit < SMALLEST {
             return Err(TooSmall);
         }
-        let usable = (limit - PROGRAM) / 8 * 5;
+        let usable = (limit - PROGRAM) / 2;
         let permits = u32::try_from(usable / KIB).unwrap_or(u32::MAX) as usize;
         Ok(Self { limit, usable, left: Arc::new(Semaphore::new(permits)) })
     }

@@ -1,6 +1,6 @@
 //! Encodes one lane's batches into Parquet files and streams them to the bucket, on a blocking thread.
 //!
-//! A file is closed when it is large enough, or when a batch brings a twin column that it lacks. Nothing is written to a
+//! A file is closed when it or its footer is large enough, or when a batch brings a twin column that it lacks. Nothing is written to a
 //! local disk, and no byte is visible to readers before the commit. Values are never logged from here.
 
 mod columns;
@@ -76,7 +76,7 @@ impl LaneWriter {
             none => none.insert(OpenFile::begin(&self.target, columns, &self.runtime, &self.stop)?),
         };
         file.write(batch)?;
-        if file.size() >= self.target.files.size {
+        if file.size() >= self.target.files.size || file.footer_is_large() {
             self.close(closed)?;
         }
         Ok(())

@@ -60,6 +60,8 @@ impl ColumnPlan {
             .set_dictionary_page_size_limit(share)
             .set_data_page_size_limit(share)
             .set_max_row_group_row_count(Some(1 << 20))
+            // Without bounds per page nothing is skipped by it, and it stays in memory until the file ends.
+            .set_offset_index_disabled(true)
             .set_key_value_metadata(Some(notes.collect()));
         for (name, way) in &self.0 {
             let path = ColumnPath::new(vec![name.clone()]);

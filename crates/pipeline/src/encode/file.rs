@@ -19,6 +19,12 @@ use crate::fault::Fault;
 use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 
+/// Memory that a column's compressor takes and the writer does not count.
+const CODEC: usize = 64 << 10;
+
+/// Memory that one column of one finished row group takes until the file ends, about.
+const CHUNK_NOTE: usize = 1 << 10;
+
 /// A file that takes rows.
 pub(super) struct OpenFile {
     key: String,
@@ -42,14 +48,21 @@ impl OpenFile {
         let sink = Sink::new(upload, runtime.clone(), stop.clone());
         let twins = target.twins.places();
         let schema = with_twins(&target.schema, &twins);
+        let own = target.row_group_bytes.saturating_sub(schema.fields().len() * CODEC);
+        let row_group_bytes = own.max(target.row_group_bytes / 2);
         let properties = columns.properties(target);
         let writer = ArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties)).map_err(|e| refused(&e))?;
-        Ok(Self { key, schema, twins, rows: 0, row_group_bytes: target.row_group_bytes, writer })
+        Ok(Self { key, schema, twins, rows: 0, row_group_bytes, writer })
     }
 
     /// Whether the file has every twin column that the batch needs.
     pub(super) fn holds(&self, batch: &Batch) -> bool {
         batch.twins.iter().all(|(at, _)| self.twins.contains(at))
+    }
+
+    /// Whether what the file's footer will hold takes a good part of the row group's memory already.
+    pub(super) fn footer_is_large(&self) -> bool {
+        self.writer.flushed_row_groups().len() * self.schema.fields().len() * CHUNK_NOTE >= self.row_group_bytes / 2
     }
 
     /// Bytes so far: those written, and about those of the row group in progress.

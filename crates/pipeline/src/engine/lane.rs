@@ -1,4 +1,4 @@
-//! One lane: its rows are read on the runtime and encoded on a blocking thread, with room for one batch between them.
+//! One lane: its rows are read on the runtime and encoded on a blocking thread, beside each other.
 //!
 //! The channel is what gives back-pressure: while the bucket is slow the encoder waits, then the reader, then the source.
 
@@ -27,13 +27,15 @@ pub(super) struct LaneWork {
     pub(super) target: Target,
     pub(super) stop: StopSignal,
     pub(super) meter: Arc<Meter>,
+    /// Batches between reader and encoder.
+    pub(super) queue: usize,
     /// Held until the encoder has ended, whatever happens to the reader.
     pub(super) memory: Arc<Reservation>,
 }
 
 /// Reads and writes a lane to its end; returns its files.
 pub(super) async fn run(source: Box<dyn Lane>, work: LaneWork) -> Result<Vec<DataFile>, End> {
-    let (sender, receiver) = mpsc::channel(1);
+    let (sender, receiver) = mpsc::channel(work.queue);
     let stop = work.stop.clone();
     let meter = Arc::clone(&work.meter);
     let runtime = Handle::current();
@@ -60,16 +62,17 @@ async fn read(
     meter: &Meter,
 ) -> Result<(), Option<End>> {
     loop {
+        // A batch is read only when there is a place for it, so that none waits outside the queue.
+        let place = stop.or_halt(sender.reserve()).await.map_err(|halt| Some(halt.into()))?.map_err(|_| None)?;
         let next = stop.or_halt(source.next()).await.map_err(|halt| Some(halt.into()))?;
         let Some(batch) = next.map_err(|fault| Some(fault.into()))? else { return Ok(()) };
         meter.read(&batch);
-        let sent = stop.or_halt(sender.send(Message::Rows(batch))).await.map_err(|halt| Some(halt.into()))?;
-        sent.map_err(|_| None)?;
+        place.send(Message::Rows(batch));
     }
 }
 
 fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle) -> Result<Vec<DataFile>, End> {
-    let LaneWork { target, stop, meter, memory } = work;
+    let LaneWork { target, stop, meter, memory, queue: _ } = work;
     let mut writer = LaneWriter::new(target, runtime, stop);
     let mut files = Vec::new();
     let mut grown = 0;

@@ -49,7 +49,7 @@ impl StreamWork<'_> {
             match self.open_lane(snapshot, &stop).await {
                 Ok((lane, memory)) => {
                     let (target, stop, meter) = (target.clone(), stop.clone(), Arc::clone(&meter));
-                    let work = LaneWork { target, stop, meter, memory };
+                    let work = LaneWork { target, stop, meter, queue: self.shared.sizing.queue, memory };
                     lanes.spawn(async move {
                         let files = lane::run(lane, work).await;
                         drop(permit);

@@ -1,7 +1,7 @@
 //! How the budget is shared out: so much for a lane, and within it for batches, the row group and the upload.
 //!
-//! A lane holds three batches at once (one being read, one waiting, one being encoded) and room for the growth of the
-//! first; the rest of its share is the row group's.
+//! A lane holds two batches at once, one being read and one being encoded, and room for the growth of the first; the rest
+//! of its share is the row group's. Where memory is plenty a third batch may wait between them.
 
 use crate::budget::Budget;
 
@@ -22,6 +22,8 @@ pub struct Sizing {
     pub lane_bytes: u64,
     /// Bytes of a batch.
     pub batch_bytes: usize,
+    /// Batches between reader and encoder, the one that is being read included.
+    pub queue: usize,
     /// Bytes of the row group in progress.
     pub row_group_bytes: usize,
     /// Bytes of the largest row.
@@ -36,12 +38,14 @@ impl Sizing {
         let lanes = parallel.clamp(1, most.max(1));
         let lane_bytes = budget.usable() / lanes as u64;
         let own = lane_bytes.saturating_sub(upload + PIECES).max(4 * MIB);
-        let batch = (own / 8).min(BATCH);
+        let batch = (own / 12).min(BATCH);
+        let queue = if batch == BATCH { 2 } else { 1 };
         Self {
             lanes,
             lane_bytes,
             batch_bytes: clip(batch),
-            row_group_bytes: clip(own - 4 * batch),
+            queue,
+            row_group_bytes: clip(own - (queue as u64 + 2) * batch),
             row_bytes: clip(budget.row_bytes()),
         }
     }
@@ -61,7 +65,7 @@ mod tests {
             let budget = Budget::new(limit * MIB).expect("budget");
             let sizing = Sizing::new(&budget, parallel, upload * MIB);
             assert!(sizing.lanes as u64 * sizing.lane_bytes <= budget.usable());
-            let parts = 4 * sizing.batch_bytes as u64 + sizing.row_group_bytes as u64;
+            let parts = (sizing.queue + 2) as u64 * sizing.batch_bytes as u64 + sizing.row_group_bytes as u64;
             assert!(parts <= sizing.lane_bytes.max(4 * MIB), "{limit} MiB: {sizing:?}");
             assert!(sizing.batch_bytes as u64 <= BATCH && sizing.row_group_bytes >= 2 * 1024 * 1024);
         }

@@ -56,7 +56,10 @@ pub(super) fn fault(error: &rusqlite::Error) -> Fault {
         return Fault::new(FailureCode::SourceFailed, "SQLite gave an answer that was not expected");
     };
     let public = match code {
-        ErrorCode::TooBig => FailureCode::RowTooLarge,
+        ErrorCode::TooBig => {
+            let text = "a value or a row is larger than an eighth of the memory budget";
+            return Fault::new(FailureCode::RowTooLarge, text);
+        }
         ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => FailureCode::SourceMalformed,
         ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => {
             FailureCode::SourceDenied
