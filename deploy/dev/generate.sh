@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 mode=${1:-write}
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-cargo build --locked --quiet --workspace --bins --features waybill-worker/aws
+cargo build --locked --quiet --workspace --bins --examples --features waybill-worker/aws
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 bin=$target/debug
 "$bin/waybill-orchestrator" openapi > "$fresh/openapi.json"
