@@ -2,6 +2,7 @@
 //!
 //! Ports are 0, bounds are short, and every process is ended by its own handle when the sandbox is dropped.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -141,7 +142,13 @@ impl Sandbox {
 
     /// Applies a pipeline document.
     pub async fn apply(&self, document: &str) -> Result<()> {
-        let body = SpecApply { project_id: self.project, document: document.to_owned(), prune: false, expect: None };
+        let body = SpecApply {
+            project_id: self.project,
+            document: document.to_owned(),
+            prune: false,
+            expect: None,
+            secrets: BTreeMap::new(),
+        };
         self.client.spec_apply(&body, false).await.map(drop).map_err(refused)
     }
 

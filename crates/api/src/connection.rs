@@ -1,5 +1,7 @@
 //! Connections: systems that a worker can reach. They hold references to secrets, never a secret.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -57,6 +59,10 @@ pub struct ConnectionUpdate {
     /// The whole new description.
     #[schema(value_type = Object)]
     pub system: Value,
+    /// References to secrets that are meant to go to the new place, by field: needed for each one that the connection
+    /// already had, as soon as any other field changes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 fn shop() -> Value {
@@ -90,6 +96,7 @@ impl Example for ConnectionCreate {
 
 impl Example for ConnectionUpdate {
     fn example() -> Self {
-        Self { system: shop() }
+        let secrets = BTreeMap::from([("password".to_owned(), "env://SHOP_PASSWORD".to_owned())]);
+        Self { system: shop(), secrets }
     }
 }

@@ -145,6 +145,8 @@ codes! {
     PasswordWeak = "password_weak", 422, "The password can't be used";
     /// The document has mistakes; `errors` names each.
     SpecInvalid = "spec_invalid", 422, "The document has mistakes";
+    /// The place of a system changes; every secret that goes there must be named anew in the same request.
+    SecretRequired = "secret_required", 422, "Name the secret anew";
     /// A schedule can't be used.
     ScheduleInvalid = "schedule_invalid", 422, "The schedule can't be used";
     /// A value is well-formed but can't be used here.

@@ -1,5 +1,7 @@
 //! Documents: validating one, and applying its connections, pipelines and schedules as a whole.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -41,6 +43,10 @@ pub struct SpecApply {
     /// `plan_digest` of the dry run that was looked at: refused with 412 if the changes would be others by now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// References to secrets that are meant to go to a changed place, by `connection.field` such as `shop.password`:
+    /// needed for each one that `secrets_required` of a dry run names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
 }
 
 /// What was, or would be, changed.
@@ -52,6 +58,9 @@ pub struct SpecApplied {
     pub changes: Vec<Change>,
     /// Names these changes; give it as `expect` to apply exactly them.
     pub plan_digest: String,
+    /// Secrets that would go to a changed place, as `connection.field`; applying demands them in `secrets`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets_required: Vec<String>,
 }
 
 /// A change of one object.
@@ -124,7 +133,13 @@ impl Example for SpecDiagnostics {
 
 impl Example for SpecApply {
     fn example() -> Self {
-        Self { project_id: example::id("prj", 1), document: DOCUMENT.into(), prune: false, expect: None }
+        Self {
+            project_id: example::id("prj", 1),
+            document: DOCUMENT.into(),
+            prune: false,
+            expect: None,
+            secrets: BTreeMap::new(),
+        }
     }
 }
 
@@ -146,6 +161,7 @@ impl Example for SpecApplied {
                 }],
             }],
             plan_digest: "8f3c1a5b2b0b822cd15d6c15b0f00a089f86d081884c7d659a2feaa0c55ad015".into(),
+            secrets_required: Vec::new(),
         }
     }
 }

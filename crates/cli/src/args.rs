@@ -119,6 +119,9 @@ pub(crate) enum Command {
         /// Apply exactly the changes that `waybill plan` showed under this digest, or its beginning.
         #[arg(long, value_name = "DIGEST")]
         plan: Option<String>,
+        /// Name a secret anew whose connection moves to another place; repeat it for each that `waybill plan` lists.
+        #[arg(long = "secret", value_name = "CONNECTION.FIELD=REFERENCE")]
+        secrets: Vec<String>,
     },
     /// Connections: list, show, check, discover.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill connection list", "waybill connection check shop"))]

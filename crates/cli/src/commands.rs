@@ -35,7 +35,9 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Logout => login::logout(target, output).await,
         Command::Whoami => login::whoami(target, output).await,
         Command::Plan { file, prune, exit_code } => apply::plan(target, &file, (prune, exit_code), output).await,
-        Command::Apply { file, prune, plan } => apply::apply(target, &file, (prune, plan), output).await,
+        Command::Apply { file, prune, plan, secrets } => {
+            apply::apply(target, &file, (prune, plan, secrets), output).await
+        }
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,

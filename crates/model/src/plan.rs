@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 use crate::secret::SecretRef;
 
+mod secrets;
+
 /// What a worker is asked to move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod cron;
 pub mod data_plane;
 pub mod document;
+mod endpoint;
 pub mod note;
 pub mod nudge;
 pub mod pipeline;

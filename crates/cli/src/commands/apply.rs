@@ -1,7 +1,10 @@
 //! `plan` and `apply`: what a file would change, and changing it. The server compares; both show its answer.
 
+use std::collections::BTreeMap;
+
 use waybill_api::client::Client;
 use waybill_api::spec::{Change, FieldChange, SpecApply};
+use waybill_model::secret::SecretRef;
 
 use crate::args::{FileArg, Target};
 use crate::commands::validate::valid_text;
@@ -19,7 +22,8 @@ pub(crate) async fn plan(target: &Target, file: &FileArg, flags: (bool, bool), o
     let planned = client.spec_apply(&body(&client, target, text, prune).await?, true).await?;
     output.one(&planned, &planned.plan_digest.clone(), || {
         let again = format!("Apply exactly this: waybill apply --plan {}\n", start(&planned.plan_digest));
-        drawn(&planned.changes) + if planned.changes.is_empty() { "" } else { &again }
+        let again = if planned.changes.is_empty() { "" } else { &again };
+        drawn(&planned.changes) + &moved(&planned.secrets_required) + again
     })?;
     Ok(if exit_code && !planned.changes.is_empty() { Exit::Changes } else { Exit::Done })
 }
@@ -27,13 +31,14 @@ pub(crate) async fn plan(target: &Target, file: &FileArg, flags: (bool, bool), o
 pub(crate) async fn apply(
     target: &Target,
     file: &FileArg,
-    how: (bool, Option<String>),
+    how: (bool, Option<String>, Vec<String>),
     output: &Output,
 ) -> Result<Exit> {
-    let (prune, wanted) = how;
+    let (prune, wanted, secrets) = how;
     let text = valid_text(file.file.as_deref(), output)?;
     let client = session::connect(target).await?.client;
     let mut body = body(&client, target, text, prune).await?;
+    body.secrets = secrets.iter().map(|text| named(text)).collect::<Result<_>>()?;
     if let Some(wanted) = wanted {
         body.expect = Some(whole_digest(&client, &body, &wanted).await?);
     }
@@ -46,7 +51,23 @@ pub(crate) async fn apply(
 }
 
 async fn body(client: &Client, target: &Target, document: String, prune: bool) -> Result<SpecApply> {
-    Ok(SpecApply { project_id: resolve::project(client, target).await?, document, prune, expect: None })
+    Ok(SpecApply {
+        project_id: resolve::project(client, target).await?,
+        document,
+        prune,
+        expect: None,
+        secrets: BTreeMap::new(),
+    })
+}
+
+/// Reads `shop.password=env://SHOP`. The text is never repeated: somebody may have written the secret itself.
+fn named(text: &str) -> Result<(String, String)> {
+    let read = text.split_once('=').filter(|(_, reference)| reference.parse::<SecretRef>().is_ok());
+    let (name, reference) = read.ok_or_else(|| {
+        let message = "--secret takes a field and a reference, never the secret itself";
+        Failure::new(Exit::Usage, "secret_unreadable", message).next("--secret shop.password=env://SHOP_PASSWORD")
+    })?;
+    Ok((name.to_owned(), reference.to_owned()))
 }
 
 /// The digest whose beginning was given; what was looked at must still be what would happen.
@@ -89,6 +110,12 @@ fn drawn(changes: &[Change]) -> String {
     crate::output::clean(&text)
 }
 
+/// Which secrets would go to another place, and how to say that they are meant to.
+fn moved(secrets: &[String]) -> String {
+    let line = |name: &String| format!("  ! {name} would go to another place: apply with --secret {name}=REFERENCE\n");
+    crate::output::clean(&secrets.iter().map(line).collect::<String>())
+}
+
 fn values(field: &FieldChange) -> String {
     match (&field.before, &field.after) {
         (Some(before), Some(after)) => format!("{before} → {after}"),
@@ -110,6 +137,21 @@ mod tests {
         assert!(drawn.contains("~ schedule shop-nightly"), "{drawn}");
         assert!(drawn.contains("cron  \"0 3 * * *\" → \"0 2 * * *\""), "{drawn}");
         assert!(drawn.ends_with("0 to add, 1 to change, 0 to remove.\n"), "{drawn}");
+    }
+
+    #[test]
+    fn a_plan_names_the_secrets_that_would_move_and_how_to_allow_it() {
+        let moved = moved(&["shop.password".to_owned()]);
+        assert!(moved.contains("--secret shop.password=REFERENCE"), "{moved}");
+    }
+
+    #[test]
+    fn a_secret_itself_is_refused_and_not_repeated() {
+        assert!(named("shop.password=env://SHOP").is_ok());
+        for text in ["hunter2", "shop.password=hunter2", "shop.password"] {
+            let refused = named(text).err().map(|failure| format!("{failure:?}")).expect("a refusal");
+            assert!(!refused.contains("hunter2"), "{refused}");
+        }
     }
 
     #[test]

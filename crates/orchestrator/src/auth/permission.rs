@@ -42,6 +42,8 @@ permissions! {
     ConnectionRead = "connection:read",
     /// Make, change and remove connections.
     ConnectionWrite = "connection:write",
+    /// Have a worker log in to a connection: its secret is used, so it takes what changing one takes.
+    ConnectionCheck = "connection:check",
     /// Validate a document.
     SpecValidate = "spec:validate",
     /// Apply a document.

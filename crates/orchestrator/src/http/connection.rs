@@ -48,7 +48,7 @@ pub(super) fn mount(all: &mut Operations) {
             .takes::<ConnectionUpdate>()
             .answers::<Connection>(200)
             .changes()
-            .codes(&[C::SpecInvalid]),
+            .codes(&[C::SpecInvalid, C::SecretRequired]),
         patch(update),
     );
     all.add(
@@ -130,7 +130,7 @@ async fn update(
     let row = &permit.object;
     let old = tag(row.version, row.updated_at);
     conditions.must_match(&old, row.updated_at)?;
-    let new = connection::update(&app, &permit.caller, row, &body.value.system).await?;
+    let new = connection::update(&app, &permit.caller, row, &body.value).await?;
     let new = new.ok_or_else(|| stale(&old, row.updated_at))?;
     let tag = tag(new.version, new.updated_at);
     Ok(Reply::ok(show(new, None)).tagged(tag))

@@ -36,6 +36,7 @@ pub(super) fn mount(all: &mut Operations) {
             C::NotFound,
             C::ParameterInvalid,
             C::SpecInvalid,
+            C::SecretRequired,
             C::ScheduleInvalid,
             C::PreconditionFailed,
             C::RunLive,

@@ -21,6 +21,7 @@ use crate::service::{document, start};
 mod account;
 mod body;
 mod conditions;
+mod endpoint;
 mod gate;
 mod live;
 mod page;
@@ -131,7 +132,8 @@ impl Tenant {
         tx.commit().await.expect("a commit");
         let caller = Caller { org, user, session, role: "administrator".into(), ip: None };
         let token = app.tokens.mint(org, user, session).expect("a token").expose_secret().to_owned();
-        let applied = SpecApply { project_id: project, document: document(dir), prune: false, expect: None };
+        let body = json!({ "project_id": project, "document": document(dir) });
+        let applied: SpecApply = serde_json::from_value(body).expect("a body");
         document::apply(app, &caller, &applied, false).await.expect("an applied document");
         let pipeline = app.store.pipeline_find(org, project, "nightly").await.expect("a read").expect("a pipeline").id;
         let connection = app.store.connection_find(org, project, "shop").await.expect("a read").expect("one").id;

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 use waybill_api::ProblemCode;
-use waybill_api::connection::ConnectionCreate;
+use waybill_api::connection::{ConnectionCreate, ConnectionUpdate};
 use waybill_api::problem::FieldError;
 use waybill_model::ConnectionId;
 use waybill_model::plan::System;
 use waybill_spec::Diagnostic;
 use waybill_store::{Connection, NewConnection, Store};
 
+use super::endpoint::{self, Carried};
 use super::{Once, Refused, ServiceResult, check_name, digest_of, document, once};
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -54,9 +55,12 @@ pub async fn update(
     app: &Shared,
     caller: &Caller,
     connection: &Connection,
-    system: &Value,
+    body: &ConnectionUpdate,
 ) -> ServiceResult<Option<Connection>> {
-    let system = read_system(&connection.name, system)?;
+    let system = read_system(&connection.name, &body.system)?;
+    let before: System = serde_json::from_str(&connection.system).map_err(|_| document::damaged("connection"))?;
+    let next = "send `secrets` with the reference of each of these fields, if the new place is meant to get it";
+    endpoint::check(&Carried::of(&before, &system, ""), &body.secrets, next)?;
     let mut target = document::of_project(app, caller.org, connection.project).await?;
     target.document.connections.insert(connection.name.clone(), system.clone());
     let replanned = target.replan(&connection.name)?;

@@ -10,6 +10,7 @@ use waybill_model::{DataPlaneId, OrgId, ProjectId};
 use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
+use super::endpoint::{self, Carried};
 use super::{Refused, ServiceResult, digest_of};
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -87,7 +88,7 @@ pub async fn of_project(app: &Shared, org: OrgId, project: ProjectId) -> Service
     Ok(held)
 }
 
-fn damaged(noun: &str) -> Refused {
+pub(super) fn damaged(noun: &str) -> Refused {
     tracing::error!(noun, "a stored document can't be read");
     ProblemCode::Internal.into()
 }
@@ -237,13 +238,33 @@ pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: boo
         let detail = "what this would change is not what you looked at any more";
         return Err(Refused::new(ProblemCode::PreconditionFailed, detail).next("waybill plan"));
     }
-    if !dry_run && !changes.is_empty() {
-        held.make(app, caller, &wanted, &body.document).await?;
+    let carried = held.carried(&wanted);
+    if !dry_run {
+        endpoint::check(&carried, &body.secrets, &again(&carried))?;
+        if !changes.is_empty() {
+            held.make(app, caller, &wanted, &body.document).await?;
+        }
     }
-    Ok(SpecApplied { dry_run, changes, plan_digest })
+    let secrets_required = carried.into_iter().map(|secret| secret.name).collect();
+    Ok(SpecApplied { dry_run, changes, plan_digest, secrets_required })
+}
+
+/// The command that says that these secrets are meant to go along.
+fn again(carried: &[Carried]) -> String {
+    let named = carried.iter().map(|secret| format!(" --secret {}=REFERENCE", secret.name));
+    format!("waybill apply{}", named.collect::<String>())
 }
 
 impl Held {
+    /// Secrets that `wanted` would send to another place than before.
+    fn carried(&self, wanted: &Document) -> Vec<Carried> {
+        let both = wanted.connections.iter().filter_map(|(name, after)| {
+            let before = self.document.connections.get(name)?;
+            Some(Carried::of(before, after, &format!("{name}.")))
+        });
+        both.flatten().collect()
+    }
+
     /// The document that the project will be: what is given, and unless pruned what it does not name.
     fn wanted(&self, mut given: Document, prune: bool) -> ServiceResult<Document> {
         for (name, pipeline) in &mut given.pipelines {

@@ -11,7 +11,7 @@ use super::document::{self, Held};
 use super::run::{self, Probe, RunDetail, RunService, Trigger};
 use super::{Once, Refused, ServiceResult, once};
 use crate::app::Shared;
-use crate::auth::Caller;
+use crate::auth::{Caller, Permission, authorize};
 
 /// Longest look at a connection.
 const LOOK_MS: u64 = 10 * 60 * 1_000;
@@ -62,6 +62,7 @@ pub async fn cancel(app: &Shared, caller: &Caller, run: RunId) -> ServiceResult<
 pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>) -> ServiceResult<RunDetail> {
     let id: RunId = once(&app.store, key, async || {
         let Some(pipeline) = old.pipeline else {
+            may_look(caller)?;
             // A look at a connection changes nothing, so a lost key costs a second look at most.
             return Ok(app.runs.retry(&who(caller), old.id).await?.id);
         };
@@ -86,6 +87,7 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
             Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams }))
         }
         (None, Some(id)) if body.streams.is_empty() => {
+            may_look(caller)?;
             Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
         }
         (None, Some(_)) => {
@@ -93,6 +95,15 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
         }
         _ => Err(Refused::new(ProblemCode::Unusable, "name either pipeline_id or connection_id")),
     }
+}
+
+/// A look at a connection uses its secret, which starting a pipeline as it was set up does not.
+fn may_look(caller: &Caller) -> ServiceResult<()> {
+    if authorize(&caller.role, Permission::ConnectionCheck) {
+        return Ok(());
+    }
+    let detail = format!("the role {} lacks {}", caller.role, Permission::ConnectionCheck.as_str());
+    Err(Refused::new(ProblemCode::Forbidden, detail).next("ask somebody who may change the connection"))
 }
 
 /// Places of the named streams in the pipeline's present plan.

@@ -1,0 +1,63 @@
+//! Which fields of a system refer to secrets. All others say where the system is, and so where a secret is sent.
+//!
+//! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
+
+use super::{FileSource, Postgres, S3, S3Access, System};
+use crate::secret::SecretRef;
+
+impl System {
+    /// Fields that refer to secrets, named by their path below the connection, such as `password` or `s3.secret-key`.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
+        let given = match self {
+            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca: _ }) => {
+                vec![("password", password)]
+            }
+            Self::S3(S3 { access, bucket: _, prefix: _ }) => {
+                let (access_key, secret_key) = of_access(access);
+                vec![("access-key", access_key), ("secret-key", secret_key)]
+            }
+            Self::Files(FileSource { s3: Some(access), url: _ }) => {
+                let (access_key, secret_key) = of_access(access);
+                vec![("s3.access-key", access_key), ("s3.secret-key", secret_key)]
+            }
+            Self::Files(FileSource { s3: None, url: _ }) | Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
+        };
+        given.into_iter().filter_map(|(field, reference)| Some((field, reference.as_ref()?))).collect()
+    }
+}
+
+const fn of_access(access: &S3Access) -> (&Option<SecretRef>, &Option<SecretRef>) {
+    let S3Access { access_key, secret_key, region: _, endpoint: _ } = access;
+    (access_key, secret_key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn system(json: &str) -> System {
+        serde_json::from_str(json).expect("a system")
+    }
+
+    #[test]
+    fn a_field_that_refers_to_a_secret_is_named_as_it_is_written() {
+        let bucket = r#"{"type":"s3","bucket":"b","access-key":"env://A","secret-key":"file:///s"}"#;
+        let files = r#"{"type":"files","url":"s3://b/p","s3":{"access-key":"env://A","secret-key":"env://S"}}"#;
+        let shop = r#"{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P"}"#;
+        for (text, fields) in [
+            (bucket, vec!["access-key", "secret-key"]),
+            (files, vec!["s3.access-key", "s3.secret-key"]),
+            (shop, vec!["password"]),
+            (r#"{"type":"files","url":"file:///data/in"}"#, vec![]),
+        ] {
+            let system = system(text);
+            let found: Vec<&str> = system.secrets().iter().map(|(field, _)| *field).collect();
+            assert_eq!(found, fields, "{text}");
+            let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+            for (field, reference) in system.secrets() {
+                assert_eq!(json.pointer(&format!("/{}", field.replace('.', "/"))), Some(&reference.to_string().into()));
+            }
+        }
+    }
+}
