@@ -6,7 +6,8 @@ task=${1:?build, test, demo or bench}
 packages=()
 need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
 
-need cc gcc
+# A compiler alone does not link: the C library's start files come in a package of their own.
+printf 'int main(void) { return 0; }' | cc -x c -o /dev/null - >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 need python3 python3
 need curl curl
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
