@@ -16,6 +16,7 @@ case $task in
     need openssl openssl
     need psql postgresql-client
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
+    [ "$task" = bench ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)
     ;;
 esac
 if [ ${#packages[@]} -gt 0 ]; then

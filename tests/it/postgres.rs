@@ -4,6 +4,7 @@ mod consistency;
 mod faults;
 mod hostile;
 mod literals;
+mod postgis;
 mod readers;
 mod refused;
 mod tables;
