@@ -172,7 +172,7 @@ fn an_edge_inside_a_list_keeps_the_whole_array_as_text() {
     assert_eq!((first.value(0), first.is_null(1), first.is_null(2)), (50, true, true));
 }
 
-/// Recorded from pgvector 0.7: `'[1,2.5,-3]'::vector` and `'[1,-2]'::halfvec`.
+/// By pgvector's layout: dimensions, a reserved word, then the elements: `'[1,2.5,-3]'::vector` and `'[1,-2]'::halfvec`.
 #[test]
 fn vectors_read_from_recorded_bytes() {
     let vector = hex::decode("000300003f80000040200000c0400000").expect("hex");
