@@ -85,6 +85,10 @@ named! {
         Fenced = "fenced",
         /// The customer's guard forbids this plan.
         PolicyDenied = "policy_denied",
+        /// The guard runs only signed plans, and this one's signature is missing, over or not right.
+        SignatureRejected = "signature_rejected",
+        /// A host is, or resolves to, an address that workers never dial: metadata, link-local, loopback in a cloud.
+        EgressDenied = "egress_denied",
         /// A secret reference could not be resolved in the worker.
         SecretUnresolved = "secret_unresolved",
         /// The worker does not accept the spec.
@@ -170,6 +174,8 @@ impl FailureCode {
             | C::EpochAhead
             | C::TableShrank
             | C::PolicyDenied
+            | C::SignatureRejected
+            | C::EgressDenied
             | C::SecretUnresolved
             | C::SpecRefused
             | C::RunTimeout
@@ -222,6 +228,8 @@ impl FailureCode {
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
+            C::SignatureRejected => "sign the pipeline file again with `waybill sign`, then apply it",
+            C::EgressDenied => "name another host; the worker's log says which address it led to and why",
             C::SecretUnresolved => "check that the worker's environment or file holds the referenced secret",
             C::SpecRefused => "run `waybill validate` with the version that the worker has",
             C::NoCapacity => "the cloud has no room; try another zone or size",

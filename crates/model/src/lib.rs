@@ -9,6 +9,7 @@ pub mod event;
 pub mod failure;
 pub mod fault;
 pub mod id;
+pub mod net;
 pub mod plan;
 pub mod receipt;
 pub mod report;

@@ -75,6 +75,8 @@ codes! {
     Cron = "spec_cron",
     /// A time zone that is not in the IANA list.
     Zone = "spec_zone",
+    /// A guard does not allow it; the message begins with the guard's reason.
+    GuardRefuses = "guard_refuses",
     /// A key or value that is known but has no behaviour yet.
     NotBuiltYet = "not_built_yet",
 }

@@ -25,7 +25,7 @@ mod rule;
 
 pub(crate) use connection::{CONNECTION, refused_option};
 pub(crate) use pipeline::PIPELINE;
-pub(crate) use rule::{NAME, Rule};
+pub(crate) use rule::{BUCKET, NAME, REGION, Rule};
 
 /// What a value must look like.
 pub(crate) enum Shape {
@@ -92,16 +92,16 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    const fn new(name: &'static str, shape: Shape, doc: &'static str) -> Self {
+    pub(crate) const fn new(name: &'static str, shape: Shape, doc: &'static str) -> Self {
         Self { name, shape, required: false, built: true, doc }
     }
 
-    const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Self {
+    pub(crate) const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Self {
         Self { name, shape, required: true, built: true, doc }
     }
 
     /// Known, without behaviour.
-    const fn later(name: &'static str) -> Self {
+    pub(crate) const fn later(name: &'static str) -> Self {
         Self { name, shape: Shape::Scalar, required: false, built: false, doc: "" }
     }
 }

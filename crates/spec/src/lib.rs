@@ -9,10 +9,12 @@ mod diagnostic;
 mod diff;
 mod document;
 mod glob;
+pub mod guard;
 mod keys;
 mod read;
 mod redact;
 mod schema;
+pub mod sign;
 mod tree;
 mod write;
 
@@ -20,6 +22,7 @@ pub use cron::next_after;
 pub use diagnostic::{Code, Diagnostic};
 pub use diff::{Change, ChangeOp, diff};
 pub use document::{Document, Pipeline, plan_canonical, plan_digest};
+pub use guard::Guard;
 pub use redact::redact;
 pub use schema::schema;
 

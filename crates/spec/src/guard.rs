@@ -1,0 +1,173 @@
+//! The guard: what a customer lets a worker do, whatever the orchestrator asks for. A TOML file that a security officer signs.
+//!
+//! It is read as strictly as a pipeline file: an unknown key, a key that stands twice or a value that can't be read
+//! refuses the whole guard. What a list does not name is refused. Nothing here opens a file or looks a name up.
+
+mod draft;
+mod evaluate;
+mod file;
+mod keys;
+mod lint;
+mod pattern;
+mod read;
+mod refusal;
+
+use std::collections::BTreeMap;
+
+use waybill_model::Micros;
+use waybill_model::net::{HostPattern, Range};
+
+pub use draft::draft;
+pub use evaluate::evaluate;
+pub use lint::lint;
+pub use pattern::{PathPattern, TextPattern};
+pub use refusal::{Reason, Refusal};
+
+use crate::check::{Place, check};
+use crate::diagnostic::{Diagnostic, Findings};
+use crate::keys::Shape;
+use crate::sign::PublicKey;
+use crate::tree::Span;
+
+/// A guard that was found right.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// The kill switch: while it is true everything is refused.
+    pub stop: bool,
+    /// From then on everything is refused.
+    pub expires: Option<Micros>,
+    /// Whether names of tables and columns may leave when a source is listed.
+    pub names: Names,
+    /// References to secrets that may be resolved.
+    pub secrets: Vec<TextPattern>,
+    /// Digests of the worker images that may run, as `sha256:…`; any where none is listed.
+    pub images: Vec<String>,
+    /// Whether only plans that one of the signers signed are run.
+    pub require_signed_specs: bool,
+    /// Whose signatures count.
+    pub signers: Vec<Signer>,
+    /// What may be read.
+    pub read: Read,
+    /// What may be written.
+    pub write: Write,
+    /// Where connections may go.
+    pub network: Network,
+    /// How much one run may take.
+    pub limits: Ceilings,
+    places: BTreeMap<&'static str, Span>,
+}
+
+/// Whether names may leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// They stay.
+    #[default]
+    None,
+    /// They leave when a source is listed.
+    Discovery,
+}
+
+/// Whose signature counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signer {
+    /// The guard's name for it.
+    pub name: String,
+    /// Its public key.
+    pub key: PublicKey,
+    /// From then on its signatures do not count.
+    pub expires: Option<Micros>,
+}
+
+/// What may be read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Read {
+    /// Kinds of connections.
+    pub connectors: Vec<String>,
+    /// Hosts and ports of databases.
+    pub hosts: Vec<HostPattern>,
+    /// Streams by name; any where the list is absent.
+    pub tables: Option<Vec<TextPattern>>,
+    /// Buckets and prefixes.
+    pub buckets: Vec<PathPattern>,
+    /// Files and directories of the worker.
+    pub paths: Vec<PathPattern>,
+}
+
+/// What may be written.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Write {
+    /// Kinds of connections.
+    pub connectors: Vec<String>,
+    /// Buckets and prefixes.
+    pub buckets: Vec<PathPattern>,
+    /// Directories of the worker.
+    pub paths: Vec<PathPattern>,
+}
+
+/// Where connections may go.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Hosts and ports of S3-compatible stores that a plan may name in place of AWS's own.
+    pub endpoints: Vec<HostPattern>,
+    /// Addresses that names may resolve to; any ordinary one where the list is absent.
+    pub egress: Option<Vec<Range>>,
+    /// Addresses of classes that are refused otherwise: loopback, link-local, metadata and so on.
+    pub special: Vec<Range>,
+    /// Whether every connection must be TLS.
+    pub require_tls: bool,
+}
+
+/// How much one run may take; no ceiling where absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ceilings {
+    /// Bytes of data files.
+    pub bytes: Option<u64>,
+    /// Rows.
+    pub rows: Option<u64>,
+    /// Rows in a second, over all streams.
+    pub rows_per_second: Option<u64>,
+    /// Milliseconds.
+    pub time_ms: Option<u64>,
+    /// Connections to the source at once.
+    pub parallel: Option<u32>,
+}
+
+impl Guard {
+    /// Reads a guard, or says all that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let mut found = Findings::default();
+        let guard = file::read(text, &mut found).map(|root| {
+            let place = Place { field: "the file", of: "this guard", at: Span::START };
+            check(&root, &Shape::Table(&keys::GUARD), place, &mut found);
+            read::read_guard(&root, &mut found)
+        });
+        crate::finish(guard, found)
+    }
+
+    /// Why everything is refused at this time; none where the guard stands.
+    #[must_use]
+    pub fn refuses_all(&self, now: Micros) -> Option<Refusal> {
+        if self.stop {
+            return Some(self.refusal(
+                Reason::Stopped,
+                "stop",
+                "the kill switch is on: `stop = true`".to_owned(),
+                None,
+            ));
+        }
+        let expires = self.expires.filter(|expires| *expires <= now)?;
+        let message = format!("the guard expired at {}", expires.to_rfc3339());
+        Some(self.refusal(Reason::Expired, "expires", message, None))
+    }
+
+    /// Where a key stands, or the section that it would stand in.
+    fn place(&self, key: &str) -> Span {
+        let section = key.split('.').next().unwrap_or(key);
+        *self.places.get(key).or_else(|| self.places.get(section)).unwrap_or(&Span::START)
+    }
+
+    pub(crate) fn refusal(&self, reason: Reason, key: &'static str, message: String, fix: Option<String>) -> Refusal {
+        let at = self.place(key);
+        Refusal { reason, key, line: at.line, column: at.column, end_column: at.end_column, message, fix }
+    }
+}

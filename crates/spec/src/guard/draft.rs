@@ -1,0 +1,159 @@
+//! A first guard: one that allows exactly the plans at hand, or an empty one that allows nothing. A person narrows it.
+
+use std::collections::BTreeSet;
+
+use waybill_model::net::{Host, endpoint_of};
+use waybill_model::plan::{Plan, S3Access, System, TlsMode};
+
+/// Everything that plans need, in the guard's own words.
+#[derive(Default)]
+struct Needs {
+    read_connectors: BTreeSet<String>,
+    hosts: BTreeSet<String>,
+    tables: BTreeSet<String>,
+    read_buckets: BTreeSet<String>,
+    read_paths: BTreeSet<String>,
+    write_connectors: BTreeSet<String>,
+    write_buckets: BTreeSet<String>,
+    write_paths: BTreeSet<String>,
+    endpoints: BTreeSet<String>,
+    special: BTreeSet<String>,
+    secrets: BTreeSet<String>,
+    plain: bool,
+}
+
+/// The text of a guard that allows these plans and nothing else.
+#[must_use]
+pub fn draft(plans: &[Plan]) -> String {
+    let mut needs = Needs::default();
+    for plan in plans {
+        needs.of(plan);
+    }
+    needs.text()
+}
+
+impl Needs {
+    fn of(&mut self, plan: &Plan) {
+        self.read_connectors.insert(plan.from.system.kind().to_owned());
+        self.write_connectors.insert(plan.to.system.kind().to_owned());
+        self.tables.extend(plan.streams.iter().map(|stream| stream.name.clone()));
+        match &plan.from.system {
+            System::Postgres(settings) => {
+                self.host(&settings.host, settings.port, false);
+                self.plain |= settings.tls == TlsMode::Disable;
+                self.secrets.extend(settings.password.iter().map(ToString::to_string));
+            }
+            System::Sqlite { path } => self.read_paths.extend(plain(path)),
+            System::Files(files) => match files.url.strip_prefix("file://") {
+                Some(path) => self.read_paths.extend(plain(path)),
+                None => {
+                    self.read_buckets.insert(files.url.trim_end_matches('/').to_owned());
+                    self.access(&files.s3.clone().unwrap_or_default());
+                }
+            },
+            System::Local { .. } | System::S3(_) => {}
+        }
+        match &plan.to.system {
+            System::Local { path } => self.write_paths.extend(plain(path)),
+            System::S3(s3) => {
+                let place = format!("s3://{}/{}", s3.bucket, s3.prefix);
+                self.write_buckets.insert(place.trim_end_matches('/').to_owned());
+                self.access(&s3.access);
+            }
+            System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => {}
+        }
+    }
+
+    fn access(&mut self, access: &S3Access) {
+        self.secrets.extend([&access.access_key, &access.secret_key].into_iter().flatten().map(ToString::to_string));
+        if let Some((host, port)) = access.endpoint.as_deref().and_then(endpoint_of) {
+            self.host(host, port, true);
+            self.plain |= access.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        }
+    }
+
+    fn host(&mut self, text: &str, port: u16, is_endpoint: bool) {
+        let Ok(host) = Host::read(text) else { return };
+        if let Host::Address(address) = &host
+            && waybill_model::net::class_of(*address) != waybill_model::net::AddressClass::Ordinary
+        {
+            self.special.insert(address.to_string());
+        }
+        let shown = match &host {
+            Host::Address(address) if address.is_ipv6() => format!("[{address}]:{port}"),
+            _ => format!("{host}:{port}"),
+        };
+        if is_endpoint {
+            self.endpoints.insert(shown)
+        } else {
+            self.hosts.insert(shown)
+        };
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::from(HEAD);
+        text += &format!("secrets = {}\n\n[read]\nconnectors = {}\n", list(&self.secrets), list(&self.read_connectors));
+        text += &format!("hosts = {}\ntables = {}\n", list(&self.hosts), list(&self.tables));
+        text += &format!("buckets = {}\npaths = {}\n\n", list(&self.read_buckets), list(&self.read_paths));
+        text += &format!("[write]\nconnectors = {}\n", list(&self.write_connectors));
+        text += &format!("buckets = {}\npaths = {}\n\n", list(&self.write_buckets), list(&self.write_paths));
+        text += &format!("[network]\nendpoints = {}\nspecial = {}\n", list(&self.endpoints), list(&self.special));
+        text += &format!("require_tls = {}\n", !self.plain);
+        text + TAIL
+    }
+}
+
+/// A path that a guard can name: absolute and plain.
+fn plain(path: &str) -> Option<String> {
+    let path = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
+    (path.starts_with('/') && super::pattern::is_plain(path)).then(|| path.to_owned())
+}
+
+/// A list of strings in TOML; one item per line where there are several.
+fn list(items: &BTreeSet<String>) -> String {
+    let quoted = items.iter().map(|item| toml::Value::from(item.as_str()).to_string()).collect::<Vec<_>>();
+    match quoted.as_slice() {
+        [] => "[]".to_owned(),
+        [only] => format!("[{only}]"),
+        many => format!("[\n    {},\n]", many.join(",\n    ")),
+    }
+}
+
+const HEAD: &str = "\
+# What workers may do here, whatever the orchestrator asks for. What a list does not name is refused.
+# Check it with `waybill guard lint`, and a pipeline file against it with `waybill guard test`.
+guard = 1
+
+# The kill switch: true refuses everything, within seconds, also in runs that are under way.
+stop = false
+
+# From then on everything is refused, so that nobody forgets to look at this file again.
+# expires = 2027-06-30
+
+# Whether names of tables and columns may leave when a source is listed: none or discovery.
+names = \"none\"
+
+# Digests of the worker images that may run; any where the list is absent.
+# images = [\"sha256:…\"]
+
+# Only plans that one of the signers below signed with `waybill sign`.
+require_signed_specs = false
+
+# References to secrets that may be resolved; a `*` may stand at the end.
+";
+
+const TAIL: &str = "
+# Addresses that names may resolve to; any ordinary one where the list is absent.
+# egress = [\"10.0.0.0/8\"]
+
+[limits]
+# bytes_per_run = \"200GiB\"
+# rows_per_run = 1_000_000_000
+# rows_per_second = 100_000
+# time_per_run = \"6h\"
+# parallel = 4
+
+# [signers.release]
+# key = \"ed25519:…\"
+# expires = 2027-06-30
+";

@@ -1,0 +1,278 @@
+//! Guards: what they allow, what they refuse and where, and that nothing that is written into one is passed over.
+
+use proptest::prelude::*;
+use waybill_model::Micros;
+use waybill_model::plan::{Plan, System};
+use waybill_spec::guard::{Guard, Names, Reason, draft, evaluate, lint};
+use waybill_spec::{Code, Document};
+
+const SPEC: &str = "waybill: 1
+connections:
+  shop: { type: postgres, host: db.internal, database: shop, user: reader, password: env://SHOP_PASSWORD }
+  lake: { type: s3, bucket: lake, prefix: raw/shop, region: eu-central-1 }
+  here: { type: local, path: /data/lake }
+  file: { type: sqlite, path: /data/shop.db }
+pipelines:
+  nightly: { from: shop, to: lake, streams: { public.orders: { load: full } } }
+  local: { from: file, to: here, streams: { orders: { load: full } } }
+";
+
+const GUARD: &str = r#"guard = 1
+expires = 2030-01-01
+secrets = ["env://SHOP_*"]
+
+[read]
+connectors = ["postgres"]
+hosts = ["*.internal:5432"]
+tables = ["public.*"]
+
+[write]
+connectors = ["s3"]
+buckets = ["s3://lake/raw"]
+
+[limits]
+time_per_run = "24h"
+parallel = 2
+"#;
+
+const NOW: Micros = Micros(1_800_000_000_000_000);
+
+fn plan(name: &str) -> Plan {
+    let document: Document = waybill_spec::parse(SPEC).expect("a pipeline file");
+    document.plan(name).expect("a plan")
+}
+
+fn guard(text: &str) -> Guard {
+    Guard::parse(text).unwrap_or_else(|found| panic!("{found:#?}"))
+}
+
+fn postgres(plan: &mut Plan) -> &mut waybill_model::plan::Postgres {
+    let System::Postgres(settings) = &mut plan.from.system else { panic!("a Postgres source") };
+    settings
+}
+
+fn s3(plan: &mut Plan) -> &mut waybill_model::plan::S3 {
+    let System::S3(settings) = &mut plan.to.system else { panic!("an S3 destination") };
+    settings
+}
+
+/// Reasons, keys and lines of what is refused.
+fn refused(guard: &Guard, plan: &Plan) -> Vec<(Reason, &'static str, u32)> {
+    evaluate(guard, plan, NOW).into_iter().map(|found| (found.reason, found.key, found.line)).collect()
+}
+
+#[test]
+fn a_plan_within_the_guard_is_allowed() {
+    assert_eq!(refused(&guard(GUARD), &plan("nightly")), []);
+}
+
+#[test]
+fn each_step_outside_is_refused_with_its_reason_and_line() {
+    type Change = fn(&mut Plan);
+    let cases: &[(Change, Reason, &str, u32)] = &[
+        (|p| postgres(p).host = "db.evil.example".into(), Reason::Host, "read.hosts", 7),
+        (|p| postgres(p).port = 22, Reason::Host, "read.hosts", 7),
+        (|p| postgres(p).host = "0x7f000001".into(), Reason::Address, "read.hosts", 7),
+        (|p| postgres(p).tls = waybill_model::plan::TlsMode::Disable, Reason::Tls, "network.require_tls", 1),
+        (|p| postgres(p).password = "env://AWS_KEY".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| postgres(p).password = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| s3(p).bucket = "attacker".into(), Reason::Bucket, "write.buckets", 12),
+        (|p| s3(p).prefix = "rawer".into(), Reason::Bucket, "write.buckets", 12),
+        (|p| s3(p).prefix = "raw/../x".into(), Reason::PlanMalformed, "guard", 1),
+        (|p| s3(p).bucket = "lake/raw/x".into(), Reason::PlanMalformed, "guard", 1),
+        (|p| s3(p).access.endpoint = Some("https://evil.example".into()), Reason::Endpoint, "network.endpoints", 1),
+        (|p| s3(p).access.endpoint = Some("https://lake@evil".into()), Reason::PlanMalformed, "guard", 1),
+        (|p| s3(p).access.region = Some("x.evil.example/".into()), Reason::PlanMalformed, "guard", 1),
+        (|p| p.streams[0].name = "secret.salaries".into(), Reason::Table, "read.tables", 8),
+        (|p| p.streams[0].name = "public.x\".\"y".into(), Reason::Table, "read.tables", 8),
+        (|p| p.limits.time_ms += 1, Reason::Limit, "limits.time_per_run", 15),
+        (|p| p.limits.parallel = 3, Reason::Limit, "limits.parallel", 16),
+    ];
+    let guard = guard(GUARD);
+    for (change, reason, key, line) in cases {
+        let mut plan = plan("nightly");
+        change(&mut plan);
+        assert_eq!(refused(&guard, &plan), [(*reason, *key, *line)]);
+    }
+}
+
+#[test]
+fn what_a_guard_does_not_name_is_refused() {
+    let empty = guard("guard = 1\n");
+    let reasons = |name: &str| refused(&empty, &plan(name)).into_iter().map(|(reason, ..)| reason).collect::<Vec<_>>();
+    use Reason as R;
+    assert_eq!(reasons("nightly"), [R::Connector, R::Host, R::Secret, R::Connector, R::Bucket]);
+    assert_eq!(reasons("local"), [R::Connector, R::Path, R::Connector, R::Path]);
+    assert_eq!(empty.names, Names::None);
+    assert!(empty.network.require_tls && !empty.require_signed_specs);
+}
+
+#[test]
+fn paths_are_held_by_whole_parts_and_without_detours() {
+    let guard = guard(
+        "guard = 1\n[read]\nconnectors = [\"sqlite\"]\npaths = [\"/data/shop.db\"]\n[write]\nconnectors = [\"local\"]\n\
+         paths = [\"/data/lake\"]\n",
+    );
+    assert_eq!(refused(&guard, &plan("local")), []);
+    for (path, fits) in [
+        ("/data/lake/", true),
+        ("/data/lake/a", true),
+        ("/data/lake2", false),
+        ("/data/lake/../shop.db", false),
+        ("data/lake", false),
+        ("/data//lake", false),
+        ("/", false),
+    ] {
+        let mut plan = plan("local");
+        plan.to.system = System::Local { path: path.into() };
+        assert_eq!(refused(&guard, &plan).is_empty(), fits, "{path}");
+    }
+}
+
+#[test]
+fn special_addresses_need_to_be_named_and_egress_bounds_the_rest() {
+    let with = |network: &str| {
+        let hosts = "hosts = [\"127.0.0.0/8:*\", \"169.254.0.0/16:*\", \"10.0.0.0/8:*\"]";
+        guard(
+            &GUARD.replace("hosts = [\"*.internal:5432\"]", hosts).replace("[limits]", &format!("{network}\n[limits]")),
+        )
+    };
+    let to = |host: &str| {
+        let mut plan = plan("nightly");
+        postgres(&mut plan).host = host.into();
+        plan
+    };
+    let plain = with("");
+    for host in ["127.0.0.1", "169.254.169.254", "::ffff:169.254.169.254", "169.254.170.2"] {
+        assert!(refused(&plain, &to(host)).iter().any(|(reason, ..)| *reason == Reason::Address), "{host}");
+    }
+    assert_eq!(refused(&plain, &to("10.0.0.5")), []);
+    let named = with("[network]\nspecial = [\"127.0.0.1\"]\negress = [\"10.1.0.0/16\"]");
+    assert_eq!(refused(&named, &to("10.1.2.3")), []);
+    assert_eq!(refused(&named, &to("10.2.2.3")).first().map(|found| found.1), Some("network.egress"));
+    let loopback = with("[network]\nspecial = [\"127.0.0.1\"]");
+    assert_eq!(refused(&loopback, &to("127.0.0.1")), []);
+    assert_eq!(refused(&loopback, &to("127.0.0.2")).len(), 1);
+}
+
+#[test]
+fn the_kill_switch_and_the_end_refuse_everything() {
+    let stopped = guard(&GUARD.replace("guard = 1\n", "guard = 1\nstop = true\n"));
+    assert_eq!(refused(&stopped, &plan("nightly")), [(Reason::Stopped, "stop", 2)]);
+    let ended = guard(&GUARD.replace("2030-01-01", "2027-01-15T07:59:59Z"));
+    assert_eq!(refused(&ended, &plan("nightly")), [(Reason::Expired, "expires", 2)]);
+    let just_before = guard(&GUARD.replace("2030-01-01", "2027-01-15T08:00:01+00:00"));
+    assert_eq!(refused(&just_before, &plan("nightly")), []);
+}
+
+#[test]
+fn h46_a_guard_with_any_mistake_is_refused_whole_with_line_and_column() {
+    for (text, code, line, column) in [
+        ("guard = 1\nstopp = true\n", Code::UnknownField, 2, 1),
+        ("guard = 1\n[read]\nhost = []\n", Code::UnknownField, 3, 1),
+        ("guard = 1\nguard = 1\n", Code::DuplicateKey, 2, 1),
+        ("guard = 1\n[read]\n[read]\n", Code::DuplicateKey, 3, 2),
+        ("guard = 2\n", Code::BadValue, 1, 9),
+        ("stop = true\n", Code::MissingField, 1, 1),
+        ("guard = 1\nstop = \"yes\"\n", Code::WrongType, 2, 8),
+        ("guard = 1\nstop = 1\n", Code::WrongType, 2, 8),
+        ("guard = 1\nexpires = 2027-02-30\n", Code::Syntax, 2, 11),
+        ("guard = 1\nexpires = 2027-02-03T00:00:00\n", Code::BadValue, 2, 11),
+        ("guard = 1\nsecrets = [\"*\"]\n", Code::BadValue, 2, 12),
+        ("guard = 1\nsecrets = [\"env://A\", \"hunter2\"]\n", Code::BadValue, 2, 23),
+        ("guard = 1\n[read]\nhosts = [\"*:5432\"]\n", Code::BadValue, 3, 10),
+        ("guard = 1\n[read]\nhosts = [\"db\"]\n", Code::BadValue, 3, 10),
+        ("guard = 1\n[read]\nconnectors = [\"mysql\"]\n", Code::BadValue, 3, 15),
+        ("guard = 1\n[write]\npaths = [\"data\"]\n", Code::BadValue, 3, 10),
+        ("guard = 1\n[write]\nbuckets = [\"s3://lake/*\"]\n", Code::BadValue, 3, 12),
+        ("guard = 1\n[network]\nunix_sockets = true\n", Code::NotBuiltYet, 3, 1),
+        ("guard = 1\n[network]\negress = [\"10.0.0.1/8\"]\n", Code::BadValue, 3, 11),
+        ("guard = 1\n[limits]\nbytes_per_run = 5\n", Code::Unit, 3, 17),
+        ("guard = 1\nrequire_signed_specs = true\n", Code::MissingField, 2, 1),
+        ("guard = 1\n[signers.a]\nkey = \"ed25519:AA\"\n", Code::BadValue, 3, 7),
+        ("guard = 1\nread = 5\n", Code::WrongType, 2, 8),
+        ("guard = 1\nstop = tru\n", Code::Syntax, 2, 8),
+        ("", Code::Documents, 1, 1),
+    ] {
+        let found = Guard::parse(text).expect_err(text);
+        let seen: Vec<_> = found.iter().map(|d| (d.code, d.line, d.column)).collect();
+        assert_eq!(seen, [(code, line, column)], "{text}: {found:#?}");
+        assert!(!found.iter().any(|d| d.message.contains("hunter2")), "a guard may hold a secret by mistake");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_guard_is_told_in_one_pass() {
+    let found = Guard::parse("guard = 1\nstopp = 1\n[read]\nhosts = [\"x\", \"y\"]\n").expect_err("mistakes");
+    assert_eq!(found.iter().map(|d| d.line).collect::<Vec<_>>(), [2, 4, 4]);
+    assert_eq!(found[0].suggestion.as_deref(), Some("did you mean `stop`?"));
+}
+
+#[test]
+fn a_guard_that_is_large_or_nests_without_end_is_refused_soon() {
+    let large = format!("guard = 1\n# {}\n", "x".repeat(1 << 20));
+    let deep = format!("guard = 1\nsecrets = {}{}\n", "[".repeat(20_000), "]".repeat(20_000));
+    let dotted = format!("{} = 1\n", vec!["a"; 20_000].join("."));
+    for text in [large, deep, dotted] {
+        assert!(Guard::parse(&text).is_err());
+    }
+}
+
+#[test]
+fn a_draft_allows_the_plans_that_it_was_made_from_and_no_other() {
+    let (nightly, local) = (plan("nightly"), plan("local"));
+    let both = guard(&draft(&[nightly.clone(), local.clone()]));
+    assert_eq!((refused(&both, &nightly), refused(&both, &local)), (vec![], vec![]));
+    let one = guard(&draft(std::slice::from_ref(&nightly)));
+    assert!(!refused(&one, &local).is_empty());
+    assert!(!refused(&guard(&draft(&[])), &nightly).is_empty());
+}
+
+#[test]
+fn what_is_wide_is_remarked_on() {
+    let wide = guard(
+        "guard = 1\nsecrets = [\"env://*\"]\n[read]\nhosts = [\"*.internal:*\"]\n[network]\nrequire_tls = false\n",
+    );
+    let remarks = lint(&wide, NOW);
+    for key in ["expires", "secrets", "read.hosts", "read.tables", "network.require_tls", "limits"] {
+        assert!(remarks.iter().any(|remark| remark.contains(&format!("`{key}`"))), "{key}: {remarks:#?}");
+    }
+    let end = "expires = 2027-06-01";
+    let narrow = guard(&GUARD.replace("expires = 2030-01-01", end).replace("*.internal", "db.internal"));
+    assert_eq!(lint(&narrow, NOW), Vec::<String>::new());
+}
+
+proptest! {
+    #[test]
+    fn no_text_breaks_the_reading_of_guards(text in "\\PC{0,200}") {
+        let _ = Guard::parse(&text);
+    }
+
+    #[test]
+    fn no_bytes_changed_in_a_right_guard_break_the_reader(at in 0..GUARD.len(), with in any::<char>()) {
+        let mut text: Vec<char> = GUARD.chars().collect();
+        text[at] = with;
+        let _ = Guard::parse(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn no_host_of_a_plan_breaks_the_guard_and_only_listed_ones_pass(host in "\\PC{0,80}", port: u16) {
+        let mut plan = plan("nightly");
+        postgres(&mut plan).host = host.clone();
+        postgres(&mut plan).port = port;
+        let found = evaluate(&guard(GUARD), &plan, NOW);
+        let listed = port == 5432 && host.trim_end_matches('.').to_ascii_lowercase().ends_with(".internal");
+        prop_assert!(!found.is_empty() || listed, "{host:?}");
+    }
+
+    #[test]
+    fn no_bucket_or_prefix_escapes_its_place(bucket in "\\PC{0,20}", prefix in "[a-z./]{0,20}") {
+        let mut plan = plan("nightly");
+        s3(&mut plan).bucket = bucket.clone();
+        s3(&mut plan).prefix = prefix.clone();
+        let found = evaluate(&guard(GUARD), &plan, NOW);
+        let parts: Vec<&str> = prefix.split('/').collect();
+        let inside = bucket == "lake" && parts[0] == "raw" && !parts.iter().any(|part| matches!(*part, "" | "." | ".."));
+        prop_assert_eq!(found.is_empty(), inside);
+    }
+}
