@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use waybill_connectors::bucket::s3::{Parts, Patience, S3Bucket, StaticKeys};
+use waybill_connectors::bucket::s3::{Parts, Patience, S3Bucket, StaticKeys, Way};
+use waybill_connectors::dial::{Dialer, Rules};
 use waybill_connectors::source::files::Files;
 use waybill_model::FailureCode;
 use waybill_model::plan::S3Access;
@@ -29,7 +30,8 @@ const PATIENCE: Patience = Patience {
 async fn bucket(endpoint: String) -> S3Bucket {
     let access = S3Access { region: Some("us-east-1".into()), endpoint: Some(endpoint), ..S3Access::default() };
     let keys = StaticKeys::new("AKIDEXAMPLE", "very-secret-key");
-    let bucket = S3Bucket::connect(BUCKET, "raw/shop", &access, Some(keys), 256 << 20).await.expect("a bucket");
+    let way = Way { access: &access, keys: Some(keys), dialer: Dialer::new(Rules::local()) };
+    let bucket = S3Bucket::connect(BUCKET, "raw/shop", way, 256 << 20).await.expect("a bucket");
     bucket.with(PATIENCE, Parts { bytes: 5 << 20, in_flight: 2 })
 }
 

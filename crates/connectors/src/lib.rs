@@ -4,4 +4,5 @@
 //! a [`waybill_pipeline::CustomerText`]; what leaves is a code.
 
 pub mod bucket;
+pub mod dial;
 pub mod source;

@@ -12,6 +12,7 @@ pub mod encode;
 pub mod engine;
 pub mod fault;
 pub mod observe;
+mod pace;
 pub mod source;
 pub mod stop;
 
@@ -19,5 +20,6 @@ pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
 pub use budget::Budget;
 pub use fault::{CustomerText, Fault, FaultResult};
 pub use observe::{CommitGate, Observer, OpenGate, Progress};
+pub use pace::paced;
 pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
 pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};

@@ -1,6 +1,6 @@
 //! How a run is told to end: a switch that whoever steers holds, and a signal that every step of the engine obeys.
 //!
-//! A directive only ever rises (go on, drain, cancel, fenced), so a late message cannot revive a run that was ended.
+//! A directive only ever rises (go on, drain, cancel, … fenced), so a late message cannot revive a run that was ended.
 
 use tokio::sync::watch;
 use waybill_model::FailureCode;
@@ -19,6 +19,8 @@ pub enum Directive {
     Cancel,
     /// The longest run time is over: as cancel, and the failure is `run_timeout`.
     TimeOut,
+    /// The guard does not allow it any more: as cancel, and the failure is `policy_denied`.
+    Forbidden,
     /// Another attempt took over: stop at once and touch nothing.
     Fenced,
 }
@@ -32,6 +34,8 @@ pub enum Halt {
     Drain,
     /// The longest run time is over.
     TimeOut,
+    /// The guard does not allow it any more.
+    Forbidden,
     /// Another attempt took over.
     Fenced,
     /// Whoever gives leave to commit could not be reached in time.
@@ -45,6 +49,7 @@ impl Halt {
         match self {
             Self::Cancel | Self::Drain => None,
             Self::TimeOut => Some(FailureCode::RunTimeout),
+            Self::Forbidden => Some(FailureCode::PolicyDenied),
             Self::Fenced => Some(FailureCode::Fenced),
             Self::Offline => Some(FailureCode::WorkerLost),
         }
@@ -126,6 +131,7 @@ impl StopSignal {
             Directive::Continue | Directive::Drain => None,
             Directive::Cancel => Some(Halt::Cancel),
             Directive::TimeOut => Some(Halt::TimeOut),
+            Directive::Forbidden => Some(Halt::Forbidden),
             Directive::Fenced => Some(Halt::Fenced),
         }
     }

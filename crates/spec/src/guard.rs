@@ -14,6 +14,7 @@ mod refusal;
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
 use waybill_model::Micros;
 use waybill_model::net::{HostPattern, Range};
 
@@ -54,6 +55,7 @@ pub struct Guard {
     pub network: Network,
     /// How much one run may take.
     pub limits: Ceilings,
+    digest: String,
     places: BTreeMap<&'static str, Span>,
 }
 
@@ -139,7 +141,7 @@ impl Guard {
         let guard = file::read(text, &mut found).map(|root| {
             let place = Place { field: "the file", of: "this guard", at: Span::START };
             check(&root, &Shape::Table(&keys::GUARD), place, &mut found);
-            read::read_guard(&root, &mut found)
+            Self { digest: hex::encode(Sha256::digest(text)), ..read::read_guard(&root, &mut found) }
         });
         crate::finish(guard, found)
     }
@@ -158,6 +160,25 @@ impl Guard {
         let expires = self.expires.filter(|expires| *expires <= now)?;
         let message = format!("the guard expired at {}", expires.to_rfc3339());
         Some(self.refusal(Reason::Expired, "expires", message, None))
+    }
+
+    /// SHA-256 of the guard's text, in hex: what a log names it by.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Refuses a worker whose image is not listed, or is not known while some are.
+    #[must_use]
+    pub fn refuses_image(&self, digests: &[String]) -> Option<Refusal> {
+        if self.images.is_empty() || digests.iter().any(|digest| self.images.contains(digest)) {
+            return None;
+        }
+        let message = match digests {
+            [] => "images are listed, and this worker's own is not known".to_owned(),
+            known => format!("this worker's image {} is not listed", known.join(" or ")),
+        };
+        Some(self.refusal(Reason::Image, "images", message, None))
     }
 
     /// Where a key stands, or the section that it would stand in.

@@ -7,6 +7,7 @@
 mod outcome;
 mod run;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -18,6 +19,7 @@ use waybill_pipeline::{Directive, StopSwitch, stop_pair};
 use zeroize::Zeroizing;
 
 use crate::exit::Exit;
+use crate::guard::Place;
 use crate::link::{Address, Link, LinkError};
 use crate::terminal::say;
 
@@ -33,6 +35,9 @@ pub(crate) struct RunArguments {
     /// Fingerprint of the certificate authority that the orchestrator's certificate must come from
     #[arg(long, env = "WAYBILL_CA_PIN", value_name = "sha256:HEX", value_parser = pin)]
     ca_pin: Pin,
+    /// The guard that every plan is held against: for processes; in a cloud it is found by the worker's own role
+    #[arg(long, env = "WAYBILL_GUARD", value_name = "FILE")]
+    guard: Option<PathBuf>,
     /// Memory that the process may take, such as 256MiB; the plan's or the control group's limit otherwise
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory: Option<u64>,
@@ -47,7 +52,7 @@ fn size(text: &str) -> Result<u64, String> {
 }
 
 /// Runs the command.
-pub(crate) async fn run(arguments: RunArguments) -> Exit {
+pub(crate) async fn run(arguments: RunArguments, place: Place) -> Exit {
     let Some(ticket) = read_ticket().await else {
         say("no ticket: its line is expected on standard input");
         return Exit::Usage;
@@ -56,7 +61,10 @@ pub(crate) async fn run(arguments: RunArguments) -> Exit {
     let signals = tokio::spawn(listen(switch.clone()));
     let address = Address { endpoint: arguments.orchestrator, pin: arguments.ca_pin };
     let exit = match Link::join(&address, &ticket, switch.clone(), START).await {
-        Ok(link) => run::attempt(&link, stop, arguments.memory).await,
+        Ok(link) => {
+            let own = run::Own { place, guard: arguments.guard, memory: arguments.memory };
+            run::attempt(&link, (switch, stop), &own).await
+        }
         Err(error) => refused(&error),
     };
     signals.abort();

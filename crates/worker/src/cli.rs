@@ -7,11 +7,15 @@ use waybill_model::size::parse_bytes;
 use waybill_model::{AttemptId, RunId};
 
 use crate::attempt::RunArguments;
+use crate::guard::Cloud;
 
 /// Moves rows from a source into tables in your own bucket.
 #[derive(Parser)]
 #[command(name = "waybill-worker", version, about, max_term_width = 110)]
 pub(crate) struct Arguments {
+    /// Where this image runs: stands in its entry point, so that nothing in a launch request can take it back
+    #[arg(long, value_name = "KIND", value_enum)]
+    pub(crate) cloud: Option<Cloud>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -46,8 +50,8 @@ pub(crate) struct OnceArguments {
     /// Accept a table whose epoch stands more than a day in the future, after its clock was mended
     #[arg(long)]
     pub(crate) accept_epoch: bool,
-    /// Not built yet: refused
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// The guard that the pipeline is held against; it is not asked for where absent
+    #[arg(long, value_name = "FILE")]
     pub(crate) guard: Option<PathBuf>,
     /// Print outcome and receipts as JSON on standard output
     #[arg(long)]

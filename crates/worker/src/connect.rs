@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
 use waybill_model::plan::{FileSource, Postgres, S3, S3Access, System};
 use waybill_pipeline::{Bucket, Fault, FaultResult, Source};
@@ -13,12 +14,12 @@ use crate::secret;
 /// What a bucket that is only read from is told of memory: its uploads are never begun.
 const READING: u64 = 64 << 20;
 
-/// The source of a plan. `run` is what the source's own lists of sessions show.
-pub async fn source(system: &System, run: &str) -> FaultResult<Arc<dyn Source>> {
+/// The source of a plan. `run` is what the source's own lists of sessions show; every connection goes through the dialer.
+pub async fn source(system: &System, run: &str, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
     match system {
         System::Sqlite { path } => sqlite(path),
-        System::Postgres(settings) => postgres(settings, run),
-        System::Files(settings) => files(settings).await,
+        System::Postgres(settings) => postgres(settings, run, dialer),
+        System::Files(settings) => files(settings, dialer).await,
         System::Local { .. } | System::S3(_) => {
             let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -27,10 +28,10 @@ pub async fn source(system: &System, run: &str) -> FaultResult<Arc<dyn Source>> 
 }
 
 /// The bucket of a plan. `memory` is what one lane may take in all, by which uploads choose the size of their parts.
-pub async fn bucket(system: &System, memory: u64) -> FaultResult<Arc<dyn Bucket>> {
+pub async fn bucket(system: &System, memory: u64, dialer: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
     match system {
         System::Local { path } => local(Path::new(path), Missing::Make),
-        System::S3(settings) => s3(settings, memory).await,
+        System::S3(settings) => s3(settings, memory, dialer).await,
         System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -45,7 +46,8 @@ pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
     };
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let prefix = prefix.trim_matches('/').to_owned();
-    s3(&S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() }, READING).await
+    let settings = S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() };
+    s3(&settings, READING, &Dialer::new(Rules::local())).await
 }
 
 /// What happens to a directory that is not there.
@@ -81,36 +83,36 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(settings: &Postgres, run: &str) -> FaultResult<Arc<dyn Source>> {
+fn postgres(settings: &Postgres, run: &str, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::postgres::PostgresSource;
     let password = settings.password.as_ref().map(secret::resolve).transpose()?.map(secret::Secret::into_inner);
-    Ok(Arc::new(PostgresSource::new(settings, password, run)?))
+    Ok(Arc::new(PostgresSource::new(settings, password, run)?.through(dialer.clone())))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres(_: &Postgres, _: &str) -> FaultResult<Arc<dyn Source>> {
+fn postgres(_: &Postgres, _: &str, _: &Dialer) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("postgres"))
 }
 
 #[cfg(feature = "files")]
-async fn files(settings: &FileSource) -> FaultResult<Arc<dyn Source>> {
+async fn files(settings: &FileSource, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::files::{Address, Files};
     let access = settings.s3.clone().unwrap_or_default();
     let bucket = match Address::read(&settings.url)? {
         Address::Directory(path) => local(&path, Missing::Refuse)?,
-        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING).await?,
+        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, dialer).await?,
     };
     Ok(Arc::new(Files::new(bucket)))
 }
 
 #[cfg(not(feature = "files"))]
-async fn files(_: &FileSource) -> FaultResult<Arc<dyn Source>> {
+async fn files(_: &FileSource, _: &Dialer) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("files"))
 }
 
 #[cfg(feature = "aws")]
-async fn s3(settings: &S3, memory: u64) -> FaultResult<Arc<dyn Bucket>> {
-    use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys};
+async fn s3(settings: &S3, memory: u64, dialer: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
+    use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
     let S3 { bucket, prefix, access } = settings;
     let keys = match (&access.access_key, &access.secret_key) {
         (Some(key), Some(value)) => {
@@ -123,11 +125,12 @@ async fn s3(settings: &S3, memory: u64) -> FaultResult<Arc<dyn Bucket>> {
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
     };
-    Ok(Arc::new(S3Bucket::connect(bucket, prefix, access, keys, memory).await?))
+    let way = Way { access, keys, dialer: dialer.clone() };
+    Ok(Arc::new(S3Bucket::connect(bucket, prefix, way, memory).await?))
 }
 
 #[cfg(not(feature = "aws"))]
-async fn s3(_: &S3, _: u64) -> FaultResult<Arc<dyn Bucket>> {
+async fn s3(_: &S3, _: u64, _: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
     Err(left_out("aws"))
 }
 

@@ -5,6 +5,7 @@
 
 pub mod connect;
 pub mod exit;
+pub mod guard;
 pub mod link;
 pub mod logs;
 pub mod panic;
@@ -29,6 +30,11 @@ pub fn main() -> ExitCode {
     panic::install(None);
     forbid_core_dumps();
     let arguments = Arguments::parse();
+    let place = guard::Place::of(arguments.cloud);
+    if place != guard::Place::Process && !matches!(arguments.command, Command::Run(_)) {
+        terminal::say("in a cloud this program runs attempts and nothing else");
+        return Exit::Usage.into();
+    }
     let built = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("waybill").build();
     let Ok(runtime) = built else {
         terminal::say("the threads of the worker could not be started");
@@ -36,7 +42,7 @@ pub fn main() -> ExitCode {
     };
     let exit = runtime.block_on(async {
         match arguments.command {
-            Command::Run(arguments) => attempt::run(arguments).await,
+            Command::Run(arguments) => attempt::run(arguments, place).await,
             Command::Once(arguments) => once::run(arguments).await,
             Command::Verify(arguments) => verify(&arguments).await,
             Command::Logs(arguments) => logs::show(&arguments).await,

@@ -10,20 +10,17 @@ use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, FailureCode, RunId};
 use waybill_pipeline::engine::{self, Context, StreamEnd};
-use waybill_pipeline::{Budget, Directive, FaultResult, Halt, Observer, OpenGate, StopSwitch, stop_pair};
+use waybill_pipeline::{Budget, Directive, FaultResult, Halt, Observer, OpenGate, StopSignal, StopSwitch, stop_pair};
 
 use crate::cli::OnceArguments;
 use crate::exit::Exit;
+use crate::guard::{Guarded, Place, Wanted};
 use crate::logs::{AttemptLog, Logged};
 use crate::terminal::{Terminal, say};
 use crate::{connect, logs, panic};
 
 /// Runs the command.
 pub(crate) async fn run(arguments: OnceArguments) -> Exit {
-    if arguments.guard.is_some() {
-        say("--guard: not_built_yet: the guard is not part of this version, so nothing was run");
-        return Exit::Usage;
-    }
     let (plan, streams) = match plan(&arguments) {
         Ok(chosen) => chosen,
         Err(exit) => return exit,
@@ -37,10 +34,10 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     };
     let terminal = Arc::new(Terminal::new(&plan));
     let (switch, stop) = stop_pair();
-    let asked = tokio::spawn(listen(switch));
-    let prepared = prepare(&plan, &arguments, budget, Arc::clone(&terminal), stop).await;
+    let asked = tokio::spawn(listen(switch.clone()));
+    let prepared = prepare(&plan, &arguments, budget, Arc::clone(&terminal), (switch, stop)).await;
     let exit = match prepared {
-        Ok((context, log)) => {
+        Ok((context, log, _guarded)) => {
             let ends = engine::run(&plan, &streams, &context).await;
             terminal.summary(&ends);
             let exit = exit_of(&ends);
@@ -101,23 +98,29 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
     Ok((plan, streams))
 }
 
-/// Resolves secrets, opens both ends and begins the log.
+/// Asks the guard, resolves secrets, opens both ends and begins the log.
 async fn prepare(
     plan: &Plan,
     arguments: &OnceArguments,
     budget: Budget,
     terminal: Arc<Terminal>,
-    stop: waybill_pipeline::StopSignal,
-) -> FaultResult<(Context, AttemptLog)> {
+    (switch, stop): (StopSwitch, StopSignal),
+) -> FaultResult<(Context, AttemptLog, Guarded)> {
     let (run, attempt) = (RunId::generate(), AttemptId::generate());
-    let source = connect::source(&plan.from.system, &run.to_string()).await?;
-    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel)).await?;
+    let bytes = waybill_spec::plan_canonical(plan);
+    let file = arguments.guard.as_deref();
+    let wanted = Wanted { place: Place::Process, file, plan, bytes: bytes.as_bytes(), signature: None };
+    let mut guarded = Guarded::enter(wanted, switch).await?;
+    let dialer = guarded.dialer();
+    let source = connect::source(&plan.from.system, &run.to_string(), &dialer).await?;
+    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), &dialer).await?;
     let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);
     tracing::info!(pipeline = plan.pipeline, memory = budget.limit(), "run begins without an orchestrator");
     let observer: Arc<dyn Observer> = Arc::new(Logged(Both(terminal)));
+    let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
     let context = Context {
-        source,
+        source: guarded.source(source).await,
         bucket,
         run,
         attempt,
@@ -125,11 +128,11 @@ async fn prepare(
         accept_epoch: arguments.accept_epoch,
         owner: format!("once/{}", plan.pipeline),
         observer,
-        gate: Arc::new(OpenGate),
+        gate: guarded.gate(Arc::new(OpenGate)),
         stop,
         budget,
     };
-    Ok((context, log))
+    Ok((context, log, guarded))
 }
 
 /// Lets the terminal be shared between the run and its summary.

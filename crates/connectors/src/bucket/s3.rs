@@ -24,11 +24,10 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use md5::{Digest, Md5};
 use waybill_model::FailureCode;
-use waybill_model::plan::S3Access;
 use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{Bucket, BucketError, ObjectMeta, Put, Upload};
 
-pub use client::StaticKeys;
+pub use client::{StaticKeys, Way};
 use error::{Failed, Kind};
 pub use retry::Patience;
 pub use upload::Parts;
@@ -53,16 +52,10 @@ struct Inner {
 }
 
 impl S3Bucket {
-    /// Prepares access to `bucket`, below `prefix`. Static keys are used where given, else the worker's own role is found
-    /// by the AWS rules. `memory` is the worker's budget: it sizes the parts of uploads.
-    pub async fn connect(
-        bucket: &str,
-        prefix: &str,
-        access: &S3Access,
-        keys: Option<StaticKeys>,
-        memory: u64,
-    ) -> BucketResult<Self> {
-        let client = client::connect(access, keys).await?;
+    /// Prepares access to `bucket`, below `prefix`. Without static keys the worker's own role is found by the AWS rules.
+    /// `memory` is the worker's budget: it sizes the parts of uploads.
+    pub async fn connect(bucket: &str, prefix: &str, way: Way<'_>, memory: u64) -> BucketResult<Self> {
+        let client = client::connect(way).await?;
         let prefix = prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let (patience, parts) = (Patience::default(), Parts::for_memory(memory));

@@ -21,7 +21,6 @@ mod tls;
 mod window;
 mod wire;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::time::Duration;
@@ -43,6 +42,7 @@ use self::session::Hello;
 use self::snapshot::{PgSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
+use crate::dial::{Checked, Dialer};
 
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -56,7 +56,7 @@ pub struct PostgresSource {
 /// A connection that found its stream.
 struct Found {
     wire: Wire,
-    at: SocketAddr,
+    at: Checked,
     hello: Hello,
     relation: Relation,
     attributes: Vec<Attribute>,
@@ -68,6 +68,13 @@ impl PostgresSource {
     /// A source for one connection with its password resolved. `run` shows in the server's list of sessions.
     pub fn new(settings: &Postgres, password: Option<Zeroizing<String>>, run: &str) -> FaultResult<Self> {
         Ok(Self { address: Address::new(settings, password, run)?, patience: PATIENCE })
+    }
+
+    /// The same through a dialer with rules of its own.
+    #[must_use]
+    pub fn through(mut self, dialer: Dialer) -> Self {
+        self.address = self.address.through(dialer);
+        self
     }
 
     /// Another bound for the wait of integer cursors.

@@ -58,6 +58,7 @@ pub(super) fn read_guard(root: &Node, found: &mut Findings) -> Guard {
         write: write(keys.section("write")),
         network: network(keys.section("network")),
         limits: limits(keys.section("limits")),
+        digest: String::new(),
         places: places(root),
     };
     if guard.require_signed_specs && guard.signers.is_empty() {

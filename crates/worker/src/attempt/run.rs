@@ -1,5 +1,6 @@
-//! What an assignment says, done: plan read, both ends opened, engine run, outcome told.
+//! What an assignment says, done: plan read and held against the guard, both ends opened, engine run, outcome told.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use waybill_model::FailureCode;
@@ -8,18 +9,34 @@ use waybill_model::plan::Plan;
 use waybill_model::report::{Completion, Directive as Told};
 use waybill_model::run::RunKind;
 use waybill_pipeline::engine::{self, Context};
-use waybill_pipeline::{Budget, Directive, Fault, FaultResult, Observer, StopSignal};
+use waybill_pipeline::{Budget, Directive, Fault, FaultResult, Observer, StopSignal, StopSwitch};
 
 use super::outcome;
 use crate::exit::Exit;
+use crate::guard::{self, Guarded, Place};
 use crate::link::{Link, LinkError, egress};
 use crate::logs::{self, AttemptLog, Logged};
 use crate::{connect, panic};
 
+/// What the worker knows by itself, without its orchestrator.
+pub(super) struct Own {
+    pub(super) place: Place,
+    pub(super) guard: Option<PathBuf>,
+    pub(super) memory: Option<u64>,
+}
+
+/// An attempt that may begin.
+struct Begun {
+    plan: Plan,
+    context: Context,
+    log: AttemptLog,
+    guarded: Guarded,
+}
+
 /// One attempt from its assignment to its end.
-pub(super) async fn attempt(link: &Link, stop: StopSignal, memory: Option<u64>) -> Exit {
-    let (completion, log) = match prepare(link, stop.clone(), memory).await {
-        Ok((plan, context, log)) => (work(link, &plan, &context).await, Some(log)),
+pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> Exit {
+    let (completion, begun) = match prepare(link, (switch, stop.clone()), own).await {
+        Ok(begun) => (work(link, &begun).await, Some(begun)),
         Err(fault) => {
             logs::tell(&fault);
             (outcome::failed(fault.code), None)
@@ -27,25 +44,36 @@ pub(super) async fn attempt(link: &Link, stop: StopSignal, memory: Option<u64>) 
     };
     let exit = end(link, &stop, completion).await;
     egress::tell(&link.ledger());
-    if let Some(log) = log {
-        log.finish().await;
+    if let Some(begun) = begun {
+        begun.log.finish().await;
     }
     exit
 }
 
-async fn prepare(link: &Link, stop: StopSignal, memory: Option<u64>) -> FaultResult<(Plan, Context, AttemptLog)> {
+/// Reads the plan, holds it against the guard, and only then opens both ends.
+async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> FaultResult<Begun> {
     let assignment = link.assignment();
     let plan: Plan = serde_json::from_slice(&assignment.plan)
         .map_err(|error| Fault::new(FailureCode::SpecRefused, format!("the plan can't be read: {error}")))?;
-    let budget = Budget::detect(memory.unwrap_or(plan.limits.memory))
+    let wanted = guard::Wanted {
+        place: own.place,
+        file: own.guard.as_deref(),
+        plan: &plan,
+        bytes: &assignment.plan,
+        signature: None,
+    };
+    let mut guarded = Guarded::enter(wanted, switch).await?;
+    let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
-    let source = connect::source(&plan.from.system, &assignment.run.to_string()).await?;
-    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel)).await?;
+    let dialer = guarded.dialer();
+    let source = connect::source(&plan.from.system, &assignment.run.to_string(), &dialer).await?;
+    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), &dialer).await?;
     let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
+    let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
     let context = Context {
-        source,
+        source: guarded.source(source).await,
         bucket,
         run: assignment.run,
         attempt: link.attempt(),
@@ -53,15 +81,16 @@ async fn prepare(link: &Link, stop: StopSignal, memory: Option<u64>) -> FaultRes
         accept_epoch: false,
         owner: assignment.pipeline.to_string(),
         observer,
-        gate: link.gate(),
+        gate: guarded.gate(link.gate()),
         stop,
         budget,
     };
-    Ok((plan, context, log))
+    Ok(Begun { plan, context, log, guarded })
 }
 
-async fn work(link: &Link, plan: &Plan, context: &Context) -> Completion {
+async fn work(link: &Link, begun: &Begun) -> Completion {
     let assignment = link.assignment();
+    let Begun { plan, context, guarded, .. } = begun;
     match assignment.kind {
         RunKind::Sync => {
             let ends = engine::run(plan, &assignment.streams, context).await;
@@ -72,7 +101,8 @@ async fn work(link: &Link, plan: &Plan, context: &Context) -> Completion {
             outcome::of_check(ends, link.cancel_told())
         }
         RunKind::Discover => {
-            outcome::of_discovery(engine::discover(context).await, link.cancel_told(), assignment.name_ceiling_bytes)
+            let ceiling = guarded.names(assignment.name_ceiling_bytes).await;
+            outcome::of_discovery(engine::discover(context).await, link.cancel_told(), ceiling)
         }
     }
 }

@@ -1,4 +1,7 @@
-//! The SDK client: region, endpoint, credentials; retries off, time bounds on.
+//! The SDK client: region, endpoint, credentials; retries off, time bounds on, every connection through the dialer.
+//!
+//! The SDK's own calls for credentials do not go through it: where they go is the worker's environment's to say, not the
+//! plan's.
 
 use std::time::Duration;
 
@@ -7,10 +10,16 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation, StalledStreamProtectionConfig};
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use waybill_model::FailureCode;
+use waybill_model::net::endpoint_of;
 use waybill_model::plan::S3Access;
 use waybill_pipeline::BucketError;
 use waybill_pipeline::bucket::BucketResult;
+
+use crate::dial::Dialer;
 
 /// A static key pair, resolved from its references. It can't be printed.
 pub struct StaticKeys {
@@ -25,8 +34,38 @@ impl StaticKeys {
     }
 }
 
+/// How a bucket is reached: as the plan says, as whom, and through which dialer.
+pub struct Way<'a> {
+    /// Region and endpoint.
+    pub access: &'a S3Access,
+    /// Static keys; the worker's own role where absent.
+    pub keys: Option<StaticKeys>,
+    /// Checks every address.
+    pub dialer: Dialer,
+}
+
+/// The dialer as the SDK asks it. Hosts that are addresses are not asked for: they are checked beforehand.
+#[derive(Clone)]
+struct CheckedNames(Dialer);
+
+impl std::fmt::Debug for CheckedNames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CheckedNames")
+    }
+}
+
+impl ResolveDns for CheckedNames {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(async move {
+            let found = self.0.addresses(name, 0).await.map_err(ResolveDnsError::new)?;
+            Ok(found.into_iter().map(|checked| checked.address().ip()).collect())
+        })
+    }
+}
+
 /// Makes a client; nothing is sent yet, but the worker's own region may be looked up.
-pub(super) async fn connect(access: &S3Access, keys: Option<StaticKeys>) -> BucketResult<Client> {
+pub(super) async fn connect(way: Way<'_>) -> BucketResult<Client> {
+    let Way { access, keys, dialer } = way;
     let refuse = |text: &str| Err(BucketError::new(FailureCode::SpecRefused, text));
     let times = TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
@@ -41,10 +80,10 @@ pub(super) async fn connect(access: &S3Access, keys: Option<StaticKeys>) -> Buck
         (None, None) => {}
     }
     if let Some(endpoint) = &access.endpoint {
-        let host = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
-        if host.is_none_or(|host| host.is_empty() || host.contains(['@', '?', '#'])) {
+        let Some((host, _)) = endpoint_of(endpoint) else {
             return refuse("`endpoint` needs the form https://host:port, without credentials");
-        }
+        };
+        dialer.check(host).map_err(|error| BucketError::new(FailureCode::EgressDenied, error.to_string()))?;
         loader = loader.endpoint_url(endpoint);
     }
     if let Some(keys) = keys {
@@ -54,6 +93,8 @@ pub(super) async fn connect(access: &S3Access, keys: Option<StaticKeys>) -> Buck
     if shared.region().is_none() {
         return refuse("no region is known: set `region` on the connection, or AWS_REGION for the worker");
     }
-    let config = aws_sdk_s3::config::Builder::from(&shared).force_path_style(access.endpoint.is_some()).build();
-    Ok(Client::from_conf(config))
+    let provider = Provider::Rustls(CryptoMode::AwsLc);
+    let http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_with_resolver(CheckedNames(dialer));
+    let config = aws_sdk_s3::config::Builder::from(&shared).http_client(http);
+    Ok(Client::from_conf(config.force_path_style(access.endpoint.is_some()).build()))
 }

@@ -6,8 +6,11 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::DateTime;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::BucketError;
+
+use crate::dial::DialError;
 
 /// The kinds of failure that callers tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub(super) enum Kind {
     Unanswered,
     /// No connection.
     Unreachable,
+    /// The dialer does not go there.
+    Forbidden,
     /// What arrived there was not what was sent. Nothing happened.
     Garbled,
     /// Credentials or a permission are missing.
@@ -63,6 +68,7 @@ impl Failed {
             Kind::Throttled => BucketError::unknown(C::BucketThrottled, what),
             Kind::Unanswered => BucketError::unknown(C::BucketFailed, what),
             Kind::Unreachable => BucketError::unknown(C::BucketUnreachable, what),
+            Kind::Forbidden => BucketError::new(C::EgressDenied, what),
             Kind::Denied => {
                 let fix = "the worker's credentials are refused or do not allow it";
                 BucketError::new(C::BucketDenied, format!("{what}: {fix}"))
@@ -102,6 +108,9 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
             (Kind::Denied, None, "no credentials were found, or the request can't be built")
         }
         SdkError::TimeoutError(_) => (Kind::Unanswered, None, "no answer in time"),
+        SdkError::DispatchFailure(broken) if is_forbidden(broken.as_connector_error()) => {
+            (Kind::Forbidden, None, "the endpoint leads to an address that is not dialed")
+        }
         // Whether a connection was refused or broke in the middle can't be told for sure.
         SdkError::DispatchFailure(broken) if broken.is_io() || broken.is_timeout() => {
             (Kind::Unreachable, None, "the connection could not be made or broke")
@@ -122,6 +131,18 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
         "an unusable code"
     };
     Failed { kind, operation, status, code: code.to_owned() }
+}
+
+/// Whether the dialer's refusal is among the causes.
+fn is_forbidden(error: Option<&ConnectorError>) -> bool {
+    let mut cause = error.map(|error| error as &dyn std::error::Error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<DialError>().is_some_and(DialError::is_denied) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn by_answer(operation: &str, status: u16, code: &str) -> Kind {

@@ -3,7 +3,6 @@
 //! Options come only from the connection's own fields; nothing of them is parsed for more options. The password is sent in
 //! no other way than SCRAM unless TLS hides it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,11 +20,10 @@ use zeroize::Zeroizing;
 use super::refusal::{ServerError, lost_as};
 use super::tls::Tls;
 use super::wire::{Stream, Wire, malformed};
+use crate::dial::{Checked, Dialer, Rules};
 
 /// What the whole of connecting may take.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What one address may take to answer.
-const TCP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where and as whom to connect. Clones share the secret.
 #[derive(Clone)]
@@ -37,6 +35,7 @@ pub(super) struct Address {
     password: Option<Arc<Zeroizing<String>>>,
     tls: Option<Tls>,
     application: String,
+    dialer: Dialer,
 }
 
 impl Address {
@@ -64,20 +63,19 @@ impl Address {
             password: password.map(Arc::new),
             tls,
             application: format!("waybill/{run}"),
+            dialer: Dialer::new(Rules::local()),
         })
     }
 
-    /// Looks the name up once and connects to the first address that answers, which is then pinned.
-    pub(super) async fn connect(&self) -> FaultResult<(Wire, SocketAddr)> {
-        let unreachable = |why: &str| Fault::new(FailureCode::SourceUnreachable, format!("{}: {why}", self.host));
-        let found = timeout(TCP_PATIENCE, tokio::net::lookup_host((self.host.as_str(), self.port))).await;
-        let addresses: Vec<SocketAddr> = match found {
-            Ok(Ok(addresses)) => addresses.take(8).collect(),
-            Ok(Err(_)) => return Err(unreachable("the name is not known")),
-            Err(_) => return Err(unreachable("the look-up of the name took too long")),
-        };
-        let mut last = unreachable("the name has no address");
-        for address in addresses {
+    /// The same through another dialer.
+    pub(super) fn through(self, dialer: Dialer) -> Self {
+        Self { dialer, ..self }
+    }
+
+    /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
+    pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
+        let mut last = Fault::new(FailureCode::SourceUnreachable, format!("{}: the name has no address", self.host));
+        for address in self.dialer.addresses(&self.host, self.port).await? {
             match self.connect_to(address).await {
                 Ok(wire) => return Ok((wire, address)),
                 Err(fault) if fault.code == FailureCode::SourceUnreachable => last = fault,
@@ -88,13 +86,10 @@ impl Address {
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.
-    pub(super) async fn connect_to(&self, address: SocketAddr) -> FaultResult<Wire> {
+    pub(super) async fn connect_to(&self, to: Checked) -> FaultResult<Wire> {
+        let address = to.address();
         let unreachable = |why: String| Fault::new(FailureCode::SourceUnreachable, format!("{address}: {why}"));
-        let tcp = match timeout(TCP_PATIENCE, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => tcp,
-            Ok(Err(error)) => return Err(unreachable(error.kind().to_string())),
-            Err(_) => return Err(unreachable("no answer".into())),
-        };
+        let tcp = self.dialer.connect(to).await.map_err(|error| unreachable(error.kind().to_string()))?;
         keep_alive(&tcp).map_err(|error| unreachable(error.kind().to_string()))?;
         match timeout(PATIENCE, self.log_in(tcp)).await {
             Ok(done) => lost_as(done, FailureCode::SourceUnreachable),

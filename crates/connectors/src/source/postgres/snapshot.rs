@@ -3,7 +3,6 @@
 //! The leader's connection holds the snapshot and is itself the first lane, so a stream never has more connections than
 //! lanes. Its transaction stays open until `finish`.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -26,6 +25,7 @@ use super::select::Selection;
 use super::session::{self, Identity, Joined};
 use super::window::Window;
 use super::wire::Wire;
+use crate::dial::Checked;
 
 /// How often a leader that waits for other lanes is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(30);
 /// What lanes share.
 pub(super) struct Shared {
     pub(super) address: Address,
-    pub(super) at: SocketAddr,
+    pub(super) at: Checked,
     pub(super) id: String,
     pub(super) identity: Identity,
     pub(super) relation: Relation,

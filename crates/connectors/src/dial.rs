@@ -1,0 +1,146 @@
+//! The one way out: a host becomes addresses, every address is checked, and a checked one is dialed.
+//!
+//! Metadata and credential servers, link-local, loopback in a cloud and the like are never dialed, however the host is
+//! spelled and whatever its name resolves to, unless the guard names them. A name is resolved once per connection, and
+//! what was checked is what is dialed: a second answer of a name server changes nothing.
+
+mod resolve;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use waybill_model::FailureCode;
+use waybill_model::net::{Host, HostError};
+use waybill_pipeline::Fault;
+
+pub use resolve::{Resolve, SystemResolver};
+pub use rules::{Denied, Rules};
+
+/// What a look-up or one address may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More addresses of one name are not tried.
+const MOST: usize = 8;
+
+/// Resolves, checks and dials. Clones share the resolver.
+#[derive(Clone)]
+pub struct Dialer {
+    rules: Arc<Rules>,
+    resolver: Arc<dyn Resolve>,
+}
+
+/// An address that was checked. Only a dialer makes one, and only such a one is dialed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked(SocketAddr);
+
+impl Checked {
+    /// The address, for messages.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.0
+    }
+}
+
+/// Why nothing was dialed.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The text is no host.
+    #[error("{host}: {source}")]
+    Host {
+        /// As it was written, cut short.
+        host: String,
+        /// What is wrong with it.
+        #[source]
+        source: HostError,
+    },
+    /// It is, or leads to, an address that is not dialed.
+    #[error("{host}: {source}")]
+    Denied {
+        /// The name or address.
+        host: String,
+        /// Which address, and why.
+        #[source]
+        source: Denied,
+    },
+    /// The name can't be resolved.
+    #[error("{0}: the name is not known")]
+    Unknown(String),
+    /// The look-up did not end.
+    #[error("{0}: the look-up of the name took too long")]
+    Slow(String),
+}
+
+impl DialError {
+    /// Whether a rule forbids it; otherwise it may work another time.
+    #[must_use]
+    pub const fn is_denied(&self) -> bool {
+        matches!(self, Self::Host { .. } | Self::Denied { .. })
+    }
+}
+
+impl From<DialError> for Fault {
+    fn from(error: DialError) -> Self {
+        let code = if error.is_denied() { FailureCode::EgressDenied } else { FailureCode::SourceUnreachable };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl Dialer {
+    /// A dialer under these rules, with the system's resolver.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        Self::with(rules, Arc::new(SystemResolver))
+    }
+
+    /// The same with another resolver.
+    #[must_use]
+    pub fn with(rules: Rules, resolver: Arc<dyn Resolve>) -> Self {
+        Self { rules: Arc::new(rules), resolver }
+    }
+
+    /// Checks what can be told of a host without a look-up: its spelling, and its address where it is one.
+    pub fn check(&self, text: &str) -> Result<Host, DialError> {
+        let host = Host::read(text).map_err(|source| DialError::Host { host: shown(text), source })?;
+        if let Host::Address(address) = &host {
+            self.allow(&host, *address)?;
+        }
+        Ok(host)
+    }
+
+    /// Resolves a host once and checks every address; one that is not allowed refuses them all.
+    pub async fn addresses(&self, text: &str, port: u16) -> Result<Vec<Checked>, DialError> {
+        let host = self.check(text)?;
+        let found = match &host {
+            Host::Address(address) => vec![*address],
+            Host::Name(name) => match timeout(PATIENCE, self.resolver.resolve(name)).await {
+                Ok(Ok(found)) if !found.is_empty() => found,
+                Ok(_) => return Err(DialError::Unknown(shown(text))),
+                Err(_) => return Err(DialError::Slow(shown(text))),
+            },
+        };
+        for address in &found {
+            self.allow(&host, *address)?;
+        }
+        Ok(found.into_iter().take(MOST).map(|address| Checked(SocketAddr::new(address, port))).collect())
+    }
+
+    /// Connects to a checked address.
+    pub async fn connect(&self, to: Checked) -> std::io::Result<TcpStream> {
+        let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer");
+        timeout(PATIENCE, TcpStream::connect(to.0)).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    fn allow(&self, host: &Host, address: IpAddr) -> Result<(), DialError> {
+        self.rules.check(address).map_err(|source| DialError::Denied { host: host.to_string(), source })
+    }
+}
+
+/// A host as a message may repeat it.
+fn shown(text: &str) -> String {
+    text.chars().take(253).map(|c| if c.is_ascii_graphic() { c } else { '?' }).collect()
+}

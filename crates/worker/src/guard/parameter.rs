@@ -1,0 +1,147 @@
+//! The guard of a task in AWS: a parameter of the worker's own account whose name follows from the worker's own role.
+//!
+//! Both are asked of AWS with the task's own credentials. Nothing that launched the task says where to look.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use waybill_spec::guard::{Reason, Refusal};
+
+use super::find::Lost;
+
+/// What every guard's name begins with; the role's name follows.
+const ROOT: &str = "/waybill/guard/";
+/// What one call may take, with all its tries.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A parameter that holds the guard of one role.
+pub struct Parameter {
+    client: Client,
+    name: String,
+    account: String,
+}
+
+/// The account and the role that a caller's ARN names; none where it is no assumed role.
+fn role_of(arn: &str) -> Option<(&str, &str)> {
+    let mut parts = arn.splitn(6, ':');
+    let (arn, partition, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let (account, rest) = (parts.next()?, parts.next()?);
+    let mut rest = rest.split('/');
+    let (kind, role, session) = (rest.next()?, rest.next()?, rest.next()?);
+    let is_role = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    let fits = (arn, service, region, kind) == ("arn", "sts", "", "assumed-role")
+        && partition.starts_with("aws")
+        && account.len() == 12
+        && account.bytes().all(|b| b.is_ascii_digit())
+        && !role.is_empty()
+        && role.len() <= 64
+        && role.chars().all(is_role)
+        && !session.is_empty()
+        && rest.next().is_none();
+    fits.then_some((account, role))
+}
+
+impl Parameter {
+    /// Asks who this worker is, with its own credentials and the environment's region.
+    pub(super) async fn find() -> Result<Self, Refusal> {
+        let times =
+            TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(PATIENCE).build();
+        let retry = RetryConfig::standard().with_max_attempts(4);
+        let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(times).retry_config(retry);
+        Self::of(&loader.load().await).await
+    }
+
+    /// The parameter of whoever these credentials belong to.
+    pub async fn of(config: &SdkConfig) -> Result<Self, Refusal> {
+        let refuse = |text: String| Refusal::without_guard(Reason::Missing, text);
+        let caller = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
+        let caller = caller.map_err(|error| refuse(format!("sts:GetCallerIdentity: {}", code_of(&error))))?;
+        let Some((account, role)) = role_of(caller.arn().unwrap_or_default()) else {
+            return Err(refuse(
+                "the worker's own identity is no assumed role, so no guard can belong to it".to_owned(),
+            ));
+        };
+        if caller.account() != Some(account) {
+            return Err(refuse("sts:GetCallerIdentity names two accounts".to_owned()));
+        }
+        let (name, account) = (format!("{ROOT}{role}"), account.to_owned());
+        Ok(Self { client: Client::new(config), name, account })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text of the guard as it is now.
+    pub(super) async fn read(&self) -> Result<String, Lost> {
+        let name = &self.name;
+        let answer = self.client.get_parameter().name(name).with_decryption(true).send().await;
+        let parameter = match answer {
+            Ok(answer) => answer.parameter,
+            Err(error) if error.as_service_error().is_some_and(|e| e.is_parameter_not_found()) => {
+                let text =
+                    format!("there is no parameter {name} in this account and region: the worker's role has no guard");
+                return Err(Lost::Gone(Refusal::without_guard(Reason::Missing, text)));
+            }
+            Err(error) => {
+                let text = format!("ssm:GetParameter on {name}: {}", code_of(&error));
+                let refusal = Refusal::without_guard(Reason::Unreadable, text);
+                let denied = code_of(&error).contains("AccessDenied");
+                return Err(if denied { Lost::Gone(refusal) } else { Lost::Unreached(refusal) });
+            }
+        };
+        let gone = |text: &str| Lost::Gone(Refusal::without_guard(Reason::Unreadable, format!("{name} {text}")));
+        let parameter = parameter.ok_or_else(|| gone("came without content"))?;
+        // A parameter that another account shares has that account in its ARN.
+        let account = parameter.arn().and_then(|arn| arn.split(':').nth(4));
+        if account != Some(self.account.as_str()) {
+            return Err(gone("belongs to another account than the worker's role"));
+        }
+        parameter.value.ok_or_else(|| gone("came without a value"))
+    }
+}
+
+/// The service's error code, or what kind of failure it was; never a message.
+fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+    let kind = match error {
+        SdkError::ServiceError(service) => service.err().code().unwrap_or("an answer without a code"),
+        SdkError::TimeoutError(_) => "no answer in time",
+        SdkError::ConstructionFailure(_) => "no credentials or no region were found",
+        SdkError::DispatchFailure(_) => "no connection could be made, or no credentials were found",
+        _ => "the answer broke off",
+    };
+    kind.chars().filter(|c| c.is_ascii_alphanumeric() || " ,".contains(*c)).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_read_from_its_arn_and_anything_else_is_no_role() {
+        for partition in ["aws", "aws-us-gov", "aws-cn"] {
+            let arn = format!("arn:{partition}:sts::111122223333:assumed-role/waybill-task/0123456789abcdef");
+            assert_eq!(role_of(&arn), Some(("111122223333", "waybill-task")));
+        }
+        for arn in [
+            "",
+            "arn:aws:iam::111122223333:user/eve",
+            "arn:aws:iam::111122223333:root",
+            "arn:aws:sts::111122223333:federated-user/eve",
+            "arn:aws:sts::111122223333:assumed-role/role",
+            "arn:aws:sts::111122223333:assumed-role/../x/session",
+            "arn:aws:sts::111122223333:assumed-role//session",
+            "arn:aws:sts::11112222333:assumed-role/role/session",
+            "arn:aws:sts::111122223333:assumed-role/a b/session",
+            "arn:aws:sts::111122223333:assumed-role/role/session/more",
+        ] {
+            assert_eq!(role_of(arn), None, "{arn}");
+        }
+    }
+}
