@@ -54,6 +54,6 @@ impl CommitGate for Held {
         }
         self.inner.prepare(stream, digest).await?;
         // Leave may have been long in coming: what the guard says now counts.
-        if self.watch.allows().await { Ok(()) } else { Err(Halt::Forbidden) }
+        if self.watch.allows_now().await { Ok(()) } else { Err(Halt::Forbidden) }
     }
 }

@@ -93,10 +93,19 @@ impl Watch {
 
     /// Whether the guard still allows the run; where it does not, the run's switch is raised.
     pub(super) async fn allows(&self) -> bool {
+        self.asked(FRESH).await
+    }
+
+    /// The same of a reading that is made now: a commit rests on it.
+    pub(super) async fn allows_now(&self) -> bool {
+        self.asked(Duration::ZERO).await
+    }
+
+    async fn asked(&self, fresh: Duration) -> bool {
         if self.switch.current() >= Directive::Forbidden {
             return false;
         }
-        let refused = match self.current().await {
+        let refused = match self.current(fresh).await {
             Ok(guard) => {
                 let mut refused = self.subject.judge(&guard);
                 refused.extend(self.over(None));
@@ -124,10 +133,10 @@ impl Watch {
         self.switch.raise(Directive::Forbidden);
     }
 
-    /// The guard as it was read at most seconds ago.
-    async fn current(&self) -> Result<Arc<Guard>, Refusal> {
+    /// The guard as it was read at most this long ago.
+    async fn current(&self, fresh: Duration) -> Result<Arc<Guard>, Refusal> {
         let mut seen = self.seen.lock().await;
-        if seen.at.elapsed() < FRESH {
+        if seen.at.elapsed() < fresh {
             return Ok(Arc::clone(&seen.guard));
         }
         match self.origin.read().await {
