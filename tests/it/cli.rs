@@ -137,7 +137,11 @@ pipelines:
 
 /// A product with a logged-in command line beside it.
 async fn logged_in() -> Sandbox {
-    let sandbox = Sandbox::start(Options::default()).await.expect("a product");
+    logged_in_with(Options::default()).await
+}
+
+async fn logged_in_with(options: Options) -> Sandbox {
+    let sandbox = Sandbox::start(options).await.expect("a product");
     shop(&sandbox, 1_000);
     let cli = Cli { dir: sandbox.dir.path() };
     let login = ["login", "--state", "state", "--email", "admin@example.com", "--password-stdin"];
@@ -237,4 +241,203 @@ async fn the_full_log_comes_from_the_bucket_through_the_worker() {
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert!(!output.stdout.is_empty(), "{}", said(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the orchestrator has no log"), "{}", said(&output));
+}
+
+#[test]
+fn a_mistake_tells_its_suggestion_once_in_every_program() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("broken.waybill.yaml"), BROKEN).expect("a broken file");
+    let validated = Cli { dir: dir.path() }.run(&["validate"]);
+    let mut once = Command::new(binary("waybill-worker"));
+    let once = once.args(["once", "--spec", "broken.waybill.yaml"]).current_dir(dir.path()).output().expect("a worker");
+    assert_eq!((validated.status.code(), once.status.code()), (Some(6), Some(6)));
+    for output in [validated, once] {
+        let told = said(&output);
+        // Nothing is near `passwort`: the known keys are listed instead, once.
+        assert_eq!(told.matches("known here:").count() + told.matches("did you mean").count(), 1, "{told}");
+    }
+    std::fs::write(dir.path().join("broken.waybill.yaml"), BROKEN.replace("passwort", "pth")).expect("a broken file");
+    let validated = Cli { dir: dir.path() }.run(&["validate"]);
+    let mut once = Command::new(binary("waybill-worker"));
+    let once = once.args(["once", "--spec", "broken.waybill.yaml"]).current_dir(dir.path()).output().expect("a worker");
+    for output in [validated, once] {
+        let told = said(&output);
+        assert_eq!((told.matches("did you mean").count(), told.matches("`path`?").count()), (1, 1), "{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_checked_and_discovered_by_a_worker() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    for connection in ["shop", "lake"] {
+        let checked = cli.json(0, &["connection", "check", connection]);
+        assert_eq!((&checked["state"], &checked["kind"]), (&"succeeded".into(), &"check".into()), "{checked}");
+        let people = cli.run(&["connection", "check", connection]);
+        let told = String::from_utf8_lossy(&people.stdout).into_owned();
+        assert!(told.starts_with(&format!("✓ {connection}: reached")), "{}", said(&people));
+    }
+    let found = cli.json(0, &["connection", "discover", "shop"]);
+    assert_eq!((&found["items"][0]["name"], &found["items"][0]["key"]), (&"orders".into(), &serde_json::json!(["id"])));
+    assert_eq!(found["items"][0]["columns"].as_array().map(Vec::len), Some(2), "{found}");
+    assert_eq!(String::from_utf8_lossy(&cli.run(&["connection", "discover", "shop", "-o", "name"]).stdout), "orders\n");
+    std::fs::remove_file(sandbox.path("shop.db")).expect("gone");
+    for command in ["check", "discover"] {
+        let output = cli.run(&["connection", command, "shop"]);
+        assert_eq!(output.status.code(), Some(10), "{command}: {}", said(&output));
+        let told = said(&output);
+        assert!(told.contains("source_unreachable") && told.contains("next"), "{command}: {told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn yaml_and_names_say_what_json_says() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    let run = cli.json(0, &["run", "start", "shop", "--watch"])["id"].as_str().expect("an id").to_owned();
+    for (command, names) in [
+        (vec!["connection", "list"], vec!["lake", "shop"]),
+        (vec!["connection", "show", "lake"], vec!["lake"]),
+        (vec!["pipeline", "list"], vec!["shop", "torn"]),
+        (vec!["pipeline", "show", "shop"], vec!["shop"]),
+        (vec!["run", "list"], vec![run.as_str()]),
+        (vec!["run", "show", "--last"], vec![run.as_str()]),
+        (vec!["run", "receipt", "--last"], vec![run.as_str()]),
+        (vec!["whoami"], vec!["admin@example.com"]),
+    ] {
+        let json = cli.json(0, &command);
+        let yaml = cli.run(&[command.as_slice(), &["-o", "yaml"]].concat());
+        assert_eq!(yaml.status.code(), Some(0), "{command:?}: {}", said(&yaml));
+        let text = String::from_utf8(yaml.stdout).expect("text");
+        let read: Value = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{command:?}: {error}: {text}"));
+        assert_eq!(read, json, "{command:?}");
+        let output = cli.run(&[command.as_slice(), &["-o", "name"]].concat());
+        let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+        lines.sort();
+        assert_eq!(lines, names, "{command:?}");
+    }
+    assert_eq!(cli.run(&["run", "list", "-o", "csv"]).status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_of_a_distance_goes_through_apply_and_shows_its_next_run() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    let plain = std::fs::read_to_string(sandbox.path("shop.waybill.yaml")).expect("the file");
+    let with = |schedule: &str| {
+        let text = plain.replace("load: full } } }", &format!("load: full }} }}, schedule: {schedule} }}"));
+        std::fs::write(sandbox.path("shop.waybill.yaml"), text).expect("a pipeline file");
+    };
+    with("{ every: 6h }");
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    let shown = cli.json(0, &["pipeline", "show", "shop"]);
+    assert_eq!((&shown["schedule"]["every_ms"], shown["schedule"].get("cron")), (&21_600_000.into(), None), "{shown}");
+    let next = shown["schedule"]["next_at"].as_str().expect("a next run");
+    assert!(["00", "06", "12", "18"].contains(&&next[11..13]) && next.ends_with(":00:00.000000Z"), "{next}");
+    let people = cli.run(&["pipeline", "show", "shop"]);
+    let told = String::from_utf8_lossy(&people.stdout).into_owned();
+    assert!(told.contains("every 6h") && told.contains(next), "{told}");
+    assert_eq!(cli.json(0, &["plan", "--exit-code"])["changes"], serde_json::json!([]), "a plan after apply is empty");
+    with("{ cron: \"0 2 * * *\" }");
+    let plan = cli.json(20, &["plan", "--exit-code"]);
+    let paths: Vec<_> = plan["changes"][0]["fields"].as_array().expect("fields").iter().map(|f| &f["path"]).collect();
+    assert_eq!(paths, ["schedule.every", "schedule.cron", "schedule.zone"], "{plan}");
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    assert_eq!(cli.json(0, &["pipeline", "show", "shop"])["schedule"]["cron"], "0 2 * * *");
+}
+
+/// Eight commands find the access token stale at once; a refresh token that were used twice would end the session.
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_at_once_renew_one_login_without_ending_it() {
+    let mut options = Options::default();
+    options.orchestrator.push(("WAYBILL__LOGIN__ACCESS".into(), "1s".into()));
+    let sandbox = logged_in_with(options).await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    let file = sandbox.path("config/waybill/login.json");
+    let kept = || std::fs::read_to_string(&file).expect("the login");
+    let mut seen = vec![kept()];
+    for _ in 0..4 {
+        let login: Value = serde_json::from_str(&kept()).expect("a login");
+        let login = login["logins"].as_object().and_then(|logins| logins.values().next()).expect("one login");
+        let access = login["tokens"]["access_token"].as_str().expect("a token").to_owned();
+        // A poll of the public API: the token is stale when it is refused.
+        while cli.run(&["whoami", "--state", "state", "--token", &access]).status.code() != Some(3) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        let many: Vec<_> = (0..8)
+            .map(|_| {
+                let mut command = Command::new(binary("waybill"));
+                command.args(["whoami", "--state", "state", "-o", "name"]).current_dir(sandbox.dir.path()).env_clear();
+                command.env("XDG_CONFIG_HOME", sandbox.path("config"));
+                command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("waybill")
+            })
+            .collect();
+        for child in many {
+            let output = child.wait_with_output().expect("its end");
+            assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        }
+        assert_ne!(seen.last(), Some(&kept()), "the login was renewed");
+        seen.push(kept());
+    }
+}
+
+/// Runs the program on a terminal of its own, presses Ctrl+C once `mark` is shown, and prints all that was shown.
+const ON_A_TERMINAL: &str = r#"
+import os, pty, sys
+mark = sys.argv[1].encode()
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+seen, pressed = b"", False
+while True:
+    try:
+        some = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not some:
+        break
+    seen += some
+    if not pressed and mark in seen:
+        os.write(terminal, b"\x03")
+        pressed = True
+status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.stdout.buffer.write(seen)
+sys.exit(status if pressed else 99)
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_detaches_and_says_so_and_the_run_goes_on() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    let mut command = Command::new("python3");
+    command.args(["-c", ON_A_TERMINAL, "Ctrl+C detaches, the run goes on"]).arg(binary("waybill"));
+    command.args(["run", "start", "shop", "--watch", "--state", "state"]).current_dir(sandbox.dir.path()).env_clear();
+    command
+        .env("XDG_CONFIG_HOME", sandbox.path("config"))
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("TERM", "xterm");
+    let output = command.output().expect("a terminal");
+    let shown = said(&output);
+    assert_eq!(output.status.code(), Some(13), "{shown}");
+    assert!(shown.contains("detached; the run goes on") && shown.contains("waybill run watch run_"), "{shown}");
+    assert!(shown.contains('\u{1b}'), "a person saw progress: {shown}");
+    let run = cli.json(0, &["run", "show", "--last"])["id"].as_str().expect("an id").parse().expect("a run id");
+    assert_eq!(sandbox.ended(run).await.expect("its end").run.state.to_string(), "succeeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipe_gets_no_progress_and_no_colour() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    for command in [vec!["apply"], vec!["run", "start", "shop", "--watch"], vec!["run", "start", "torn", "--watch"]] {
+        let output = cli.run(&command);
+        for stream in [&output.stdout, &output.stderr] {
+            let moved = stream.iter().any(|byte| matches!(byte, 0x1b | b'\r'));
+            assert!(!moved, "{command:?} moved a terminal that is not there: {}", said(&output));
+        }
+        assert!(!said(&output).contains("Ctrl+C"), "{command:?}: {}", said(&output));
+    }
 }

@@ -10,6 +10,7 @@ mod kills;
 mod loops;
 mod once;
 mod postgres;
+mod readme;
 mod s3;
 mod store;
 mod unseen;

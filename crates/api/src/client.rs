@@ -77,7 +77,16 @@ pub enum Trust<'a> {
     System,
 }
 
-type Keep = dyn Fn(&Tokens) + Send + Sync;
+/// Where a login is kept, shared with whoever else goes on with it. A refresh token that is used twice ends the session,
+/// so it is exchanged by one alone, who first looks whether another has done it.
+pub trait Keeper: Send + Sync {
+    /// Held until the new tokens are kept; waits while another holds it. Says what to do where it can't be had.
+    fn alone(&self) -> Result<Box<dyn Send>, &'static str>;
+    /// The tokens that are kept now, where the login has not been ended.
+    fn kept(&self) -> Option<Tokens>;
+    /// Keeps new tokens, before they are used.
+    fn keep(&self, tokens: &Tokens);
+}
 
 /// A client of one orchestrator.
 #[derive(Clone)]
@@ -86,7 +95,7 @@ pub struct Client {
     base: Arc<str>,
     session: Arc<Mutex<Option<Session>>>,
     refreshing: Arc<tokio::sync::Mutex<()>>,
-    keep: Option<Arc<Keep>>,
+    keeper: Option<Arc<dyn Keeper>>,
 }
 
 #[derive(Clone)]
@@ -126,7 +135,7 @@ impl Client {
             base: base.trim_end_matches('/').into(),
             session: Arc::default(),
             refreshing: Arc::default(),
-            keep: None,
+            keeper: None,
         })
     }
 
@@ -137,10 +146,10 @@ impl Client {
         self
     }
 
-    /// Calls `keep` with every new pair of tokens, before it is used: a lost refresh token ends the session.
+    /// Keeps every new pair of tokens there, and finds there what another has renewed.
     #[must_use]
-    pub fn on_tokens(mut self, keep: impl Fn(&Tokens) + Send + Sync + 'static) -> Self {
-        self.keep = Some(Arc::new(keep));
+    pub fn kept_by(mut self, keeper: impl Keeper + 'static) -> Self {
+        self.keeper = Some(Arc::new(keeper));
         self
     }
 
@@ -159,8 +168,8 @@ impl Client {
     }
 
     fn adopt(&self, tokens: Tokens) -> Tokens {
-        if let Some(keep) = &self.keep {
-            keep(&tokens);
+        if let Some(keeper) = &self.keeper {
+            keeper.keep(&tokens);
         }
         self.set_session(Some(Session::of(tokens.clone(), true)));
         tokens
@@ -174,6 +183,19 @@ impl Client {
             Some(_) => {}
             None => return Err(ClientError::Refused(Box::new(ProblemCode::TokenInvalid.problem()))),
         }
+        let _alone = match &self.keeper {
+            Some(keeper) => {
+                let alone = alone(keeper).await?;
+                if let Some(newer) =
+                    keeper.kept().filter(|kept| *kept.refresh_token.reveal() != *stale.refresh_token.reveal())
+                {
+                    self.set_session(Some(Session::of(newer, false)));
+                    return Ok(());
+                }
+                Some(alone)
+            }
+            None => None,
+        };
         let body = RefreshRequest { refresh_token: stale.refresh_token.clone() };
         let tokens: ClientResult<Tokens> = self.public("/v1/refresh", &body).await;
         if tokens.as_ref().err().and_then(ClientError::code) == Some(ProblemCode::TokenInvalid) {
@@ -266,6 +288,13 @@ impl Client {
         };
         self.send(build).await?.text().await.map_err(ClientError::Unreachable)
     }
+}
+
+/// Waits for the keeper without holding up the runtime.
+async fn alone(keeper: &Arc<dyn Keeper>) -> ClientResult<Box<dyn Send>> {
+    let keeper = Arc::clone(keeper);
+    let waited = tokio::task::spawn_blocking(move || keeper.alone()).await;
+    waited.map_err(|_| ClientError::Unusable("the stored login can't be locked"))?.map_err(ClientError::Unusable)
 }
 
 /// Longest wait for one answer; live streams have none.

@@ -17,10 +17,15 @@ pub struct Schedule {
     /// Its pipeline.
     #[schema(value_type = String)]
     pub pipeline_id: PipelineId,
-    /// Five cron fields: minute, hour, day of month, month, day of week.
-    pub cron: String,
+    /// Five cron fields: minute, hour, day of month, month, day of week. Absent where `every_ms` is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
     /// IANA time zone that the fields are read in.
-    pub zone: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Milliseconds between slots, which are its multiples since 1970-01-01T00:00:00Z. Absent where `cron` is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
     /// What happens when a run is due while the one before still works: `skip` or `queue`.
     pub overlap: String,
     /// What happens to slots that were missed: `last` or `none`.
@@ -41,11 +46,15 @@ pub struct Schedule {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSet {
-    /// Five cron fields.
-    pub cron: String,
-    /// IANA time zone; `UTC` where absent.
-    #[serde(default = "utc")]
-    pub zone: String,
+    /// Five cron fields; either these or `every_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<String>,
+    /// IANA time zone of the fields; `UTC` where absent. It has no meaning with `every_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Milliseconds between slots, from a minute to 366 days; slots are its multiples since 1970-01-01T00:00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_ms: Option<u64>,
     /// What happens when a run is due while the one before still works: `skip` or `queue`.
     #[serde(default = "skip")]
     pub overlap: String,
@@ -55,10 +64,6 @@ pub struct ScheduleSet {
     /// Whether it starts no runs for now.
     #[serde(default)]
     pub paused: bool,
-}
-
-fn utc() -> String {
-    "UTC".into()
 }
 
 fn skip() -> String {
@@ -74,8 +79,9 @@ impl Example for Schedule {
         Self {
             id: example::id("sch", 1),
             pipeline_id: example::id("pl", 1),
-            cron: "0 2 * * *".into(),
-            zone: "Europe/Stockholm".into(),
+            cron: Some("0 2 * * *".into()),
+            zone: Some("Europe/Stockholm".into()),
+            every_ms: None,
             overlap: skip(),
             catch_up: last(),
             paused: false,
@@ -89,8 +95,9 @@ impl Example for Schedule {
 impl Example for ScheduleSet {
     fn example() -> Self {
         Self {
-            cron: "0 2 * * *".into(),
-            zone: "Europe/Stockholm".into(),
+            cron: Some("0 2 * * *".into()),
+            zone: Some("Europe/Stockholm".into()),
+            every_ms: None,
             overlap: skip(),
             catch_up: last(),
             paused: false,

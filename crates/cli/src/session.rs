@@ -11,6 +11,7 @@ use waybill_api::account::{Confidential, Tokens};
 use waybill_api::client::{Client, Trust};
 use waybill_model::Micros;
 
+use keep::Kept;
 pub(crate) use keep::{Login, Logins};
 pub(crate) use place::{Place, find};
 
@@ -30,7 +31,7 @@ pub(crate) fn client(place: &Place) -> Result<Client> {
 }
 
 /// Goes on with the login of the orchestrator that is meant.
-pub(crate) async fn connect(target: &Target) -> Result<Session> {
+pub(crate) fn connect(target: &Target) -> Result<Session> {
     let logins = Logins::read()?;
     let place = find(target, &logins)?;
     if let Some(token) = &target.token {
@@ -41,32 +42,7 @@ pub(crate) async fn connect(target: &Target) -> Result<Session> {
         return Err(Failure::new(Exit::Login, "not_logged_in", format!("not logged in at {}", place.url))
             .next(format!("waybill login {}", place.options())));
     };
-    let key = place.key.clone();
-    let keep = move |place: &Place, login: &Login| {
-        let key = key.clone();
-        let kept = login.clone();
-        // Where the new tokens can't be kept, the next command asks for a login: that is told then.
-        Ok::<_, Failure>(client(place)?.with_tokens(login.tokens.clone()).on_tokens(move |tokens| {
-            let _ = Logins::replace(&key, kept.with(tokens.clone()));
-        }))
-    };
-    if !login.is_stale() {
-        return Ok(Session { client: keep(&place, login)?, place });
-    }
-    refresh(place, keep).await
-}
-
-/// Renews stale tokens while no other command of this user does: a refresh token that is used twice ends the session.
-async fn refresh(place: Place, keep: impl Fn(&Place, &Login) -> Result<Client>) -> Result<Session> {
-    let _alone = keep::lock()?;
-    let logins = Logins::read()?;
-    let Some(login) = logins.of(&place.key) else {
-        return Err(Failure::new(Exit::Login, "not_logged_in", "the login was ended meanwhile").next("waybill login"));
-    };
-    let client = keep(&place, login)?;
-    if login.is_stale() {
-        client.whoami().await?;
-    }
+    let client = client(&place)?.with_tokens(login.tokens.clone()).kept_by(Kept::at(&place.key));
     Ok(Session { client, place })
 }
 

@@ -41,6 +41,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     number.checked_mul(millis).map(Duration::from_millis).ok_or(UnitError::Duration)
 }
 
+/// Writes a duration so that it reads back exactly: in the largest unit of which it is a whole number.
+#[must_use]
+pub fn write_duration(millis: u64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let fits = units.into_iter().find(|(size, _)| millis != 0 && millis.is_multiple_of(*size));
+    let (size, name) = fits.unwrap_or((1, "ms"));
+    format!("{}{name}", millis / size)
+}
+
 /// Prints bytes for people, with one decimal from KiB on.
 #[must_use]
 pub fn show_bytes(bytes: u64) -> String {
@@ -67,6 +76,14 @@ mod tests {
     fn reads_sizes_and_durations() {
         assert_eq!(parse_bytes("128MiB"), Ok(128 << 20));
         assert_eq!(parse_duration("90s"), Ok(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn a_written_duration_reads_back() {
+        assert_eq!(write_duration(90_000), "90s");
+        for millis in [0, 1, 999, 60_000, 5_400_000, 86_400_000, u64::MAX] {
+            assert_eq!(parse_duration(&write_duration(millis)), Ok(Duration::from_millis(millis)));
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub mod project;
 pub mod run;
 pub mod schedule_crud;
 pub(crate) mod settle;
+pub mod slots;
 pub mod start;
 
 /// Why something was not done: a problem code and what to tell.

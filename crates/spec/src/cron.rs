@@ -10,7 +10,7 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use waybill_model::Micros;
-use waybill_model::schedule::Schedule;
+use waybill_model::schedule::{Schedule, When};
 
 const FIELDS: &str = "write five fields: minute, hour, day of month, month, day of week, such as `0 2 * * *`";
 
@@ -59,8 +59,12 @@ pub(crate) fn check_zone(zone: &str) -> Result<(), &'static str> {
 /// The first time after `after` at which a run is due; none for a schedule that `parse` would refuse.
 #[must_use]
 pub fn next_after(schedule: &Schedule, after: Micros) -> Option<Micros> {
-    let cron = read(&schedule.cron).ok().filter(comes)?;
-    let zone = Tz::from_str(&schedule.zone).ok()?;
+    let (line, zone) = match &schedule.when {
+        When::Every(every) => return Some(every.next(after)),
+        When::Cron { line, zone } => (line, zone),
+    };
+    let cron = read(line).ok().filter(comes)?;
+    let zone = Tz::from_str(zone).ok()?;
     let after = DateTime::<Utc>::from_timestamp_micros(after.0)?.with_timezone(&zone);
     let next = cron.find_next_occurrence(&after, false).ok()?;
     Some(Micros(next.timestamp_micros()))
@@ -72,8 +76,8 @@ mod tests {
     use waybill_model::schedule::{CatchUp, Overlap};
 
     fn due(cron: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
-        let schedule =
-            Schedule { cron: cron.into(), zone: zone.into(), overlap: Overlap::Skip, catch_up: CatchUp::Last };
+        let when = When::Cron { line: cron.into(), zone: zone.into() };
+        let schedule = Schedule { when, overlap: Overlap::Skip, catch_up: CatchUp::Last };
         let mut at = Micros(DateTime::parse_from_rfc3339(from).expect("a time").timestamp_micros());
         let mut times = Vec::new();
         for _ in 0..count {

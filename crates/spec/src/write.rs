@@ -5,7 +5,8 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{Columns, Condition, Cursor, FileFormat, Files, Limits, StreamPlan, System};
-use waybill_model::schedule::Schedule;
+use waybill_model::schedule::{Schedule, When};
+use waybill_model::size::write_duration;
 
 use crate::document::{Document, Pipeline};
 use crate::keys::VERSION;
@@ -133,8 +134,13 @@ fn pipeline(pipeline: &Pipeline) -> Out {
 
 fn schedule(schedule: &Schedule) -> Keys {
     let mut keys = Keys::default();
-    keys.text("cron", &schedule.cron);
-    keys.text("zone", &schedule.zone);
+    match &schedule.when {
+        When::Cron { line, zone } => {
+            keys.text("cron", line);
+            keys.text("zone", zone);
+        }
+        When::Every(every) => keys.text("every", &write_duration(every.millis())),
+    }
     keys.unless("overlap", &schedule.overlap, &Default::default());
     keys.unless("catch-up", &schedule.catch_up, &Default::default());
     keys
@@ -246,11 +252,10 @@ fn limits(limits: &Limits) -> Keys {
 
 /// An amount in the largest unit that shows it exactly.
 pub(crate) fn amount(amount: u64, unit: &str) -> String {
-    let units: &[(u64, &str)] = if unit == "ms" {
-        &[(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")]
-    } else {
-        &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")]
-    };
+    if unit == "ms" {
+        return write_duration(amount);
+    }
+    let units: &[(u64, &str)] = &[(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B")];
     let fits = units.iter().find(|(size, _)| amount != 0 && amount.is_multiple_of(*size)).or(units.last());
     fits.map_or_else(String::new, |(size, name)| format!("{}{name}", amount / size))
 }

@@ -65,7 +65,7 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
     })?;
     let document = waybill_spec::parse(&text).map_err(|findings| {
         for found in &findings {
-            let help = found.suggestion.as_ref().map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+            let help = found.suggestion.as_ref().map_or_else(String::new, |help| format!(" ({help})"));
             say(&format!("{file}:{}:{}: {}{help} [{}]", found.line, found.column, found.message, found.code.as_str()));
         }
         Exit::InvalidConfig

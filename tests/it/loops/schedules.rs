@@ -5,14 +5,19 @@ use std::time::Duration;
 use waybill_model::run::RunState;
 use waybill_model::{Micros, ScheduleId};
 use waybill_orchestrator::loops::schedule::Scheduler;
-use waybill_orchestrator::service::cron::Slots;
+use waybill_orchestrator::service::cron::CronSlots;
 use waybill_orchestrator::service::run::{RunError, Trigger};
 use waybill_store::{NewSchedule, RunFilter, Schedule, Store};
 
 use super::fixture::{Database, World, bounds};
 
 async fn set(world: &World, overlap: &str, catch_up: &str, due: Micros) -> Schedule {
-    let new = NewSchedule {
+    put(world, hourly(world, (overlap, catch_up), due)).await
+}
+
+/// Each full hour by the clock of a zone.
+fn hourly(world: &World, (overlap, catch_up): (&str, &str), due: Micros) -> NewSchedule {
+    NewSchedule {
         org: world.org,
         id: ScheduleId::generate(),
         pipeline: world.pipeline,
@@ -23,7 +28,10 @@ async fn set(world: &World, overlap: &str, catch_up: &str, due: Micros) -> Sched
         catch_up: catch_up.into(),
         enabled: true,
         next_slot: Some(due),
-    };
+    }
+}
+
+async fn put(world: &World, new: NewSchedule) -> Schedule {
     let mut tx = world.store.write_tx().await.expect("a transaction");
     Store::schedule_set_in_txn(&mut tx, &new).await.expect("set");
     tx.commit().await.expect("committed");
@@ -55,8 +63,28 @@ async fn only_the_last_of_the_missed_slots_runs_and_the_next_one_is_set() {
     assert_eq!((begun.len(), begun[0].slot), (1, Some(hours_ago(0))));
     assert_eq!((begun[0].trigger.as_str(), begun[0].state), ("schedule", RunState::Queued));
     let next = world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("it").next_slot;
-    let slots = Slots::read("0 * * * *", "Europe/Stockholm").expect("a schedule");
+    let slots = CronSlots::read("0 * * * *", "Europe/Stockholm").expect("a schedule");
     assert_eq!(next, slots.next(Micros::now()).ok());
+}
+
+/// Nine hours between slots do not divide a day: only multiples of a fixed point stay where they are.
+#[tokio::test]
+async fn slots_of_a_distance_stay_in_place_however_late_they_are_seen() {
+    let world = World::new(Database::sqlite(), bounds()).await;
+    let step = Duration::from_secs(9 * 3_600);
+    let step_us = 9 * 3_600 * 1_000_000;
+    let last = Micros(Micros::now().0 / step_us * step_us);
+    // A scheduler that was away for four slots and a bit sees the oldest as due.
+    let due = Micros(last.0 - 4 * step_us);
+    let new =
+        NewSchedule { cron: None, every: Some(step), next_slot: Some(due), ..hourly(&world, ("queue", "last"), due) };
+    put(&world, new).await;
+    round(&world).await;
+    round(&world).await;
+    let begun = runs(&world).await;
+    assert_eq!((begun.len(), begun[0].slot), (1, Some(last)));
+    let next = world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("it").next_slot;
+    assert_eq!(next, Some(Micros(last.0 + step_us)));
 }
 
 #[tokio::test]

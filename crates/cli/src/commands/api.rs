@@ -27,7 +27,7 @@ pub(crate) async fn api(target: &Target, request: (&str, &str, Option<String>), 
         Some("-") => Some(read(Path::new("-"))?),
         other => other.map(str::to_owned),
     };
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     let mut answer = client.raw(&method, path, body.as_deref()).await?;
     if !answer.is_empty() && !answer.ends_with('\n') {
         answer.push('\n');

@@ -18,7 +18,7 @@ const SHORTEST: usize = 6;
 pub(crate) async fn plan(target: &Target, file: &FileArg, flags: (bool, bool), output: &Output) -> Result<Exit> {
     let (prune, exit_code) = flags;
     let text = valid_text(file.file.as_deref(), output)?;
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     let planned = client.spec_apply(&body(&client, target, text, prune).await?, true).await?;
     output.one(&planned, &planned.plan_digest.clone(), || {
         let again = format!("Apply exactly this: waybill apply --plan {}\n", start(&planned.plan_digest));
@@ -36,7 +36,7 @@ pub(crate) async fn apply(
 ) -> Result<Exit> {
     let (prune, wanted, secrets) = how;
     let text = valid_text(file.file.as_deref(), output)?;
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     let mut body = body(&client, target, text, prune).await?;
     body.secrets = secrets.iter().map(|text| named(text)).collect::<Result<_>>()?;
     if let Some(wanted) = wanted {

@@ -49,7 +49,7 @@ fn address(system: &Value) -> String {
 }
 
 pub(crate) async fn connection(target: &Target, command: Command, output: &Output) -> Result<Exit> {
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     match command {
         Command::List(limit) => {
             let query: ListQuery = resolve::query(&client, target, limit.limit).await?;

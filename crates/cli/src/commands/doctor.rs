@@ -101,7 +101,7 @@ async fn online(target: &Target, steps: &mut Vec<Step>) {
         Err(failure) if failure.exit != Exit::Login => return steps.push(Step::broken("connection", &failure)),
         _ => steps.push(Step::ok("connection", "TLS is agreed and the API answers")),
     }
-    let session = match session::connect(target).await {
+    let session = match session::connect(target) {
         Ok(session) => session,
         Err(failure) => return steps.push(Step::broken("login", &failure)),
     };

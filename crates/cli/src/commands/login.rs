@@ -120,7 +120,7 @@ fn hidden(output: &Output) -> Result<String> {
 }
 
 pub(crate) async fn logout(target: &Target, output: &Output) -> Result<Exit> {
-    let session = session::connect(target).await?;
+    let session = session::connect(target)?;
     let ended = session.client.logout().await;
     Logins::remove(&session.place.key)?;
     match ended {
@@ -141,7 +141,7 @@ pub(crate) async fn logout(target: &Target, output: &Output) -> Result<Exit> {
 }
 
 pub(crate) async fn whoami(target: &Target, output: &Output) -> Result<Exit> {
-    let session = session::connect(target).await?;
+    let session = session::connect(target)?;
     let who = session.client.whoami().await?;
     output.one(&who, &who.user.email.clone(), || {
         facts(&[

@@ -4,6 +4,7 @@ use serde::Serialize;
 use waybill_api::client::ListQuery;
 use waybill_api::pipeline::{Pipeline, PipelineVersion};
 use waybill_api::schedule::Schedule;
+use waybill_model::size::write_duration;
 
 use crate::args::{Pipeline as Command, Target};
 use crate::exit::{Exit, Failure, Result};
@@ -40,7 +41,7 @@ struct Shown {
 }
 
 pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output) -> Result<Exit> {
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     match command {
         Command::List(limit) => {
             let query: ListQuery = resolve::query(&client, target, limit.limit).await?;
@@ -63,6 +64,15 @@ pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output)
     Ok(Exit::Done)
 }
 
+/// When a schedule's runs are due, as its pipeline file says it.
+fn slots(schedule: &Schedule) -> String {
+    match (&schedule.cron, schedule.every_ms) {
+        (Some(cron), _) => format!("{cron} ({})", schedule.zone.as_deref().unwrap_or("UTC")),
+        (None, Some(millis)) => format!("every {}", write_duration(millis)),
+        (None, None) => "–".to_owned(),
+    }
+}
+
 fn people(shown: &Shown) -> String {
     let pipeline = &shown.pipeline;
     let mut rows = vec![
@@ -74,7 +84,7 @@ fn people(shown: &Shown) -> String {
         ("paused", pipeline.paused.to_string()),
     ];
     if let Some(schedule) = &shown.schedule {
-        rows.push(("schedule", format!("{} ({})", schedule.cron, schedule.zone)));
+        rows.push(("schedule", slots(schedule)));
         rows.push(("next run", schedule.next_at.map_or_else(|| "–".to_owned(), |at| at.to_string())));
     }
     if let Some(run) = pipeline.live_run_id {

@@ -70,7 +70,7 @@ impl Row for StreamReceipt {
 }
 
 pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> Result<Exit> {
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     match command {
         Command::Start { pipeline, watch, kind, streams, wait } => {
             let found = resolve::pipeline(&client, target, &pipeline).await?;

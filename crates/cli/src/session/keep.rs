@@ -5,16 +5,16 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use waybill_api::account::Tokens;
+use waybill_api::client::Keeper;
 use waybill_model::Micros;
 
 use crate::exit::{Exit, Failure, Result};
 
 /// One login.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Login {
     pub(crate) url: String,
     /// State directory that says where the orchestrator listens now.
@@ -25,19 +25,6 @@ pub(crate) struct Login {
     pub(crate) ca: Option<String>,
     pub(crate) tokens: Tokens,
     pub(crate) at: Micros,
-}
-
-impl Login {
-    /// The same login with new tokens.
-    pub(crate) fn with(&self, tokens: Tokens) -> Self {
-        Self { tokens, at: Micros::now(), ..self.clone() }
-    }
-
-    /// Whether the access token is past its life, or about to be.
-    pub(crate) fn is_stale(&self) -> bool {
-        let life = Duration::from_millis(self.tokens.access_expires_in_ms);
-        Micros::now().since(self.at) + Duration::from_secs(5) >= life
-    }
 }
 
 /// All logins, by state directory or address.
@@ -72,22 +59,24 @@ impl Logins {
 
     /// Keeps a login and makes it the current one.
     pub(crate) fn add(key: &str, login: Login) -> Result<()> {
+        let _alone = lock()?;
         Self::change(|logins| {
             logins.current = Some(key.to_owned());
             logins.logins.insert(key.to_owned(), login);
         })
     }
 
-    /// Replaces the tokens of a login that is still there.
-    pub(crate) fn replace(key: &str, login: Login) -> Result<()> {
+    /// Replaces the tokens of a login that is still there. For whoever holds the lock.
+    fn replace(key: &str, tokens: Tokens) -> Result<()> {
         Self::change(|logins| {
-            if let Some(old) = logins.logins.get_mut(key) {
-                *old = login;
+            if let Some(login) = logins.logins.get_mut(key) {
+                (login.tokens, login.at) = (tokens, Micros::now());
             }
         })
     }
 
     pub(crate) fn remove(key: &str) -> Result<()> {
+        let _alone = lock()?;
         Self::change(|logins| {
             logins.logins.remove(key);
             if logins.current.as_deref() == Some(key) {
@@ -96,15 +85,14 @@ impl Logins {
         })
     }
 
-    /// Writes a new file beside the old one and puts it in its place, so that a crash leaves one of the two.
+    /// Writes a new file beside the old one and puts it in its place, so that a crash leaves one of the two. The lock is
+    /// held by the caller, so that no change of another command is written over.
     fn change(apply: impl FnOnce(&mut Self)) -> Result<()> {
         let file = file()?;
         let mut logins = Self::read()?;
         apply(&mut logins);
         let text = serde_json::to_string_pretty(&logins).map_err(|_| broken(&file, "can't be written"))?;
         let written = || -> std::io::Result<()> {
-            let dir = file.parent().unwrap_or(Path::new("."));
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             let beside = file.with_extension(format!("json.{}", std::process::id()));
             let mut new = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
             new.write_all(text.as_bytes())?;
@@ -115,12 +103,46 @@ impl Logins {
     }
 }
 
-/// Held while tokens are renewed; released when dropped.
-pub(crate) fn lock() -> Result<File> {
+/// One login of the file, for a client that goes on with it.
+pub(super) struct Kept {
+    key: String,
+}
+
+impl Kept {
+    pub(super) fn at(key: &str) -> Self {
+        Self { key: key.to_owned() }
+    }
+}
+
+impl Keeper for Kept {
+    fn alone(&self) -> std::result::Result<Box<dyn Send>, &'static str> {
+        match lock() {
+            Ok(file) => Ok(Box::new(file)),
+            Err(_) => Err("the file of logins can't be locked: look at the folder's permissions"),
+        }
+    }
+
+    fn kept(&self) -> Option<Tokens> {
+        Logins::read().ok()?.of(&self.key).map(|login| login.tokens.clone())
+    }
+
+    fn keep(&self, tokens: &Tokens) {
+        // Where the new tokens can't be kept, the next command asks for a login: that is told then.
+        let _ = Logins::replace(&self.key, tokens.clone());
+    }
+}
+
+/// Held while the file of logins is changed, so that no two commands do so at once; released when dropped.
+fn lock() -> Result<File> {
     let path = file()?.with_extension("lock");
-    let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    lock.and_then(|lock| lock.lock().map(|()| lock))
-        .map_err(|error| broken(&path, &format!("can't be locked: {}", error.kind())))
+    let taken = || -> std::io::Result<File> {
+        let dir = path.parent().unwrap_or(Path::new("."));
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        lock.lock()?;
+        Ok(lock)
+    };
+    taken().map_err(|error| broken(&path, &format!("can't be locked: {}", error.kind())))
 }
 
 /// Where logins stand.

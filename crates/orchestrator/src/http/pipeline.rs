@@ -253,8 +253,9 @@ fn show_schedule(row: ScheduleRow) -> Schedule {
     Schedule {
         id: row.id,
         pipeline_id: row.pipeline,
-        cron: row.cron.unwrap_or_default(),
-        zone: row.zone,
+        zone: row.cron.is_some().then_some(row.zone),
+        cron: row.cron,
+        every_ms: row.every.map(|every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX)),
         overlap: row.overlap,
         catch_up: row.catch_up,
         paused: !row.enabled,

@@ -5,8 +5,8 @@ use waybill_model::Micros;
 use waybill_store::{LoopLease, Schedule, Store, StoreResult, Tx};
 
 use super::{Context, Round};
-use crate::service::cron::{CronError, Slots};
 use crate::service::run::{Caller, RunError, RunService, Trigger};
+use crate::service::slots::Slots;
 
 /// Schedules in one round.
 const BATCH: i64 = 200;
@@ -47,7 +47,7 @@ impl Scheduler {
     /// One schedule: its run and its next slot are one transaction.
     async fn handle(&self, lease: &LoopLease, schedule: &Schedule, now: Micros) -> Result<bool, RunError> {
         let Some(due) = schedule.next_slot else { return Ok(false) };
-        let plan = slots_of(schedule).and_then(|slots| {
+        let plan = Slots::of(schedule).and_then(|slots| {
             let slot =
                 if schedule.catch_up == "none" { due } else { slots.last(Micros(due.0 - 1), now)?.unwrap_or(due) };
             Ok((slot, slots.next(now)?))
@@ -94,9 +94,4 @@ async fn begin(tx: &mut Tx, schedule: &Schedule, slot: Micros) -> Result<Option<
             Err(error)
         }
     }
-}
-
-fn slots_of(schedule: &Schedule) -> Result<Slots, CronError> {
-    // Floors are checked when a schedule is set; a raised floor does not end the ones that there are.
-    Slots::read(schedule.cron.as_deref().ok_or(CronError::Pattern)?, &schedule.zone)
 }

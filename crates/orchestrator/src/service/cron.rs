@@ -1,4 +1,4 @@
-//! When a schedule is due: cron in an IANA zone, with daylight saving time settled. A slot that falls into the gap runs
+//! When a cron line in an IANA zone is due, with daylight saving time settled. A slot that falls into the gap runs
 //! once, right after it; a slot in the hour that comes twice runs once, the first time.
 
 use std::time::Duration;
@@ -29,14 +29,14 @@ pub enum CronError {
     Zone,
 }
 
-/// A schedule that can be asked for its slots.
+/// A cron line that can be asked for its slots.
 #[derive(Clone, Debug)]
-pub struct Slots {
+pub struct CronSlots {
     cron: Cron,
     zone: Tz,
 }
 
-impl Slots {
+impl CronSlots {
     /// Reads the five fields and the zone, and refuses what never fits or comes more often than `floor`.
     pub fn parse(pattern: &str, zone: &str, floor: Duration) -> Result<Self, CronError> {
         let slots = Self::read(pattern, zone)?;
@@ -127,18 +127,18 @@ mod tests {
         Micros(DateTime::parse_from_rfc3339(text).expect("a time").timestamp_micros())
     }
 
-    fn slots(pattern: &str, zone: &str) -> Slots {
-        Slots::parse(pattern, zone, FLOOR).expect("a schedule")
+    fn slots(pattern: &str, zone: &str) -> CronSlots {
+        CronSlots::parse(pattern, zone, FLOOR).expect("a schedule")
     }
 
     #[test]
     fn h10_fields_that_cron_or_the_calendar_does_not_know_are_refused() {
         for wrong in ["* * * * * *", "* * * *", "", "61 * * * *", "@reboot", "@daily", "* * * * bob", "٠ * * * *"] {
-            assert_eq!(Slots::parse(wrong, "UTC", FLOOR).expect_err(wrong), CronError::Pattern, "{wrong}");
+            assert_eq!(CronSlots::parse(wrong, "UTC", FLOOR).expect_err(wrong), CronError::Pattern, "{wrong}");
         }
-        assert_eq!(Slots::parse("0 0 30 2 *", "UTC", FLOOR).expect_err("30 February"), CronError::Never);
+        assert_eq!(CronSlots::parse("0 0 30 2 *", "UTC", FLOOR).expect_err("30 February"), CronError::Never);
         for zone in ["Mars/Olympus", "", "+02:00", "../UTC"] {
-            assert_eq!(Slots::parse("0 2 * * *", zone, FLOOR).expect_err(zone), CronError::Zone, "{zone}");
+            assert_eq!(CronSlots::parse("0 2 * * *", zone, FLOOR).expect_err(zone), CronError::Zone, "{zone}");
         }
     }
 
@@ -147,9 +147,9 @@ mod tests {
         let floor = Duration::from_secs(300);
         let too_often = CronError::TooOften { floor: 300 };
         for pattern in ["* * * * *", "*/2 * * * *", "0,1 3 * * *"] {
-            assert_eq!(Slots::parse(pattern, "UTC", floor).expect_err(pattern), too_often, "{pattern}");
+            assert_eq!(CronSlots::parse(pattern, "UTC", floor).expect_err(pattern), too_often, "{pattern}");
         }
-        assert!(Slots::parse("*/5 * * * *", "UTC", floor).is_ok());
+        assert!(CronSlots::parse("*/5 * * * *", "UTC", floor).is_ok());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
 use super::endpoint::{self, Carried};
-use super::{Refused, ServiceResult, digest_of};
+use super::{Refused, ServiceResult, digest_of, slots};
 use crate::app::Shared;
 use crate::auth::Caller;
 
@@ -103,7 +103,7 @@ impl Held {
             from: plan.from.connection,
             to: plan.to.connection,
             data_plane: self.plane_name(row.data_plane),
-            schedule: schedule.as_ref().and_then(cron),
+            schedule: schedule.as_ref().and_then(meant),
             streams: plan.streams,
             files: plan.files,
             limits: plan.limits,
@@ -214,10 +214,9 @@ impl Held {
     }
 }
 
-fn cron(schedule: &Schedule) -> Option<waybill_model::schedule::Schedule> {
+fn meant(schedule: &Schedule) -> Option<waybill_model::schedule::Schedule> {
     Some(waybill_model::schedule::Schedule {
-        cron: schedule.cron.clone()?,
-        zone: schedule.zone.clone(),
+        when: slots::when(schedule)?,
         overlap: schedule.overlap.parse().unwrap_or_default(),
         catch_up: schedule.catch_up.parse().unwrap_or_default(),
     })

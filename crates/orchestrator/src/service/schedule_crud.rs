@@ -2,14 +2,18 @@
 
 use waybill_api::ProblemCode;
 use waybill_api::schedule::ScheduleSet;
-use waybill_model::schedule::Schedule as Cron;
+use waybill_model::schedule::{Every, Schedule as Wanted, When};
 use waybill_model::{Micros, OrgId, PipelineId, ScheduleId};
 use waybill_store::{NewSchedule, Pipeline, Schedule, Store};
 
-use super::cron::{CronError, Slots};
+use super::cron::CronError;
+use super::slots::Slots;
 use super::{Refused, ServiceResult};
 use crate::app::Shared;
 use crate::auth::Caller;
+
+/// Where no zone is named.
+const UTC: &str = "UTC";
 
 /// A pipeline's schedule.
 pub async fn get(app: &Shared, org: OrgId, pipeline: PipelineId) -> ServiceResult<Option<Schedule>> {
@@ -18,9 +22,9 @@ pub async fn get(app: &Shared, org: OrgId, pipeline: PipelineId) -> ServiceResul
 
 /// Gives a pipeline its schedule, or replaces the one that it has.
 pub async fn set(app: &Shared, caller: &Caller, pipeline: &Pipeline, body: &ScheduleSet) -> ServiceResult<Schedule> {
-    let cron = read(body)?;
+    let wanted = read(body)?;
     let now = app.store.clock().await?;
-    let new = row(app, (caller.org, pipeline.id), &cron, !body.paused, now)?;
+    let new = row(app, (caller.org, pipeline.id), &wanted, !body.paused, now)?;
     let mut tx = app.store.write_tx().await?;
     Store::schedule_set_in_txn(&mut tx, &new).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("schedule_set", pipeline.id)).await?;
@@ -40,34 +44,54 @@ pub async fn delete(app: &Shared, caller: &Caller, pipeline: &Pipeline) -> Servi
 pub(super) fn row(
     app: &Shared,
     (org, pipeline): (OrgId, PipelineId),
-    cron: &Cron,
+    wanted: &Wanted,
     enabled: bool,
     now: Micros,
 ) -> ServiceResult<NewSchedule> {
-    let slots = Slots::parse(&cron.cron, &cron.zone, app.bounds.schedule_floor);
+    let slots = Slots::parse(&wanted.when, app.bounds.schedule_floor);
     let next = slots.and_then(|slots| slots.next(now)).map_err(|why| {
-        let pointer = if matches!(why, CronError::Zone) { "/zone" } else { "/cron" };
+        let pointer = match (&wanted.when, &why) {
+            (When::Every(_), _) => "/every_ms",
+            (When::Cron { .. }, CronError::Zone) => "/zone",
+            (When::Cron { .. }, _) => "/cron",
+        };
         Refused::field(ProblemCode::ScheduleInvalid, pointer, why.to_string())
     })?;
+    let (cron, zone, every) = match &wanted.when {
+        When::Cron { line, zone } => (Some(line.clone()), zone.clone(), None),
+        When::Every(every) => (None, UTC.to_owned(), Some(every.distance())),
+    };
     Ok(NewSchedule {
         org,
         id: ScheduleId::generate(),
         pipeline,
-        cron: Some(cron.cron.clone()),
-        every: None,
-        zone: cron.zone.clone(),
-        overlap: cron.overlap.as_str().into(),
-        catch_up: cron.catch_up.as_str().into(),
+        cron,
+        every,
+        zone,
+        overlap: wanted.overlap.as_str().into(),
+        catch_up: wanted.catch_up.as_str().into(),
         enabled,
         next_slot: Some(next),
     })
 }
 
-fn read(body: &ScheduleSet) -> ServiceResult<Cron> {
+fn read(body: &ScheduleSet) -> ServiceResult<Wanted> {
     let refuse = |pointer: &str, why: &str| Refused::field(ProblemCode::ScheduleInvalid, pointer, why);
-    Ok(Cron {
-        cron: body.cron.clone(),
-        zone: body.zone.clone(),
+    let when = match (&body.cron, body.every_ms) {
+        (Some(line), None) => {
+            When::Cron { line: line.clone(), zone: body.zone.clone().unwrap_or_else(|| UTC.to_owned()) }
+        }
+        (None, Some(_)) if body.zone.is_some() => {
+            return Err(refuse("/zone", "has no meaning with every_ms: remove it"));
+        }
+        (None, Some(millis)) => {
+            When::Every(Every::try_from(millis).map_err(|why| refuse("/every_ms", &why.to_string()))?)
+        }
+        (None, None) => return Err(refuse("/cron", "write either cron or every_ms")),
+        (Some(_), Some(_)) => return Err(refuse("/every_ms", "keep either cron or every_ms")),
+    };
+    Ok(Wanted {
+        when,
         overlap: body.overlap.parse().map_err(|_| refuse("/overlap", "takes skip or queue"))?,
         catch_up: body.catch_up.parse().map_err(|_| refuse("/catch_up", "takes last or none"))?,
     })

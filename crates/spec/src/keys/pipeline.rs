@@ -1,7 +1,7 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
-use waybill_model::schedule::{CatchUp, Overlap};
+use waybill_model::schedule::{CatchUp, Every, Overlap};
 
 use super::rule::{ANY, CHARACTER, CRON, FOREIGN, NAME, ZONE};
 use super::{Key, Shape, Table, Tagged};
@@ -172,8 +172,13 @@ static LIMITS: Table = Table {
 static SCHEDULE: Table = Table {
     doc: "When it runs by itself",
     keys: &[
-        Key::must("cron", Shape::Text(CRON), "Minute, hour, day of month, month, day of week."),
-        Key::new("zone", Shape::Text(ZONE), "IANA zone in which the fields are read; UTC where absent."),
+        Key::new("cron", Shape::Text(CRON), "Minute, hour, day of month, month, day of week; or `every`."),
+        Key::new("zone", Shape::Text(ZONE), "IANA zone in which the fields of `cron` are read; UTC where absent."),
+        Key::new(
+            "every",
+            Shape::Duration(Every::LEAST_MS, Every::MOST_MS),
+            "A fixed distance in place of `cron`: slots are its multiples since 1970 in UTC, so 1h is each full hour.",
+        ),
         Key::new(
             "overlap",
             Shape::Choice(names!(Overlap), &[]),
@@ -184,6 +189,5 @@ static SCHEDULE: Table = Table {
             Shape::Choice(names!(CatchUp), &["all"]),
             "Runs were missed; last, one for all of them, where absent.",
         ),
-        Key::later("every"),
     ],
 };

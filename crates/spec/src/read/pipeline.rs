@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use waybill_model::plan::{Files, Limits, System};
-use waybill_model::schedule::Schedule;
+use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
 use super::stream::{End, read_stream};
@@ -48,7 +48,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
         from: keys.owned("from")?,
         to: keys.owned("to")?,
         data_plane: keys.owned("data-plane"),
-        schedule: keys.node("schedule").and_then(schedule),
+        schedule: keys.node("schedule").and_then(|node| schedule(node, entry, found)),
         files: keys.node("files").map(files).unwrap_or_default(),
         limits: keys.node("limits").map(limits).unwrap_or_default(),
     })
@@ -89,12 +89,35 @@ const fn is_bucket(system: &System) -> bool {
     matches!(system, System::Local { .. } | System::S3(_))
 }
 
-fn schedule(node: &Node) -> Option<Schedule> {
+fn schedule(node: &Node, entry: &Entry, found: &mut Findings) -> Option<Schedule> {
     let keys = Settings::of(node);
-    let cron = keys.text("cron")?.split_whitespace().collect::<Vec<_>>().join(" ");
+    let of = show(&entry.key);
+    if let (Some(at), Some(_)) = (keys.own_place("every"), keys.own_place("cron")) {
+        let message = format!("the schedule of pipeline {of} has both `cron` and `every`");
+        found.suggest(Code::BadValue, at, message, "keep one of them");
+        return None;
+    }
+    if let (Some(_), Some(at)) = (keys.own_place("every"), keys.own_place("zone")) {
+        let message = format!("`zone` in the schedule of pipeline {of} has no meaning with `every`");
+        found.suggest(Code::BadValue, at, message, "remove it: `every` counts in UTC");
+    }
+    let when = match (keys.text("cron"), keys.text("every")) {
+        (Some(line), _) => When::Cron {
+            line: line.split_whitespace().collect::<Vec<_>>().join(" "),
+            zone: keys.owned("zone").unwrap_or_else(|| "UTC".to_owned()),
+        },
+        (None, Some(distance)) => When::Every(Every::new(parse_duration(distance).ok()?)?),
+        (None, None) => {
+            if keys.own_place("cron").is_none() && keys.own_place("every").is_none() {
+                let at = entry.value.get("schedule").map_or(entry.at, |schedule| schedule.at);
+                let message = format!("`cron` or `every` is missing in the schedule of pipeline {of}");
+                found.suggest(Code::MissingField, at, message, "write `cron: \"0 2 * * *\"` or `every: 1h`");
+            }
+            return None;
+        }
+    };
     Some(Schedule {
-        cron,
-        zone: keys.owned("zone").unwrap_or_else(|| "UTC".to_owned()),
+        when,
         overlap: keys.parsed("overlap").unwrap_or_default(),
         catch_up: keys.parsed("catch-up").unwrap_or_default(),
     })

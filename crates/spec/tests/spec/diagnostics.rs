@@ -161,7 +161,6 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         "expect: { fresh-within: 26h }",
         "alert: [ops]",
         "limits: { cpu: 1 }",
-        "schedule: { cron: '0 2 * * *', every: 1h }",
     ] {
         let found = mistakes(&format!(
             "{HEAD}pipelines:\n  p: {{ from: shop, to: lake, streams: {{ a: {{}} }}, {setting} }}\n"
@@ -179,6 +178,29 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         assert_eq!(mistakes(&postgres.replace("EXTRA", extra))[0].code, Code::NotBuiltYet, "{extra}");
     }
     assert_eq!(mistakes("waybill: 1\nalerts: {}\n")[0].code, Code::NotBuiltYet);
+}
+
+#[test]
+fn a_schedule_is_a_cron_line_or_a_distance_within_bounds() {
+    let found = |schedule: &str| {
+        mistakes(&format!(
+            "{HEAD}pipelines:\n  p: {{ from: shop, to: lake, streams: {{ a: {{}} }}, schedule: {{ {schedule} }} }}\n"
+        ))
+    };
+    for (schedule, code, said) in [
+        ("cron: '0 2 * * *', every: 1h", Code::BadValue, "has both `cron` and `every`"),
+        ("every: 1h, zone: UTC", Code::BadValue, "`zone` in the schedule of pipeline `p` has no meaning"),
+        ("overlap: skip", Code::MissingField, "`cron` or `every` is missing"),
+        ("", Code::MissingField, "`cron` or `every` is missing"),
+        ("every: 59s", Code::BadValue, "`every` of pipeline `p` is out of range"),
+        ("every: 367d", Code::BadValue, "`every` of pipeline `p` is out of range"),
+        ("every: 5", Code::Unit, "`every` of pipeline `p` needs a unit"),
+        ("every: hourly", Code::Unit, "`every` of pipeline `p` needs a unit"),
+    ] {
+        let found = found(schedule);
+        assert_eq!((found.len(), found[0].code), (1, code), "{schedule}: {found:?}");
+        assert!(found[0].message.contains(said) && found[0].suggestion.is_some(), "{found:?}");
+    }
 }
 
 #[test]

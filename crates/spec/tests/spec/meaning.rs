@@ -1,8 +1,9 @@
 //! What a right file means, and mistakes that only whole objects show.
 
+use waybill_model::Micros;
 use waybill_model::plan::{Columns, Compression, FileFormat, Load, NullCursor, System};
-use waybill_model::schedule::{CatchUp, Overlap};
-use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, parse, plan_digest, schema};
+use waybill_model::schedule::{CatchUp, Every, Overlap, When};
+use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, next_after, parse, plan_digest, schema, to_yaml};
 
 const SHOP: &str = include_str!("../../../../examples/shop.waybill.yaml");
 const LAPTOP: &str = include_str!("../../../../examples/laptop.waybill.yaml");
@@ -206,4 +207,23 @@ fn the_schema_has_every_key_that_is_accepted_and_none_that_is_refused() {
         assert!(stream["properties"].get(key).is_none(), "{key}");
     }
     assert_eq!(schema["required"], serde_json::json!(["waybill"]));
+}
+
+#[test]
+fn a_schedule_may_be_a_distance_and_a_change_from_a_cron_line_names_both_keys() {
+    let with = |schedule: &str| {
+        read(&SHOP.replace("{ cron: \"0 2 * * *\", zone: Europe/Stockholm, overlap: skip, catch-up: last }", schedule))
+    };
+    let hourly = with("{ every: 60m, overlap: queue }");
+    let schedule = hourly.pipelines["shop-nightly"].schedule.clone().expect("a schedule");
+    assert_eq!(schedule.when, When::Every(Every::try_from(3_600_000).expect("an hour")));
+    assert_eq!(next_after(&schedule, Micros(1_800_000_001)), Some(Micros(3_600_000_000)));
+    assert_eq!(diff(&hourly, &with("{ every: 1h, overlap: queue }")), []);
+    let changes = diff(&read(SHOP), &hourly);
+    let told: Vec<(ChangeOp, &str)> = changes.iter().map(|change| (change.op, change.path.as_str())).collect();
+    let at = "pipelines.shop-nightly.schedule.";
+    for (op, key) in [(ChangeOp::Remove, "cron"), (ChangeOp::Remove, "zone"), (ChangeOp::Add, "every")] {
+        assert!(told.contains(&(op, &format!("{at}{key}"))), "{key}: {told:?}");
+    }
+    assert_eq!(read(&to_yaml(&hourly)), hourly);
 }

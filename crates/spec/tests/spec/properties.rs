@@ -7,7 +7,7 @@ use waybill_model::plan::{
     ArrayPolicy, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat, FileSource, Files, Limits, Load,
     NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
 };
-use waybill_model::schedule::{CatchUp, Overlap, Schedule};
+use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_spec::{Document, Pipeline, diff, parse, redact, to_yaml};
 
 fn name() -> impl Strategy<Value = String> {
@@ -137,9 +137,13 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
 }
 
 fn pipeline() -> impl Strategy<Value = Pipeline> {
-    let schedule = prop::option::of((any_of(Overlap::ALL), any_of(CatchUp::ALL)).prop_map(|(overlap, catch_up)| {
-        Schedule { cron: "15 2 * * 1-5".into(), zone: "Europe/Stockholm".into(), overlap, catch_up }
-    }));
+    let when = prop_oneof![
+        Just(When::Cron { line: "15 2 * * 1-5".into(), zone: "Europe/Stockholm".into() }),
+        (Every::LEAST_MS..=Every::MOST_MS).prop_map(|millis| When::Every(Every::try_from(millis).expect("in bounds"))),
+    ];
+    let schedule = (when, any_of(Overlap::ALL), any_of(CatchUp::ALL));
+    let schedule =
+        prop::option::of(schedule.prop_map(|(when, overlap, catch_up)| Schedule { when, overlap, catch_up }));
     let files =
         (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
     let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000)

@@ -91,9 +91,26 @@ async fn h10_schedules_that_never_come_or_come_too_often_are_refused() {
         let got = world.with(Method::PUT, &path, &[("if-match", &etag)], Some(body)).await;
         assert_eq!((got.status, got.code()), (StatusCode::UNPROCESSABLE_ENTITY, "schedule_invalid"), "{cron} {zone}");
     }
+    for (body, field) in [
+        (json!({}), "/cron"),
+        (json!({ "cron": "0 2 * * *", "every_ms": 3_600_000 }), "/every_ms"),
+        (json!({ "every_ms": 3_600_000, "zone": "UTC" }), "/zone"),
+        (json!({ "every_ms": 59_999 }), "/every_ms"),
+        (json!({ "every_ms": 400_u64 * 86_400_000 }), "/every_ms"),
+    ] {
+        let got = world.with(Method::PUT, &path, &[("if-match", &etag)], Some(body)).await;
+        assert_eq!((got.code(), got.body["errors"][0]["pointer"].as_str()), ("schedule_invalid", Some(field)));
+    }
     let body = json!({ "cron": "*/5 * * * *", "zone": "Europe/Stockholm" });
     let got = world.with(Method::PUT, &path, &[("if-match", &etag)], Some(body)).await;
     assert_eq!((got.status, got.body["cron"].as_str()), (StatusCode::OK, Some("*/5 * * * *")));
+    let etag = got.etag().to_owned();
+    let got = world.with(Method::PUT, &path, &[("if-match", &etag)], Some(json!({ "every_ms": 3_600_000 }))).await;
+    assert_eq!(
+        (got.body["every_ms"].as_u64(), got.body.get("cron"), got.body.get("zone")),
+        (Some(3_600_000), None, None)
+    );
+    assert!(got.body["next_at"].as_str().is_some_and(|at| at.ends_with(":00:00.000000Z")), "{}", got.body);
 }
 
 /// A secret written where a reference belongs is refused and comes back in no answer, list, audit entry or row.

@@ -118,10 +118,10 @@ impl Held {
             return Ok(());
         }
         let action = match after {
-            Some(cron) => {
+            Some(schedule) => {
                 let enabled = self.pipelines.get(name).and_then(|held| held.schedule.as_ref());
-                let enabled = enabled.is_none_or(|schedule| schedule.enabled);
-                let row = schedule_crud::row(app, (self.org, id), cron, enabled, now)?;
+                let enabled = enabled.is_none_or(|held| held.enabled);
+                let row = schedule_crud::row(app, (self.org, id), schedule, enabled, now)?;
                 Store::schedule_set_in_txn(tx, &row).await?;
                 "schedule_set"
             }
