@@ -4,6 +4,7 @@ use std::future::pending;
 use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::signal::unix::{SignalKind, signal};
 use waybill_api::client::Client;
 use waybill_api::client::live::Live;
 use waybill_api::run::RunDetail;
@@ -23,6 +24,9 @@ pub(crate) struct Ended {
 /// Follows `run` and says how it ended.
 pub(crate) async fn follow(client: &Client, run: RunDetail, wait: Wait, output: &Output) -> Result<Ended> {
     let id = run.run.id;
+    // One listener for the whole time: a Ctrl+C that comes between two looks is kept, and none ends us without a word.
+    let mut interrupt = signal(SignalKind::interrupt())
+        .map_err(|_| Failure::new(Exit::Failed, "no_signals", "Ctrl+C can't be listened for"))?;
     let mut progress = Progress::new(output.terminal);
     progress.take(run);
     let over = async {
@@ -53,7 +57,7 @@ pub(crate) async fn follow(client: &Client, run: RunDetail, wait: Wait, output: 
             },
             _ = clock.tick() => progress.draw(),
             () = &mut over => break Some("the wait is over"),
-            _ = tokio::signal::ctrl_c() => break Some("detached"),
+            _ = interrupt.recv() => break Some("detached"),
         }
     };
     progress.clear();
