@@ -11,6 +11,8 @@ use waybill_store::{
 };
 use waybill_tests::services::postgres::Postgres;
 
+mod lists;
+
 struct Both {
     directory: TempDir,
     _server: Postgres,

@@ -151,8 +151,8 @@ codes! {
     ScheduleInvalid = "schedule_invalid", 422, "The schedule can't be used";
     /// A value is well-formed but can't be used here.
     Unusable = "unusable", 422, "A value can't be used here";
-    /// Too many tries.
-    TooManyRequests = "too_many_requests", 429, "Too many tries";
+    /// More requests, or more failed logins, than allowed for now.
+    TooManyRequests = "too_many_requests", 429, "Too many requests";
     /// A defect in the server.
     Internal = "internal", 500, "The server failed";
     /// The database can't be reached, or the server is about to stop.

@@ -8,6 +8,7 @@ use waybill_identity::KeyDirectory;
 use waybill_store::Store;
 
 use crate::auth::password::Passwords;
+use crate::auth::quota;
 use crate::auth::throttle::Throttle;
 use crate::auth::token::TokenKeys;
 use crate::config::{Config, Http, Login};
@@ -35,6 +36,8 @@ pub struct Shared {
     pub passwords: Passwords,
     /// What logins have failed of late.
     pub throttle: Throttle,
+    /// How many requests who may make.
+    pub quotas: quota::Meter,
     /// Signs page cursors.
     pub pager: Pager,
     /// Lives of tokens and sessions.
@@ -105,7 +108,8 @@ impl Shared {
             throttle: Throttle::default(),
             pager: Pager::open(keys)?,
             login: config.login,
-            limits: config.http,
+            quotas: quota::Meter::new(config.http.quotas),
+            limits: config.http.clone(),
             bounds: Arc::new(config.bounds.clone()),
             nudges,
             loops: AllLoopStats::default(),

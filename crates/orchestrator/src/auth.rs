@@ -8,8 +8,10 @@ use waybill_model::id::SessionId;
 use waybill_model::{OrgId, UserId};
 use waybill_store::AuditEntry;
 
+pub mod address;
 pub mod password;
 pub mod permission;
+pub mod quota;
 pub mod throttle;
 pub mod token;
 

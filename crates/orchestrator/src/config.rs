@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::auth::address::Range;
+use crate::auth::quota::Quotas;
 use crate::service::bounds::Bounds;
 
 mod secret;
@@ -86,12 +88,16 @@ pub struct Login {
 }
 
 /// Bounds of requests.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Http {
     /// Largest body.
     pub body: usize,
     /// Longest time for one request.
     pub timeout: Duration,
+    /// Requests in one minute.
+    pub quotas: Quotas,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Range>,
 }
 
 /// Logging.
@@ -140,10 +146,7 @@ impl Config {
             worker_program: settings.path("worker.program"),
             bounds: bounds(settings)?,
             login: Login::read(settings)?,
-            http: Http {
-                body: settings.bytes("http.body", 1 << 10, 64 << 20)?,
-                timeout: settings.duration("http.timeout", Duration::from_millis(100))?,
-            },
+            http: Http::read(settings)?,
             log: Log {
                 level: settings.one_of("log.level", &["error", "warn", "info", "debug", "trace"])?,
                 json: settings.one_of("log.format", &["text", "json"])? == "json",
@@ -171,6 +174,22 @@ impl Server {
             names: settings.list("server.names", 1)?,
             trust_domain: settings.text("server.trust-domain")?,
             drain: settings.duration("server.drain", Duration::ZERO)?,
+        })
+    }
+}
+
+impl Http {
+    fn read(settings: &mut Settings) -> Option<Self> {
+        const MOST: u32 = 10_000_000;
+        Some(Self {
+            body: settings.bytes("http.body", 1 << 10, 64 << 20)?,
+            timeout: settings.duration("http.timeout", Duration::from_millis(100))?,
+            quotas: Quotas {
+                caller: settings.number("http.caller-quota", 1, MOST)?,
+                organization: settings.number("http.organization-quota", 1, MOST)?,
+                address: settings.number("http.address-quota", 1, MOST)?,
+            },
+            trusted_proxies: settings.parsed_list("http.trusted-proxies")?,
         })
     }
 }

@@ -12,6 +12,7 @@ mod account;
 pub mod action;
 mod audit;
 pub mod body;
+mod compress;
 mod conditions;
 mod connection;
 mod data_plane;

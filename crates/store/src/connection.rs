@@ -4,8 +4,8 @@ use sqlx::any::AnyRow;
 use waybill_model::{ConnectionId, Micros, OrgId, ProjectId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, all, int, one, parsed, text, time};
-use crate::{Store, Tx};
+use crate::reading::{FromRow, int, one, parsed, text, time};
+use crate::{ListPart, Store, Tx};
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,18 +115,7 @@ impl Store {
         after: Option<ConnectionId>,
         limit: i64,
     ) -> StoreResult<Vec<Connection>> {
-        let rows = sqlx::query(
-            "select * from connection
-             where organization_id = $1 and project_id = $2 and deleted_at is null and ($3 is null or id > $3)
-             order by id limit $4",
-        )
-        .bind(org.to_string())
-        .bind(project.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        self.connection_part(org, project, &ListPart::by_id(after, limit)).await
     }
 
     /// Changes kind and system if the version is still `version`; tells whether it was.

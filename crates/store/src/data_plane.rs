@@ -4,8 +4,8 @@ use sqlx::any::AnyRow;
 use waybill_model::{DataPlaneId, Micros, OrgId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, all, int, one, parsed, text, time};
-use crate::{Store, Tx};
+use crate::reading::{FromRow, int, one, parsed, text, time};
+use crate::{ListPart, Store, Tx};
 
 /// A data plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,14 +111,6 @@ impl Store {
         after: Option<DataPlaneId>,
         limit: i64,
     ) -> StoreResult<Vec<DataPlane>> {
-        let rows = sqlx::query(
-            "select * from data_plane where organization_id = $1 and ($2 is null or id > $2) order by id limit $3",
-        )
-        .bind(org.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        self.data_plane_part(org, &ListPart::by_id(after, limit)).await
     }
 }

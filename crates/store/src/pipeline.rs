@@ -5,7 +5,7 @@ use waybill_model::{DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int, one, opt_text, parsed, text, time};
-use crate::{Store, Tx};
+use crate::{ListPart, Store, Tx};
 
 /// A pipeline as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,18 +190,7 @@ impl Store {
         after: Option<PipelineId>,
         limit: i64,
     ) -> StoreResult<Vec<Pipeline>> {
-        let rows = sqlx::query(
-            "select * from pipeline
-             where organization_id = $1 and project_id = $2 and deleted_at is null and ($3 is null or id > $3)
-             order by id limit $4",
-        )
-        .bind(org.to_string())
-        .bind(project.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        self.pipeline_part(org, project, &ListPart::by_id(after, limit)).await
     }
 
     /// One version of a pipeline.

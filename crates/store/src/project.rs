@@ -4,8 +4,8 @@ use sqlx::any::AnyRow;
 use waybill_model::{Micros, OrgId, ProjectId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, all, count, int, one, parsed, stored, text, time};
-use crate::{Store, Tx};
+use crate::reading::{FromRow, count, int, one, parsed, stored, text, time};
+use crate::{ListPart, Store, Tx};
 
 /// A project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,15 +85,7 @@ impl Store {
 
     /// Projects behind `after` in order of their ids, at most `limit`.
     pub async fn project_list(&self, org: OrgId, after: Option<ProjectId>, limit: i64) -> StoreResult<Vec<Project>> {
-        let rows = sqlx::query(
-            "select * from project where organization_id = $1 and ($2 is null or id > $2) order by id limit $3",
-        )
-        .bind(org.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        self.project_part(org, &ListPart::by_id(after, limit)).await
     }
 
     /// Changes name and ceiling if the version is still `version`; tells whether it was.

@@ -7,6 +7,7 @@ use waybill_model::run::{Desired, RunKind, RunState};
 use waybill_model::{ConnectionId, DataPlaneId, FailureCode, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
 
 use crate::error::StoreResult;
+use crate::listing::{Bound, Select};
 use crate::reading::{
     FromRow, all, count, int, one, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
 };
@@ -121,10 +122,82 @@ pub struct RunFilter {
     pub project: Option<ProjectId>,
     /// Only of this pipeline.
     pub pipeline: Option<PipelineId>,
+    /// Only of this connection.
+    pub connection: Option<ConnectionId>,
     /// Only in this state.
     pub state: Option<RunState>,
-    /// Only older ones than this.
-    pub before: Option<RunId>,
+    /// Only of this kind.
+    pub kind: Option<RunKind>,
+    /// In which order.
+    pub order: RunOrder,
+    /// Only behind this place of the order: when that run began, and its id.
+    pub after: Option<(Micros, RunId)>,
+}
+
+/// What runs are ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunOrder {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Oldest first.
+    Oldest,
+    /// By when they began to run, latest first; one that has not begun counts from when it was made.
+    LastStarted,
+    /// The same, earliest first.
+    FirstStarted,
+}
+
+impl RunOrder {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Newest => "id desc",
+            Self::Oldest => "id",
+            Self::LastStarted => "coalesce(started_at, created_at) desc, id desc",
+            Self::FirstStarted => "coalesce(started_at, created_at), id",
+        }
+    }
+}
+
+impl Run {
+    /// When it began, or else when it was made: its place in the orders by start.
+    #[must_use]
+    pub fn began(&self) -> Micros {
+        self.started_at.unwrap_or(self.created_at)
+    }
+}
+
+impl RunFilter {
+    fn select(&self, org: OrgId) -> Select {
+        let mut select = Select::of("run", org);
+        if let Some(id) = self.project {
+            select.only("project_id = ?", [Bound::Text(id.to_string())]);
+        }
+        if let Some(id) = self.pipeline {
+            select.only("pipeline_id = ?", [Bound::Text(id.to_string())]);
+        }
+        if let Some(id) = self.connection {
+            select.only("connection_id = ?", [Bound::Text(id.to_string())]);
+        }
+        if let Some(state) = self.state {
+            select.only("state = ?", [Bound::Text(state.as_str().to_owned())]);
+        }
+        if let Some(kind) = self.kind {
+            select.only("kind = ?", [Bound::Text(kind.as_str().to_owned())]);
+        }
+        select
+    }
+
+    fn behind(&self, select: &mut Select) {
+        let Some((began, id)) = self.after else { return };
+        let (began, id) = (Bound::Int(began.0), Bound::Text(id.to_string()));
+        match self.order {
+            RunOrder::Newest => select.only("id < ?", [id]),
+            RunOrder::Oldest => select.only("id > ?", [id]),
+            RunOrder::LastStarted => select.only("(coalesce(started_at, created_at), id) < (?, ?)", [began, id]),
+            RunOrder::FirstStarted => select.only("(coalesce(started_at, created_at), id) > (?, ?)", [began, id]),
+        }
+    }
 }
 
 impl FromRow for Run {
@@ -219,22 +292,16 @@ impl Store {
         one(row)
     }
 
-    /// Runs, newest first, at most `limit`.
+    /// How many runs a filter finds, counted up to `most`; where the page begins plays no part.
+    pub async fn run_count(&self, org: OrgId, filter: &RunFilter, most: i64) -> StoreResult<i64> {
+        filter.select(org).count(&self.pool, most).await
+    }
+
+    /// Runs in the filter's order, at most `limit`.
     pub async fn run_list(&self, org: OrgId, filter: &RunFilter, limit: i64) -> StoreResult<Vec<Run>> {
-        let rows = sqlx::query(
-            "select * from run where organization_id = $1 and ($2 is null or project_id = $2)
-                and ($3 is null or pipeline_id = $3) and ($4 is null or state = $4) and ($5 is null or id < $5)
-             order by id desc limit $6",
-        )
-        .bind(org.to_string())
-        .bind(filter.project.map(|id| id.to_string()))
-        .bind(filter.pipeline.map(|id| id.to_string()))
-        .bind(filter.state.map(|state| state.as_str().to_owned()))
-        .bind(filter.before.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        let mut select = filter.select(org);
+        filter.behind(&mut select);
+        all(&select.rows(&self.pool, filter.order.text(), limit).await?)
     }
 
     /// Moves a run from one state to another; false where it had moved already. Ask the model which move is legal.

@@ -7,8 +7,8 @@ use sqlx::any::AnyRow;
 use waybill_model::{Micros, OrgId, UserId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, all, flag, int, one, parsed, text, time};
-use crate::{Store, Tx};
+use crate::reading::{FromRow, flag, int, one, parsed, text, time};
+use crate::{ListPart, Store, Tx};
 
 /// A person. No `Debug`: it holds a password hash.
 #[derive(Clone)]
@@ -93,15 +93,7 @@ impl Store {
 
     /// People behind `after` in order of their ids, at most `limit`.
     pub async fn user_list(&self, org: OrgId, after: Option<UserId>, limit: i64) -> StoreResult<Vec<User>> {
-        let rows = sqlx::query(
-            "select * from app_user where organization_id = $1 and ($2 is null or id > $2) order by id limit $3",
-        )
-        .bind(org.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
+        self.user_part(org, &ListPart::by_id(after, limit)).await
     }
 
     /// How many people there are on this instance; none means that the setup token is wanted.

@@ -13,6 +13,9 @@ pub struct ListQuery {
     /// Where the page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// In which order: `created_at`, `-created_at`, `name` or `-name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
     /// Only of this project, for nouns that belong to one; of the project `default` where absent.
     #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,
@@ -30,6 +33,9 @@ pub struct RunQuery {
     /// Where the page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+    /// In which order: `-created_at`, `created_at`, `-started_at` or `started_at`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
     /// Only of this project.
     #[serde(rename = "project", skip_serializing_if = "Option::is_none")]
     pub project_id: Option<ProjectId>,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -239,6 +240,16 @@ impl Settings {
                 None
             }
         }
+    }
+
+    /// A list, which may be empty, each item of it read.
+    pub(super) fn parsed_list<T: FromStr<Err = &'static str>>(&mut self, key: &str) -> Option<Vec<T>> {
+        let list = match self.values.get(key) {
+            Some((Value::List(list), _)) => list.iter().filter(|item| !item.is_empty()).cloned().collect(),
+            _ => Vec::new(),
+        };
+        let read: Result<Vec<T>, _> = list.iter().map(|item| item.parse()).collect();
+        read.map_err(|why| self.refuse(key, why)).ok()
     }
 
     /// A section that has a struct of its own.

@@ -6,7 +6,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use waybill_api::account::{LoginRequest, RefreshRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
 use waybill_api::{Page, ProblemCode};
-use waybill_store::User as Row;
+use waybill_store::{Listed, User as Row};
 
 use super::App;
 use super::action::{self, Action};
@@ -15,7 +15,7 @@ use super::conditions::{Conditions, Idempotency, tag_of};
 use super::gate::{Permit, Remote};
 use super::operation::{Operation, Operations};
 use super::organization::show_organization;
-use super::page::Paging;
+use super::page::{BY_NAME, Paging};
 use super::reply::{Answer, Reply, nothing};
 use crate::service::{Refused, account};
 
@@ -53,7 +53,9 @@ pub(super) fn mount(all: &mut Operations) {
         get(whoami),
     );
     all.add(
-        Operation::of::<action::UserList>(Method::GET, "/v1/users", "People of the organization").pages::<User>(),
+        Operation::of::<action::UserList>(Method::GET, "/v1/users", "People of the organization")
+            .pages::<User>()
+            .sorts("created_at, -created_at, name or -name (the e-mail address); created_at where absent."),
         get(list),
     );
     all.add(
@@ -99,9 +101,12 @@ async fn list(
     permit: Permit<action::UserList>,
     Query(paging): Query<Paging>,
 ) -> Answer<Page<User>> {
-    let turn = app.pager.turn(&permit.caller, action::UserList::ID, paging, &())?;
-    let rows = app.store.user_list(permit.caller.org, turn.key()?, turn.fetch()).await?;
-    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), show)))
+    let org = permit.caller.org;
+    let turn = app.pager.sorted(&permit.caller, (action::UserList::ID, BY_NAME), paging, &())?;
+    let rows = app.store.user_part(org, &turn.part()).await?;
+    let count = turn.count(async |most| app.store.listed_count(org, Listed::Users, most).await).await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.email), show);
+    Ok(Reply::ok(Page { count, ..page }))
 }
 
 async fn create(

@@ -10,6 +10,7 @@ use waybill_model::Micros;
 use waybill_store::IdempotencyKey;
 
 use super::App;
+use super::compress::plain_tag;
 use super::reply::Reply;
 use crate::auth::Caller;
 use crate::service::{Once, Refused, ServiceResult};
@@ -80,8 +81,8 @@ impl FromRequestParts<App> for Conditions {
 
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refused> {
         Ok(Self {
-            if_match: single(&parts.headers, &header::IF_MATCH)?,
-            if_none_match: single(&parts.headers, &header::IF_NONE_MATCH)?,
+            if_match: single(&parts.headers, &header::IF_MATCH)?.map(plain_tag),
+            if_none_match: single(&parts.headers, &header::IF_NONE_MATCH)?.map(plain_tag),
         })
     }
 }

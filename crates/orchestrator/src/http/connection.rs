@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use waybill_api::action::AllowedAction;
 use waybill_api::connection::{Connection, ConnectionCreate, ConnectionUpdate};
 use waybill_api::{Page, ProblemCode};
-use waybill_store::Connection as Row;
+use waybill_store::{Connection as Row, Listed};
 
 use super::App;
 use super::action::{self, Action};
@@ -16,7 +16,7 @@ use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag};
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
-use super::page::Paging;
+use super::page::{BY_NAME, Count, Paging, SORTS};
 use super::reply::{Answer, Reply, nothing};
 use crate::service::{Refused, connection, project};
 
@@ -26,6 +26,7 @@ pub(super) fn mount(all: &mut Operations) {
     all.add(
         Operation::of::<action::ConnectionList>(Method::GET, paths, "Connections of a project")
             .pages::<Connection>()
+            .sorts(SORTS)
             .query("project", "Id of the project; the project `default` where absent.")
             .query("name", "Only the one of this name.")
             .codes(&[C::NotFound]),
@@ -65,6 +66,8 @@ pub(super) fn mount(all: &mut Operations) {
 pub(super) struct OfProject {
     limit: Option<u32>,
     cursor: Option<String>,
+    sort: Option<String>,
+    count: Option<Count>,
     project: Option<String>,
     name: Option<String>,
 }
@@ -78,7 +81,8 @@ pub(super) struct Filters {
 
 impl OfProject {
     pub(super) fn split(self) -> (Paging, Filters) {
-        (Paging::new(self.limit, self.cursor), Filters { project: self.project, name: self.name })
+        let Self { limit, cursor, sort, count, project, name } = self;
+        (Paging { limit, cursor, sort, count }, Filters { project, name })
     }
 }
 
@@ -89,13 +93,22 @@ async fn list(
 ) -> Answer<Page<Connection>> {
     let org = permit.caller.org;
     let (paging, filters) = query.split();
-    let turn = app.pager.turn(&permit.caller, action::ConnectionList::ID, paging, &filters)?;
+    let turn = app.pager.sorted(&permit.caller, (action::ConnectionList::ID, BY_NAME), paging, &filters)?;
     let project = project::of_filter(&app, org, filters.project.as_deref()).await?;
     let rows = match &filters.name {
         Some(name) => app.store.connection_find(org, project.id, name).await?.into_iter().collect(),
-        None => app.store.connection_list(org, project.id, turn.key()?, turn.fetch()).await?,
+        None => app.store.connection_part(org, project.id, &turn.part()).await?,
     };
-    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), |row| show(row, None))))
+    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let all = Listed::Connections(project.id);
+    let count = turn
+        .count(async |most| match &filters.name {
+            Some(_) => Ok(found),
+            None => app.store.listed_count(org, all, most).await,
+        })
+        .await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| show(row, None));
+    Ok(Reply::ok(Page { count, ..page }))
 }
 
 async fn create(

@@ -7,7 +7,7 @@ use axum::routing::{get, patch, post};
 use waybill_api::action::AllowedAction;
 use waybill_api::data_plane::{DataPlane, DataPlaneCreate, DataPlaneUpdate};
 use waybill_api::{Page, ProblemCode};
-use waybill_store::DataPlane as Row;
+use waybill_store::{DataPlane as Row, Listed};
 
 use super::App;
 use super::action::{self, Action};
@@ -16,6 +16,7 @@ use super::conditions::{Conditions, Idempotency, stale, tag};
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
 use super::organization::Named;
+use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply};
 use crate::service::data_plane;
 
@@ -25,6 +26,7 @@ pub(super) fn mount(all: &mut Operations) {
     all.add(
         Operation::of::<action::DataPlaneList>(Method::GET, paths, "Data planes")
             .pages::<DataPlane>()
+            .sorts(SORTS)
             .query("name", "Only the one of this name."),
         get(list),
     );
@@ -57,12 +59,20 @@ async fn list(
 ) -> Answer<Page<DataPlane>> {
     let org = permit.caller.org;
     let (paging, name) = query.split();
-    let turn = app.pager.turn(&permit.caller, action::DataPlaneList::ID, paging, &name)?;
+    let turn = app.pager.sorted(&permit.caller, (action::DataPlaneList::ID, BY_NAME), paging, &name)?;
     let rows = match &name {
         Some(name) => app.store.data_plane_find(org, name).await?.into_iter().collect(),
-        None => app.store.data_plane_list(org, turn.key()?, turn.fetch()).await?,
+        None => app.store.data_plane_part(org, &turn.part()).await?,
     };
-    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), show)))
+    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let count = turn
+        .count(async |most| match &name {
+            Some(_) => Ok(found),
+            None => app.store.listed_count(org, Listed::DataPlanes, most).await,
+        })
+        .await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), show);
+    Ok(Reply::ok(Page { count, ..page }))
 }
 
 async fn create(

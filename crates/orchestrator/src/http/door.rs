@@ -1,9 +1,10 @@
 //! The outermost layer: names the request, bounds its time, and gives every refusal its final shape.
 
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -12,7 +13,8 @@ use waybill_api::problem::MEDIA_TYPE;
 use waybill_api::{Problem, ProblemCode};
 use waybill_model::id::RequestId;
 
-use super::App;
+use super::{App, compress};
+use crate::auth::address;
 use crate::service::Refused;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -47,11 +49,15 @@ pub(super) async fn other_method() -> Refused {
 }
 
 /// Runs the request and finishes its answer.
-pub(super) async fn answer(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(super) async fn answer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = request_id(&request);
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("none".to_owned(), |route| route.as_str().to_owned());
+    let packed = compress::wanted(&method, request.headers());
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    let from = peer.map(|peer| address::client(peer, request.headers(), &app.limits.trusted_proxies));
+    request.extensions_mut().insert(CameFrom(from));
     let begun = Instant::now();
     let work = tokio::time::timeout(app.limits.timeout, AssertUnwindSafe(next.run(request)).catch_unwind());
     let mut response = match work.await {
@@ -69,8 +75,12 @@ pub(super) async fn answer(State(app): State<App>, request: Request, next: Next)
     };
     crate::metrics::request(&method, &route, response.status(), begun.elapsed());
     finish(&mut response, &path, &id);
-    response
+    compress::pack(packed, response).await
 }
+
+/// The address that a request came from, where it came over a connection.
+#[derive(Clone, Copy)]
+pub(super) struct CameFrom(pub(super) Option<IpAddr>);
 
 /// The client's own name for the request where it is harmless, a fresh one otherwise.
 fn request_id(request: &Request) -> String {

@@ -4,19 +4,22 @@
 //! caller's own organization only. What is not there and what is another's give the same 404.
 
 use std::marker::PhantomData;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::time::Instant;
 
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
-use axum::http::HeaderMap;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use waybill_api::ProblemCode;
 
 use super::App;
 use super::action::{Action, Load};
+use super::door::CameFrom;
 use super::operation::Declared;
+use crate::auth::quota::{Holder, Left, WINDOW};
 use crate::auth::{Caller, authorize};
 use crate::service::{Refused, ServiceResult};
 
@@ -33,22 +36,58 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
         tracing::error!("a route without a declaration");
         return Refused::from(ProblemCode::Internal).into_response();
     };
-    if let Some(permission) = declared.permission {
-        let caller = match authenticate(&app, request.headers(), remote(request.extensions())).await {
-            Ok(caller) => caller,
-            Err(refused) => return refused.into_response(),
-        };
+    let from = remote(request.extensions());
+    let Some(permission) = declared.permission else {
+        let left = from.map(|from| app.quotas.take(&[Holder::Address(from)], Instant::now())).unwrap_or_default();
+        return within(&left, next.run(request)).await;
+    };
+    let caller = match authenticate(&app, request.headers(), from).await {
+        Ok(caller) => caller,
+        Err(refused) => return refused.into_response(),
+    };
+    let left = app.quotas.take(&[Holder::Caller(caller.user), Holder::Organization(caller.org)], Instant::now());
+    within(&left, async {
         if !authorize(&caller.role, permission) {
             let detail = format!("the role {} lacks {}", caller.role, permission.as_str());
             return Refused::new(ProblemCode::Forbidden, detail).into_response();
         }
         request.extensions_mut().insert(Granted { caller, operation: declared.id });
-    }
-    next.run(request).await
+        next.run(request).await
+    })
+    .await
 }
 
+/// Answers where no quota is used up, and says in any case what is left.
+async fn within(left: &[Left], answer: impl Future<Output = Response>) -> Response {
+    let used_up = left.iter().find(|left| left.remaining.is_none());
+    let mut response = match used_up {
+        None => answer.await,
+        Some(left) => {
+            let detail = format!("more than {} requests in a minute for this {}", left.quota, left.name);
+            Refused::new(ProblemCode::TooManyRequests, detail).after(left.reset).into_response()
+        }
+    };
+    let policies = left.iter().map(|left| format!("\"{}\";q={};w={}", left.name, left.quota, WINDOW.as_secs()));
+    let rest = left.iter().map(|left| {
+        let seconds = left.reset.as_secs() + u64::from(left.reset.subsec_nanos() > 0);
+        format!("\"{}\";r={};t={seconds}", left.name, left.remaining.unwrap_or(0))
+    });
+    for (name, items) in [(RATE_POLICY, policies.collect::<Vec<_>>()), (RATE, rest.collect())] {
+        if let Ok(value) = HeaderValue::from_str(&items.join(", "))
+            && !items.is_empty()
+        {
+            response.headers_mut().insert(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// The header fields of draft-ietf-httpapi-ratelimit-headers.
+const RATE: &str = "ratelimit";
+const RATE_POLICY: &str = "ratelimit-policy";
+
 fn remote(extensions: &axum::http::Extensions) -> Option<IpAddr> {
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip())
+    extensions.get::<CameFrom>().and_then(|from| from.0)
 }
 
 fn login_first() -> Refused {

@@ -70,8 +70,13 @@ pub struct Operation {
 }
 
 /// Codes that any operation behind the gate may answer.
-const BEHIND_GATE: &[ProblemCode] =
-    &[ProblemCode::TokenInvalid, ProblemCode::Forbidden, ProblemCode::Internal, ProblemCode::Unavailable];
+const BEHIND_GATE: &[ProblemCode] = &[
+    ProblemCode::TokenInvalid,
+    ProblemCode::Forbidden,
+    ProblemCode::TooManyRequests,
+    ProblemCode::Internal,
+    ProblemCode::Unavailable,
+];
 const OF_BODY: &[ProblemCode] = &[
     ProblemCode::BodyMalformed,
     ProblemCode::BodyUnknownField,
@@ -106,7 +111,7 @@ impl Operation {
             request: None,
             answer: (204, None),
             parameters: Vec::new(),
-            codes: vec![ProblemCode::Internal, ProblemCode::Unavailable],
+            codes: vec![ProblemCode::TooManyRequests, ProblemCode::Internal, ProblemCode::Unavailable],
             streams: false,
             schemas: BTreeMap::new(),
         }
@@ -138,9 +143,8 @@ impl Operation {
     /// It answers with pages.
     #[must_use]
     pub fn pages<T: ToSchema + Example + Serialize>(mut self) -> Self {
-        let mut item = Vec::new();
-        item.push((T::name().into_owned(), T::schema()));
-        T::schemas(&mut item);
+        let mut item = vec![(T::name().into_owned(), T::schema())];
+        <Page<T> as ToSchema>::schemas(&mut item);
         self.schemas.extend(item);
         let name = format!("{}Page", T::name());
         self.schemas.insert(name.clone(), <Page<T> as PartialSchema>::schema());
@@ -150,6 +154,12 @@ impl Operation {
         self.codes.extend([ProblemCode::ParameterInvalid, ProblemCode::PageTokenInvalid]);
         self.query("limit", "Items per page, 1 to 200; 50 where absent.")
             .query("cursor", "`next_cursor` of the page before.")
+    }
+
+    /// Its list has several orders and can be counted.
+    #[must_use]
+    pub fn sorts(self, description: &'static str) -> Self {
+        self.query("sort", description).query("count", "`estimate`: also say how many there are, counted up to 10000.")
     }
 
     /// A parameter of the query.

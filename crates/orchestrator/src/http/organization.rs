@@ -8,7 +8,7 @@ use serde::Deserialize;
 use waybill_api::action::AllowedAction;
 use waybill_api::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use waybill_api::{Page, ProblemCode};
-use waybill_store::{Organization as OrganizationRow, Project as Row};
+use waybill_store::{Listed, Organization as OrganizationRow, Project as Row};
 
 use super::App;
 use super::action::{self, Action};
@@ -16,7 +16,7 @@ use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag, tag_of};
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
-use super::page::Paging;
+use super::page::{BY_NAME, Count, Paging, SORTS};
 use super::reply::{Answer, Reply};
 use crate::service::project;
 
@@ -36,6 +36,7 @@ pub(super) fn mount(all: &mut Operations) {
     all.add(
         Operation::of::<action::ProjectList>(Method::GET, "/v1/projects", "Projects")
             .pages::<Project>()
+            .sorts(SORTS)
             .query("name", "Only the one of this name."),
         get(list),
     );
@@ -67,13 +68,16 @@ pub(super) fn mount(all: &mut Operations) {
 pub(super) struct Named {
     limit: Option<u32>,
     cursor: Option<String>,
+    sort: Option<String>,
+    count: Option<Count>,
     /// Only the one of this name.
     pub(super) name: Option<String>,
 }
 
 impl Named {
     pub(super) fn split(self) -> (Paging, Option<String>) {
-        (Paging::new(self.limit, self.cursor), self.name)
+        let Self { limit, cursor, sort, count, name } = self;
+        (Paging { limit, cursor, sort, count }, name)
     }
 }
 
@@ -90,12 +94,20 @@ async fn list(
 ) -> Answer<Page<Project>> {
     let org = permit.caller.org;
     let (paging, name) = query.split();
-    let turn = app.pager.turn(&permit.caller, action::ProjectList::ID, paging, &name)?;
+    let turn = app.pager.sorted(&permit.caller, (action::ProjectList::ID, BY_NAME), paging, &name)?;
     let rows = match &name {
         Some(name) => app.store.project_find(org, name).await?.into_iter().collect(),
-        None => app.store.project_list(org, turn.key()?, turn.fetch()).await?,
+        None => app.store.project_part(org, &turn.part()).await?,
     };
-    Ok(Reply::ok(turn.page(rows, |row| row.id.to_string(), show)))
+    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let count = turn
+        .count(async |most| match &name {
+            Some(_) => Ok(found),
+            None => app.store.listed_count(org, Listed::Projects, most).await,
+        })
+        .await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), show);
+    Ok(Reply::ok(Page { count, ..page }))
 }
 
 async fn create(

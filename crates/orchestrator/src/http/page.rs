@@ -4,10 +4,11 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
-use waybill_api::page::{DEFAULT_LIMIT, MAX_LIMIT};
+use waybill_api::page::{DEFAULT_LIMIT, MAX_LIMIT, PageCount};
 use waybill_api::{Page, ProblemCode};
 use waybill_identity::KeyDirectory;
 use waybill_identity::error::IdentityResult;
+use waybill_store::{ListOrder, ListPart};
 
 use crate::auth::Caller;
 use crate::service::{Refused, ServiceResult};
@@ -22,20 +23,35 @@ pub struct Pager(hmac::Key);
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Paging {
-    limit: Option<u32>,
-    cursor: Option<String>,
+    pub(super) limit: Option<u32>,
+    pub(super) cursor: Option<String>,
+    pub(super) sort: Option<String>,
+    pub(super) count: Option<Count>,
 }
 
-impl Paging {
-    pub(super) const fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
-        Self { limit, cursor }
-    }
+/// How a list is counted: counting a large one exactly would take longer than reading its page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Count {
+    Estimate,
 }
+
+/// Where counting stops.
+const COUNTED: u32 = 10_000;
+
+/// Orders of lists of named things.
+pub(super) const BY_NAME: &[&str] = &["created_at", "-created_at", "name", "-name"];
+/// The same for the description.
+pub(super) const SORTS: &str = "created_at, -created_at, name or -name; created_at where absent.";
+/// The only order of the other lists.
+const ONE_ORDER: &[&str] = &[];
 
 /// One request for a page.
 pub(super) struct Turn<'a> {
     pager: &'a Pager,
     context: String,
+    sort: &'static str,
+    counts: bool,
     /// Items to give.
     pub(super) limit: usize,
     /// The last item of the page before.
@@ -57,15 +73,40 @@ impl Pager {
         paging: Paging,
         filters: &impl Serialize,
     ) -> ServiceResult<Turn<'_>> {
+        if paging.count.is_some() {
+            return Err(Refused::field(ProblemCode::ParameterInvalid, "count", "this list is not counted"));
+        }
+        self.sorted(caller, (operation, ONE_ORDER), paging, filters)
+    }
+
+    /// The same for a list that has these orders, the first one where none is asked for, and that can be counted.
+    pub(super) fn sorted(
+        &self,
+        caller: &Caller,
+        (operation, orders): (&str, &'static [&'static str]),
+        paging: Paging,
+        filters: &impl Serialize,
+    ) -> ServiceResult<Turn<'_>> {
+        let sort = match &paging.sort {
+            None => orders.first().copied().unwrap_or_default(),
+            Some(asked) => orders.iter().copied().find(|order| order == asked).ok_or_else(|| {
+                let detail = match orders {
+                    [] => "this list has one order".to_owned(),
+                    orders => format!("sort is one of {}", orders.join(", ")),
+                };
+                Refused::field(ProblemCode::ParameterInvalid, "sort", detail)
+            })?,
+        };
         let limit = paging.limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
             let detail = format!("limit is between 1 and {MAX_LIMIT}");
             return Err(Refused::field(ProblemCode::ParameterInvalid, "limit", detail));
         }
         let filters = serde_json::to_string(filters).unwrap_or_default();
-        let context = format!("{operation}\n{}\n{filters}", caller.actor());
+        let context = format!("{operation}\n{}\n{filters}\n{sort}", caller.actor());
         let after = paging.cursor.map(|cursor| self.read(&context, &cursor)).transpose()?;
-        Ok(Turn { pager: self, context, limit: limit as usize, after })
+        let counts = paging.count.is_some();
+        Ok(Turn { pager: self, context, sort, counts, limit: limit as usize, after })
     }
 
     fn read(&self, context: &str, cursor: &str) -> ServiceResult<String> {
@@ -102,12 +143,50 @@ impl Turn<'_> {
         key.map_err(|_| Refused::from(ProblemCode::PageTokenInvalid))
     }
 
+    /// The order that was asked for.
+    pub(super) const fn sort(&self) -> &'static str {
+        self.sort
+    }
+
+    /// The part of a list in one of the orders [`BY_NAME`].
+    pub(super) fn part(&self) -> ListPart {
+        ListPart {
+            order: if self.by_name() { ListOrder::Name } else { ListOrder::Made },
+            descending: self.sort.starts_with('-'),
+            after: self.after.clone(),
+            limit: self.fetch(),
+        }
+    }
+
+    /// The place of a row in one of the orders [`BY_NAME`].
+    pub(super) fn place(&self, id: &impl ToString, name: &str) -> String {
+        if self.by_name() { name.to_owned() } else { id.to_string() }
+    }
+
+    /// Whether the list is ordered by names, so that a name is a place of it.
+    fn by_name(&self) -> bool {
+        matches!(self.sort, "name" | "-name")
+    }
+
+    /// How many there are, where that was asked for.
+    pub(super) async fn count<E>(
+        &self,
+        count: impl AsyncFnOnce(i64) -> Result<i64, E>,
+    ) -> Result<Option<PageCount>, E> {
+        if !self.counts {
+            return Ok(None);
+        }
+        let counted = u64::try_from(count(i64::from(COUNTED) + 1).await?).unwrap_or(0);
+        let most = u64::from(COUNTED);
+        Ok(Some(PageCount { value: counted.min(most), exact: counted <= most }))
+    }
+
     /// Makes a page of what [`Turn::fetch`] rows gave.
     pub(super) fn page<R, T>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> String, show: impl FnMut(R) -> T) -> Page<T> {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
         let next_cursor = if more { rows.last().map(|last| self.cursor(&key(last))) } else { None };
-        Page { items: rows.into_iter().map(show).collect(), next_cursor }
+        Page { items: rows.into_iter().map(show).collect(), next_cursor, count: None }
     }
 
     fn cursor(&self, last: &str) -> String {

@@ -10,7 +10,7 @@ use waybill_api::schedule::{Schedule, ScheduleSet};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::plan::Plan;
 use waybill_model::run::RunState;
-use waybill_store::{Pipeline as Row, PipelineVersion as VersionRow, RunFilter, Schedule as ScheduleRow};
+use waybill_store::{Listed, Pipeline as Row, PipelineVersion as VersionRow, RunFilter, Schedule as ScheduleRow};
 
 use super::App;
 use super::action::{self, Action};
@@ -19,7 +19,7 @@ use super::conditions::{Conditions, stale, tag};
 use super::connection::OfProject;
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
-use super::page::Paging;
+use super::page::{BY_NAME, Paging, SORTS};
 use super::reply::{Answer, Reply, nothing};
 use crate::service::{Refused, ServiceResult, pipeline, project, schedule_crud};
 
@@ -29,6 +29,7 @@ pub(super) fn mount(all: &mut Operations) {
     all.add(
         Operation::of::<action::PipelineList>(Method::GET, "/v1/pipelines", "Pipelines of a project")
             .pages::<Pipeline>()
+            .sorts(SORTS)
             .query("project", "Id of the project; the project `default` where absent.")
             .query("name", "Only the one of this name.")
             .codes(&[C::NotFound]),
@@ -99,18 +100,26 @@ async fn list(
 ) -> Answer<Page<Pipeline>> {
     let org = permit.caller.org;
     let (paging, filters) = query.split();
-    let turn = app.pager.turn(&permit.caller, action::PipelineList::ID, paging, &filters)?;
+    let turn = app.pager.sorted(&permit.caller, (action::PipelineList::ID, BY_NAME), paging, &filters)?;
     let project = project::of_filter(&app, org, filters.project.as_deref()).await?;
     let rows = match &filters.name {
         Some(name) => app.store.pipeline_find(org, project.id, name).await?.into_iter().collect(),
-        None => app.store.pipeline_list(org, project.id, turn.key()?, turn.fetch()).await?,
+        None => app.store.pipeline_part(org, project.id, &turn.part()).await?,
     };
-    let page = turn.page(rows, |row| row.id.to_string(), |row| row);
+    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let all = Listed::Pipelines(project.id);
+    let count = turn
+        .count(async |most| match &filters.name {
+            Some(_) => Ok(found),
+            None => app.store.listed_count(org, all, most).await,
+        })
+        .await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
     for row in page.items {
         items.push(show(&app, row).await?);
     }
-    Ok(Reply::ok(Page { items, next_cursor: page.next_cursor }))
+    Ok(Reply::ok(Page { items, next_cursor: page.next_cursor, count }))
 }
 
 async fn one(

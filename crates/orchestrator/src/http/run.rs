@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use waybill_api::run::{Attempt, Discovery, ReceiptDigest, Run, RunDetail, RunStart};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::run::{RunKind, RunState};
-use waybill_model::{ConnectionId, PipelineId, ProjectId};
-use waybill_store::{Run as Row, RunFilter};
+use waybill_model::{ConnectionId, Micros, PipelineId, ProjectId, RunId};
+use waybill_store::{RunFilter, RunOrder};
 
 use super::App;
 use super::action::{self, Action};
@@ -17,9 +17,9 @@ use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, tag_of};
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
-use super::page::Paging;
+use super::page::{Count, Paging, Turn};
 use super::reply::{Answer, Reply};
-use crate::service::{Refused, start};
+use crate::service::{Refused, ServiceResult, start};
 
 mod events;
 pub(super) mod show;
@@ -27,8 +27,9 @@ pub(super) mod show;
 pub(super) fn mount(all: &mut Operations) {
     use ProblemCode as C;
     all.add(
-        Operation::of::<action::RunList>(Method::GET, "/v1/runs", "Runs, newest first")
+        Operation::of::<action::RunList>(Method::GET, "/v1/runs", "Runs, newest first where no order is asked for")
             .pages::<Run>()
+            .sorts("-created_at, created_at, -started_at or started_at; -created_at where absent.")
             .query("project", "Only of the project of this id.")
             .query("pipeline", "Only of the pipeline of this id.")
             .query("connection", "Only of the connection of this id.")
@@ -96,14 +97,16 @@ fn mount_results(all: &mut Operations) {
     );
 }
 
-/// Most pages that one filtered list reads.
-const PAGES: usize = 40;
+/// Orders of runs, the first one where none is asked for.
+const ORDERS: &[&str] = &["-created_at", "created_at", "-started_at", "started_at"];
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Wanted {
     limit: Option<u32>,
     cursor: Option<String>,
+    sort: Option<String>,
+    count: Option<Count>,
     project: Option<ProjectId>,
     pipeline: Option<PipelineId>,
     connection: Option<ConnectionId>,
@@ -125,30 +128,41 @@ async fn list(
     permit: Permit<action::RunList>,
     Query(query): Query<Wanted>,
 ) -> Answer<Page<Run>> {
-    let Wanted { limit, cursor, project, pipeline, connection, state, kind } = query;
+    let org = permit.caller.org;
+    let Wanted { limit, cursor, sort, count, project, pipeline, connection, state, kind } = query;
     let filters = Filters { project, pipeline, connection, state, kind };
-    let turn = app.pager.turn(&permit.caller, action::RunList::ID, Paging::new(limit, cursor), &filters)?;
-    let mut filter = RunFilter { project, pipeline, state, before: turn.key()? };
-    let fits =
-        |run: &Row| connection.is_none_or(|id| run.connection == Some(id)) && kind.is_none_or(|kind| run.kind == kind);
-    let mut rows = Vec::new();
-    // Kind and connection have no index of their own: whole pages are read until one is full.
-    for _ in 0..PAGES {
-        let page = app.runs.list(permit.caller.org, &filter, turn.fetch()).await?;
-        let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
-        rows.extend(page.into_iter().filter(&fits));
-        if rows.len() > turn.limit || (connection.is_none() && kind.is_none()) {
-            break;
-        }
-    }
-    let page = turn.page(rows, |row| row.id.to_string(), |row| row);
+    let paging = Paging { limit, cursor, sort, count };
+    let turn = app.pager.sorted(&permit.caller, (action::RunList::ID, ORDERS), paging, &filters)?;
+    let (order, after) = (order(&turn), place(&turn)?);
+    let filter = RunFilter { project, pipeline, connection, state, kind, order, after };
+    let rows = app.runs.list(org, &filter, turn.fetch()).await?;
+    let count = turn.count(async |most| app.store.run_count(org, &filter, most).await).await?;
+    let page = turn.page(rows, |row| format!("{} {}", row.began().0, row.id), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
     for row in page.items {
         let streams = app.store.run_stream_list(row.org, row.id).await?;
         items.push(show::run(&row, &streams));
     }
-    Ok(Reply::ok(Page { items, next_cursor: page.next_cursor }))
+    Ok(Reply::ok(Page { items, next_cursor: page.next_cursor, count }))
+}
+
+fn order(turn: &Turn<'_>) -> RunOrder {
+    match turn.sort() {
+        "created_at" => RunOrder::Oldest,
+        "-started_at" => RunOrder::LastStarted,
+        "started_at" => RunOrder::FirstStarted,
+        _ => RunOrder::Newest,
+    }
+}
+
+/// Where the page begins: when the last run of the page before began, and its id.
+fn place(turn: &Turn<'_>) -> ServiceResult<Option<(Micros, RunId)>> {
+    let read = |text: &str| {
+        let (began, id) = text.split_once(' ')?;
+        Some((Micros(began.parse().ok()?), id.parse().ok()?))
+    };
+    let place = turn.after.as_deref().map(|text| read(text).ok_or(ProblemCode::PageTokenInvalid));
+    Ok(place.transpose()?)
 }
 
 async fn begin(

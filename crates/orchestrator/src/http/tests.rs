@@ -21,6 +21,7 @@ use crate::service::{document, start};
 mod account;
 mod body;
 mod conditions;
+mod conventions;
 mod endpoint;
 mod gate;
 mod live;

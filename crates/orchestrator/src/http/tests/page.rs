@@ -62,7 +62,11 @@ async fn parameters_that_are_unknown_or_out_of_range_are_refused() {
         "/v1/projects?limit=0",
         "/v1/projects?limit=201",
         "/v1/projects?limit=x",
-        "/v1/projects?sort=name",
+        "/v1/projects?sort=kind",
+        "/v1/projects?count=exact",
+        "/v1/audit?sort=name",
+        "/v1/audit?count=estimate",
+        "/v1/runs?sort=name",
         "/v1/runs?state=lost",
         "/v1/runs?pipeline=x",
     ] {
