@@ -210,6 +210,28 @@ async fn exit_codes_tell_what_went_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn h19_apply_demands_the_secret_of_a_connection_that_moves() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    let write = |host: &str| {
+        let shop = format!("{{ type: postgres, host: {host}, database: d, user: u, password: env://SHOP }}");
+        let text = format!("waybill: 1\nconnections:\n  far: {shop}\n");
+        std::fs::write(sandbox.path("shop.waybill.yaml"), text).expect("a pipeline file");
+    };
+    write("db.internal");
+    assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
+    write("db.example.org");
+    assert_eq!(cli.json(0, &["plan"])["secrets_required"], serde_json::json!(["far.password"]));
+    let shown = cli.run(&["plan"]);
+    assert!(said(&shown).contains("--secret far.password=REFERENCE"), "{}", said(&shown));
+    assert_eq!(cli.refused(6, &["apply"]), "secret_required");
+    assert_eq!(cli.refused(2, &["apply", "--secret", "far.password=hunter2"]), "secret_unreadable");
+    assert_eq!(cli.refused(6, &["apply", "--secret", "far.password=env://OTHER"]), "secret_required");
+    assert_eq!(cli.json(0, &["apply", "--secret", "far.password=env://SHOP"])["dry_run"], false);
+    assert_eq!(cli.json(0, &["plan", "--exit-code"])["changes"], serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_login_file_is_for_its_owner_only() {
     let sandbox = logged_in().await;
     let cli = Cli { dir: sandbox.dir.path() };

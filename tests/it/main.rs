@@ -11,6 +11,7 @@ mod loops;
 mod once;
 mod postgres;
 mod readme;
+mod rest;
 mod s3;
 mod store;
 mod unseen;

@@ -12,6 +12,7 @@ use waybill_store::{
 use waybill_tests::services::postgres::Postgres;
 
 mod lists;
+mod retention;
 
 struct Both {
     directory: TempDir,

@@ -84,6 +84,9 @@ pub struct Run {
     /// When it became final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// When its events were removed: they are kept for a shorter time than the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events_removed_at: Option<Timestamp>,
     /// What the caller may do with it.
     #[serde(default)]
     pub allowed_actions: Vec<AllowedAction>,

@@ -55,7 +55,7 @@ impl KeyDirectory {
     }
 
     /// Replaces a key file in one step.
-    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> IdentityResult<()> {
+    pub fn replace(&self, name: &str, bytes: &[u8]) -> IdentityResult<()> {
         let (aside, path) = (self.aside(name), self.path.join(name));
         write_new(&aside, bytes).and_then(|()| fs::rename(&aside, &path)).map_err(|source| io(&path, source))
     }

@@ -17,8 +17,10 @@ use crate::http::Pager;
 use crate::loops::AllLoopStats;
 use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
+use crate::service::retention::Retention;
 use crate::service::run::RunService;
 
+mod follow;
 mod pulse;
 mod serve;
 mod state;
@@ -46,6 +48,8 @@ pub struct Shared {
     pub limits: Http,
     /// Bounds of runs.
     pub bounds: Arc<Bounds>,
+    /// How long what is kept.
+    pub retention: Arc<Retention>,
     /// Runs.
     pub runs: RunService,
     /// Wakes loops and watchers.
@@ -111,6 +115,7 @@ impl Shared {
             quotas: quota::Meter::new(config.http.quotas),
             limits: config.http.clone(),
             bounds: Arc::new(config.bounds.clone()),
+            retention: Arc::new(config.retention.clone()),
             nudges,
             loops: AllLoopStats::default(),
             pulse: Pulse::default(),

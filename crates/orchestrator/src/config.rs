@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::auth::address::Range;
 use crate::auth::quota::Quotas;
 use crate::service::bounds::Bounds;
+use crate::service::retention::Retention;
 
 mod secret;
 mod settings;
@@ -38,6 +39,8 @@ pub struct Config {
     pub worker_program: Option<PathBuf>,
     /// Time bounds of attempts and loops.
     pub bounds: Bounds,
+    /// How long what is kept.
+    pub retention: Retention,
     /// Lives of tokens and sessions.
     pub login: Login,
     /// Bounds of requests.
@@ -133,25 +136,23 @@ impl Config {
             let path = below("waybill.db")?;
             Some(SecretString::from(format!("sqlite://{}", path.display())))
         });
-        let database = Database {
-            url: settings.required("database.url", url)?,
-            connections: settings.number("database.connections", 2, 1_000)?,
-            patience: settings.duration("database.patience", Duration::from_millis(100))?,
-        };
+        // Every section is read before one that is missing ends it, so that all mistakes are told at once.
+        let database = Database::read(settings, url);
+        let (state, keys) = (settings.required("state.directory", state), settings.required("keys.directory", keys));
+        let (server, bounds, retention) = (Server::read(settings), bounds(settings), retention(settings));
+        let (login, http, log) = (Login::read(settings), Http::read(settings), Log::read(settings));
         Some(Self {
-            server: Server::read(settings)?,
-            state: settings.required("state.directory", state)?,
-            keys: settings.required("keys.directory", keys)?,
+            server: server?,
+            state: state?,
+            keys: keys?,
             make_keys: dev.is_some(),
             worker_program: settings.path("worker.program"),
-            bounds: bounds(settings)?,
-            login: Login::read(settings)?,
-            http: Http::read(settings)?,
-            log: Log {
-                level: settings.one_of("log.level", &["error", "warn", "info", "debug", "trace"])?,
-                json: settings.one_of("log.format", &["text", "json"])? == "json",
-            },
-            database,
+            bounds: bounds?,
+            retention: retention?,
+            login: login?,
+            http: http?,
+            log: log?,
+            database: database?,
         })
     }
 }
@@ -165,6 +166,15 @@ fn bounds(settings: &mut Settings) -> Option<Bounds> {
     Some(bounds)
 }
 
+/// The whole section, floors and order checked.
+fn retention(settings: &mut Settings) -> Option<Retention> {
+    let retention: Retention = settings.section("retention")?;
+    if let Err(error) = retention.check() {
+        settings.refuse(&format!("retention.{}", error.field), &error.what);
+    }
+    Some(retention)
+}
+
 impl Server {
     fn read(settings: &mut Settings) -> Option<Self> {
         Some(Self {
@@ -174,6 +184,26 @@ impl Server {
             names: settings.list("server.names", 1)?,
             trust_domain: settings.text("server.trust-domain")?,
             drain: settings.duration("server.drain", Duration::ZERO)?,
+        })
+    }
+}
+
+impl Database {
+    fn read(settings: &mut Settings, url: Option<SecretString>) -> Option<Self> {
+        let url = settings.required("database.url", url);
+        Some(Self {
+            connections: settings.number("database.connections", 2, 1_000)?,
+            patience: settings.duration("database.patience", Duration::from_millis(100))?,
+            url: url?,
+        })
+    }
+}
+
+impl Log {
+    fn read(settings: &mut Settings) -> Option<Self> {
+        Some(Self {
+            level: settings.one_of("log.level", &["error", "warn", "info", "debug", "trace"])?,
+            json: settings.one_of("log.format", &["text", "json"])? == "json",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The loops: schedule, dispatch, reap. Each reads the database, acts idempotently and reports counts; a nudge only
+//! The loops: schedule, dispatch, reap, retention. Each reads the database, acts idempotently and reports counts; a nudge only
 //! makes a round come earlier. A loop that fails tries again at its next tick: nothing is kept in memory that matters.
 
 use std::collections::HashMap;
@@ -16,10 +16,12 @@ use zeroize::Zeroizing;
 use crate::service::attempt::TicketClaim;
 use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
+use crate::service::retention::Retention;
 
 pub mod clock;
 pub mod dispatch;
 pub mod reap;
+pub mod retention;
 pub mod schedule;
 
 /// Makes the line that a worker gets as its ticket: from the claim and the end of its life, the same each time.
@@ -44,6 +46,8 @@ pub struct Context {
     pub store: Store,
     /// Time bounds and limits.
     pub bounds: Arc<Bounds>,
+    /// How long what is kept.
+    pub retention: Arc<Retention>,
     /// Who wakes the loops.
     pub nudges: Arc<Nudges>,
     /// Where tasks run.
@@ -150,17 +154,24 @@ pub struct AllLoopStats {
     pub dispatch: Arc<LoopStats>,
     /// The reaper.
     pub reap: Arc<LoopStats>,
+    /// The keeper, who removes what has been kept long enough.
+    pub retention: Arc<LoopStats>,
 }
 
 impl AllLoopStats {
     /// Every loop by its name.
     #[must_use]
-    pub fn readings(&self) -> [(&'static str, LoopReading); 3] {
-        [("schedule", self.schedule.read()), ("dispatch", self.dispatch.read()), ("reap", self.reap.read())]
+    pub fn readings(&self) -> [(&'static str, LoopReading); 4] {
+        [
+            ("schedule", self.schedule.read()),
+            ("dispatch", self.dispatch.read()),
+            ("reap", self.reap.read()),
+            ("retention", self.retention.read()),
+        ]
     }
 }
 
-/// Runs the three loops until `stop`; then gives the leases back and returns.
+/// Runs the loops until `stop`; then gives the leases back and returns.
 pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken) {
     let mut loops = JoinSet::new();
     let (bounds, nudges) = (Arc::clone(&context.bounds), Arc::clone(&context.nudges));
@@ -189,6 +200,7 @@ pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken)
             dispatcher.finish().await;
         }
     });
+    loops.spawn(keep(context.clone(), stats.retention, stop.clone()));
     let bounds = Arc::clone(&context.bounds);
     loops.spawn(async move {
         let (reaper, leader) = (reap::Reaper::new(context.clone()), Leader::new(&context, "reap"));
@@ -204,6 +216,19 @@ pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken)
             tracing::error!(error = &error as &dyn std::error::Error, "a loop ended");
         }
     }
+}
+
+async fn keep(context: Context, stats: Arc<LoopStats>, stop: CancellationToken) {
+    let (keeper, leader) = (retention::Keeper::new(context.clone()), Leader::new(&context, "retention"));
+    loop {
+        if let Some(lease) = leader.take(&stats).await {
+            record(leader.name, &stats, keeper.round(&lease).await);
+        }
+        if !wait(keeper.pause(), std::future::pending(), &stop).await {
+            break;
+        }
+    }
+    leader.give_back().await;
 }
 
 /// Waits for the tick or a nudge; false when it is time to stop.

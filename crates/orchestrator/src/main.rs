@@ -3,11 +3,16 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::filter::LevelFilter;
+use waybill_identity::KeyDirectory;
+use waybill_identity::error::IdentityResult;
+use waybill_model::Micros;
 use waybill_orchestrator::app;
+use waybill_orchestrator::auth::token::{self, KeyEntry};
 use waybill_orchestrator::config::{Config, DEFAULT, Log};
 
 /// Steers runs of pipelines without ever seeing a row.
@@ -25,6 +30,9 @@ enum Command {
     /// Print or explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// List or rotate the keys that sign access tokens
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
 }
@@ -32,6 +40,13 @@ enum Command {
 /// Example: `waybill-orchestrator serve --dev`, or `waybill-orchestrator serve --config /etc/waybill/orchestrator.toml`
 #[derive(clap::Args)]
 struct Serve {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Which orchestrator.
+#[derive(clap::Args)]
+struct Place {
     /// Settings that differ from the default ones
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -43,6 +58,24 @@ struct Serve {
     state: PathBuf,
 }
 
+/// Example: `waybill-orchestrator keys list --config /etc/waybill/orchestrator.toml`
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Say which keys there are: pending, active, retiring or retired
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Add a key. Every running orchestrator takes it up within seconds; the old one is accepted until its tokens have run out
+    Rotate {
+        #[command(flatten)]
+        place: Place,
+        /// Refuse every older key at once: all access tokens end, and clients get new ones with their refresh tokens
+        #[arg(long)]
+        now: bool,
+    },
+}
+
 #[derive(Subcommand)]
 enum ConfigCommand {
     /// Print the default settings with their comments
@@ -51,7 +84,11 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(serve) => run(&serve),
+        Command::Serve(serve) => run(&serve.place),
+        Command::Keys(KeysCommand::List { place }) => keys(&place, token::list),
+        Command::Keys(KeysCommand::Rotate { place, now: at_once }) => {
+            keys(&place, |directory, life, now| token::rotate(directory, life, now, at_once))
+        }
         Command::Config(ConfigCommand::Print) => print(DEFAULT),
         Command::Openapi => print(&waybill_orchestrator::openapi::text()),
     };
@@ -71,17 +108,44 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-fn run(serve: &Serve) -> anyhow::Result<ExitCode> {
-    let state = if serve.dev { Some(std::path::absolute(&serve.state)?) } else { None };
-    let config = match Config::load(serve.config.as_deref(), state.as_deref(), std::env::vars()) {
-        Ok(config) => config,
-        Err(errors) => {
-            for error in errors {
-                say(&error.to_string());
+impl Place {
+    /// The state directory of --dev.
+    fn state(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(if self.dev { Some(std::path::absolute(&self.state)?) } else { None })
+    }
+
+    /// The settings; none where there are mistakes, which have been told.
+    fn config(&self) -> anyhow::Result<Option<Config>> {
+        match Config::load(self.config.as_deref(), self.state()?.as_deref(), std::env::vars()) {
+            Ok(config) => Ok(Some(config)),
+            Err(errors) => {
+                for error in errors {
+                    say(&error.to_string());
+                }
+                Ok(None)
             }
-            return Ok(ExitCode::from(2));
         }
-    };
+    }
+}
+
+/// Does something to the keys of access tokens and prints what there is then; never a key itself.
+fn keys(
+    place: &Place,
+    act: impl Fn(&KeyDirectory, Duration, u64) -> IdentityResult<Vec<KeyEntry>>,
+) -> anyhow::Result<ExitCode> {
+    let Some(config) = place.config()? else { return Ok(ExitCode::from(2)) };
+    let directory = KeyDirectory::existing(&config.keys);
+    let mut text = format!("{:<16}  {:<8}  SIGNS FROM\n", "KEY", "STATE");
+    for KeyEntry { kid, state, from } in act(&directory, config.login.access, token::seconds())? {
+        let from = if from == 0 { "the beginning".to_owned() } else { Micros((from * 1_000_000) as i64).to_string() };
+        text.push_str(&format!("{kid:<16}  {:<8}  {from}\n", state.to_string()));
+    }
+    print(&text)
+}
+
+fn run(place: &Place) -> anyhow::Result<ExitCode> {
+    let Some(config) = place.config()? else { return Ok(ExitCode::from(2)) };
+    let state = place.state()?;
     log(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(until_signal(&config, state.as_deref()))

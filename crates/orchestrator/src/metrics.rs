@@ -26,6 +26,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (LAG, "seconds that the longest overdue object of a loop's last round had waited"),
     (LEADS, "whether this replica leads a loop: 1 or 0"),
     (REQUESTS, "seconds that requests took, by route, method and status"),
+    (REMOVED, "things that had been kept long enough and were removed by this replica"),
     (UP, "whether the database answers: 1 or 0"),
 ];
 
@@ -40,6 +41,7 @@ const FAILED: &str = "waybill_loop_failed_total";
 const LEADS: &str = "waybill_loop_leads";
 const LAG: &str = "waybill_loop_lag_seconds";
 const REQUESTS: &str = "waybill_http_request_seconds";
+const REMOVED: &str = "waybill_retention_removed_total";
 const UP: &str = "waybill_database_up";
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -60,7 +62,7 @@ pub fn install() {
 
 fn describe(name: &'static str, text: &'static str) {
     match name {
-        ROUNDS | SEEN | ACTED | FAILED => metrics::describe_counter!(name, text),
+        ROUNDS | SEEN | ACTED | FAILED | REMOVED => metrics::describe_counter!(name, text),
         REQUESTS => metrics::describe_histogram!(name, text),
         _ => metrics::describe_gauge!(name, text),
     }
@@ -71,6 +73,11 @@ pub(crate) fn request(method: &Method, route: &str, status: StatusCode, took: Du
     let labels =
         [("method", method.as_str().to_owned()), ("route", route.to_owned()), ("status", status.as_u16().to_string())];
     histogram!(REQUESTS, &labels).record(took);
+}
+
+/// The retention loop removed so many.
+pub(crate) fn removed(kept: waybill_store::Kept, count: u64) {
+    counter!(REMOVED, "what" => kept.as_str()).increment(count);
 }
 
 /// The present values as text.

@@ -22,6 +22,7 @@ pub mod note;
 pub mod nudge;
 pub mod pipeline;
 pub mod project;
+pub mod retention;
 pub mod run;
 pub mod schedule_crud;
 pub(crate) mod settle;

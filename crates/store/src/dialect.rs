@@ -48,6 +48,11 @@ impl Dialect {
 
     /// A statement with the clock in place of `{now}`. Takes constants only: values are bound, never pasted.
     pub(crate) fn sql(self, text: &'static str) -> AssertSqlSafe<String> {
+        self.sql_of(text)
+    }
+
+    /// The same for a text that this crate put together of constants.
+    pub(crate) fn sql_of(self, text: &str) -> AssertSqlSafe<String> {
         AssertSqlSafe(text.replace("{now}", self.clock()))
     }
 

@@ -10,6 +10,7 @@ mod audit;
 mod certificate;
 mod connection;
 mod data_plane;
+mod denial;
 mod dialect;
 mod error;
 mod event;
@@ -20,6 +21,7 @@ mod organization;
 mod pipeline;
 mod project;
 mod reading;
+mod retention;
 mod run;
 mod schedule;
 mod session;
@@ -49,6 +51,7 @@ pub use listing::{ListOrder, ListPart, Listed};
 pub use organization::Organization;
 pub use pipeline::{NewPipeline, Pipeline, PipelineVersion};
 pub use project::Project;
+pub use retention::Kept;
 pub use run::{NewRun, Run, RunFilter, RunOrder};
 pub use schedule::{NewSchedule, Schedule};
 pub use session::{RefreshOutcome, Session};
@@ -209,6 +212,11 @@ impl Tx {
 
     pub(crate) fn sql(&self, text: &'static str) -> sqlx::AssertSqlSafe<String> {
         self.dialect.sql(text)
+    }
+
+    /// The same for a text that this crate put together of constants.
+    pub(crate) fn sql_of(&self, text: &str) -> sqlx::AssertSqlSafe<String> {
+        self.dialect.sql_of(text)
     }
 }
 

@@ -280,6 +280,31 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Pauses or resumes a pipeline that is still as it was read; false where it is not. The time of the change rises in
+    /// any case, so that two changes within one tick of the clock are told apart.
+    pub async fn pipeline_pause_seen_in_txn(
+        tx: &mut Tx,
+        seen: &Pipeline,
+        why: Option<(&str, &str)>,
+    ) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update pipeline set paused = $3, paused_hint = $4,
+                    updated_at = case when updated_at < {now} then {now} else updated_at + 1 end,
+                    poison_runs = case when $3 is null then 0 else poison_runs end
+             where organization_id = $1 and id = $2 and version = $5 and updated_at = $6 and deleted_at is null",
+        );
+        let done = sqlx::query(sql)
+            .bind(seen.org.to_string())
+            .bind(seen.id.to_string())
+            .bind(why.map(|w| w.0.to_owned()))
+            .bind(why.map(|w| w.1.to_owned()))
+            .bind(seen.version)
+            .bind(seen.updated_at.0)
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Counts a failure's fingerprint, or forgets (`None`) after a success; tells how many runs in a row had it.
     pub async fn pipeline_poison_in_txn(
         tx: &mut Tx,

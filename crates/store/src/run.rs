@@ -74,6 +74,8 @@ pub struct Run {
     pub started_at: Option<Micros>,
     /// When it ended.
     pub finished_at: Option<Micros>,
+    /// When its events were removed, which have a shorter life than the run.
+    pub events_removed_at: Option<Micros>,
     /// When it was changed last.
     pub updated_at: Micros,
 }
@@ -232,6 +234,7 @@ impl FromRow for Run {
             created_at: time(row, "created_at")?,
             started_at: opt_time(row, "started_at")?,
             finished_at: opt_time(row, "finished_at")?,
+            events_removed_at: opt_time(row, "events_removed_at")?,
             updated_at: time(row, "updated_at")?,
         })
     }

@@ -261,6 +261,7 @@ pub(crate) fn context(
     Context {
         store,
         bounds: Arc::new(bounds),
+        retention: Arc::default(),
         nudges: Arc::new(Nudges::default()),
         launchers: Arc::new(launchers),
         worker: Arc::new(WorkerProgram { program: "/bin/sh".into(), args: vec!["-c".into(), script] }),

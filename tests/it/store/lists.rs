@@ -44,7 +44,7 @@ async fn a_list_has_every_order_and_each_page_begins_behind_the_last() {
     }
 }
 
-async fn run(
+pub(super) async fn run(
     store: &Store,
     (org, project): (OrgId, ProjectId),
     plane: DataPlaneId,
@@ -74,7 +74,7 @@ async fn run(
 }
 
 /// An organization with a data plane and two connections.
-async fn furnished(store: &Store) -> (OrgId, ProjectId, DataPlaneId, [ConnectionId; 2]) {
+pub(super) async fn furnished(store: &Store) -> (OrgId, ProjectId, DataPlaneId, [ConnectionId; 2]) {
     let (org, project) = tenant(store).await;
     let (plane, connections) = (DataPlaneId::generate(), [ConnectionId::generate(), ConnectionId::generate()]);
     let mut tx = store.write_tx().await.expect("a transaction");

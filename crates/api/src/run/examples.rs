@@ -38,6 +38,7 @@ impl Example for Run {
             created_at: example::at(0),
             started_at: Some(example::at(2)),
             ended_at: Some(example::at(447)),
+            events_removed_at: None,
             allowed_actions: vec![
                 AllowedAction::no("run_cancel", "the run has ended"),
                 AllowedAction::yes("run_retry"),

@@ -31,7 +31,8 @@ impl Pulse {
 impl Shared {
     /// Loops that this process leads and that have not turned for far longer than they should.
     pub(crate) fn stale_loops(&self) -> Vec<&'static str> {
-        let every = [self.bounds.schedule_every, self.bounds.dispatch_every, self.bounds.reconcile_every];
+        let bounds = &self.bounds;
+        let every = [bounds.schedule_every, bounds.dispatch_every, bounds.reconcile_every, self.retention.every];
         let readings = self.loops.readings();
         let stale = readings.iter().zip(every).filter(|((name, reading), every)| {
             reading.leads && self.pulse.since(name, reading) > (*every * MISSED).max(SHORTEST)

@@ -17,7 +17,7 @@ use waybill_launcher::{Launcher, ProcessLauncher};
 use waybill_model::Micros;
 use waybill_store::{Store, StoreOptions};
 
-use super::{Shared, StartError, state};
+use super::{Shared, StartError, follow, state};
 use crate::config::{Config, Server};
 use crate::grpc::{self, WorkerAddress};
 use crate::http;
@@ -156,6 +156,7 @@ fn context(
     Ok(Context {
         store: shared.store.clone(),
         bounds: Arc::clone(&shared.bounds),
+        retention: Arc::clone(&shared.retention),
         nudges: Arc::clone(&shared.nudges),
         launchers: Arc::new(launchers),
         worker: Arc::new(WorkerProgram { program, args }),
@@ -187,6 +188,7 @@ fn serve(
     services.report_idle = shared.bounds.lease * 2;
     services.connected = shared.connected.clone();
     services.stop = shared.stop.clone();
+    tasks.spawn(follow::follow(Arc::clone(shared), Arc::clone(&services.deny)));
     let (enrolment, workers) = services.routers();
     let public = http::router(Arc::clone(shared)).merge(enrolment);
     let (stop, drain) = (&shared.stop, config.server.drain);

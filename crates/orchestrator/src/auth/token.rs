@@ -3,23 +3,24 @@
 //! A token says who, never what they may do. Every reason to refuse is the same answer outside; inside it is a word for
 //! the log. No bytes of a token reach a log.
 
-use std::collections::BTreeMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use waybill_identity::KeyDirectory;
-use waybill_identity::error::{IdentityError, IdentityResult};
+use waybill_identity::error::IdentityResult;
 use waybill_model::id::{RequestId, SessionId};
 use waybill_model::{Micros, OrgId, UserId};
 
-/// Where the keys stand in the key directory: one line for each, `<kid> <active|retiring> <128 hex digits>`.
-pub const KEY_FILE: &str = "access-token.keys";
-const KEY_BYTES: usize = 64;
+mod keyring;
+
+use keyring::KeyRing;
+pub use keyring::{KEY_FILE, KeyEntry, KeyState, SPREAD, list, rotate};
+
 const LONGEST: usize = 4_096;
 const LEEWAY: u64 = 30;
 const ISSUER: &str = "waybill";
@@ -60,25 +61,24 @@ pub struct TokenRefused(pub &'static str);
 pub struct TokenKeys {
     audience: String,
     life: Duration,
-    signing: (String, EncodingKey),
-    known: BTreeMap<String, DecodingKey>,
+    directory: KeyDirectory,
+    ring: RwLock<KeyRing>,
 }
 
 impl TokenKeys {
     /// Reads the keys, or makes the first one where the directory makes keys.
     pub fn open(directory: &KeyDirectory, deployment: &str, life: Duration) -> IdentityResult<Self> {
-        let text = directory.read_or_make(KEY_FILE, || Ok(fresh_line().into_bytes().into()))?;
-        let text = std::str::from_utf8(&text).map_err(|_| damaged())?;
-        let (mut signing, mut known) = (None, BTreeMap::new());
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            let (kid, state, key) = read_line(line).ok_or_else(damaged)?;
-            known.insert(kid.clone(), DecodingKey::from_secret(&key));
-            if state == "active" {
-                signing = Some((kid, EncodingKey::from_secret(&key)));
-            }
-        }
-        let signing = signing.ok_or_else(damaged)?;
-        Ok(Self { audience: format!("waybill:{deployment}"), life, signing, known })
+        let ring = RwLock::new(KeyRing::open(directory, life)?);
+        Ok(Self { audience: format!("waybill:{deployment}"), life, directory: directory.clone(), ring })
+    }
+
+    /// Reads the keys anew; tells whether they are others. Where they can't be read, those in use stay.
+    pub fn reload(&self) -> IdentityResult<bool> {
+        let fresh = KeyRing::open(&self.directory, self.life)?;
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = ring.entries(0) != fresh.entries(0);
+        *ring = fresh;
+        Ok(changed)
     }
 
     /// How long a token lives.
@@ -103,8 +103,10 @@ impl TokenKeys {
         };
         let mut header = Header::new(Algorithm::HS512);
         header.typ = Some(TYPE.into());
-        header.kid = Some(self.signing.0.clone());
-        let token = jsonwebtoken::encode(&header, &claims, &self.signing.1);
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let (kid, key) = ring.signing(now).ok_or(TokenRefused("there is no key"))?;
+        header.kid = Some(kid.to_owned());
+        let token = jsonwebtoken::encode(&header, &claims, &key);
         token.map(SecretString::from).map_err(|_| TokenRefused("it could not be signed"))
     }
 
@@ -119,7 +121,8 @@ impl TokenKeys {
         if head.alg != "HS512" || head.typ != TYPE {
             return Err(TokenRefused("algorithm or type"));
         }
-        let key = self.known.get(&head.kid).ok_or(TokenRefused("unknown key"))?;
+        let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
+        let key = ring.checking(&head.kid, seconds()).ok_or(TokenRefused("unknown key"))?;
         let claims = jsonwebtoken::decode::<Claims>(token, key, &self.validation());
         let claims = claims.map_err(|_| TokenRefused("signature, time or claims"))?.claims;
         if claims.iat > seconds() + LEEWAY || claims.exp <= claims.iat {
@@ -139,27 +142,9 @@ impl TokenKeys {
     }
 }
 
-fn seconds() -> u64 {
+/// Seconds since 1970.
+pub fn seconds() -> u64 {
     u64::try_from(Micros::now().0 / 1_000_000).unwrap_or(0)
-}
-
-fn fresh_line() -> String {
-    let (mut kid, mut key) = ([0_u8; 8], [0_u8; KEY_BYTES]);
-    rand::fill(&mut kid).expect("the system's random source");
-    rand::fill(&mut key).expect("the system's random source");
-    format!("{} active {}\n", hex::encode(kid), hex::encode(key))
-}
-
-fn read_line(line: &str) -> Option<(String, &str, Vec<u8>)> {
-    let mut parts = line.split_whitespace();
-    let (kid, state, key) = (parts.next()?, parts.next()?, hex::decode(parts.next()?).ok()?);
-    let fits = key.len() == KEY_BYTES && matches!(state, "active" | "retiring") && parts.next().is_none();
-    fits.then(|| (kid.to_owned(), state, key))
-}
-
-fn damaged() -> IdentityError {
-    let what = "is damaged: each line is `<kid> <active|retiring> <128 hex digits>`, and one key is active";
-    IdentityError::KeyFile { path: KEY_FILE.into(), what }
 }
 
 #[cfg(test)]

@@ -15,12 +15,10 @@ pub async fn pause(
     paused: bool,
 ) -> ServiceResult<Option<Pipeline>> {
     let mut tx = app.store.write_tx().await?;
-    let now = Store::pipeline_get_in_txn(&mut tx, caller.org, pipeline.id).await?;
-    if now.as_ref().is_none_or(|now| now.version != pipeline.version || now.updated_at != pipeline.updated_at) {
+    let why = paused.then_some(("user", "resume it with `waybill pipeline resume`"));
+    if !Store::pipeline_pause_seen_in_txn(&mut tx, pipeline, why).await? {
         return Ok(None);
     }
-    let why = paused.then_some(("user", "resume it with `waybill pipeline resume`"));
-    Store::pipeline_pause_in_txn(&mut tx, caller.org, pipeline.id, why).await?;
     let action = if paused { "pipeline_pause" } else { "pipeline_resume" };
     Store::audit_append_in_txn(&mut tx, &caller.audit(action, pipeline.id)).await?;
     tx.commit().await?;

@@ -20,8 +20,8 @@ fn forge() -> Forge {
     let keys = KeyDirectory::created(dir.path());
     let opened = TokenKeys::open(&keys, "here", Duration::from_secs(600)).expect("keys");
     let line = std::fs::read_to_string(dir.path().join(KEY_FILE)).expect("the key file");
-    let (kid, _, secret) = read_line(line.trim()).expect("a key");
-    Forge { keys: opened, kid, secret, _dir: dir }
+    let (kid, _, secret) = keyring::read_line(line.trim()).expect("a key");
+    Forge { keys: opened, kid, secret: secret.to_vec(), _dir: dir }
 }
 
 impl Forge {
@@ -196,18 +196,25 @@ fn twice(forge: &Forge) -> String {
 }
 
 #[test]
-fn a_retiring_key_still_verifies_and_a_retired_one_does_not() {
+fn f24_a_rotation_is_taken_up_without_a_restart_and_one_at_once_refuses_what_was_signed_before() {
     let dir = tempfile::tempdir().expect("a directory");
     let keys = KeyDirectory::created(dir.path());
-    let open = || TokenKeys::open(&keys, "here", Duration::from_secs(600)).expect("keys");
-    let (org, user, session) = (OrgId::generate(), UserId::generate(), SessionId::generate());
-    let old = open().mint(org, user, session).expect("a token");
-    let path = dir.path().join(KEY_FILE);
-    let line = std::fs::read_to_string(&path).expect("the key file");
-    let retiring = line.replace(" active ", " retiring ");
-    std::fs::write(&path, format!("{retiring}{}", fresh_line())).expect("rotate");
-    assert!(open().verify(old.expose_secret()).is_ok());
-    assert!(open().verify(open().mint(org, user, session).expect("a token").expose_secret()).is_ok());
-    std::fs::write(&path, fresh_line()).expect("retire");
-    assert!(open().verify(old.expose_secret()).is_err());
+    let running = TokenKeys::open(&keys, "here", Duration::from_secs(600)).expect("keys");
+    let mint = || running.mint(OrgId::generate(), UserId::generate(), SessionId::generate()).expect("a token");
+    let good = |token: &SecretString| running.verify(token.expose_secret()).is_ok();
+    let old = mint();
+    assert!(!running.reload().expect("read"), "nothing has changed");
+    // As if it had been rotated so long ago that the new key signs by now.
+    let then = seconds() - SPREAD.as_secs();
+    rotate(&keys, running.life(), then, false).expect("rotated");
+    assert!(running.reload().expect("read"));
+    let new = mint();
+    let kid = |token: &SecretString| token.expose_secret().split('.').next().map(str::to_owned);
+    assert_ne!(kid(&old), kid(&new), "the new key signs");
+    assert!(good(&old) && good(&new), "and the old one still checks");
+    rotate(&keys, running.life(), seconds(), true).expect("rotated");
+    running.reload().expect("read");
+    assert!(!good(&old) && !good(&new) && good(&mint()));
+    std::fs::write(dir.path().join(KEY_FILE), "damaged").expect("damage");
+    assert!(running.reload().is_err() && good(&mint()), "the keys in use stay");
 }

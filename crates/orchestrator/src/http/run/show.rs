@@ -44,6 +44,7 @@ pub(super) fn run(row: &Row, streams: &[StreamRow]) -> Run {
         created_at: row.created_at.into(),
         started_at: row.started_at.map(Into::into),
         ended_at: row.finished_at.map(Into::into),
+        events_removed_at: row.events_removed_at.map(Into::into),
         allowed_actions: actions(row, streams),
     }
 }

@@ -6,6 +6,9 @@ use waybill_store::{AttemptStart, AuditEntry, Store, Tx};
 use super::{AttemptService, EnrolError, EnrolGrant, Held, Peer, TicketClaim};
 use crate::service::note::Note;
 
+/// How long an attempt whose ticket leaked is refused by every process: twice the longest life of a certificate.
+const DENIED: std::time::Duration = std::time::Duration::from_secs(2 * 60 * 60);
+
 impl AttemptService {
     /// Marks the ticket used and binds the key. The same key within a minute is granted again, since the answer may
     /// have been lost; another key is refused, raises an alarm and fences the attempt.
@@ -54,6 +57,7 @@ impl AttemptService {
         let notes = [Note::TicketReused.event(Some(attempt)), Note::Fenced.event(Some(attempt))];
         Store::attempt_fence_in_txn(&mut tx, &held.attempt).await?;
         Store::certificate_revoke_in_txn(&mut tx, org, attempt).await?;
+        Store::denial_insert_in_txn(&mut tx, org, attempt, DENIED).await?;
         Store::run_event_append_in_txn(&mut tx, org, held.run.id, &notes).await?;
         let actor = format!("worker:{attempt}");
         Store::audit_append_in_txn(&mut tx, &AuditEntry::refused(org, actor, "attempt.enrol", &attempt)).await?;

@@ -1,0 +1,118 @@
+//! Settings of the real program: every mistake is told with its line before anything is opened.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// A directory with a configuration file; its state would go to `state`.
+struct Place {
+    dir: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Place {
+    fn new(text: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("orchestrator.toml");
+        std::fs::write(&file, text.replace("DIR", &dir.path().display().to_string())).expect("a file");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("chmod");
+        Self { dir, file }
+    }
+
+    fn serve(&self, environment: &[(&str, &str)]) -> Output {
+        program(&["serve", "--config", &self.file.display().to_string()], environment)
+    }
+
+    /// What is said about a file that is refused, with nothing opened.
+    #[track_caller]
+    fn refused(&self, environment: &[(&str, &str)]) -> String {
+        let output = self.serve(environment);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert_eq!(left(self.dir.path()), ["orchestrator.toml"], "nothing is made");
+        said(&output)
+    }
+}
+
+fn left(dir: &Path) -> Vec<String> {
+    let names = std::fs::read_dir(dir).expect("the directory").map(|entry| entry.expect("an entry").file_name());
+    names.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+const GOOD: &str = "[server]
+api = \"127.0.0.1:0\"
+worker = \"127.0.0.1:0\"
+private = \"127.0.0.1:0\"
+[state]
+directory = \"DIR/state\"
+[keys]
+directory = \"DIR/keys\"
+[database]
+url = \"sqlite://DIR/waybill.db\"
+";
+
+#[test]
+fn h48_a_mistake_is_told_with_file_and_line_and_nothing_is_opened() {
+    for (change, line, words) in [
+        (("[state]", "[state]\r"), 5, "carriage return"),
+        (("[state]", "\t[state]"), 5, "tab"),
+        (("[state]", "[stat]"), 6, "there is no setting"),
+        (("worker = \"127.0.0.1:0\"", "worker = \"localhost\""), 3, "an address and a port"),
+        (("DIR/state", "state"), 6, "absolute path"),
+        (("sqlite://DIR/waybill.db", "env://WAYBILL_TEST_NOWHERE"), 10, "not set"),
+        (("[state]", "[bounds]\nlease = \"1ms\"\n[state]"), 6, "at least"),
+        (("[state]", "[retention]\nruns = \"1d\"\n[state]"), 1, "must not be longer than runs"),
+        (("[state]", "[retention]\nsessions = \"0s\"\n[state]"), 6, "at least 1s"),
+        (("[state]", "[http]\ntrusted-proxies = [\"10.0.0.1/8\"]\n[state]"), 6, "bits behind its length"),
+        (("[state]", "[state"), 5, ""),
+    ] {
+        let place = Place::new(&GOOD.replace(change.0, change.1));
+        let said = place.refused(&[]);
+        let named = if words.contains("longer than runs") {
+            "run-events".to_owned()
+        } else {
+            format!("{}:{line}", place.file.display())
+        };
+        assert!(said.contains(&named) && said.contains(words), "{change:?}: {said}");
+    }
+}
+
+#[test]
+fn h48_a_password_in_a_file_that_others_can_read_is_refused_and_not_repeated() {
+    let place = Place::new(&GOOD.replace("sqlite://DIR/waybill.db", "postgres://w:hunter2@127.0.0.1:1/w"));
+    std::fs::set_permissions(&place.file, std::fs::Permissions::from_mode(0o644)).expect("chmod");
+    let said = place.refused(&[]);
+    assert!(said.contains("chmod 600") && !said.contains("hunter2"), "{said}");
+}
+
+#[test]
+fn h48_every_mistake_is_told_at_once_and_the_environment_overrides_the_file_by_name() {
+    let place = Place::new(&GOOD.replace("[state]", "[log]\nlevel = \"loud\"\n[state]"));
+    let said = place.refused(&[("WAYBILL__SERVER__API", "nowhere"), ("WAYBILL__NO__SUCH", "1")]);
+    for words in ["log.level takes one of", "environment variable WAYBILL__SERVER__API", "WAYBILL__NO__SUCH"] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let fixed = place.refused(&[("WAYBILL__LOG__LEVEL", "info"), ("WAYBILL__SERVER__API", "nowhere")]);
+    assert!(!fixed.contains("log.level"), "what stands in the environment counts: {fixed}");
+}
+
+#[test]
+fn a_missing_key_is_not_made_outside_dev() {
+    let place = Place::new(GOOD);
+    let output = place.serve(&[]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("is missing") || said(&output).contains("read the keys"), "{}", said(&output));
+    assert!(!place.dir.path().join("waybill.db").exists(), "the database is opened after the keys");
+}
+
+#[test]
+fn the_printed_settings_are_the_default_ones_and_are_read() {
+    let printed = program(&["config", "print"], &[]);
+    let text = String::from_utf8(printed.stdout).expect("text");
+    assert!(text.contains("[retention]") && text.contains("trusted-proxies = []"));
+    let place = Place::new(&text);
+    let refused = place.refused(&[]);
+    for key in ["state.directory", "keys.directory", "database.url"] {
+        assert!(refused.contains(&format!("{key} is not set")), "only what has no default is missing: {refused}");
+    }
+}
