@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use waybill_model::net::Range;
 
-use crate::auth::address::Range;
 use crate::auth::quota::Quotas;
 use crate::service::bounds::Bounds;
 use crate::service::retention::Retention;

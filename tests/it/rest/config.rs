@@ -63,7 +63,7 @@ fn h48_a_mistake_is_told_with_file_and_line_and_nothing_is_opened() {
         (("[state]", "[bounds]\nlease = \"1ms\"\n[state]"), 6, "at least"),
         (("[state]", "[retention]\nruns = \"1d\"\n[state]"), 1, "must not be longer than runs"),
         (("[state]", "[retention]\nsessions = \"0s\"\n[state]"), 6, "at least 1s"),
-        (("[state]", "[http]\ntrusted-proxies = [\"10.0.0.1/8\"]\n[state]"), 6, "bits behind its length"),
+        (("[state]", "[http]\ntrusted-proxies = [\"10.0.0.1/8\"]\n[state]"), 6, "bits behind its prefix"),
         (("[state]", "[state"), 5, ""),
     ] {
         let place = Place::new(&GOOD.replace(change.0, change.1));

@@ -243,13 +243,13 @@ impl Settings {
     }
 
     /// A list, which may be empty, each item of it read.
-    pub(super) fn parsed_list<T: FromStr<Err = &'static str>>(&mut self, key: &str) -> Option<Vec<T>> {
+    pub(super) fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
         let list = match self.values.get(key) {
             Some((Value::List(list), _)) => list.iter().filter(|item| !item.is_empty()).cloned().collect(),
             _ => Vec::new(),
         };
         let read: Result<Vec<T>, _> = list.iter().map(|item| item.parse()).collect();
-        read.map_err(|why| self.refuse(key, why)).ok()
+        read.map_err(|why| self.refuse(key, &format!("can't be used: {why}"))).ok()
     }
 
     /// A section that has a struct of its own.
