@@ -5,6 +5,7 @@ mod assurance;
 mod cli;
 mod commit;
 mod files;
+mod grants;
 mod guard;
 mod kills;
 mod loops;

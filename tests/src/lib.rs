@@ -4,6 +4,7 @@
 
 pub mod binaries;
 pub mod canary;
+pub mod grants;
 pub mod readers;
 pub mod reference;
 pub mod sandbox;

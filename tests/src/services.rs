@@ -1,5 +1,6 @@
 //! Real servers for tests, one throw-away instance each, on loopback.
 
+pub mod aws;
 pub mod postgres;
 pub mod s3;
 pub mod s3_proxy;

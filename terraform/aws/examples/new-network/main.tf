@@ -1,0 +1,66 @@
+# A data plane in a network of its own, closed: workers reach AWS through endpoints inside it, the orchestrator by one route, and
+# nothing else. Names that are not on the list do not resolve, so that DNS is no way out either.
+
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0, < 7.0"
+    }
+  }
+}
+
+variable "orchestrator_principal_arn" { type = string }
+variable "external_id" { type = string }
+variable "image" { type = string }
+variable "repository_arn" { type = string }
+variable "bucket" { type = string }
+
+variable "orchestrator" {
+  description = "The orchestrator's host names and addresses; it shows them beside the external id."
+  type        = object({ names = list(string), cidrs = list(string) })
+}
+
+variable "source_database" {
+  description = "The source: where it is, and its password in Secrets Manager. Peer its network with this one, or put it inside."
+  type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string })
+}
+
+locals {
+  guard = templatefile("${path.module}/guard.toml.tftpl", {
+    source_host = var.source_database.name, source_port = var.source_database.port, bucket = var.bucket
+  })
+  egress = merge(
+    { for number, cidr in var.orchestrator.cidrs : "orchestrator-${number + 1}" => { cidr = cidr } },
+    {
+      source        = { cidr = var.source_database.cidr, port = var.source_database.port }
+      tables        = { prefix_list_id = aws_vpc_endpoint.s3.prefix_list_id }
+      aws-endpoints = { security_group_id = aws_security_group.endpoints.id }
+    },
+  )
+}
+
+module "waybill" {
+  source = "../.."
+
+  orchestrator_principal_arn = var.orchestrator_principal_arn
+  external_id                = var.external_id
+  image                      = var.image
+  repository_arn             = var.repository_arn
+  guard                      = local.guard
+  vpc_id                     = aws_vpc.this.id
+  subnets                    = [for subnet in aws_subnet.workers : subnet.id]
+  egress                     = local.egress
+  new_bucket                 = { name = var.bucket }
+  secret_arns                = [var.source_database.secret_arn]
+}
+
+output "data_plane" {
+  value = module.waybill.data_plane
+}
+
+output "vpc_id" {
+  description = "To peer with the network of the source."
+  value       = aws_vpc.this.id
+}

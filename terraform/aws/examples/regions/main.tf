@@ -1,0 +1,69 @@
+# Two regions of one account, each a data plane of its own: rows of one region stay in it. IAM is global, so the names differ.
+
+terraform {
+  required_version = ">= 1.9"
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 6.0, < 7.0"
+    }
+  }
+}
+
+variable "orchestrator_principal_arn" { type = string }
+variable "image_by_region" { type = map(string) }
+
+variable "places" {
+  description = "What differs between the regions; each has its own external id, since each is its own data plane."
+  type = map(object({
+    external_id = string
+    vpc_id      = string
+    subnets     = list(string)
+    bucket      = string
+    egress      = map(object({ port = optional(number, 443), cidr = optional(string), prefix_list_id = optional(string), security_group_id = optional(string) }))
+  }))
+}
+
+provider "aws" {
+  alias  = "ireland"
+  region = "eu-west-1"
+}
+
+provider "aws" {
+  alias  = "frankfurt"
+  region = "eu-central-1"
+}
+
+module "ireland" {
+  source    = "../.."
+  providers = { aws = aws.ireland }
+
+  name                       = "waybill-eu-west-1"
+  orchestrator_principal_arn = var.orchestrator_principal_arn
+  external_id                = var.places["eu-west-1"].external_id
+  image                      = var.image_by_region["eu-west-1"]
+  guard                      = file("${path.module}/guard-eu-west-1.toml")
+  vpc_id                     = var.places["eu-west-1"].vpc_id
+  subnets                    = var.places["eu-west-1"].subnets
+  egress                     = var.places["eu-west-1"].egress
+  buckets                    = { (var.places["eu-west-1"].bucket) = { prefixes = ["raw/"] } }
+}
+
+module "frankfurt" {
+  source    = "../.."
+  providers = { aws = aws.frankfurt }
+
+  name                       = "waybill-eu-central-1"
+  orchestrator_principal_arn = var.orchestrator_principal_arn
+  external_id                = var.places["eu-central-1"].external_id
+  image                      = var.image_by_region["eu-central-1"]
+  guard                      = file("${path.module}/guard-eu-central-1.toml")
+  vpc_id                     = var.places["eu-central-1"].vpc_id
+  subnets                    = var.places["eu-central-1"].subnets
+  egress                     = var.places["eu-central-1"].egress
+  buckets                    = { (var.places["eu-central-1"].bucket) = { prefixes = ["raw/"] } }
+}
+
+output "data_planes" {
+  value = { ireland = module.ireland.data_plane, frankfurt = module.frankfurt.data_plane }
+}

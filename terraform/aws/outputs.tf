@@ -1,0 +1,50 @@
+output "data_plane" {
+  description = "Settings of the data plane, as `waybill data-plane add` and the REST interface take them."
+  value = {
+    role_arn        = aws_iam_role.launch.arn
+    task_role_arn   = aws_iam_role.task.arn
+    region          = data.aws_region.here.region
+    cluster         = aws_ecs_cluster.workers.name
+    task_family     = aws_ecs_task_definition.worker.family
+    container       = "worker"
+    subnets         = var.subnets
+    security_groups = [aws_security_group.workers.id]
+    cpu             = var.cpu
+    memory_mib      = var.memory
+  }
+}
+
+output "role_arn" {
+  description = "The launch role, which the orchestrator assumes."
+  value       = aws_iam_role.launch.arn
+}
+
+output "cluster_arn" {
+  description = "The cluster in which workers run."
+  value       = aws_ecs_cluster.workers.arn
+}
+
+output "task_role_arn" {
+  description = "The workers' own role; attach what a source in this account asks for to this one."
+  value       = aws_iam_role.task.arn
+}
+
+output "security_group_id" {
+  description = "The workers' security group; let a source's group accept it."
+  value       = aws_security_group.workers.id
+}
+
+output "task_definition_arn" {
+  description = "The registered task definition with its revision."
+  value       = aws_ecs_task_definition.worker.arn
+}
+
+output "guard_parameter" {
+  description = "Where workers find their guard."
+  value       = aws_ssm_parameter.guard.name
+}
+
+output "policies" {
+  description = "The applied policies as JSON texts, by name: to read, lint, simulate."
+  value       = module.policies.documents
+}

@@ -1,0 +1,198 @@
+# What is applied, read back from a plan with every default: roles, task definition, network, guard, bucket.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "222222222222" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+  mock_data "aws_region" {
+    defaults = { region = "eu-west-1" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::222222222222:role/mocked" }
+  }
+  mock_resource "aws_security_group" {
+    defaults = { id = "sg-0123" }
+  }
+}
+
+variables {
+  orchestrator_principal_arn = "arn:aws:iam::111111111111:role/orchestrator"
+  external_id                = "wbx-0123456789abcdef"
+  image                      = "registry.example.com/waybill-worker@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+  guard                      = "guard = 1"
+  vpc_id                     = "vpc-0123"
+  subnets                    = ["subnet-0123"]
+  egress                     = { orchestrator = { cidr = "203.0.113.10/32" } }
+}
+
+run "the_launch_role_starts_one_family_in_one_cluster" {
+  command = apply
+
+  assert {
+    condition     = jsondecode(aws_iam_role.launch.assume_role_policy).Statement == [jsondecode(jsonencode({ Sid = "OrchestratorWithExternalId", Effect = "Allow", Principal = { AWS = var.orchestrator_principal_arn }, Action = "sts:AssumeRole", Condition = { StringEquals = { "sts:ExternalId" = var.external_id } } }))]
+    error_message = "the trust must name one principal and demand the external id"
+  }
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow"
+      } == {
+      StartWorkers           = "arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker:*"
+      StopAndDescribeWorkers = "arn:aws:ecs:eu-west-1:222222222222:task/waybill/*"
+      FindWorkers            = "*"
+      HandTwoRolesToWorkers  = ["arn:aws:iam::222222222222:role/waybill-worker", "arn:aws:iam::222222222222:role/waybill-execution"]
+    }
+    error_message = "the launch role allows something else than four calls and two roles"
+  }
+  assert {
+    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:eu-west-1:222222222222:cluster/waybill" if statement.Effect == "Allow" && statement.Sid != "HandTwoRolesToWorkers"])
+    error_message = "each call must be bound to the cluster"
+  }
+  assert {
+    condition     = length([for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : statement if statement.Effect == "Deny" && try(toset(statement.Action) == toset(["ecs:RegisterTaskDefinition", "ecs:ExecuteCommand"]), false)]) == 1
+    error_message = "registering task definitions and executing commands must be denied"
+  }
+  assert {
+    condition     = aws_iam_role.launch.max_session_duration == 3600
+    error_message = "sessions of the launch role must end within an hour"
+  }
+}
+
+run "the_worker_is_pinned_and_has_no_shell" {
+  command = apply
+
+  assert {
+    condition = alltrue([
+      for container in jsondecode(aws_ecs_task_definition.worker.container_definitions) :
+      container.image == var.image && container.readonlyRootFilesystem && container.user == "65532:65532" && !container.privileged
+      && container.linuxParameters.capabilities.drop == ["ALL"] && !contains(keys(container), "environment") && !contains(keys(container), "entryPoint")
+    ])
+    error_message = "the container must be pinned, read-only, without privileges, and bring its own entry point"
+  }
+  assert {
+    condition     = aws_ecs_task_definition.worker.network_mode == "awsvpc" && aws_ecs_task_definition.worker.requires_compatibilities == toset(["FARGATE"])
+    error_message = "workers must run on Fargate with a network interface of their own"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.workers.name == "/waybill/waybill" && aws_cloudwatch_log_group.workers.retention_in_days == 90
+    error_message = "the log group must stand in this account, with an end"
+  }
+}
+
+run "there_is_no_way_in" {
+  command = apply
+
+  # The module has no ingress rule at all, and the group itself says none.
+  assert {
+    condition     = length(aws_vpc_security_group_egress_rule.out) == 1 && aws_vpc_security_group_egress_rule.out["orchestrator"].cidr_ipv4 == "203.0.113.10/32" && aws_vpc_security_group_egress_rule.out["orchestrator"].from_port == 443
+    error_message = "exactly the named way out must be open"
+  }
+}
+
+run "the_guard_is_found_by_the_workers_own_role" {
+  command = apply
+
+  assert {
+    condition     = aws_ssm_parameter.guard.name == "/waybill/guard/${aws_iam_role.task.name}" && aws_ssm_parameter.guard.value == "guard = 1" && aws_ssm_parameter.guard.tier == "Standard"
+    error_message = "the guard's name must be made from the worker's role"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Resource if statement.Sid == "ReadItsGuard"]) == "arn:aws:ssm:eu-west-1:222222222222:parameter/waybill/guard/waybill-worker"
+    error_message = "a worker must be able to read its own guard and no other"
+  }
+}
+
+run "without_buckets_and_secrets_a_worker_reads_its_guard_and_nothing" {
+  command = apply
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Sid if statement.Effect == "Allow"] == ["ReadItsGuard"]
+    error_message = "nothing may be granted that was not named"
+  }
+}
+
+run "named_buckets_secrets_and_keys_and_no_others" {
+  command = apply
+
+  variables {
+    buckets        = { example-lake = { prefixes = ["raw/", "ref/"], delete = true }, in-box = { prefixes = ["csv/"], access = "read" } }
+    secret_arns    = ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"]
+    kms_key_arns   = ["arn:aws:kms:eu-west-1:222222222222:key/0a1b"]
+    repository_arn = "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"
+  }
+
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow" && statement.Sid != "ReadItsGuard"
+      } == {
+      WriteTables                          = ["arn:aws:s3:::example-lake/raw/*", "arn:aws:s3:::example-lake/ref/*"]
+      DeleteUnreferencedFiles              = ["arn:aws:s3:::example-lake/raw/*", "arn:aws:s3:::example-lake/ref/*"]
+      ReadFiles                            = ["arn:aws:s3:::in-box/csv/*"]
+      ListBucket1                          = "arn:aws:s3:::example-lake"
+      ListBucket2                          = "arn:aws:s3:::in-box"
+      ReadNamedSecrets                     = ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"]
+      UseNamedKeysThroughStorageAndSecrets = ["arn:aws:kms:eu-west-1:222222222222:key/0a1b"]
+    }
+    error_message = "the worker's role must hold exactly what was named"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "PullTheWorkerImage"]) == "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"
+    error_message = "the image must come from the one repository"
+  }
+  assert {
+    condition     = length(aws_s3_bucket.tables) == 0 && length(aws_s3_bucket_lifecycle_configuration.uploads) == 0
+    error_message = "existing buckets must be left as they are"
+  }
+}
+
+run "a_new_bucket_is_private_and_written_by_workers_alone" {
+  command = apply
+
+  variables {
+    new_bucket = { name = "example-lake", other_writers = ["arn:aws:iam::222222222222:role/analytics"] }
+  }
+
+  assert {
+    condition     = aws_s3_bucket_public_access_block.tables["example-lake"].restrict_public_buckets && aws_s3_bucket_public_access_block.tables["example-lake"].block_public_policy
+    error_message = "a new bucket must be private"
+  }
+  assert {
+    condition     = one(aws_s3_bucket_lifecycle_configuration.uploads["example-lake"].rule[0].abort_incomplete_multipart_upload).days_after_initiation == 3
+    error_message = "open uploads must end after three days"
+  }
+  assert {
+    condition = one([for statement in jsondecode(aws_s3_bucket_policy.tables["example-lake"].policy).Statement : statement if statement.Sid == "OnlyWorkersWriteTables"]).Condition.ArnNotEquals["aws:PrincipalArn"] == [
+      "arn:aws:iam::222222222222:role/waybill-worker", "arn:aws:iam::222222222222:role/analytics"
+    ]
+    error_message = "nobody but workers and who is named may write the tables"
+  }
+}
+
+run "an_agent_needs_no_role_for_anybody_outside" {
+  command = apply
+
+  variables {
+    orchestrator_principal_arn = null
+    external_id                = null
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role.launch.assume_role_policy) == jsondecode(aws_iam_role.task.assume_role_policy)
+    error_message = "the launch role must be for tasks of this account"
+  }
+  assert {
+    condition     = one(jsondecode(aws_iam_role.launch.assume_role_policy).Statement).Principal.Service == "ecs-tasks.amazonaws.com" && one(jsondecode(aws_iam_role.launch.assume_role_policy).Statement).Condition.StringEquals["aws:SourceAccount"] == "222222222222"
+    error_message = "only tasks of this account may hold the launch role"
+  }
+}
+
+run "what_is_pasted_is_what_was_made" {
+  command = apply
+
+  assert {
+    condition     = output.data_plane.cluster == "waybill" && output.data_plane.task_family == "waybill-worker" && output.data_plane.region == "eu-west-1" && one(output.data_plane.security_groups) == "sg-0123" && one(output.data_plane.subnets) == "subnet-0123"
+    error_message = "the output must name what was made"
+  }
+}
