@@ -7,6 +7,7 @@ mod commit;
 mod files;
 mod grants;
 mod guard;
+mod images;
 mod kills;
 mod loops;
 mod once;

@@ -33,9 +33,12 @@ fn terraforms_own_tests_of_the_module_pass() {
 #[test]
 fn the_stand_in_provider_finds_what_the_real_one_would() {
     for (wrong, named) in [
-        ("resource \"aws_iam_role\" \"x\" {\n  assume_role_polcy = \"{}\"\n}\n", "Did you mean \"assume_role_policy\""),
+        (
+            "resource \"aws_iam_role\" \"x\" {\n  assume_role_polcy = \"{}\"\n}\n",
+            "\"assume_role_polcy\" is not expected here",
+        ),
         ("resource \"aws_iam_role\" \"x\" {\n  name = \"x\"\n}\n", "\"assume_role_policy\" is required"),
-        ("resource \"aws_iam_rolle\" \"x\" {\n}\n", "does not support resource type"),
+        ("resource \"aws_iam_rolle\" \"x\" {\n}\n", "does not support"),
     ] {
         let dir = tempfile::tempdir().expect("a directory");
         let head = "terraform {\n  required_providers {\n    aws = { source = \"hashicorp/aws\" }\n  }\n}\n";
@@ -147,4 +150,37 @@ fn the_plain_policies_are_the_documents_with_names_to_fill_in() {
         let key = if name == "bucket" { "bucket example-lake".to_owned() } else { name.replace('-', "_") };
         assert_eq!(filled, documents[&key], "{name}");
     }
+}
+
+#[test]
+fn the_generated_files_are_those_that_the_documents_give() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = repository().join("deploy/dev/terraform/documents.py");
+    let done = std::process::Command::new("python3")
+        .arg(script)
+        .arg("write")
+        .arg(dir.path())
+        .status()
+        .expect("run documents.py");
+    assert!(done.success());
+    let mut compared = 0;
+    for place in ["", "policies"] {
+        for entry in
+            std::fs::read_dir(dir.path().join(place)).expect("a directory").map(|entry| entry.expect("an entry").path())
+        {
+            if entry.is_file() {
+                let name = entry.strip_prefix(dir.path()).expect("below");
+                let (fresh, kept) =
+                    (std::fs::read(&entry), std::fs::read(repository().join("terraform/aws/generated").join(name)));
+                let same = fresh.expect("a fresh file") == kept.expect("a kept file");
+                assert!(
+                    same,
+                    "{}: run deploy/dev/terraform/documents.py write terraform/aws/generated",
+                    name.display()
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 7);
 }

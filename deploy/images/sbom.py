@@ -1,0 +1,93 @@
+"""Writes a CycloneDX bill of materials for each program: sbom.py OUT-DIRECTORY NAME…  (worker, orchestrator, agent, cli)
+
+It is read from `cargo metadata` of the locked tree with the features that ship: what is linked into the program, with version,
+licence, checksum of the registry's package, and who depends on whom. No time and no random number stands in it, so that it is the
+same for the same tree.
+"""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import uuid
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+PACKAGES = {"worker": "waybill-worker", "orchestrator": "waybill-orchestrator", "agent": "waybill-agent", "cli": "waybill-cli"}
+FEATURES = "waybill-worker/aws"
+
+
+def metadata():
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", FEATURES, "--filter-platform", "x86_64-unknown-linux-gnu"]
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def checksums():
+    with open(os.path.join(ROOT, "Cargo.lock")) as file:
+        text = file.read()
+    return {(name, version): sum_ for name, version, sum_ in re.findall(r'name = "([^"]+)"\nversion = "([^"]+)"\nsource = "[^"]+"\nchecksum = "([0-9a-f]+)"', text)}
+
+
+def linked(nodes, start):
+    """Packages that become part of the program: normal dependencies, and theirs."""
+    edges, todo = {}, [start]
+    while todo:
+        package = todo.pop()
+        if package in edges:
+            continue
+        normal = [dep["pkg"] for dep in nodes[package]["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
+        edges[package] = sorted(normal)
+        todo.extend(normal)
+    return edges
+
+
+def component(package, sums):
+    purl = f"pkg:cargo/{package['name']}@{package['version']}"
+    out = {"type": "library", "bom-ref": purl, "name": package["name"], "version": package["version"], "purl": purl}
+    if package.get("license"):
+        out["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
+    known = sums.get((package["name"], package["version"]))
+    if known:
+        out["hashes"] = [{"alg": "SHA-256", "content": known}]
+    return out
+
+
+def bill(tree, sums, name):
+    packages = {package["id"]: package for package in tree["packages"]}
+    nodes = {node["id"]: node for node in tree["resolve"]["nodes"]}
+    start = next((package["id"] for package in tree["packages"] if package["name"] == PACKAGES[name]), None)
+    if start is None:
+        sys.exit(f"sbom.py: the workspace has no package {PACKAGES[name]}")
+    edges = linked(nodes, start)
+    reference = lambda package: f"pkg:cargo/{packages[package]['name']}@{packages[package]['version']}"  # noqa: E731
+    components = sorted((component(packages[package], sums) for package in edges if package != start), key=lambda found: found["bom-ref"])
+    itself = component(packages[start], sums) | {"type": "application"}
+    out = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": itself},
+        "components": components,
+        "dependencies": [
+            {"ref": reference(package), "dependsOn": sorted({reference(target) for target in targets})}
+            for package, targets in sorted(edges.items(), key=lambda edge: reference(edge[0]))
+        ],
+    }
+    seed = hashlib.sha256(json.dumps(out, sort_keys=True).encode()).digest()
+    return {**out, "serialNumber": uuid.UUID(bytes=seed[:16], version=4).urn}
+
+
+def main(directory, names):
+    os.makedirs(directory, exist_ok=True)
+    tree, sums = metadata(), checksums()
+    for name in names:
+        with open(os.path.join(directory, f"{name}.cdx.json"), "w") as file:
+            json.dump(bill(tree, sums, name), file, indent=1, sort_keys=True)
+            file.write("\n")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3 or any(name not in PACKAGES for name in sys.argv[2:]):
+        sys.exit(__doc__)
+    main(sys.argv[1], sys.argv[2:])

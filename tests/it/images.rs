@@ -1,0 +1,193 @@
+//! The images as they are built: one program each, nobody's shell, the same bytes twice, and a bill of what is inside.
+//! They are built here from the binaries under test, uncompressed; the release build differs in the binaries alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use waybill_tests::binaries::{binary, repository};
+
+const NAMES: [&str; 3] = ["worker", "orchestrator", "cli"];
+
+/// Builds images of the binaries under test and returns each one's digest.
+fn build(out: &Path, sbom: Option<&Path>, names: &[&str]) -> BTreeMap<String, String> {
+    let binaries = binary("waybill-worker").parent().expect("a directory").to_path_buf();
+    let mut command = Command::new("python3");
+    command.arg(repository().join("deploy/images/build.py")).args(["--level", "0", "--binaries"]).arg(binaries);
+    command.arg("--out").arg(out).args(names);
+    if let Some(sbom) = sbom {
+        command.arg("--sbom").arg(sbom);
+    }
+    let output = command.output().expect("run build.py");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).expect("text");
+    let mut words = said.lines().map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+    let digests: BTreeMap<_, _> = words.by_ref().map(|line| (line[0].clone(), line[1].clone())).collect();
+    assert_eq!(digests.len(), names.len());
+    digests
+}
+
+fn bills() -> (tempfile::TempDir, BTreeMap<String, Value>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let script = repository().join("deploy/images/sbom.py");
+    let output = Command::new("python3").arg(script).arg(dir.path()).args(NAMES).output().expect("run sbom.py");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = |name: &&str| {
+        let text = std::fs::read_to_string(dir.path().join(format!("{name}.cdx.json"))).expect("a bill");
+        ((*name).to_owned(), serde_json::from_str(&text).expect("JSON"))
+    };
+    let bills = NAMES.iter().map(read).collect();
+    (dir, bills)
+}
+
+/// Unpacks an image: its configuration, and its one layer below a directory.
+fn unpack(image: &Path, into: &Path) -> Value {
+    let run = |archive: &Path, place: &Path| {
+        let done = Command::new("tar").arg("-xpf").arg(archive).arg("-C").arg(place).status().expect("run tar");
+        assert!(done.success());
+    };
+    let parts = into.join("parts");
+    let layer = into.join("root");
+    for dir in [&parts, &layer] {
+        std::fs::create_dir_all(dir).expect("a directory");
+    }
+    run(image, &parts);
+    let read = |path: &Path| -> Value { serde_json::from_slice(&std::fs::read(path).expect("a blob")).expect("JSON") };
+    let blob = |digest: &Value| {
+        parts.join("blobs/sha256").join(digest.as_str().expect("a digest").trim_start_matches("sha256:"))
+    };
+    let index = read(&parts.join("index.json"));
+    let manifest = read(&blob(&index["manifests"][0]["digest"]));
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(1));
+    run(&blob(&manifest["layers"][0]["digest"]), &layer);
+    read(&blob(&manifest["config"]["digest"]))
+}
+
+/// Files of a directory tree, by path below it, with whether they may be executed or written by others than root.
+fn files(root: &Path) -> BTreeMap<String, u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut found, mut todo) = (BTreeMap::new(), vec![root.to_path_buf()]);
+    while let Some(dir) = todo.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path: PathBuf = entry.expect("an entry").path();
+            let kind = std::fs::symlink_metadata(&path).expect("metadata");
+            assert!(!kind.is_symlink(), "{} is a link", path.display());
+            if kind.is_dir() {
+                todo.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
+                found.insert(name, kind.permissions().mode() & 0o7777);
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn t23_an_image_holds_one_program_and_no_shell_and_is_nobodys() {
+    let dir = tempfile::tempdir().expect("a directory");
+    build(dir.path(), None, &NAMES);
+    for (name, program) in [("worker", "waybill-worker"), ("orchestrator", "waybill-orchestrator"), ("cli", "waybill")]
+    {
+        let place = dir.path().join(format!("{name}-unpacked"));
+        let config = unpack(&dir.path().join(format!("{name}.tar")), &place);
+        assert_eq!(config["config"]["User"], "65532:65532", "{name}");
+        assert_eq!(config["config"]["Entrypoint"], serde_json::json!([format!("/{program}")]), "{name}");
+        let found = files(&place.join("root"));
+        let is_library = |path: &str| path.contains(".so") && (path.starts_with("lib/") || path.starts_with("lib64/"));
+        let runs: Vec<_> = found
+            .iter()
+            .filter(|(path, mode)| **mode & 0o111 != 0 && !is_library(path))
+            .map(|(path, _)| path.as_str())
+            .collect();
+        assert_eq!(runs, [program], "{name} can execute something else");
+        assert!(
+            found.values().all(|mode| mode & 0o6222 == 0),
+            "{name}: a file can be written or changes its user: {found:?}"
+        );
+        let texts: BTreeSet<_> =
+            found.keys().map(String::as_str).filter(|path| *path != program && !is_library(path)).collect();
+        let wanted = ["etc/group", "etc/hosts", "etc/nsswitch.conf", "etc/passwd", "etc/ssl/certs/ca-certificates.crt"];
+        assert_eq!(texts, BTreeSet::from(wanted), "{name}");
+    }
+}
+
+#[test]
+fn t23_two_builds_of_an_image_give_one_digest() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (bills, _) = bills();
+    let (first, second) = (dir.path().join("1"), dir.path().join("2"));
+    let one = build(&first, Some(bills.path()), &["cli"]);
+    let two = build(&second, Some(bills.path()), &["cli"]);
+    assert_eq!(one, two);
+    let bytes = |place: &Path| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(place.join("cli.tar")).expect("an image").read_to_end(&mut bytes).expect("its bytes");
+        bytes
+    };
+    assert!(bytes(&first) == bytes(&second), "the archives differ");
+    // And what goes in is seen in the digest.
+    assert_ne!(build(&dir.path().join("3"), None, &["cli"]), one);
+}
+
+#[test]
+fn t23_an_image_is_complete_its_program_starts_in_it_as_nobody() {
+    let dir = tempfile::tempdir().expect("a directory");
+    build(dir.path(), None, &NAMES);
+    // The tree is entered by chroot with another user, so it needs root or a user namespace.
+    let root = rustix::process::geteuid().is_root();
+    for (name, program) in [("worker", "waybill-worker"), ("orchestrator", "waybill-orchestrator"), ("cli", "waybill")]
+    {
+        let place = dir.path().join(format!("{name}-unpacked"));
+        unpack(&dir.path().join(format!("{name}.tar")), &place);
+        let mut command = if root { Command::new("chroot") } else { Command::new("unshare") };
+        if root {
+            command.arg("--userspec=65532:65532");
+        } else {
+            command.args(["--user", "--map-root-user", "chroot"]);
+        }
+        let output = command
+            .arg(place.join("root"))
+            .arg(format!("/{program}"))
+            .arg("--version")
+            .env_clear()
+            .output()
+            .expect("chroot");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && said.starts_with(&format!("{program} ")),
+            "{name}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
+fn the_bill_of_materials_names_what_is_linked_with_its_checksums() {
+    let (_dir, bills) = bills();
+    let lock = std::fs::read_to_string(repository().join("Cargo.lock")).expect("the lock file");
+    for (name, bill) in &bills {
+        let components = bill["components"].as_array().expect("components");
+        assert!(components.len() > 100, "{name}: only {} components", components.len());
+        let refs: BTreeSet<_> =
+            components.iter().map(|found| found["bom-ref"].as_str().expect("a reference")).collect();
+        assert_eq!(refs.len(), components.len(), "{name} names something twice");
+        for found in components {
+            let (package, version) =
+                (found["name"].as_str().expect("a name"), found["version"].as_str().expect("a version"));
+            if package.starts_with("waybill-") {
+                continue;
+            }
+            let sum = found["hashes"][0]["content"].as_str().unwrap_or_else(|| panic!("{package} has no checksum"));
+            let locked = format!("name = \"{package}\"\nversion = \"{version}\"\n");
+            let part = lock.split(&locked).nth(1).unwrap_or_else(|| panic!("{package} {version} is not locked"));
+            assert!(part.lines().take(2).any(|line| line.contains(sum)), "{package} {version}");
+            assert!(found["licenses"][0]["expression"].is_string(), "{package} has no licence");
+        }
+        let has = |package: &str| components.iter().any(|found| found["name"] == package);
+        assert!(has("rustls") && has("aws-lc-rs") && !has("proptest"), "{name}");
+        assert_eq!(has("parquet"), name == "worker", "{name}: only a worker handles rows");
+    }
+}
