@@ -88,12 +88,13 @@ def root(name, binaries, sbom):
     contents.update({path: (0o444, text.encode()) for path, text in TEXTS.items()})
     if sbom:
         contents["usr/share/waybill/sbom.cdx.json"] = (0o444, with_packages(sbom, name, [*system.values(), CERTIFICATES]))
-    directories = {"tmp", "var/lib/waybill"} if name == "orchestrator" else {"tmp"}
+    own = {"var/lib/waybill", "var/lib/waybill/keys", "var/lib/waybill/state"} if name == "orchestrator" else set()
+    directories = {"tmp", *own}
     for path in [*contents, *directories]:
         while "/" in path:
             path = path.rsplit("/", 1)[0]
             directories.add(path)
-    entries = [entry(path, tarfile.DIRTYPE, 0o1777 if path == "tmp" else 0o755, owner=65532 if path == "var/lib/waybill" else 0) for path in directories]
+    entries = [entry(path, tarfile.DIRTYPE, 0o1777 if path == "tmp" else 0o700 if path in own else 0o755, owner=65532 if path in own else 0) for path in directories]
     entries += [entry(path, tarfile.REGTYPE, mode, data) for path, (mode, data) in contents.items()]
     return sorted(entries, key=lambda found: found[0].name)
 
@@ -131,6 +132,8 @@ def image(name, layer, level):
                 "Entrypoint": ["/" + settings["program"]],
                 "Cmd": settings["command"],
                 "WorkingDir": "/",
+                # Fargate gives a fresh volume the owner that the image's directory has, where the image declares it.
+                **({"Volumes": {"/var/lib/waybill/state": {}}} if name == "orchestrator" else {}),
                 "Env": ["SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
                 "Labels": {"org.opencontainers.image.title": "waybill-" + name, "org.opencontainers.image.licenses": "Apache-2.0"},
             },

@@ -30,7 +30,10 @@ def block(source, computed, is_resource, in_set=False):
     out = messages.Schema.Block()
     for name, shape, required in source["attributes"]:
         kind = json.dumps(fixed(shape) if in_set else shape).encode()
-        out.attributes.add(name=name, type=kind, required=required, optional=not required, computed=is_resource and not required)
+        # Arguments that never stand in the state end so, all of them.
+        write_only = name.endswith("_wo")
+        computed_too = is_resource and not required and not write_only
+        out.attributes.add(name=name, type=kind, required=required, optional=not required, computed=computed_too, write_only=write_only)
     for name, shape in computed:
         out.attributes.add(name=name, type=json.dumps(shape).encode(), computed=True)
     for name, nesting, most, least, inner in source["blocks"]:

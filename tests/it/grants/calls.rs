@@ -214,10 +214,15 @@ fn a_worker_reaches_what_was_named_and_its_own_guard() {
         (false, ("ecs:RunTask", FAMILY, &[CLUSTER])),
         (false, ("sts:AssumeRole", "arn:aws:iam::222222222222:role/waybill-launch", &[])),
     ];
-    let requests: Vec<Request> = table
-        .iter()
-        .map(|(_, (action, resource, context))| request("waybill-worker", action, resource, context, &[task]))
-        .collect();
+    // A key's own policy comes first; this is the one that AWS gives it, which leaves the decision to the account's policies.
+    let of_key = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::222222222222:root"}, "Action": "kms:*", "Resource": "*"}
+    ]});
+    let asked = |(action, resource, context): &Need<'_>| Request {
+        trust: action.starts_with("kms:").then(|| of_key.clone()),
+        ..request("waybill-worker", action, resource, context, &[task])
+    };
+    let requests: Vec<Request> = table.iter().map(|(_, need)| asked(need)).collect();
     let decisions = simulate(&requests).expect("decisions");
     for ((wanted, need), decision) in table.iter().zip(decisions) {
         assert_eq!(decision == Decision::Allowed, *wanted, "{need:?}");
