@@ -110,11 +110,11 @@ variable "architecture" {
 }
 
 variable "buckets" {
-  description = <<-E
+  description = <<-EOT
     Existing buckets by name: prefixes that workers may use, and whether they write below them ("write", the default) or only
     read ("read"). `delete` lets them remove unreferenced files, which the clean-up of old files needs. `abort_uploads` puts a
     lifecycle rule on the bucket that ends uploads left open: it replaces ALL lifecycle rules of the bucket, so it is off.
-  E
+  EOT
   type = map(object({
     prefixes      = list(string)
     access        = optional(string, "write")
@@ -232,10 +232,10 @@ variable "subnets" {
 }
 
 variable "egress" {
-  description = <<-E
+  description = <<-EOT
     Every way out of a worker, by a name of your choice: sources, the orchestrator, endpoints of S3 and others. One of cidr,
     prefix_list_id and security_group_id each. There is no way in at all.
-  E
+  EOT
   type = map(object({
     port              = optional(number, 443)
     cidr              = optional(string)

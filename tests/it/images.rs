@@ -153,6 +153,7 @@ fn t23_an_image_is_complete_its_program_starts_in_it_as_nobody() {
             .arg(format!("/{program}"))
             .arg("--version")
             .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .output()
             .expect("chroot");
         let said = String::from_utf8_lossy(&output.stdout);

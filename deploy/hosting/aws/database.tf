@@ -57,6 +57,9 @@ resource "aws_db_instance" "this" {
   deletion_protection                 = true
   copy_tags_to_snapshot               = true
   auto_minor_version_upgrade          = true
+  enabled_cloudwatch_logs_exports     = ["postgresql", "upgrade"]
+  performance_insights_enabled        = true
+  performance_insights_kms_key_id     = var.kms_key_arn
   iam_database_authentication_enabled = false
   skip_final_snapshot                 = false
   final_snapshot_identifier           = "${var.name}-final"
