@@ -1,5 +1,5 @@
 output "data_plane" {
-  description = "Settings of the data plane, as `waybill data-plane add` and the REST interface take them."
+  description = "Settings of the data plane, as the REST interface takes them."
   value = {
     role_arn        = aws_iam_role.launch.arn
     task_role_arn   = aws_iam_role.task.arn
@@ -12,6 +12,16 @@ output "data_plane" {
     cpu             = var.cpu
     memory_mib      = var.memory
   }
+}
+
+output "settings" {
+  description = "The same as options: waybill data-plane set NAME $(terraform output -raw settings)"
+  value = join(" ", concat(
+    ["--role-arn ${aws_iam_role.launch.arn}", "--task-role-arn ${aws_iam_role.task.arn}", "--region ${data.aws_region.here.region}"],
+    ["--cluster ${aws_ecs_cluster.workers.name}", "--task-family ${aws_ecs_task_definition.worker.family}", "--cpu ${var.cpu}", "--memory-mib ${var.memory}"],
+    [for subnet in var.subnets : "--subnet ${subnet}"],
+    ["--security-group ${aws_security_group.workers.id}"],
+  ))
 }
 
 output "role_arn" {

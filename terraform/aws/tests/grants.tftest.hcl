@@ -195,4 +195,8 @@ run "what_is_pasted_is_what_was_made" {
     condition     = output.data_plane.cluster == "waybill" && output.data_plane.task_family == "waybill-worker" && output.data_plane.region == "eu-west-1" && one(output.data_plane.security_groups) == "sg-0123" && one(output.data_plane.subnets) == "subnet-0123"
     error_message = "the output must name what was made"
   }
+  assert {
+    condition     = output.settings == "--role-arn arn:aws:iam::222222222222:role/mocked --task-role-arn arn:aws:iam::222222222222:role/mocked --region eu-west-1 --cluster waybill --task-family waybill-worker --cpu 1024 --memory-mib 2048 --subnet subnet-0123 --security-group sg-0123"
+    error_message = "the options must name what was made"
+  }
 }

@@ -35,6 +35,11 @@ output "data_plane" {
   value = module.waybill.data_plane
 }
 
+output "settings" {
+  description = "Options for: waybill data-plane set NAME"
+  value       = module.waybill.settings
+}
+
 output "agent_role_arn" {
   description = "The task role of the agent: it may start, stop and see workers."
   value       = module.waybill.role_arn

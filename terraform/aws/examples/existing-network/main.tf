@@ -62,3 +62,8 @@ module "waybill" {
 output "data_plane" {
   value = module.waybill.data_plane
 }
+
+output "settings" {
+  description = "Options for: waybill data-plane set NAME"
+  value       = module.waybill.settings
+}

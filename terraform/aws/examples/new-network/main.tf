@@ -60,6 +60,11 @@ output "data_plane" {
   value = module.waybill.data_plane
 }
 
+output "settings" {
+  description = "Options for: waybill data-plane set NAME"
+  value       = module.waybill.settings
+}
+
 output "vpc_id" {
   description = "To peer with the network of the source."
   value       = aws_vpc.this.id
