@@ -12,3 +12,5 @@ echo "proof: cases=$cases times=$times seed=$seed"
 run() { cargo nextest run --workspace --locked --features waybill-worker/aws "$@"; }
 PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(random) + test(any_text) + test(histories) + test(property)'
 run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
+# What hosts the orchestrator, and the scan of all Terraform. Left out, with a word, where Terraform or Node is missing.
+if deploy/dev/grants.sh; then deploy/dev/hosting.sh; fi

@@ -20,7 +20,8 @@ import tarfile
 
 USER = "65532:65532"
 IMAGES = {
-    "worker": {"program": "waybill-worker", "command": ["run"]},
+    # Where it runs is part of the entry point, which no launch request can change: there the guard is not optional.
+    "worker": {"program": "waybill-worker", "fixed": ["--cloud", "aws-ecs"], "command": ["run"]},
     "orchestrator": {"program": "waybill-orchestrator", "command": ["serve", "--config", "/etc/waybill/orchestrator.toml"]},
     "agent": {"program": "waybill-agent", "command": ["run"]},
     "cli": {"program": "waybill", "command": ["--help"]},
@@ -129,7 +130,7 @@ def image(name, layer, level):
             "created": "1970-01-01T00:00:00Z",
             "config": {
                 "User": USER,
-                "Entrypoint": ["/" + settings["program"]],
+                "Entrypoint": ["/" + settings["program"], *settings.get("fixed", [])],
                 "Cmd": settings["command"],
                 "WorkingDir": "/",
                 # Fargate gives a fresh volume the owner that the image's directory has, where the image declares it.

@@ -50,6 +50,7 @@ resource "aws_ecs_task_definition" "worker" {
     name                   = "worker"
     image                  = var.image
     essential              = true
+    entryPoint             = ["/waybill-worker", "--cloud", "aws-ecs"]
     command                = ["run"]
     user                   = "65532:65532"
     readonlyRootFilesystem = true

@@ -94,7 +94,9 @@ fn t23_an_image_holds_one_program_and_no_shell_and_is_nobodys() {
         let place = dir.path().join(format!("{name}-unpacked"));
         let config = unpack(&dir.path().join(format!("{name}.tar")), &place);
         assert_eq!(config["config"]["User"], "65532:65532", "{name}");
-        assert_eq!(config["config"]["Entrypoint"], serde_json::json!([format!("/{program}")]), "{name}");
+        let mut entry = vec![format!("/{program}")];
+        entry.extend(["--cloud", "aws-ecs"].map(str::to_owned).into_iter().filter(|_| name == "worker"));
+        assert_eq!(config["config"]["Entrypoint"], serde_json::json!(entry), "{name}");
         let found = files(&place.join("root"));
         let is_library = |path: &str| path.contains(".so") && (path.starts_with("lib/") || path.starts_with("lib64/"));
         let runs: Vec<_> = found

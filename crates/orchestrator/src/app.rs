@@ -21,10 +21,12 @@ use crate::service::retention::Retention;
 use crate::service::run::RunService;
 
 mod follow;
+mod prepare;
 mod pulse;
 mod serve;
 mod state;
 
+pub use prepare::{make_keys, setup_token};
 pub use pulse::Pulse;
 pub use serve::{Ports, Running, start};
 

@@ -60,6 +60,10 @@ pub struct Server {
     pub private: SocketAddr,
     /// Names in the server's certificate; the first one is what workers are told.
     pub names: Vec<String>,
+    /// Name and port of `api` from outside, where they are not its own.
+    pub public_api: Option<String>,
+    /// The same of `worker`.
+    pub public_worker: Option<String>,
     /// What identities begin with.
     pub trust_domain: String,
     /// How long a stopping server lets work end.
@@ -177,11 +181,14 @@ fn retention(settings: &mut Settings) -> Option<Retention> {
 
 impl Server {
     fn read(settings: &mut Settings) -> Option<Self> {
+        let names = settings.list("server.names", 1)?;
         Some(Self {
             api: settings.address("server.api")?,
             worker: settings.address("server.worker")?,
             private: settings.address("server.private")?,
-            names: settings.list("server.names", 1)?,
+            public_api: settings.outside("server.public-api", &names),
+            public_worker: settings.outside("server.public-worker", &names),
+            names,
             trust_domain: settings.text("server.trust-domain")?,
             drain: settings.duration("server.drain", Duration::ZERO)?,
         })

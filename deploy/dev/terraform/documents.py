@@ -158,6 +158,7 @@ def cloudformation(rendered):
         "Name": "worker",
         "Image": {"Ref": "Image"},
         "Essential": True,
+        "EntryPoint": ["/waybill-worker", "--cloud", "aws-ecs"],
         "Command": ["run"],
         "User": "65532:65532",
         "ReadonlyRootFilesystem": True,

@@ -67,9 +67,9 @@ run "the_worker_is_pinned_and_has_no_shell" {
     condition = alltrue([
       for container in jsondecode(aws_ecs_task_definition.worker.container_definitions) :
       container.image == var.image && container.readonlyRootFilesystem && container.user == "65532:65532" && !container.privileged
-      && container.linuxParameters.capabilities.drop == ["ALL"] && !contains(keys(container), "environment") && !contains(keys(container), "entryPoint")
+      && container.linuxParameters.capabilities.drop == ["ALL"] && !contains(keys(container), "environment") && container.entryPoint == ["/waybill-worker", "--cloud", "aws-ecs"]
     ])
-    error_message = "the container must be pinned, read-only, without privileges, and bring its own entry point"
+    error_message = "the container must be pinned, read-only, without privileges, and say where it runs"
   }
   assert {
     condition     = aws_ecs_task_definition.worker.network_mode == "awsvpc" && aws_ecs_task_definition.worker.requires_compatibilities == toset(["FARGATE"])

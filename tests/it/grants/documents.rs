@@ -31,6 +31,12 @@ fn terraforms_own_tests_of_the_module_pass() {
 }
 
 #[test]
+fn the_hosting_of_the_orchestrator_is_valid_and_its_tests_pass() {
+    let (passed, said) = terraform("deploy/hosting/aws", &["test", "-no-color"]).expect("run terraform");
+    assert!(passed && said.matches("... pass").count() >= 5, "{said}");
+}
+
+#[test]
 fn the_stand_in_provider_finds_what_the_real_one_would() {
     for (wrong, named) in [
         (

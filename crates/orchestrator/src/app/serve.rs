@@ -27,7 +27,7 @@ use crate::service::account;
 use crate::service::attempt::AttemptService;
 
 /// Life of a worker's certificate; renewed at half of it.
-const WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
+pub(super) const WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
 /// How often the listeners' certificate is looked at, and how long before its end it is replaced.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(60 * 60);
 const CERTIFICATE_REST: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -130,10 +130,11 @@ async fn open_doors(server: &Server, authority: &Authority, domain: TrustDomain)
     Ok(Doors { public, workers, private, ports, slot })
 }
 
-/// How a process on another host reaches an address that may be bound to all of them.
-fn reachable(server: &Server, bound: SocketAddr) -> String {
-    match server.names.first() {
-        Some(name) if bound.ip().is_unspecified() => format!("{name}:{}", bound.port()),
+/// How a process on another host reaches an address that may be bound to all of them, or stand behind something else.
+fn reachable(server: &Server, outside: Option<&String>, bound: SocketAddr) -> String {
+    match (outside, server.names.first()) {
+        (Some(outside), _) => outside.clone(),
+        (None, Some(name)) if bound.ip().is_unspecified() => format!("{name}:{}", bound.port()),
         _ => bound.to_string(),
     }
 }
@@ -152,7 +153,10 @@ fn context(
     let tickets = Arc::clone(tickets);
     let program = worker_program(config)?;
     let pin = authority.pin().to_string();
-    let args = ["run", "--orchestrator", &reachable(&config.server, api), "--ca-pin", &pin].map(str::to_owned).to_vec();
+    let args =
+        ["run", "--orchestrator", &reachable(&config.server, config.server.public_api.as_ref(), api), "--ca-pin", &pin]
+            .map(str::to_owned)
+            .to_vec();
     Ok(Context {
         store: shared.store.clone(),
         bounds: Arc::clone(&shared.bounds),
@@ -180,9 +184,11 @@ fn serve(
     tasks: &mut JoinSet<()>,
 ) {
     let attempts = AttemptService::new(shared.store.clone(), Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
+    let outside = config.server.public_worker.as_ref();
+    let name = outside.and_then(|outside| outside.rsplit_once(':')).map(|(name, _)| name.to_owned());
     let worker = WorkerAddress {
-        endpoint: reachable(&config.server, doors.ports.worker),
-        server_name: config.server.names.first().cloned().unwrap_or_default(),
+        endpoint: reachable(&config.server, outside, doors.ports.worker),
+        server_name: name.or_else(|| config.server.names.first().cloned()).unwrap_or_default(),
     };
     let mut services = grpc::Services::new(Arc::new(attempts), Arc::clone(authority), Arc::clone(tickets), worker);
     services.report_idle = shared.bounds.lease * 2;

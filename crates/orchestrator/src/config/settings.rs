@@ -201,6 +201,18 @@ impl Settings {
         self.parsed(key, "takes an address and a port, such as 127.0.0.1:7443", |text| text.parse().ok())
     }
 
+    /// A name of the certificate and a port; none where empty.
+    pub(super) fn outside(&mut self, key: &str, names: &[String]) -> Option<String> {
+        let text = self.text_of(key)?;
+        let parts = text.rsplit_once(':').map(|(name, port)| (name.to_owned(), port.parse::<u16>().unwrap_or(0)));
+        match parts {
+            Some((name, port)) if port > 0 && names.contains(&name) => return Some(text),
+            Some((_, port)) if port > 0 => self.refuse(key, "begins with a name that stands in server.names"),
+            _ => self.refuse(key, "takes a name and a port, such as waybill.example.com:443"),
+        }
+        None
+    }
+
     pub(super) fn duration(&mut self, key: &str, floor: Duration) -> Option<Duration> {
         let value =
             self.parsed(key, "takes a duration with its unit, such as 30s", |text| parse_duration(text).ok())?;
