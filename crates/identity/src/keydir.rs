@@ -43,7 +43,8 @@ impl KeyDirectory {
             return Ok(found);
         }
         if !self.create {
-            let what = "is missing; copy it from another replica, or make a new directory with `serve --dev`";
+            let what =
+                "is missing; copy it from another replica, or make new ones with `waybill-orchestrator keys make`";
             return Err(IdentityError::KeyFile { path, what });
         }
         self.make_directory()?;

@@ -30,9 +30,11 @@ enum Command {
     /// Print or explain settings
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// List or rotate the keys that sign access tokens
+    /// Make the keys before a first start; list or rotate those that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Print a new one-time token with which the first administrator is made
+    SetupToken(Place),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
 }
@@ -61,6 +63,11 @@ struct Place {
 /// Example: `waybill-orchestrator keys list --config /etc/waybill/orchestrator.toml`
 #[derive(Subcommand)]
 enum KeysCommand {
+    /// Make what is missing in the key directory; what is there stays as it is
+    Make {
+        #[command(flatten)]
+        place: Place,
+    },
     /// Say which keys there are: pending, active, retiring or retired
     List {
         #[command(flatten)]
@@ -85,6 +92,8 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(serve) => run(&serve.place),
+        Command::SetupToken(place) => setup_token(&place),
+        Command::Keys(KeysCommand::Make { place }) => make_keys(&place),
         Command::Keys(KeysCommand::List { place }) => keys(&place, token::list),
         Command::Keys(KeysCommand::Rotate { place, now: at_once }) => {
             keys(&place, |directory, life, now| token::rotate(directory, life, now, at_once))
@@ -141,6 +150,25 @@ fn keys(
         text.push_str(&format!("{kid:<16}  {:<8}  {from}\n", state.to_string()));
     }
     print(&text)
+}
+
+fn make_keys(place: &Place) -> anyhow::Result<ExitCode> {
+    let Some(config) = place.config()? else { return Ok(ExitCode::from(2)) };
+    app::make_keys(&config)?;
+    say(&format!("the keys are in {}; back them up apart from the database", config.keys.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn setup_token(place: &Place) -> anyhow::Result<ExitCode> {
+    let Some(config) = place.config()? else { return Ok(ExitCode::from(2)) };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match runtime.block_on(app::setup_token(&config))? {
+        Some(token) => print(&format!("{token}\n")),
+        None => {
+            say("somebody has an account already: an administrator invites the next one");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn run(place: &Place) -> anyhow::Result<ExitCode> {

@@ -116,3 +116,56 @@ fn the_printed_settings_are_the_default_ones_and_are_read() {
         assert!(refused.contains(&format!("{key} is not set")), "only what has no default is missing: {refused}");
     }
 }
+
+#[test]
+fn an_address_from_outside_bears_a_name_of_the_certificate_and_a_port() {
+    let text = GOOD.replace("[state]", "names = [\"w.example.com\"]\npublic-worker = \"OUTSIDE\"\n[state]");
+    for (outside, words) in [
+        ("other.example.com:443", "begins with a name that stands in server.names"),
+        ("w.example.com", "a name and a port"),
+        ("w.example.com:0", "a name and a port"),
+        ("w.example.com:https", "a name and a port"),
+    ] {
+        let said = Place::new(&text.replace("OUTSIDE", outside)).refused(&[]);
+        assert!(said.contains(":6: server.public-worker") && said.contains(words), "{outside}: {said}");
+    }
+}
+
+#[test]
+fn keys_are_made_once_before_a_start_and_a_start_takes_them() {
+    let place = Place::new(GOOD);
+    let config = place.file.display().to_string();
+    let contents = || -> Vec<(String, Vec<u8>)> {
+        let mut names = left(&place.dir.path().join("keys"));
+        names.sort();
+        names
+            .into_iter()
+            .map(|name| (name.clone(), std::fs::read(place.dir.path().join("keys").join(name)).expect("a key")))
+            .collect()
+    };
+    let made = program(&["keys", "make", "--config", &config], &[]);
+    assert!(made.status.success() && made.stdout.is_empty(), "{}", said(&made));
+    let first = contents();
+    assert!(first.len() >= 4, "{:?}", left(&place.dir.path().join("keys")));
+    assert!(program(&["keys", "make", "--config", &config], &[]).status.success());
+    assert!(first == contents(), "what is there stays as it is");
+
+    let mut child = std::process::Command::new(binary("waybill-orchestrator"))
+        .args(["serve", "--config", &config])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("start the orchestrator");
+    let ports = place.dir.path().join("state/ports.json");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !ports.exists() && child.try_wait().expect("its state").is_none() && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20)); // a poll for a file, bounded above
+    }
+    let started = ports.exists();
+    drop((child.kill(), child.wait()));
+    assert!(started, "it did not start with the keys that were made");
+    assert!(first == contents(), "a start outside of --dev makes no key");
+
+    let token = program(&["setup-token", "--config", &config], &[]);
+    let printed = String::from_utf8(token.stdout.clone()).expect("text");
+    assert!(token.status.success() && printed.starts_with("setup_") && printed.trim().len() == 70, "{}", said(&token));
+}

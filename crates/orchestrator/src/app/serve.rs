@@ -243,3 +243,29 @@ impl Running {
         ended.is_ok() && closed.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_told_the_address_from_outside_before_any_other() {
+        let server = |names: &[&str]| Server {
+            api: ([0, 0, 0, 0], 0).into(),
+            worker: ([0, 0, 0, 0], 0).into(),
+            private: ([127, 0, 0, 1], 0).into(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            public_api: None,
+            public_worker: None,
+            trust_domain: "waybill".into(),
+            drain: Duration::ZERO,
+        };
+        let (everywhere, one): (SocketAddr, SocketAddr) = (([0, 0, 0, 0], 7443).into(), ([10, 0, 0, 5], 7443).into());
+        let outside = "waybill.example.com:443".to_owned();
+        let named = server(&["waybill.example.com"]);
+        assert_eq!(reachable(&named, Some(&outside), everywhere), outside);
+        assert_eq!(reachable(&named, Some(&outside), one), outside);
+        assert_eq!(reachable(&named, None, everywhere), "waybill.example.com:7443");
+        assert_eq!(reachable(&named, None, one), "10.0.0.5:7443");
+    }
+}
