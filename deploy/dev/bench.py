@@ -2,8 +2,11 @@
 
 Prints medians of wall time, user and system CPU of the command, and its peak memory; counts the rows in what was written, since
 exit 0 is no proof that they are there. The server shares the cores with what is measured, so only ratios within one run mean much.
+A child's peak memory begins at this process's own before exec, so nothing large is ever imported here.
 """
 import glob
+import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -110,10 +113,8 @@ def waybill(server, table, parallel, memory):
 
 
 def duckdb(server, table, threads):
-    import duckdb as library
-    import duckdb_extension_postgres_scanner as scanner
-    folder = f"{os.path.dirname(scanner.__file__)}/extensions/v{library.__version__}"
-    extension = glob.glob(f"{folder}/*.duckdb_extension")[0]
+    scanner = os.path.dirname(importlib.util.find_spec("duckdb_extension_postgres_scanner").origin)
+    extension = glob.glob(f"{scanner}/extensions/v{importlib.metadata.version('duckdb')}/*.duckdb_extension")[0]
     code = f"""import duckdb
 d = duckdb.connect(config={{'threads': {threads}}})
 d.execute("load '{extension}'")
@@ -134,12 +135,16 @@ def once(command):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command[0]} ended with {process.returncode}; see {HOME}/commands.log")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    files = glob.glob(f"{OUT}/**/*.parquet", recursive=True)
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, sum(map(os.path.getsize, files)) / 1e6
+
+
+COUNT = """import glob, sys, pyarrow.parquet as pq
+print(sum(pq.ParquetFile(f).metadata.num_rows for f in glob.glob(sys.argv[1] + '/**/*.parquet', recursive=True)))"""
 
 
 def rows_written():
-    import pyarrow.parquet as pq
-    return sum(pq.ParquetFile(f).metadata.num_rows for f in glob.glob(f"{OUT}/**/*.parquet", recursive=True))
+    return int(subprocess.run([sys.executable, "-c", COUNT, OUT], check=True, capture_output=True, text=True).stdout)
 
 
 def compare(title, rows, commands, rounds):
@@ -147,15 +152,16 @@ def compare(title, rows, commands, rounds):
     for _ in range(rounds):
         for name, command in commands.items():
             results[name].append(once(command))
-            if not name.startswith("psql") and rows_written() != rows:
-                sys.exit(f"{name}: {rows_written()} rows in the files, {rows} at the source")
+            if not name.startswith("psql") and (written := rows_written()) != rows:
+                sys.exit(f"{name}: {written} rows in the files, {rows} at the source")
     print(f"\n## {title} ({rows:,} rows, medians of {rounds})")
-    print(f"{'':34s} {'wall s':>8s} {'min-max':>14s} {'cpu s':>8s} {'peak MiB':>9s}")
+    print(f"{'':34s} {'wall s':>8s} {'min-max':>14s} {'cpu s':>8s} {'peak MiB':>9s} {'files MB':>9s}")
     medians = {}
     for name, runs in results.items():
-        wall, cpu, peak = (statistics.median(run[i] for run in runs) for i in range(3))
-        medians[name] = dict(wall=wall, cpu=cpu, peak=peak)
-        print(f"{name:34s} {wall:8.2f} {min(r[0] for r in runs):6.2f}-{max(r[0] for r in runs):6.2f} {cpu:8.2f} {peak:9.0f}")
+        wall, cpu, peak, size = (statistics.median(run[i] for run in runs) for i in range(4))
+        medians[name] = dict(wall=wall, cpu=cpu, peak=peak, size=size)
+        walls = f"{min(run[0] for run in runs):6.2f}-{max(run[0] for run in runs):6.2f}"
+        print(f"{name:34s} {wall:8.2f} {walls:>14s} {cpu:8.2f} {peak:9.0f} {size:9.1f}")
     return medians
 
 
@@ -182,6 +188,7 @@ def main():
         peer = large["duckdb, two threads"]
         print(f"two streams / duckdb with two threads: wall {two['wall'] / peer['wall']:.2f}, cpu {two['cpu'] / peer['cpu']:.2f}")
         print(f"two streams / two COPY halves: wall {two['wall'] / large['psql COPY binary, two halves']['wall']:.2f}")
+        print(f"files: two streams / duckdb with two threads {two['size'] / peer['size']:.2f}")
         print(f"one stream / psql COPY binary: wall {one['wall'] / large['psql COPY binary']['wall']:.2f}")
         small = compare("one row: start of the process to the commit", 1, {
             "waybill": waybill(server, "public.one_row", 1, "128MiB"), "duckdb": duckdb(server, "public.one_row", 1)}, ROUNDS)

@@ -8,7 +8,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 deploy/dev/tools.sh bench
 export BENCH_DIR=${BENCH_DIR:-${WAYBILL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}/bench} SCALE=${SCALE:-1} ROUNDS=${ROUNDS:-5}
-cargo build --release --locked -p waybill-worker -p waybill-tests --bin waybill-worker --bin waybill-seed
-target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-export PATH=$target/release:$PATH
+programs=$(deploy/dev/release.sh)
+export PATH=$programs:$PATH
 exec "$(deploy/dev/python.sh peers)" deploy/dev/bench.py

@@ -10,9 +10,8 @@ say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n== %s\n' "$*"; }
 
 say "Build (release; the cloud SDKs are left out)"
-cargo build --release --locked -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests --bins
-target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-export PATH=$target/release:$PATH
+programs=$(deploy/dev/release.sh)
+export PATH=$programs:$PATH
 built=$(date +%s)
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/waybill-demo.XXXXXX")

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Builds the programs as they ship, the cloud SDKs left out, and prints the directory that holds them. Demo and benchmark share this
+# one selection of packages: another one would choose other features and compile the dependencies again.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cargo build --release --locked -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests --bins >&2
+target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+echo "$target/release"
