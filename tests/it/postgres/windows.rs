@@ -190,6 +190,26 @@ async fn rows_without_a_cursor_follow_the_policy_and_are_counted() {
 }
 
 #[tokio::test]
+async fn rows_at_infinity_are_counted_and_follow_the_policy_of_rows_without_a_cursor() {
+    let server = seeded().await;
+    server.run("ALTER TABLE t ALTER at SET NOT NULL; INSERT INTO t (at, local) VALUES ('infinity', '-infinity')").await;
+    server.run("INSERT INTO t (at, local) VALUES ('-infinity', 'infinity')").await;
+    for (column, zone) in [("at", json!(null)), ("local", json!("UTC"))] {
+        let with = |nulls: &str| {
+            stream("t", json!({"load": "new", "cursor": {"column": column, "zone": zone, "nulls": nulls}}))
+        };
+        let fault = read_after(&source(&server), &with("fail"), None, 1).await.err().expect("refused");
+        assert_eq!(fault.code, FailureCode::CursorNull, "{column}");
+        let ignored = read_after(&source(&server), &with("ignore"), None, 1).await.expect("read");
+        assert_eq!((ignored.note.null_cursors, ignored.rows.num_rows()), (2, 10), "{column}");
+        let always = read_after(&source(&server), &with("include_always"), None, 1).await.expect("read");
+        assert_eq!((always.note.null_cursors, always.rows.num_rows()), (2, 12), "{column}");
+        let again = read_after(&source(&server), &with("include_always"), always.cursor.as_ref(), 1).await;
+        assert_eq!(again.expect("read").sorted("id"), [11, 12], "{column}: they come with every run");
+    }
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_type_is_refused() {
     let server = seeded().await;
     let fault = read_after(&source(&server), &by("note"), None, 1).await.err().expect("text");

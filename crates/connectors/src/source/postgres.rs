@@ -17,6 +17,7 @@ mod refusal;
 mod select;
 mod session;
 mod snapshot;
+mod socket;
 mod tls;
 mod window;
 mod wire;

@@ -18,6 +18,7 @@ use waybill_pipeline::{Fault, FaultResult};
 use zeroize::Zeroizing;
 
 use super::refusal::{ServerError, lost_as};
+use super::socket::Socket;
 use super::tls::Tls;
 use super::wire::{Stream, Wire, malformed};
 use crate::dial::{Checked, Dialer, Rules};
@@ -100,7 +101,7 @@ impl Address {
     async fn log_in(&self, tcp: TcpStream) -> FaultResult<Wire> {
         let stream = match &self.tls {
             Some(tls) => tls.wrap(tcp).await?,
-            None => Stream::Plain(tcp),
+            None => Stream::Plain(Socket::new(tcp)),
         };
         let mut wire = Wire::new(stream);
         let mut out = BytesMut::new();

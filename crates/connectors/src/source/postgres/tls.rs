@@ -14,6 +14,7 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::refusal::broken;
+use super::socket::Socket;
 use super::wire::Stream;
 
 /// What the server's certificate is held against.
@@ -50,7 +51,7 @@ impl Tls {
             }
             _ => return Err(Fault::new(FailureCode::SourceMalformed, "the server did not answer the TLS request")),
         }
-        match self.connector.connect(self.name.clone(), tcp).await {
+        match self.connector.connect(self.name.clone(), Socket::new(tcp)).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => {
                 let fault = broken(&error);

@@ -34,7 +34,7 @@ const FORM: &str = "'YYYY-MM-DD HH24:MI:SS.US'";
 pub(super) struct Window {
     /// The condition on rows; none takes all.
     pub(super) rows: Option<String>,
-    /// The condition on rows without a cursor, where there can be any.
+    /// The condition on rows without a cursor (NULL, or a time at infinity), where there can be any.
     pub(super) nulls: Option<String>,
     /// The cursor to commit.
     pub(super) cursor: Option<CursorState>,
@@ -132,7 +132,7 @@ impl Checked<'_> {
             Form::Integer => self.integer_end(wire, relation, hello, patience, &mut note).await?,
             _ => self.time_end(wire, hello, &mut note).await?,
         };
-        let nulls = (!self.not_null).then(|| format!("{} IS NULL", self.column));
+        let nulls = self.without()?;
         let unchanged =
             Window { nulls: nulls.clone(), cursor: after.cloned(), note, is_empty: true, is_bounded: true, rows: None };
         let Some(high) = high else { return Ok(unchanged) };
@@ -175,10 +175,26 @@ impl Checked<'_> {
 
     /// Times are half-open, [L, H). Integers end at the highest that was there, (L, M].
     fn condition(&self, low: Option<&str>, high: &str) -> FaultResult<String> {
+        let column = &self.column;
         let (from, to) = if self.form == Form::Integer { (">", "<=") } else { (">=", "<") };
-        let high = format!("{} {to} {}", self.column, self.literal(high)?);
-        let Some(low) = low else { return Ok(high) };
-        Ok(format!("{} {from} {} AND {high}", self.column, self.literal(low)?))
+        let high = format!("{column} {to} {}", self.literal(high)?);
+        match low {
+            Some(low) => Ok(format!("{column} {from} {} AND {high}", self.literal(low)?)),
+            None if self.form == Form::Integer => Ok(high),
+            None => Ok(format!("{column} > {} AND {high}", self.literal("-infinity")?)),
+        }
+    }
+
+    /// The condition on rows that no window ever reaches: NULL, and times at infinity. Written so that an index serves it.
+    fn without(&self) -> FaultResult<Option<String>> {
+        let column = &self.column;
+        let null = (!self.not_null).then(|| format!("{column} IS NULL"));
+        if self.form == Form::Integer {
+            return Ok(null);
+        }
+        let (first, last) = (self.literal("-infinity")?, self.literal("infinity")?);
+        let infinite = format!("{column} = {first} OR {column} = {last}");
+        Ok(Some(null.map_or_else(|| infinite.clone(), |null| format!("{null} OR {infinite}"))))
     }
 
     async fn is_before(&self, wire: &mut Wire, low: &str, high: &str) -> FaultResult<bool> {
@@ -296,7 +312,7 @@ impl Window {
         let Some(nulls) = self.nulls.clone().filter(|_| count > 0) else { return Ok(()) };
         match policy {
             NullCursor::Fail => {
-                let text = format!("{count} rows have no cursor");
+                let text = format!("{count} rows have no cursor: it is NULL or an infinite time");
                 Err(Fault::new(FailureCode::CursorNull, text))
             }
             NullCursor::Ignore => Ok(()),

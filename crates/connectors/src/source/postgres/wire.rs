@@ -6,12 +6,12 @@
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::refusal::{ServerError, broken};
+use super::socket::Socket;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
@@ -22,8 +22,8 @@ const NOTICE_CAP: u32 = 10_000;
 
 /// The transport under the protocol.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// A connection's two directions.
