@@ -162,12 +162,14 @@ pub struct Committed {
 /// How a commit ended where it did not fail.
 ///
 /// A failed one says why by its code: `fenced` (a higher epoch is there), `commit_unknown` (the outcome can't be read
-/// yet, or a commit of an earlier run landed meanwhile: the next attempt starts from what is there), `table_shrank`,
-/// `schema_changed`, `table_changed_by_other`, or one of the `bucket_*` codes.
+/// yet), `table_shrank`, `schema_changed`, `table_changed_by_other`, or one of the `bucket_*` codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// This attempt's commit is visible.
     Landed(Committed),
     /// Another attempt of this run was first; its commit is the run's.
     Adopted(Delivered),
+    /// A commit of an earlier run landed meanwhile, so this attempt stands on an old state: the next one starts from the
+    /// new one. Asking again changes nothing.
+    Overtaken,
 }

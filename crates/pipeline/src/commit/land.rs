@@ -136,12 +136,10 @@ impl Landing<'_> {
         if history::stands_on(bucket, dir, &newest, intent.epoch, &self.digest).await? {
             return Ok(Some(self.landed(self.created.unwrap_or(version))));
         }
-        Err(if found > intent.epoch {
-            Fault::new(FailureCode::Fenced, "a later run has committed")
-        } else {
-            let text = "an earlier run's commit landed meanwhile; the next attempt starts from its state";
-            Fault::new(FailureCode::CommitUnknown, text)
-        })
+        if found > intent.epoch {
+            return Err(Fault::new(FailureCode::Fenced, "a later run has committed"));
+        }
+        Ok(Some(Outcome::Overtaken))
     }
 
     fn landed(&self, version: u64) -> Outcome {

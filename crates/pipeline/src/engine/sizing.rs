@@ -1,13 +1,15 @@
 //! How the budget is shared out: so much for a lane, and within it for batches, the row group and the upload.
 //!
-//! A lane holds two batches at once, one being read and one being encoded, and room for the growth of the first; the rest
-//! of its share is the row group's. Where memory is plenty a third batch may wait between them.
+//! A lane holds a batch that is being read and one that is being encoded, room for the growth of the first, and a few that
+//! wait between them, so that the source need not wait while a row group is compressed. The rest of its share is the row group's.
 
 use crate::budget::Budget;
 
 const MIB: u64 = 1 << 20;
-/// The largest batch: more brings nothing, and Arrow's 32-bit offsets stay far away.
-const BATCH: u64 = 8 * MIB;
+/// The largest batch: what a core's own cache holds. Larger ones are fresh memory each time and cost more to fill.
+const BATCH: u64 = MIB;
+/// Batches that wait at most.
+const QUEUE: u64 = 8;
 /// What a lane needs besides its upload.
 const LEAST: u64 = 12 * MIB;
 /// The sink's piece, and the piece that the upload has just been given.
@@ -39,13 +41,13 @@ impl Sizing {
         let lane_bytes = budget.usable() / lanes as u64;
         let own = lane_bytes.saturating_sub(upload + PIECES).max(4 * MIB);
         let batch = (own / 12).min(BATCH);
-        let queue = if batch == BATCH { 2 } else { 1 };
+        let queue = (own / 8 / batch).clamp(1, QUEUE);
         Self {
             lanes,
             lane_bytes,
             batch_bytes: clip(batch),
-            queue,
-            row_group_bytes: clip(own - (queue as u64 + 2) * batch),
+            queue: clip(queue),
+            row_group_bytes: clip(own - (queue + 2) * batch),
             row_bytes: clip(budget.row_bytes()),
         }
     }

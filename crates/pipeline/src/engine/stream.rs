@@ -160,6 +160,10 @@ impl StreamWork<'_> {
         fault::point("prepare_granted");
         match settle(table, &prepared).await? {
             Outcome::Adopted(delivered) => Ok(self.adopted(&delivered)),
+            Outcome::Overtaken => {
+                let text = "an earlier run's commit landed meanwhile; the next attempt starts from its state";
+                Err(Fault::new(FailureCode::CommitUnknown, text).into())
+            }
             Outcome::Landed(committed) => {
                 self.epoch = Some(delivery.epoch);
                 meter.tell(StreamState::Committed);
