@@ -204,7 +204,9 @@ impl FailureCode {
             C::ValueRefused => "a value does not fit its type; choose `twin`, the default, to keep it as text",
             C::ArrayShape => "set `arrays: json` on the stream to keep arrays of any shape",
             C::RowTooLarge => "give the worker more memory: a row must fit an eighth of it",
-            C::CursorNull => "choose a cursor without NULLs and infinite times, or set `cursor-nulls` to ignore or include_always",
+            C::CursorNull => {
+                "choose a cursor without NULLs and infinite times, or set `cursor-nulls` to ignore or include_always"
+            }
             C::CursorZoneUnknown => "name the zone of the cursor column with `cursor-zone`",
             C::CursorUnusable => "choose a cursor column of an integer or timestamp type",
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
