@@ -9,9 +9,18 @@ use std::{env, fs};
 
 use protox::prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value};
 
-const FILES: [&str; 3] =
-    ["waybill/egress/v1/egress.proto", "waybill/enrolment/v1/enrolment.proto", "waybill/worker/v1/worker.proto"];
-const SERVICES: [&str; 2] = ["waybill.enrolment.v1.Enrolment", "waybill.worker.v1.Worker"];
+const FILES: [&str; 4] = [
+    "waybill/egress/v1/egress.proto",
+    "waybill/enrolment/v1/enrolment.proto",
+    "waybill/worker/v1/worker.proto",
+    "waybill/agent/v1/agent.proto",
+];
+const SERVICES: [&str; 4] = [
+    "waybill.enrolment.v1.Enrolment",
+    "waybill.worker.v1.Worker",
+    "waybill.agent.v1.AgentEnrolment",
+    "waybill.agent.v1.Agent",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../proto");

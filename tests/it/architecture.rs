@@ -83,18 +83,22 @@ fn crates_use_only_the_crates_that_the_architecture_allows() {
 }
 
 #[test]
-fn the_orchestrator_links_no_code_that_handles_rows() {
+fn the_orchestrator_and_the_agent_link_no_code_that_handles_rows() {
     for rows in ["waybill-pipeline", "waybill-connectors", "arrow", "parquet", "postgres-protocol", "aws-sdk-s3"] {
         assert!(links("waybill-worker", rows), "{rows} is not in the worker: this test looks for the wrong name");
         assert!(!links("waybill-orchestrator", rows), "the orchestrator links {rows}");
         assert!(!links("waybill-launcher", rows), "the launcher links {rows}");
+        assert!(!links("waybill-agent", rows), "the agent links {rows}");
+    }
+    for plane in ["waybill-store", "waybill-api", "waybill-orchestrator", "sqlx", "rusqlite"] {
+        assert!(!links("waybill-agent", plane), "the agent links {plane}");
     }
     assert!(!links("waybill-worker", "waybill-store") && !links("waybill-worker", "waybill-api"));
 }
 
 #[test]
 fn no_second_tls_or_crypto_stack_is_linked() {
-    for product in ["waybill-orchestrator", "waybill-worker", "waybill-cli"] {
+    for product in ["waybill-orchestrator", "waybill-worker", "waybill-agent", "waybill-cli"] {
         assert!(links(product, "rustls"), "{product} links no rustls: this test looks for the wrong name");
         for name in FOREIGN {
             assert!(!links(product, name), "{product} links {name}");

@@ -1,5 +1,6 @@
 //! The one integration-test binary: a module per story.
 
+mod agent;
 mod architecture;
 mod assurance;
 mod cli;

@@ -14,6 +14,7 @@ use waybill_model::id::RequestId;
 use crate::account::{RefreshRequest, Tokens};
 use crate::problem::{Problem, ProblemCode};
 
+mod agent;
 pub mod live;
 mod operations;
 pub mod query;

@@ -16,7 +16,7 @@ pub struct DataPlane {
     pub id: DataPlaneId,
     /// Its name; unique in the organization.
     pub name: String,
-    /// How workers are started there: `process`.
+    /// How workers are started there: `process` or `agent`.
     pub kind: String,
     /// Settings of the kind.
     pub settings: ProcessSettings,
@@ -27,7 +27,7 @@ pub struct DataPlane {
     pub allowed_actions: Vec<AllowedAction>,
 }
 
-/// Settings of a `process` data plane: workers are processes on the orchestrator's own host.
+/// Settings of a `process` data plane: workers are processes on the orchestrator's own host. Those of `agent` are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSettings {
@@ -42,7 +42,7 @@ pub struct ProcessSettings {
 pub struct DataPlaneCreate {
     /// Lower-case letters, digits and dashes, at most 63.
     pub name: String,
-    /// How workers are started there; only `process` is built.
+    /// How workers are started there: `process` or `agent`.
     pub kind: String,
     /// Settings of the kind.
     #[serde(default)]

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod action;
+pub mod agent;
 pub mod audit;
 pub mod connection;
 pub mod data_plane;

@@ -1,5 +1,6 @@
 //! One module per noun; each command asks, prints, and says how it ended.
 
+mod agent;
 mod api;
 mod apply;
 mod connection;
@@ -38,6 +39,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Apply { file, prune, plan, secrets } => {
             apply::apply(target, &file, (prune, plan, secrets), output).await
         }
+        Command::Agent(command) => agent::agent(target, command, output).await,
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,

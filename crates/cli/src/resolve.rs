@@ -1,6 +1,7 @@
 //! From what people type to ids: names and ids are both taken, everywhere.
 
 use waybill_api::Page;
+use waybill_api::agent::Agent;
 use waybill_api::client::{Client, ListQuery, RunQuery};
 use waybill_api::connection::Connection;
 use waybill_api::pipeline::Pipeline;
@@ -46,6 +47,16 @@ pub(crate) async fn connection(client: &Client, target: &Target, wanted: &str) -
     let query = named(client, target, wanted).await?;
     one(client.connection_list(&query).await?, |connection| connection.name == wanted)
         .ok_or_else(|| Failure::not_found("connection", wanted).next("waybill connection list"))
+}
+
+/// An agent by name or id.
+pub(crate) async fn agent(client: &Client, wanted: &str) -> Result<Agent> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.agent_get(id).await?.value);
+    }
+    let query = ListQuery { name: Some(wanted.to_owned()), ..ListQuery::default() };
+    one(client.agent_list(&query).await?, |agent| agent.name == wanted)
+        .ok_or_else(|| Failure::not_found("agent", wanted).next("waybill agent list"))
 }
 
 async fn named(client: &Client, target: &Target, name: &str) -> Result<ListQuery> {

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use futures::future::BoxFuture;
 
 use crate::nonce::Nonce;
@@ -14,6 +14,8 @@ use crate::nonce::Nonce;
 pub enum AttestationKind {
     /// A child process of the orchestrator's own host.
     Process,
+    /// A process that an agent started.
+    Agent,
 }
 
 /// What a proof must be bound to.
@@ -78,6 +80,32 @@ impl Attestation for ProcessAttestation {
     }
 }
 
+/// A worker that an agent started: it holds the voucher that went to that agent with the ticket, so a ticket of
+/// another way, and a late worker of an agent that was given up on, prove nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AgentAttestation;
+
+impl AgentAttestation {
+    /// The proof that such a worker sends.
+    #[must_use]
+    pub fn proof(voucher: &[u8; 32], nonce: &Nonce, spki_sha256: &[u8; 32]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, voucher));
+        context.update(b"waybill agent attestation 1");
+        context.update(nonce);
+        context.update(spki_sha256);
+        let mut proof = [0; 32];
+        proof.copy_from_slice(context.sign().as_ref());
+        proof
+    }
+
+    /// Accepts or refuses a proof.
+    pub fn verify(voucher: &[u8; 32], proof: &[u8], binding: &Binding) -> Result<(), AttestationError> {
+        let expected = Self::proof(voucher, &binding.nonce, &binding.spki_sha256);
+        aws_lc_rs::constant_time::verify_slices_are_equal(proof, &expected)
+            .map_err(|_| AttestationError("it is not bound to this nonce, key and agent"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,5 +132,17 @@ mod tests {
             assert!(verify(&proof, "127.0.0.1").is_err());
         }
         assert!(verify(&[], "127.0.0.1").is_err());
+    }
+
+    #[test]
+    fn a_voucher_proves_one_nonce_and_key_from_anywhere() {
+        let (voucher, nonce, spki) = ([3; 32], [1; 32], [2; 32]);
+        let proof = AgentAttestation::proof(&voucher, &nonce, &spki);
+        let binding = |nonce, spki_sha256| Binding { nonce, spki_sha256, remote: "203.0.113.7".parse().unwrap() };
+        assert_eq!(AgentAttestation::verify(&voucher, &proof, &binding(nonce, spki)), Ok(()));
+        assert!(AgentAttestation::verify(&[4; 32], &proof, &binding(nonce, spki)).is_err());
+        assert!(AgentAttestation::verify(&voucher, &proof, &binding([9; 32], spki)).is_err());
+        assert!(AgentAttestation::verify(&voucher, &proof, &binding(nonce, [9; 32])).is_err());
+        assert!(AgentAttestation::verify(&voucher, &[], &binding(nonce, spki)).is_err());
     }
 }

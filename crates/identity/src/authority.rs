@@ -19,12 +19,14 @@ use zeroize::Zeroizing;
 use crate::client::Pin;
 use crate::error::{IdentityError, IdentityResult};
 use crate::keydir::KeyDirectory;
-use crate::peer::{Peer, TrustDomain};
+use crate::peer::{AgentPeer, Peer, TrustDomain};
 use crate::provider;
 use crate::request::WorkerRequest;
 
 /// Longest life of a worker's certificate, from its (backdated) beginning.
 pub const MAX_WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
+/// Longest life of an agent's certificate.
+pub const MAX_AGENT_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How far a worker's certificate begins in the past.
 const WORKER_BACKDATE: Duration = Duration::from_secs(60);
 /// How far a listener's certificate begins in the past: a worker's clock may be an hour late.
@@ -44,7 +46,7 @@ pub enum ServerName {
     Ip(std::net::IpAddr),
 }
 
-/// A worker's certificate.
+/// A worker's or agent's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuedLeaf {
     /// Leaf, then issuing CA; DER.
@@ -105,11 +107,31 @@ impl Authority {
 
     /// A certificate for a worker's public key. Everything but the key is made here.
     pub fn issue_worker(&self, peer: &Peer, request: &WorkerRequest, now: Micros) -> IdentityResult<IssuedLeaf> {
-        let uri = self.domain.uri(peer);
-        let name = uri.try_into().map_err(IdentityError::Issue)?;
-        let not_before = back(now, WORKER_BACKDATE);
         // The whole validity, backdating included, stays within the hour.
         let life = self.worker_life.min(MAX_WORKER_LIFE.saturating_sub(WORKER_BACKDATE));
+        self.issue_client(self.domain.uri(peer), request, life, now)
+    }
+
+    /// A certificate for an agent's public key, for at most a day.
+    pub fn issue_agent(
+        &self,
+        peer: &AgentPeer,
+        request: &WorkerRequest,
+        life: Duration,
+        now: Micros,
+    ) -> IdentityResult<IssuedLeaf> {
+        self.issue_client(self.domain.agent_uri(peer), request, life.min(MAX_AGENT_LIFE), now)
+    }
+
+    fn issue_client(
+        &self,
+        uri: String,
+        request: &WorkerRequest,
+        life: Duration,
+        now: Micros,
+    ) -> IdentityResult<IssuedLeaf> {
+        let name = uri.try_into().map_err(IdentityError::Issue)?;
+        let not_before = back(now, WORKER_BACKDATE);
         let mut params = leaf(vec![SanType::URI(name)], ExtendedKeyUsagePurpose::ClientAuth);
         let serial = self.date(&mut params, not_before, now.plus(life));
         let key = SubjectPublicKeyInfo::from_der(request.spki()).map_err(IdentityError::Issue)?;

@@ -5,9 +5,12 @@
 
 pub mod attest;
 pub mod authority;
+#[cfg(feature = "channel")]
+pub mod channel;
 pub mod client;
 pub mod deny;
 pub mod error;
+pub mod invitation;
 pub mod keydir;
 pub mod nonce;
 pub mod peer;
@@ -15,14 +18,15 @@ pub mod request;
 pub mod server;
 pub mod ticket;
 
-pub use attest::{Attestation, AttestationKind, Binding, ProcessAttestation};
+pub use attest::{AgentAttestation, Attestation, AttestationKind, Binding, ProcessAttestation};
 pub use authority::{Authority, IssuedLeaf, ServerName};
 pub use client::Pin;
 pub use deny::DenyList;
 pub use error::IdentityError;
+pub use invitation::{Invitation, InvitationError};
 pub use keydir::KeyDirectory;
 pub use nonce::Nonces;
-pub use peer::{Certified, Peer, TrustDomain};
+pub use peer::{AgentPeer, Certified, CertifiedAgent, Peer, TrustDomain};
 pub use request::{WorkerKey, WorkerRequest};
 pub use server::{Acceptor, CertificateSlot};
 pub use ticket::{TICKET_LIFE, Ticket, TicketClaim, TicketError, TicketKey};

@@ -81,13 +81,22 @@ impl WorkerRequest {
     }
 }
 
-/// A worker's key, born in memory and never written.
+/// A worker's key, born in memory and never written; or an agent's, which its state directory keeps.
 pub struct WorkerKey(KeyPair);
 
 impl WorkerKey {
     /// A fresh P-256 key.
     pub fn generate() -> IdentityResult<Self> {
         KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map(Self).map_err(IdentityError::Issue)
+    }
+
+    /// A key that [`Self::reveal`] gave, from PKCS#8 in DER.
+    pub fn from_pkcs8(der: &[u8]) -> IdentityResult<Self> {
+        let key = KeyPair::try_from(der).map_err(IdentityError::Issue)?;
+        if !key.is_compatible(&PKCS_ECDSA_P256_SHA256) {
+            return Err(IdentityError::Setting("the key is not P-256"));
+        }
+        Ok(Self(key))
     }
 
     /// The request for a certificate: the public key, signed by itself, and nothing more.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use waybill_model::{AttemptId, Epoch, Micros, OrgId};
+use waybill_model::{AgentId, AttemptId, Epoch, Micros, OrgId};
 use zeroize::Zeroizing;
 
 use crate::error::{IdentityError, IdentityResult};
@@ -43,35 +43,68 @@ pub enum TicketError {
     Expired,
 }
 
-/// A ticket on its way to a worker. Whoever holds it can enrol.
+/// A ticket on its way to a worker. Whoever holds it can enrol; one that goes through an agent needs the agent's voucher
+/// as well.
 #[derive(Clone)]
-pub struct Ticket(Zeroizing<Vec<u8>>);
+pub struct Ticket {
+    bytes: Zeroizing<Vec<u8>>,
+    voucher: Option<Zeroizing<[u8; 32]>>,
+}
 
 impl Ticket {
     /// Reads the line that a worker gets over its standard input. Its origin is not checked here.
     #[must_use]
     pub fn from_line(line: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(line.trim()).ok()?;
-        let ticket = Self(Zeroizing::new(bytes));
+        let (ticket, voucher) = match line.trim().split_once('.') {
+            Some((ticket, voucher)) => (ticket, Some(voucher)),
+            None => (line.trim(), None),
+        };
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(ticket).ok()?);
+        let voucher = match voucher {
+            Some(text) => {
+                let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).ok()?);
+                Some(Zeroizing::new(<[u8; 32]>::try_from(bytes.as_slice()).ok()?))
+            }
+            None => None,
+        };
+        let ticket = Self { bytes, voucher };
         ticket.attempt().map(|_| ticket)
+    }
+
+    /// The same ticket as it goes through an agent.
+    #[must_use]
+    pub fn vouched(mut self, voucher: Zeroizing<[u8; 32]>) -> Self {
+        self.voucher = Some(voucher);
+        self
+    }
+
+    /// The voucher of the agent that it came through.
+    #[must_use]
+    pub fn voucher(&self) -> Option<&[u8; 32]> {
+        self.voucher.as_deref()
     }
 
     /// The line that a worker reads. Only for the launch request.
     #[must_use]
     pub fn reveal_line(&self) -> Zeroizing<String> {
-        Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.0))
+        let mut line = Zeroizing::new(URL_SAFE_NO_PAD.encode(&*self.bytes));
+        if let Some(voucher) = &self.voucher {
+            line.push('.');
+            line.push_str(&Zeroizing::new(URL_SAFE_NO_PAD.encode(**voucher)));
+        }
+        line
     }
 
     /// The bytes that go into the enrolment request.
     #[must_use]
     pub fn reveal(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The attempt that it names, unchecked: for the worker's Hello.
     #[must_use]
     pub fn attempt(&self) -> Option<AttemptId> {
-        read_claim(self.0.get(..self.0.len().checked_sub(MAC_BYTES)?)?).map(|(claim, _)| claim.attempt)
+        read_claim(self.bytes.get(..self.bytes.len().checked_sub(MAC_BYTES)?)?).map(|(claim, _)| claim.attempt)
     }
 }
 
@@ -79,6 +112,8 @@ impl Ticket {
 pub struct TicketKey {
     tickets: hmac::Key,
     nonces: hmac::Key,
+    vouchers: hmac::Key,
+    invitations: hmac::Key,
 }
 
 impl TicketKey {
@@ -101,7 +136,12 @@ impl TicketKey {
         // One key per use, so that a nonce can never stand for a ticket.
         let root = hmac::Key::new(hmac::HMAC_SHA256, secret);
         let derive = |label: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&root, label).as_ref());
-        Self { tickets: derive(b"waybill tickets"), nonces: derive(b"waybill nonces") }
+        Self {
+            tickets: derive(b"waybill tickets"),
+            nonces: derive(b"waybill nonces"),
+            vouchers: derive(b"waybill vouchers"),
+            invitations: derive(b"waybill agent invitations"),
+        }
     }
 
     /// The ticket of a claim: the same for the same claim and expiry.
@@ -110,7 +150,16 @@ impl TicketKey {
         let mut bytes = write_claim(claim, expires).into_bytes();
         let mac = hmac::sign(&self.tickets, &bytes);
         bytes.extend_from_slice(mac.as_ref());
-        Ticket(Zeroizing::new(bytes))
+        Ticket { bytes: Zeroizing::new(bytes), voucher: None }
+    }
+
+    /// What proves that a worker was started by this agent: the same for the same claim and agent.
+    #[must_use]
+    pub fn voucher(&self, claim: &TicketClaim, agent: AgentId) -> Zeroizing<[u8; 32]> {
+        let mut voucher = Zeroizing::new([0; 32]);
+        let text = format!("{}.{}.{}.{agent}", claim.org, claim.attempt, claim.epoch);
+        voucher.copy_from_slice(hmac::sign(&self.vouchers, text.as_bytes()).as_ref());
+        voucher
     }
 
     /// What a presented ticket says, if it was made here and its time is not over.
@@ -121,6 +170,10 @@ impl TicketKey {
         hmac::verify(&self.tickets, text, mac).map_err(|_| TicketError::Forged)?;
         let (claim, expires) = read_claim(text).ok_or(TicketError::Forged)?;
         if now < expires { Ok(claim) } else { Err(TicketError::Expired) }
+    }
+
+    pub(crate) const fn invitations(&self) -> &hmac::Key {
+        &self.invitations
     }
 
     pub(crate) const fn nonces(&self) -> &hmac::Key {
@@ -192,6 +245,17 @@ mod tests {
         assert_eq!(read.attempt(), Some(claim.attempt));
         assert!(Ticket::from_line("not a ticket").is_none());
         assert!(Ticket::from_line("").is_none());
+    }
+
+    #[test]
+    fn a_ticket_through_an_agent_carries_that_agents_voucher() {
+        let (claim, agent) = (claim(), AgentId::generate());
+        let ticket = key().issue(&claim, Micros(100)).vouched(key().voucher(&claim, agent));
+        let read = Ticket::from_line(&ticket.reveal_line()).expect("a ticket");
+        assert_eq!(read.voucher(), Some(&*key().voucher(&claim, agent)));
+        assert_eq!(key().check(read.reveal(), Micros(0)), Ok(claim));
+        assert_ne!(*key().voucher(&claim, agent), *key().voucher(&claim, AgentId::generate()));
+        assert!(Ticket::from_line(&format!("{}.AAAA", &*key().issue(&claim, Micros(1)).reveal_line())).is_none());
     }
 
     #[test]

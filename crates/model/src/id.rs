@@ -35,6 +35,8 @@ kinds! {
     Project, ProjectId, "prj";
     /// A registered place where workers run.
     DataPlane, DataPlaneId, "dp";
+    /// A program on the customer's side that starts workers there.
+    Agent, AgentId, "agt";
     /// A system that a worker can reach.
     Connection, ConnectionId, "con";
     /// Source, streams and destination with their policies.

@@ -21,5 +21,7 @@ pub mod time;
 
 pub use epoch::Epoch;
 pub use failure::FailureCode;
-pub use id::{AttemptId, ConnectionId, DataPlaneId, Id, OrgId, PipelineId, ProjectId, RunId, ScheduleId, UserId};
+pub use id::{
+    AgentId, AttemptId, ConnectionId, DataPlaneId, Id, OrgId, PipelineId, ProjectId, RunId, ScheduleId, UserId,
+};
 pub use time::Micros;

@@ -1,10 +1,10 @@
 //! Wiring: settings to store, keys, services, listeners and loops; and back down again within the drain's deadline.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
-use waybill_identity::KeyDirectory;
+use waybill_identity::{KeyDirectory, TicketKey};
 use waybill_store::Store;
 
 use crate::auth::password::Passwords;
@@ -62,10 +62,23 @@ pub struct Shared {
     pub pulse: Pulse,
     /// Workers with an open report stream.
     pub connected: WorkersConnected,
+    /// Makes and checks tickets and agents' tokens.
+    pub tickets: Arc<TicketKey>,
+    /// How agents reach this server, once it listens.
+    pub reach: OnceLock<Reach>,
     /// Where the setup token lies until it is used.
     pub setup_file: PathBuf,
     /// Set when the server stops.
     pub stop: CancellationToken,
+}
+
+/// How agents reach the server: what an administrator takes to an agent's host.
+#[derive(Clone, Debug)]
+pub struct Reach {
+    /// Host and port of the public listener.
+    pub endpoint: String,
+    /// The CA's fingerprint.
+    pub pin: String,
 }
 
 /// Why the server did not start.
@@ -122,6 +135,8 @@ impl Shared {
             loops: AllLoopStats::default(),
             pulse: Pulse::default(),
             connected: WorkersConnected::default(),
+            tickets: Arc::new(TicketKey::open(keys)?),
+            reach: OnceLock::new(),
             setup_file: config.state.join(state::SETUP_TOKEN),
             stop: CancellationToken::new(),
         })

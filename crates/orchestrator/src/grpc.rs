@@ -1,9 +1,10 @@
-//! The two gRPC services: enrolment on the public listener, worker on the mTLS listener.
+//! The gRPC services: enrolment of workers and agents on the public listener, their work on the mTLS listener.
 //!
 //! They translate and bound; every decision is the attempt service's. Who speaks is read from the certificate only, and
 //! whatever a peer may not know of is answered with the same bytes as what does not exist.
 
 mod admit;
+mod agent;
 mod attempts;
 mod enrolment;
 mod issued;
@@ -20,9 +21,13 @@ use std::time::Duration;
 use axum::Router;
 use tokio_util::sync::CancellationToken;
 use waybill_identity::{Attestation, Authority, DenyList, Nonces, ProcessAttestation, TicketKey};
+use waybill_protocol::pb::agent::agent_enrolment_server::{AgentEnrolmentServer, SERVICE_NAME as AGENT_ENROLMENT};
+use waybill_protocol::pb::agent::agent_server::{AgentServer, SERVICE_NAME as AGENT};
 use waybill_protocol::pb::enrolment::enrolment_server::{EnrolmentServer, SERVICE_NAME as ENROLMENT};
 use waybill_protocol::pb::worker::worker_server::{SERVICE_NAME as WORKER, WorkerServer};
 use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
+
+use crate::service::agent::AgentService;
 
 pub use attempts::{Attempts, Refusal};
 pub use quota::Quota;
@@ -57,6 +62,8 @@ pub struct Services {
     pub attempts: Arc<dyn Attempts>,
     /// Issues certificates.
     pub authority: Arc<Authority>,
+    /// Decides for agents; without it none is served.
+    pub agents: Option<AgentService>,
     /// Checks tickets.
     pub tickets: Arc<TicketKey>,
     /// The kinds of proof that are accepted.
@@ -89,6 +96,7 @@ impl Services {
         Self {
             attempts,
             authority,
+            agents: None,
             tickets,
             attestations: vec![Arc::new(ProcessAttestation)],
             deny: Arc::default(),
@@ -107,9 +115,15 @@ impl Services {
         let nonces = Nonces::new(&shared.tickets);
         let enrolment = EnrolmentServer::new(enrolment::Service::new(Arc::clone(&shared), nonces))
             .max_decoding_message_size(MAX_ENROLMENT_BYTES);
-        let worker = WorkerServer::new(worker::Service::new(shared)).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let worker =
+            WorkerServer::new(worker::Service::new(Arc::clone(&shared))).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let route = |name: &str| format!("/{name}/{{*rpc}}");
         let public = Router::new().route_service(&route(ENROLMENT), enrolment);
-        (public, Router::new().route_service(&route(WORKER), worker))
+        let mutual = Router::new().route_service(&route(WORKER), worker);
+        let Some(agents) = shared.agents.clone() else { return (public, mutual) };
+        let service = agent::Service { shared, agents };
+        let enrolment = AgentEnrolmentServer::new(service.clone()).max_decoding_message_size(MAX_ENROLMENT_BYTES);
+        let agent = AgentServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        (public.route_service(&route(AGENT_ENROLMENT), enrolment), mutual.route_service(&route(AGENT), agent))
     }
 }

@@ -10,6 +10,7 @@ use axum::middleware::from_fn_with_state;
 
 mod account;
 pub mod action;
+mod agent;
 mod audit;
 pub mod body;
 mod compress;
@@ -45,6 +46,7 @@ pub fn operations() -> Operations {
     account::mount(&mut all);
     organization::mount(&mut all);
     data_plane::mount(&mut all);
+    agent::mount(&mut all);
     connection::mount(&mut all);
     spec::mount(&mut all);
     pipeline::mount(&mut all);

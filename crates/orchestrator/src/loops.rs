@@ -18,6 +18,7 @@ use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
 use crate::service::retention::Retention;
 
+pub mod agent_launcher;
 pub mod clock;
 pub mod dispatch;
 pub mod reap;

@@ -10,6 +10,7 @@ use waybill_api::{Problem, ProblemCode};
 use waybill_store::{IdempotencyKey, KeptAnswer, Store, StoreError, Tx};
 
 pub mod account;
+pub mod agent;
 pub mod attempt;
 pub mod audit;
 pub mod bounds;

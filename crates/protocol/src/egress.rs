@@ -5,11 +5,11 @@
 
 use waybill_model::egress::EgressClass;
 
-use crate::pb::{enrolment, worker};
+use crate::pb::{agent, enrolment, worker};
 
 include!(concat!(env!("OUT_DIR"), "/egress_table.rs"));
 
-/// A message that a worker may send.
+/// A message that a worker or an agent may send.
 pub trait Outgoing: prost::Message + Sized + 'static {
     /// Its full name in the protos.
     const NAME: &'static str;
@@ -17,7 +17,7 @@ pub trait Outgoing: prost::Message + Sized + 'static {
 
 macro_rules! outgoing {
     ($($message:ty = $name:literal,)+) => { $(impl Outgoing for $message { const NAME: &'static str = $name; })+
-        /// The names of all messages that a worker may send.
+        /// The names of all messages that a worker or an agent may send.
         pub const OUTGOING: &[&str] = &[$($name),+];
     };
 }
@@ -30,6 +30,9 @@ outgoing! {
     worker::PrepareCommitRequest = "waybill.worker.v1.PrepareCommitRequest",
     worker::CompleteRequest = "waybill.worker.v1.CompleteRequest",
     worker::RenewRequest = "waybill.worker.v1.RenewRequest",
+    agent::EnrolRequest = "waybill.agent.v1.EnrolRequest",
+    agent::SessionRequest = "waybill.agent.v1.SessionRequest",
+    agent::RenewRequest = "waybill.agent.v1.RenewRequest",
 }
 
 /// A message held a field without a class.
@@ -190,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn every_request_of_both_services_may_be_sent_and_no_other() {
+    fn every_request_of_the_services_may_be_sent_and_no_other() {
         for name in OUTGOING {
             assert!(MESSAGES.iter().any(|m| m.name == *name), "{name}");
         }

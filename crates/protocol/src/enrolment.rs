@@ -54,7 +54,7 @@ impl TryFrom<pb::EnrolRequest> for Enrol {
         wire::at_most("attestation", &wire.attestation, MAX_ATTESTATION_BYTES)?;
         let kind = match wire.attestation_kind() {
             pb::AttestationKind::Unspecified => return Err(WireError::new("attestation_kind", Problem::UnknownValue)),
-            kind @ pb::AttestationKind::Process => kind,
+            kind @ (pb::AttestationKind::Process | pb::AttestationKind::Agent) => kind,
         };
         let nonce = wire::array("nonce", &wire.nonce)?;
         Ok(Self { ticket: wire.ticket, nonce, csr: wire.csr, kind, attestation: wire.attestation })
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(refused(pb::EnrolRequest { csr: vec![0; 1 << 20], ..request() }).field, "csr");
         assert_eq!(refused(pb::EnrolRequest { nonce: vec![2; 31], ..request() }).problem, Problem::Length(32));
         assert_eq!(refused(pb::EnrolRequest { ticket: vec![1; 600], ..request() }).field, "ticket");
-        for kind in [0, 2, -1] {
+        for kind in [0, 99, -1] {
             assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, ..request() }).field, "attestation_kind");
         }
     }

@@ -1,8 +1,9 @@
-//! The wire between worker and orchestrator: generated types, and the only way from them to the product's own nouns.
+//! The wire between workers, agents and the orchestrator: generated types, and the only way from them to the product's own nouns.
 //!
 //! Generated types stop at the door: whoever receives one turns it into a `waybill-model` type at once, and a bad field is
 //! named, never repeated. Nothing in here opens a socket.
 
+pub mod agent;
 pub mod egress;
 pub mod enrolment;
 pub mod version;
@@ -15,6 +16,10 @@ pub use wire::{Problem, WireError};
 
 /// Generated from `proto/`.
 pub mod pb {
+    /// `waybill.agent.v1`.
+    pub mod agent {
+        tonic::include_proto!("waybill.agent.v1");
+    }
     /// `waybill.enrolment.v1`.
     pub mod enrolment {
         tonic::include_proto!("waybill.enrolment.v1");

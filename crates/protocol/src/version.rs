@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::pb::agent::AgentVersion;
 use crate::pb::enrolment::WorkerVersion;
 
 /// A semantic version without labels.
@@ -43,6 +44,18 @@ impl fmt::Display for Version {
 impl From<WorkerVersion> for Version {
     fn from(wire: WorkerVersion) -> Self {
         Self { major: wire.major, minor: wire.minor, patch: wire.patch }
+    }
+}
+
+impl From<AgentVersion> for Version {
+    fn from(wire: AgentVersion) -> Self {
+        Self { major: wire.major, minor: wire.minor, patch: wire.patch }
+    }
+}
+
+impl From<Version> for AgentVersion {
+    fn from(version: Version) -> Self {
+        Self { major: version.major, minor: version.minor, patch: version.patch }
     }
 }
 

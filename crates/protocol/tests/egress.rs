@@ -19,7 +19,7 @@ fn every_message_field_and_enum_is_commented_and_zero_is_unspecified() {
 }
 
 #[test]
-fn the_requests_of_both_services_are_exactly_the_outgoing_messages() {
+fn the_requests_of_the_services_are_exactly_the_outgoing_messages() {
     let sent: BTreeSet<String> = requests(&ours()).iter().map(|m| m.full_name().to_owned()).collect();
     let allowed: BTreeSet<String> = waybill_protocol::egress::OUTGOING.iter().map(|n| (*n).to_owned()).collect();
     assert_eq!(sent, allowed);

@@ -5,6 +5,8 @@
 //! compare-and-set statement: the number of changed rows tells who won. Times are the database's, never this host's.
 //! No row of a customer's table, no cursor and no secret is ever stored here.
 
+mod agent;
+mod agent_task;
 mod attempt;
 mod audit;
 mod certificate;
@@ -37,6 +39,8 @@ use sqlx::{Any, AnyPool, Executor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waybill_model::Micros;
 
+pub use agent::{Agent, AgentCertificate, AgentSaid};
+pub use agent_task::AgentTask;
 pub use attempt::{Attempt, AttemptStart, NewAttempt};
 pub use audit::{AuditBreak, AuditEntry, AuditHead, AuditRow};
 pub use certificate::Certificate;

@@ -17,13 +17,15 @@ use waybill_launcher::{Launcher, ProcessLauncher};
 use waybill_model::Micros;
 use waybill_store::{Store, StoreOptions};
 
-use super::{Shared, StartError, follow, state};
+use super::{Reach, Shared, StartError, follow, state};
 use crate::config::{Config, Server};
 use crate::grpc::{self, WorkerAddress};
 use crate::http;
 use crate::listen::{Limits, Listener};
+use crate::loops::agent_launcher::AgentLauncher;
 use crate::loops::{self, Context, WorkerProgram};
 use crate::service::account;
+use crate::service::agent::{AGENT, AgentService};
 use crate::service::attempt::AttemptService;
 
 /// Life of a worker's certificate; renewed at half of it.
@@ -75,14 +77,17 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
         if config.make_keys { KeyDirectory::created(&config.keys) } else { KeyDirectory::existing(&config.keys) };
     let domain = TrustDomain::new(&config.server.trust_domain)?;
     let authority = Arc::new(Authority::open(&keys, domain.clone(), WORKER_LIFE)?);
-    let tickets = Arc::new(TicketKey::open(&keys)?);
     let options = StoreOptions { connections: config.database.connections, patience: config.database.patience };
     let store = Store::open_with(config.database.url.expose_secret(), &options).await?;
     let shared = Arc::new(Shared::new(config, store, &keys)?);
+    let tickets = Arc::clone(&shared.tickets);
     let setup_token = setup_token(config, &shared).await?;
     let doors = open_doors(&config.server, &authority, domain).await?;
     state::put(&config.state, state::CA, 0o644, &state::pem(authority.root()))?;
     let ports = doors.ports.clone();
+    let reach = Reach { endpoint: reachable(&config.server, ports.api), pin: authority.pin().to_string() };
+    // Set once: a server starts once.
+    let _ = shared.reach.set(reach);
     let loops_stop = CancellationToken::new();
     let context = context(config, &shared, &authority, &tickets, ports.api)?;
     let mut tasks = JoinSet::new();
@@ -148,8 +153,10 @@ fn context(
 ) -> Result<Context, StartError> {
     let nudges = Arc::clone(&shared.nudges);
     let launcher = ProcessLauncher::open(&config.state.join("attempts"))?.on_exit(move || nudges.task_changed());
+    let (bounds, nudges) = (Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
+    let agents = AgentLauncher::new(shared.store.clone(), bounds, nudges);
     let launchers: HashMap<String, Arc<dyn Launcher>> =
-        HashMap::from([("process".to_owned(), Arc::new(launcher) as _)]);
+        HashMap::from([("process".to_owned(), Arc::new(launcher) as _), (AGENT.to_owned(), Arc::new(agents) as _)]);
     let tickets = Arc::clone(tickets);
     let program = worker_program(config)?;
     let pin = authority.pin().to_string();
@@ -191,6 +198,8 @@ fn serve(
         server_name: name.or_else(|| config.server.names.first().cloned()).unwrap_or_default(),
     };
     let mut services = grpc::Services::new(Arc::new(attempts), Arc::clone(authority), Arc::clone(tickets), worker);
+    let (store, bounds) = (shared.store.clone(), Arc::clone(&shared.bounds));
+    services.agents = Some(AgentService::new(store, bounds, Arc::clone(&shared.nudges)));
     services.report_idle = shared.bounds.lease * 2;
     services.connected = shared.connected.clone();
     services.stop = shared.stop.clone();

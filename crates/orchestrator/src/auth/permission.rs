@@ -38,6 +38,10 @@ permissions! {
     DataPlaneRead = "data_plane:read",
     /// Make and change data planes.
     DataPlaneWrite = "data_plane:write",
+    /// See agents.
+    AgentRead = "agent:read",
+    /// Invite, approve, disable and remove agents.
+    AgentWrite = "agent:write",
     /// See connections.
     ConnectionRead = "connection:read",
     /// Make, change and remove connections.

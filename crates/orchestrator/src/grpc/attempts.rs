@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
-use waybill_model::{AttemptId, Epoch};
+use waybill_model::{AgentId, AttemptId, Epoch};
 
 /// Why a call is refused. No variant tells a peer about something that is not its own.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,9 @@ pub trait Attempts: Send + Sync + 'static {
     /// Whether an attempt still waits for its worker. Asked before anything is proven, so the answer is `Fenced` for
     /// everything that is not live.
     async fn may_enrol(&self, attempt: AttemptId) -> Result<(), Refusal>;
+
+    /// The agent that holds the attempt's task, where one does: only a worker that it started may enrol.
+    async fn agent_of(&self, claim: &TicketClaim) -> Result<Option<AgentId>, Refusal>;
 
     /// Uses a ticket for a public key. The same key again within 60 seconds is no second use.
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal>;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use axum::extract::ConnectInfo;
 use tonic::{Request, Response, Status};
 use waybill_identity::nonce::NonceError;
-use waybill_identity::{AttestationKind, Binding, IssuedLeaf, Nonces, Peer, TicketClaim, WorkerRequest};
+use waybill_identity::{
+    AgentAttestation, AttestationKind, Binding, IssuedLeaf, Nonces, Peer, TicketClaim, WorkerRequest,
+};
 use waybill_model::Micros;
 use waybill_protocol::enrolment::{Enrol, Hello};
 use waybill_protocol::pb::enrolment as pb;
@@ -44,11 +46,27 @@ impl Service {
         Ok((claim, request))
     }
 
-    async fn attest(&self, enrol: &Enrol, binding: Binding) -> Result<(), Status> {
+    async fn attest(&self, enrol: &Enrol, claim: &TicketClaim, binding: Binding) -> Result<(), Status> {
         let kind = match enrol.kind {
             pb::AttestationKind::Process => AttestationKind::Process,
+            pb::AttestationKind::Agent => AttestationKind::Agent,
             pb::AttestationKind::Unspecified => return Err(status::refused()),
         };
+        // A task that an agent holds is proven by that agent's voucher, and by nothing else.
+        let agent = self.shared.attempts.agent_of(claim).await.map_err(status::of)?;
+        if let Some(agent) = agent
+            && kind == AttestationKind::Agent
+        {
+            let voucher = self.shared.tickets.voucher(claim, agent);
+            return AgentAttestation::verify(&voucher, &enrol.attestation, &binding).map_err(|reason| {
+                tracing::warn!(%reason, attempt = %claim.attempt, "enrolment refused");
+                status::refused()
+            });
+        }
+        if agent.is_some() {
+            tracing::warn!(attempt = %claim.attempt, ?kind, "the attempt's task is an agent's: enrolment refused");
+            return Err(status::refused());
+        }
         let attestation = self.shared.attestations.iter().find(|a| a.kind() == kind).ok_or_else(|| {
             tracing::warn!(?kind, "this kind of attestation is not accepted here");
             status::refused()
@@ -105,7 +123,7 @@ impl pb::enrolment_server::Enrolment for Service {
         let enrol = Enrol::try_from(request.into_inner()).map_err(|e| status::invalid(&e))?;
         let (claim, csr) = self.check(&enrol)?;
         let binding = Binding { nonce: enrol.nonce, spki_sha256: csr.spki_sha256(), remote };
-        self.attest(&enrol, binding).await?;
+        self.attest(&enrol, &claim, binding).await?;
         self.nonces.spend(&enrol.nonce, Micros::now()).map_err(|error| {
             tracing::warn!(attempt = %claim.attempt, %error, "enrolment refused");
             if error == NonceError::Busy { status::quota() } else { status::refused() }

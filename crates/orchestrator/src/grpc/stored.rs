@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
-use waybill_model::{AttemptId, Epoch};
+use waybill_model::{AgentId, AttemptId, Epoch};
 use waybill_store::StoreError;
 
 use super::attempts::{Attempts, Refusal};
@@ -17,6 +17,10 @@ impl Attempts for AttemptService {
             Refusal::NotFound => Refusal::Fenced,
             other => other,
         })
+    }
+
+    async fn agent_of(&self, claim: &TicketClaim) -> Result<Option<AgentId>, Refusal> {
+        Ok(self.agent_of(claim).await?)
     }
 
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal> {

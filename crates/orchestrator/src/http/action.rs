@@ -1,7 +1,7 @@
 //! Actions: what an operation is called, what it asks for, and what it is about.
 
-use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
+use waybill_model::{AgentId, AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_store::{Agent, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
 
 use crate::auth::Permission;
 use crate::service::ServiceResult;
@@ -42,6 +42,7 @@ macro_rules! load {
 load! {
     Project, ProjectId, |store, org, id| store.project_get(org, id);
     DataPlane, DataPlaneId, |store, org, id| store.data_plane_get(org, id);
+    Agent, AgentId, |store, org, id| store.agent_get(org, id);
     Connection, ConnectionId, |store, org, id| store.connection_get(org, id);
     Pipeline, PipelineId, |store, org, id| store.pipeline_get(org, id);
     User, UserId, |store, org, id| store.user_get(org, id);
@@ -99,6 +100,22 @@ actions! {
     DataPlaneGet = "data_plane_get", DataPlaneRead, DataPlane;
     /// Changes a data plane.
     DataPlaneUpdate = "data_plane_update", DataPlaneWrite, DataPlane;
+    /// Lists agents.
+    AgentList = "agent_list", AgentRead, ();
+    /// Invites an agent.
+    AgentCreate = "agent_create", AgentWrite, ();
+    /// Reads an agent.
+    AgentGet = "agent_get", AgentRead, Agent;
+    /// Invites an agent anew.
+    AgentInvite = "agent_invite", AgentWrite, Agent;
+    /// Approves an agent's key.
+    AgentApprove = "agent_approve", AgentWrite, Agent;
+    /// Disables an agent.
+    AgentDisable = "agent_disable", AgentWrite, Agent;
+    /// Enables a disabled agent.
+    AgentEnable = "agent_enable", AgentWrite, Agent;
+    /// Removes an agent.
+    AgentDelete = "agent_delete", AgentWrite, Agent;
     /// Lists connections.
     ConnectionList = "connection_list", ConnectionRead, ();
     /// Makes a connection.

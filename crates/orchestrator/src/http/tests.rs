@@ -10,7 +10,7 @@ use tower::ServiceExt;
 use waybill_api::spec::SpecApply;
 use waybill_identity::KeyDirectory;
 use waybill_model::id::SessionId;
-use waybill_model::{DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_model::{AgentId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
 use waybill_store::{Store, User};
 
 use crate::app::Shared;
@@ -129,6 +129,8 @@ impl Tenant {
         let settings = ("process", r#"{"environment":[]}"#);
         Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", settings).await.expect("a data plane");
         let life = std::time::Duration::from_secs(600);
+        let agent = (AgentId::generate(), plane);
+        Store::agent_insert_in_txn(&mut tx, org, agent, ("office", false), life).await.expect("an agent");
         Store::session_insert_in_txn(&mut tx, org, session, user, life).await.expect("a session");
         tx.commit().await.expect("a commit");
         let caller = Caller { org, user, session, role: "administrator".into(), ip: None };
@@ -145,6 +147,7 @@ impl Tenant {
             ("user", user.to_string()),
             ("project", project.to_string()),
             ("data_plane", plane.to_string()),
+            ("agent", agent.0.to_string()),
             ("connection", connection.to_string()),
             ("pipeline", pipeline.to_string()),
             ("run", run.to_string()),

@@ -13,7 +13,7 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use waybill_identity::{Acceptor, Certified, TlsStream, TrustDomain};
+use waybill_identity::{Acceptor, Certified, CertifiedAgent, TlsStream, TrustDomain};
 
 use super::Limits;
 use super::body::Guarded;
@@ -37,32 +37,34 @@ impl Server {
                 }
             },
         };
-        let certified = match &self.workers_of {
+        let known = match &self.workers_of {
             None => None,
             Some(domain) => match identify(&stream, domain) {
-                Some(certified) => Some(Arc::new(certified)),
+                Some(known) => Some(known),
                 None => {
                     tracing::warn!(%remote, "a client certificate without an identity of ours");
                     return;
                 }
             },
         };
-        self.speak(stream, remote, certified, stop).await;
+        self.speak(stream, remote, known, stop).await;
     }
 
     async fn speak(
         &self,
         stream: TlsStream<TcpStream>,
         remote: SocketAddr,
-        certified: Option<Arc<Certified>>,
+        known: Option<Known>,
         stop: CancellationToken,
     ) {
         let (router, empty_frames) = (self.router.clone(), self.limits.empty_frames);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(|body| Guarded::new(body, empty_frames).boxed());
             request.extensions_mut().insert(ConnectInfo(remote));
-            if let Some(certified) = &certified {
-                request.extensions_mut().insert(Arc::clone(certified));
+            match &known {
+                Some(Known::Worker(certified)) => drop(request.extensions_mut().insert(Arc::clone(certified))),
+                Some(Known::Agent(certified)) => drop(request.extensions_mut().insert(Arc::clone(certified))),
+                None => {}
             }
             router.clone().oneshot(request)
         });
@@ -98,7 +100,18 @@ impl Server {
     }
 }
 
-fn identify(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Option<Certified> {
+/// Who speaks on a connection. A service hears one kind: an agent's certificate opens nothing of a worker's.
+#[derive(Clone)]
+enum Known {
+    Worker(Arc<Certified>),
+    Agent(Arc<CertifiedAgent>),
+}
+
+fn identify(stream: &TlsStream<TcpStream>, domain: &TrustDomain) -> Option<Known> {
     let (_, session) = stream.get_ref();
-    domain.identify(session.peer_certificates()?.first()?).ok()
+    let certificate = session.peer_certificates()?.first()?;
+    match domain.identify(certificate) {
+        Ok(worker) => Some(Known::Worker(Arc::new(worker))),
+        Err(_) => domain.identify_agent(certificate).ok().map(|agent| Known::Agent(Arc::new(agent))),
+    }
 }

@@ -40,6 +40,12 @@ pub struct Bounds {
     /// How long one orchestrator alone may call the launcher for an attempt.
     #[serde(deserialize_with = "duration")]
     pub launch_claim: Duration,
+    /// Life of an agent's certificate, which is renewed at half of it.
+    #[serde(deserialize_with = "duration")]
+    pub agent_certificate: Duration,
+    /// How long an agent's one-time token can be used.
+    #[serde(deserialize_with = "duration")]
+    pub agent_invitation: Duration,
     /// How long a loop's leader stays leader without a sign of life.
     #[serde(deserialize_with = "duration")]
     pub leader_lease: Duration,
@@ -94,6 +100,8 @@ impl Default for Bounds {
             final_grace: secs(30),
             stop_confirm: secs(150),
             launch_claim: secs(60),
+            agent_certificate: secs(24 * 60 * 60),
+            agent_invitation: secs(30 * 60),
             leader_lease: secs(15),
             clock_gap: secs(5),
             schedule_every: secs(1),
@@ -136,6 +144,8 @@ impl Bounds {
             ("final-grace", self.final_grace, 50),
             ("stop-confirm", self.stop_confirm, 100),
             ("launch-claim", self.launch_claim, 50),
+            ("agent-certificate", self.agent_certificate, 2_000),
+            ("agent-invitation", self.agent_invitation, 1_000),
             ("leader-lease", self.leader_lease, 200),
             ("clock-gap", self.clock_gap, 100),
             ("schedule-every", self.schedule_every, 10),
@@ -194,6 +204,7 @@ mod tests {
         assert_eq!(b.check(), Ok(()));
         assert_eq!([b.heartbeat, b.lease, b.grant, b.enrol_again].map(|d| d.as_secs()), [10, 60, 45, 60]);
         assert_eq!([b.offline_grace, b.start_timeout].map(|d| d.as_secs()), [900, 900]);
+        assert_eq!([b.agent_certificate, b.agent_invitation].map(|d| d.as_secs()), [86_400, 1_800]);
         assert_eq!([b.cancel_grace, b.final_grace, b.reconcile_every].map(|d| d.as_secs()), [30, 30, 30]);
         assert_eq!([b.clock_gap, b.backoff_min, b.backoff_max].map(|d| d.as_secs()), [5, 1, 300]);
         assert_eq!(

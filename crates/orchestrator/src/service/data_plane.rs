@@ -5,11 +5,12 @@ use waybill_api::data_plane::{DataPlaneCreate, ProcessSettings};
 use waybill_model::DataPlaneId;
 use waybill_store::{DataPlane, Store};
 
+use super::agent::AGENT;
 use super::{Once, Refused, ServiceResult, check_name, once};
 use crate::app::Shared;
 use crate::auth::Caller;
 
-/// The only kind that is built.
+/// Workers are processes of the orchestrator's own host.
 const PROCESS: &str = "process";
 
 /// Registers a data plane.
@@ -20,15 +21,18 @@ pub async fn create(
     key: Option<&Once>,
 ) -> ServiceResult<DataPlane> {
     check_name(&body.name)?;
-    if body.kind != PROCESS {
-        let message = "not built yet: only `process` is";
-        return Err(Refused::field(ProblemCode::Unusable, "/kind", message));
+    let kind = [PROCESS, AGENT].into_iter().find(|kind| body.kind == *kind).ok_or_else(|| {
+        Refused::field(ProblemCode::Unusable, "/kind", "not built yet: only `process` and `agent` are")
+    })?;
+    if kind == AGENT && !body.settings.environment.is_empty() {
+        let message = "an agent's host says which variables pass: waybill-agent run --pass-env NAME";
+        return Err(Refused::field(ProblemCode::Unusable, "/settings/environment", message));
     }
     let settings = canonical(&body.settings)?;
     let id: DataPlaneId = once(&app.store, key, async || {
         let id = DataPlaneId::generate();
         let mut tx = app.store.write_tx().await?;
-        Store::data_plane_insert_in_txn(&mut tx, caller.org, id, &body.name, (PROCESS, &settings)).await?;
+        Store::data_plane_insert_in_txn(&mut tx, caller.org, id, &body.name, (kind, &settings)).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }

@@ -1,7 +1,7 @@
 //! Wakes the loops early and tells watchers that a run changed. Losing a nudge costs a timer tick, nothing else: the
 //! loops read the database and take no input from here.
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 use waybill_model::RunId;
 
 /// Who may be woken.
@@ -10,11 +10,17 @@ pub struct Nudges {
     dispatch: Notify,
     reap: Notify,
     runs: broadcast::Sender<RunId>,
+    agents: watch::Sender<u64>,
 }
 
 impl Default for Nudges {
     fn default() -> Self {
-        Self { dispatch: Notify::new(), reap: Notify::new(), runs: broadcast::channel(1024).0 }
+        Self {
+            dispatch: Notify::new(),
+            reap: Notify::new(),
+            runs: broadcast::channel(1024).0,
+            agents: watch::channel(0).0,
+        }
     }
 }
 
@@ -34,6 +40,17 @@ impl Nudges {
     /// A task may have ended: the reaper looks.
     pub fn task_changed(&self) {
         self.reap.notify_one();
+    }
+
+    /// Something is new for an agent, or of one: its session and whoever waits for it look.
+    pub fn agents_changed(&self) {
+        self.agents.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Ticks with every change that is told here. Changes by other replicas are found by reading.
+    #[must_use]
+    pub fn watch_agents(&self) -> watch::Receiver<u64> {
+        self.agents.subscribe()
     }
 
     /// Ids of runs that changed on this replica, from now on. Changes by other replicas are found by reading.

@@ -1,22 +1,18 @@
 //! Channels to the orchestrator over our own TLS, how often to try again, and which answers end it.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
+use waybill_identity::channel;
 use waybill_protocol::MAX_MESSAGE_BYTES;
 use waybill_protocol::pb::worker::worker_client::WorkerClient;
 
 use super::LinkError;
 
-const CONNECT: Duration = Duration::from_secs(10);
-const KEEPALIVE: Duration = Duration::from_secs(10);
+pub(super) use waybill_identity::channel::Backoff;
 
 /// The channel of the current certificate; a renewal puts another one in.
 pub(super) struct Channels {
@@ -57,24 +53,7 @@ pub(super) fn open(
     server_name: ServerName<'static>,
     tls: rustls::ClientConfig,
 ) -> Result<Channel, LinkError> {
-    // The scheme is only for tonic, which must not add TLS of its own: ours stands below.
-    let uri = Uri::try_from(format!("http://{endpoint}")).map_err(|_| LinkError::Address("endpoint: host:port"))?;
-    let address: Arc<str> = endpoint.into();
-    let connector = TlsConnector::from(Arc::new(tls));
-    let connect = tower::service_fn(move |_: Uri| {
-        let (address, name, connector) = (Arc::clone(&address), server_name.clone(), connector.clone());
-        async move {
-            let stream = TcpStream::connect(&*address).await?;
-            stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connector.connect(name, stream).await?))
-        }
-    });
-    Ok(Endpoint::from(uri)
-        .connect_timeout(CONNECT)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true)
-        .connect_with_connector_lazy(connect))
+    channel::open(endpoint, server_name, tls).map_err(|_| LinkError::Address("endpoint: host:port"))
 }
 
 /// A call that ends in time: a peer that takes a call and is silent counts as away.
@@ -97,21 +76,5 @@ pub(super) fn unless_final(status: &Status) -> Result<(), LinkError> {
             Err(LinkError::Refused(status.message().to_owned()))
         }
         _ => Ok(()),
-    }
-}
-
-/// Waits with full jitter between tries, from a tenth of a second to five seconds.
-#[derive(Default)]
-pub(super) struct Backoff(u32);
-
-impl Backoff {
-    pub(super) async fn wait(&mut self) {
-        let most = Duration::from_millis(100 << self.0.min(6)).min(Duration::from_secs(5));
-        self.0 += 1;
-        tokio::time::sleep(Duration::from_millis(50) + most.mul_f64(rand::random::<f64>())).await;
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.0 = 0;
     }
 }

@@ -1,13 +1,12 @@
 //! Enrolment: Hello, a key in memory, then ticket, request and proof for a certificate. A lost answer is asked for again
 //! with the same key, which gets the same certificate.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tonic::Status;
-use waybill_identity::{ProcessAttestation, Ticket, WorkerKey, client};
+use waybill_identity::{AgentAttestation, ProcessAttestation, Ticket, WorkerKey, client};
 use waybill_model::AttemptId;
 use waybill_model::report::Assignment;
 use waybill_protocol::pb::enrolment as pb;
@@ -94,16 +93,25 @@ async fn once(
         .nonce
         .try_into()
         .map_err(|_| LinkError::Answer(WireError::new("nonce", Problem::Length(32))))?;
+    let (kind, attestation) = proof(ticket, &nonce, &key.spki_sha256());
     let request = pb::EnrolRequest {
         ticket: ticket.reveal().to_vec(),
         nonce: nonce.to_vec(),
         csr: key.request().map_err(LinkError::Identity)?,
-        attestation_kind: pb::AttestationKind::Process.into(),
-        attestation: ProcessAttestation::proof(&nonce, &key.spki_sha256()).to_vec(),
+        attestation_kind: kind.into(),
+        attestation,
     };
     let request = egress.clear(request)?;
     let answer = channel::bounded(ANSWER, enrolment.enrol(request.into_request())).await.map_err(Failed::Status)?;
     Ok(answer.into_inner())
+}
+
+/// What shows where this worker was started: by an agent, whose voucher came with the ticket, or on this very host.
+fn proof(ticket: &Ticket, nonce: &[u8; 32], spki_sha256: &[u8; 32]) -> (pb::AttestationKind, Vec<u8>) {
+    match ticket.voucher() {
+        Some(voucher) => (pb::AttestationKind::Agent, AgentAttestation::proof(voucher, nonce, spki_sha256).to_vec()),
+        None => (pb::AttestationKind::Process, ProcessAttestation::proof(nonce, spki_sha256).to_vec()),
+    }
 }
 
 /// What to do. The first answered call on the worker listener: only now is the worker connected.
@@ -123,8 +131,6 @@ pub(super) async fn assignment(channels: &Channels, egress: &Egress, start: Dura
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, LinkError> {
-    if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
-        return Ok(ServerName::from(address));
-    }
-    ServerName::try_from(host.to_owned()).map_err(|_| LinkError::Address("the orchestrator's name is not a host name"))
+    waybill_identity::channel::server_name(host)
+        .map_err(|_| LinkError::Address("the orchestrator's name is not a host name"))
 }

@@ -1,0 +1,97 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::Level;
+use waybill_identity::Pin;
+use waybill_model::size::parse_duration;
+
+/// Starts workers on this host for an orchestrator that it calls. It opens no port and touches no row.
+#[derive(Parser)]
+#[command(name = "waybill-agent", version, about, max_term_width = 110)]
+pub(crate) struct Arguments {
+    /// error, warn, info or debug
+    #[arg(long, global = true, env = "WAYBILL_AGENT_LOG", value_name = "LEVEL", default_value = "info")]
+    pub(crate) level: Level,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Get this host's identity with a one-time token, which is read from standard input
+    Enrol(EnrolArguments),
+    /// Serve the orchestrator until SIGTERM: then the workers under way are waited for, and none is started
+    Run(RunArguments),
+}
+
+/// Where the agent keeps what it must not lose.
+#[derive(Args, Clone)]
+pub(crate) struct StateArgument {
+    /// Directory of the agent's key and of its workers' attempts; only its own user may read it
+    #[arg(long, env = "WAYBILL_AGENT_STATE", value_name = "DIR", default_value = "/var/lib/waybill-agent")]
+    pub(crate) state: PathBuf,
+}
+
+/// Example: `waybill-agent enrol --orchestrator waybill.example.com:443 --ca-pin sha256:… < token`
+#[derive(Args)]
+pub(crate) struct EnrolArguments {
+    #[command(flatten)]
+    pub(crate) state: StateArgument,
+    /// Host and port of the orchestrator's public listener
+    #[arg(long, env = "WAYBILL_ORCHESTRATOR", value_name = "HOST:PORT")]
+    pub(crate) orchestrator: String,
+    /// Fingerprint of the certificate authority that the orchestrator's certificate must come from
+    #[arg(long, env = "WAYBILL_CA_PIN", value_name = "sha256:HEX", value_parser = pin)]
+    pub(crate) ca_pin: Pin,
+    /// File that holds the token; standard input where absent
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Example: `waybill-agent run --slots 4 --guard /etc/waybill/guard.toml`
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) state: StateArgument,
+    /// The worker program; the one beside this program where absent
+    #[arg(long, env = "WAYBILL_WORKER", value_name = "FILE")]
+    pub(crate) worker: Option<PathBuf>,
+    /// Guard file that every worker is held to
+    #[arg(long, env = "WAYBILL_GUARD", value_name = "FILE")]
+    pub(crate) guard: Option<PathBuf>,
+    /// Most workers at once
+    #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) slots: u32,
+    /// Name of an environment variable that passes to workers, such as one that holds a secret; may be repeated
+    #[arg(long = "pass-env", value_name = "NAME")]
+    pub(crate) pass_env: Vec<String>,
+    /// How long SIGTERM waits for workers; those that are left go on, and the next start of the agent finds them
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
+    pub(crate) drain: Duration,
+    /// How long a worker may take to end by itself before it is killed
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    pub(crate) stop_grace: Duration,
+}
+
+fn pin(text: &str) -> Result<Pin, String> {
+    text.parse().map_err(|error: waybill_identity::IdentityError| error.to_string())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

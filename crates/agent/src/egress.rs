@@ -1,0 +1,29 @@
+//! The one door: every message that leaves is weighed per class here, and one with an unclassified field stays.
+
+use std::sync::{Mutex, PoisonError};
+
+use waybill_model::egress::EgressClass;
+use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
+
+static LEFT: Mutex<Option<Ledger>> = Mutex::new(None);
+
+/// Weighs a message, or withholds it.
+pub(crate) fn clear<M: Outgoing>(message: M) -> Result<M, Unclassified> {
+    let (_, ledger) = weigh(&message)?;
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().add(&ledger);
+    Ok(message)
+}
+
+/// Tells the customer's own log what left so far.
+pub(crate) fn tell() {
+    let Some(ledger) = *LEFT.lock().unwrap_or_else(PoisonError::into_inner) else { return };
+    let classes: Vec<String> =
+        EgressClass::ALL.iter().map(|class| format!("{class} {}", ledger.bytes(*class))).collect();
+    tracing::info!(
+        messages = ledger.messages,
+        bytes = ledger.total(),
+        framing = ledger.framing,
+        classes = classes.join(", "),
+        "what left for the orchestrator, in bytes per class"
+    );
+}

@@ -1,0 +1,282 @@
+//! Serving the orchestrator: one stream at a time, opened again for as long as the agent runs; a new certificate at half
+//! of the life of the old one; and an orderly end.
+
+use std::time::Duration;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+use waybill_identity::channel::Backoff;
+use waybill_protocol::agent::{Orders, Told};
+use waybill_protocol::pb::agent as pb;
+use waybill_protocol::pb::agent::agent_client::AgentClient;
+use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
+
+use crate::cli::RunArguments;
+use crate::identity::{Certificate, Identity};
+use crate::state::{State, StateError};
+use crate::workers::{Settings, Workers};
+use crate::{AgentError, egress};
+
+/// Between two tries while the orchestrator can't be reached, and while it does not want this agent.
+const AWAY: Duration = Duration::from_secs(30);
+const UNWANTED: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(15);
+/// Before the first answer tells another one.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Between two looks at workers that are not this process's children: an earlier process of the agent started them.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Why a session ended.
+enum End {
+    /// A new one may be opened at once.
+    Renewed,
+    /// The orchestrator can't be reached, or closed it.
+    Away(Status),
+    /// An administrator disabled the agent, or its identity was copied.
+    Unwanted(Status),
+    /// It was asked to end, and no worker is left to wait for.
+    Drained,
+}
+
+struct Agent {
+    identity: Identity,
+    workers: Workers,
+    slots: u32,
+    /// Set by the first SIGTERM: until when workers are waited for.
+    drain_until: Option<Instant>,
+    drain: Duration,
+    terminate: Signal,
+}
+
+/// Runs the command.
+pub(crate) async fn run(arguments: RunArguments) -> Result<(), AgentError> {
+    let state = State::open(&arguments.state.state)?;
+    let identity = state.identity()?;
+    let settings = settings(&arguments, &identity)?;
+    let workers = Workers::open(state, settings).await?;
+    let failed = |source| StateError::Io { path: "SIGTERM".into(), source };
+    let terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let (slots, drain) = (arguments.slots, arguments.drain);
+    let mut agent = Agent { identity, workers, slots, drain_until: None, drain, terminate };
+    tracing::info!(agent = agent.identity.agent, orchestrator = agent.identity.orchestrator, "the agent runs");
+    let ended = agent.serve().await;
+    egress::tell();
+    ended
+}
+
+fn settings(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
+    let beside = || std::env::current_exe().map(|this| this.with_file_name("waybill-worker"));
+    let program = arguments.worker.clone().map_or_else(beside, Ok);
+    let program = program.map_err(|source| StateError::Io { path: "waybill-worker".into(), source })?;
+    if !program.exists() {
+        let message = format!("{} is not there; name the worker with --worker", program.display());
+        return Err(AgentError::Usage(message));
+    }
+    let mut args: Vec<String> =
+        ["run", "--orchestrator", &identity.orchestrator, "--ca-pin", &identity.ca_pin].map(str::to_owned).to_vec();
+    if let Some(guard) = &arguments.guard {
+        if !guard.exists() {
+            return Err(AgentError::Usage(format!("--guard: {} is not there", guard.display())));
+        }
+        args.extend(["--guard".to_owned(), guard.display().to_string()]);
+    }
+    let environment = arguments.pass_env.clone();
+    Ok(Settings { program: program.display().to_string(), args, environment, stop_grace: arguments.stop_grace })
+}
+
+impl Agent {
+    /// Session after session, until it is asked to end.
+    async fn serve(&mut self) -> Result<(), AgentError> {
+        let mut away = Backoff::up_to(AWAY);
+        loop {
+            let began = Instant::now();
+            match self.one_session().await? {
+                End::Renewed => {
+                    away.reset();
+                    continue;
+                }
+                End::Drained => return Ok(()),
+                End::Away(status) => {
+                    tracing::warn!(code = ?status.code(), reason = status.message(), "no session; trying again");
+                    if began.elapsed() > AWAY {
+                        away.reset();
+                    }
+                }
+                End::Unwanted(status) => {
+                    tracing::error!(reason = status.message(), "the orchestrator does not want this agent");
+                    self.workers.stop_all().await;
+                    let pause = UNWANTED.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+                    if self.pause(tokio::time::sleep(pause)).await {
+                        return Ok(());
+                    }
+                }
+            }
+            if self.pause(away.wait()).await {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits, still looking at workers and at SIGTERM. True when it is time to end.
+    async fn pause(&mut self, wait: impl Future<Output = ()>) -> bool {
+        tokio::pin!(wait);
+        loop {
+            if self.is_drained() {
+                return true;
+            }
+            tokio::select! {
+                () = &mut wait => return false,
+                _ = self.terminate.recv() => self.begin_drain(),
+                () = tokio::time::sleep(LOOK) => self.workers.look().await,
+            }
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        tracing::info!("asked to end: workers under way are waited for");
+        // A second request ends it at once; workers go on, and the next start of the agent finds them.
+        self.drain_until = Some(if self.drain_until.is_some() { Instant::now() } else { Instant::now() + self.drain });
+    }
+
+    fn is_drained(&self) -> bool {
+        self.drain_until.is_some_and(|until| !self.workers.is_busy() || Instant::now() >= until)
+    }
+
+    fn message(&mut self, complete: bool) -> Told {
+        let tasks = if complete { self.workers.all() } else { self.workers.changed() };
+        Told {
+            version: None,
+            generation: self.identity.generation,
+            complete,
+            draining: self.drain_until.is_some(),
+            slots: self.slots,
+            tasks,
+        }
+    }
+
+    async fn one_session(&mut self) -> Result<End, AgentError> {
+        let channel = self.identity.channel()?;
+        let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        if (self.identity.is_renewing() || self.identity.renew_in().is_zero())
+            && let Some(end) = self.renew(&mut client).await?
+        {
+            return Ok(end);
+        }
+        let (sender, outgoing) = mpsc::channel(16);
+        let mut first = self.message(true);
+        first.version = Some(Version::current());
+        send(&sender, first)?;
+        let opened = tokio::time::timeout(ANSWER, client.session(ReceiverStream::new(outgoing))).await;
+        match opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("silent"))) {
+            Ok(answer) => self.converse(&mut client, &sender, answer.into_inner()).await,
+            Err(status) => Ok(end_of(status)),
+        }
+    }
+
+    async fn converse(
+        &mut self,
+        client: &mut AgentClient<tonic::transport::Channel>,
+        sender: &mpsc::Sender<pb::SessionRequest>,
+        mut answers: Streaming<pb::SessionResponse>,
+    ) -> Result<End, AgentError> {
+        let (mut heartbeat, ended) = (HEARTBEAT, self.workers.ended());
+        let renew = tokio::time::sleep(self.identity.renew_in());
+        tokio::pin!(renew);
+        let mut beat_at = Instant::now() + heartbeat.mul_f64(0.7);
+        loop {
+            if self.is_drained() {
+                // The last word: what became of the workers.
+                send(sender, self.message(true))?;
+                return Ok(End::Drained);
+            }
+            let look = if self.workers.is_busy() { LOOK } else { heartbeat };
+            tokio::select! {
+                answer = answers.message() => match answer {
+                    Ok(Some(answer)) => match Orders::try_from(answer) {
+                        Ok(orders) => {
+                            if let Some(told) = orders.heartbeat {
+                                heartbeat = told;
+                                beat_at = Instant::now() + heartbeat.mul_f64(0.7);
+                            }
+                            self.obey(orders).await;
+                        }
+                        Err(error) => tracing::error!(%error, "the orchestrator's order can't be read"),
+                    },
+                    Ok(None) => return Ok(End::Away(Status::unavailable("ended"))),
+                    Err(status) if status.message() == "renew_first" => {
+                        return Ok(self.renew(client).await?.unwrap_or(End::Renewed));
+                    }
+                    Err(status) => return Ok(end_of(status)),
+                },
+                () = ended.notified() => self.workers.look().await,
+                () = tokio::time::sleep(look) => self.workers.look().await,
+                () = tokio::time::sleep_until(beat_at) => {
+                    beat_at = Instant::now() + heartbeat.mul_f64(0.7);
+                    send(sender, self.message(true))?;
+                }
+                _ = self.terminate.recv() => {
+                    self.begin_drain();
+                    send(sender, self.message(true))?;
+                }
+                () = &mut renew => return Ok(self.renew(client).await?.unwrap_or(End::Renewed)),
+            }
+            let changed = self.message(false);
+            if !changed.tasks.is_empty() {
+                send(sender, changed)?;
+            }
+        }
+    }
+
+    async fn obey(&mut self, orders: Orders) {
+        for order in orders.start {
+            // One that comes while the agent is about to end goes to another agent, or to its next start.
+            if self.drain_until.is_none() {
+                self.workers.start(order).await;
+            }
+        }
+        for attempt in orders.stop {
+            self.workers.stop(attempt).await;
+        }
+        orders.describe.into_iter().for_each(|attempt| self.workers.describe(attempt));
+        orders.forget.into_iter().for_each(|attempt| self.workers.forget(attempt));
+    }
+
+    /// Asks for the next certificate; the key is on the disk before it is asked with. `None`: it is here.
+    async fn renew(&mut self, client: &mut AgentClient<tonic::transport::Channel>) -> Result<Option<End>, AgentError> {
+        let key = self.identity.next_key()?;
+        self.workers.state().keep_identity(&self.identity)?;
+        let request = pb::RenewRequest { csr: key.request()?, generation: self.identity.generation };
+        let call = tokio::time::timeout(ANSWER, client.renew(egress::clear(request)?)).await;
+        let answer = match call.unwrap_or_else(|_| Err(Status::deadline_exceeded("silent"))) {
+            Ok(answer) => answer.into_inner(),
+            Err(status) => return Ok(Some(end_of(status))),
+        };
+        let certificate = Certificate {
+            chain: answer.certificate_chain,
+            life: Duration::from_millis(answer.life_ms),
+            generation: answer.generation,
+        };
+        self.identity.renewed(&certificate);
+        self.workers.state().keep_identity(&self.identity)?;
+        tracing::info!(generation = self.identity.generation, "the certificate was renewed");
+        // The channel still presents the old certificate.
+        *client = AgentClient::new(self.identity.channel()?).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(None)
+    }
+}
+
+fn end_of(status: Status) -> End {
+    match status.code() {
+        Code::PermissionDenied => End::Unwanted(status),
+        _ => End::Away(status),
+    }
+}
+
+/// Weighs a message and sends it. A stream that does not take it shows its end by its answers.
+fn send(sender: &mpsc::Sender<pb::SessionRequest>, told: Told) -> Result<(), AgentError> {
+    let _ = sender.try_send(egress::clear(told.into())?);
+    Ok(())
+}

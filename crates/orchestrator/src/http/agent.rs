@@ -1,0 +1,217 @@
+//! Agents: invite, approve, disable, enable, remove.
+
+use axum::extract::State;
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use waybill_api::account::Confidential;
+use waybill_api::action::AllowedAction;
+use waybill_api::agent::{Agent, AgentApprove, AgentCreate, AgentInvite, AgentInvited};
+use waybill_api::{Page, ProblemCode};
+use waybill_model::Micros;
+use waybill_store::Agent as Row;
+
+use super::App;
+use super::action::{self, Action};
+use super::body::{Query, Strict};
+use super::conditions::{Conditions, Idempotency, stale, tag};
+use super::gate::Permit;
+use super::operation::{Operation, Operations};
+use super::organization::Named;
+use super::reply::{Answer, Reply, nothing};
+use crate::service::agent::session::silence;
+use crate::service::{Refused, ServiceResult, agent};
+
+const PATHS: &str = "/v1/agents";
+const PATH: &str = "/v1/agents/{agent}";
+
+pub(super) fn mount(all: &mut Operations) {
+    use ProblemCode as C;
+    all.add(
+        Operation::of::<action::AgentList>(Method::GET, PATHS, "Agents")
+            .pages::<Agent>()
+            .query("name", "Only the one of this name."),
+        get(list),
+    );
+    all.add(
+        Operation::of::<action::AgentCreate>(Method::POST, PATHS, "Invite an agent: makes its one-time token")
+            .takes::<AgentCreate>()
+            .answers::<AgentInvited>(201)
+            .creates()
+            .codes(&[C::NotFound, C::NameTaken, C::NameInvalid, C::Unusable]),
+        post(create),
+    );
+    all.add(Operation::of::<action::AgentGet>(Method::GET, PATH, "One agent").answers::<Agent>(200), get(one));
+    all.add(
+        Operation::of::<action::AgentDelete>(
+            Method::DELETE,
+            PATH,
+            "Remove an agent; attempts that it holds are fenced",
+        )
+        .changes(),
+        delete(remove),
+    );
+    mount_changes(all);
+}
+
+fn mount_changes(all: &mut Operations) {
+    use ProblemCode as C;
+    all.add(
+        Operation::of::<action::AgentInvite>(
+            Method::POST,
+            "/v1/agents/{agent}/invite",
+            "Invite an agent anew; what it had before is void",
+        )
+        .takes::<AgentInvite>()
+        .answers::<AgentInvited>(200)
+        .codes(&[C::StateConflict]),
+        post(invite),
+    );
+    all.add(
+        Operation::of::<action::AgentApprove>(
+            Method::POST,
+            "/v1/agents/{agent}/approve",
+            "Approve the key that an agent presented, named by its fingerprint",
+        )
+        .takes::<AgentApprove>()
+        .answers::<Agent>(200)
+        .codes(&[C::StateConflict, C::Unusable]),
+        post(approve),
+    );
+    all.add(
+        Operation::of::<action::AgentDisable>(
+            Method::POST,
+            "/v1/agents/{agent}/disable",
+            "Disable an agent at once: its stream is closed, attempts that it holds are fenced",
+        )
+        .answers::<Agent>(200)
+        .codes(&[C::StateConflict]),
+        post(disable),
+    );
+    all.add(
+        Operation::of::<action::AgentEnable>(Method::POST, "/v1/agents/{agent}/enable", "Enable a disabled agent")
+            .answers::<Agent>(200)
+            .codes(&[C::StateConflict]),
+        post(enable),
+    );
+}
+
+async fn list(
+    State(app): State<App>,
+    permit: Permit<action::AgentList>,
+    Query(query): Query<Named>,
+) -> Answer<Page<Agent>> {
+    let org = permit.caller.org;
+    let (paging, name) = query.split();
+    let turn = app.pager.turn(&permit.caller, action::AgentList::ID, paging, &name)?;
+    let rows = match &name {
+        Some(name) => app.store.agent_find(org, name).await?.into_iter().collect(),
+        None => app.store.agent_list(org, turn.key()?, turn.fetch()).await?,
+    };
+    let mut shown = Vec::with_capacity(rows.len());
+    for row in rows {
+        shown.push(show(&app, row).await?);
+    }
+    Ok(Reply::ok(turn.page(shown, |agent| agent.id.to_string(), |agent| agent)))
+}
+
+async fn create(
+    State(app): State<App>,
+    permit: Permit<action::AgentCreate>,
+    idempotency: Idempotency,
+    body: Strict<AgentCreate>,
+) -> Answer<AgentInvited> {
+    let key = idempotency.once(&permit.caller, action::AgentCreate::ID, &body.bytes);
+    let row = agent::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
+    Ok(Reply::created(invited(&app, row).await?))
+}
+
+async fn one(State(app): State<App>, permit: Permit<action::AgentGet>) -> Answer<Agent> {
+    let tag = tag(permit.object.version, permit.object.created_at);
+    Ok(Reply::ok(show(&app, permit.object).await?).tagged(tag))
+}
+
+async fn remove(
+    State(app): State<App>,
+    permit: Permit<action::AgentDelete>,
+    conditions: Conditions,
+) -> Result<Response, Refused> {
+    // A session moves the row's time without changing what a person sees, so the tag holds the version alone.
+    let (row, made) = (&permit.object, permit.object.created_at);
+    let old = tag(row.version, made);
+    conditions.must_match(&old, made)?;
+    if agent::remove(&app, &permit.caller, row).await? { Ok(nothing()) } else { Err(stale(&old, made)) }
+}
+
+async fn invite(
+    State(app): State<App>,
+    permit: Permit<action::AgentInvite>,
+    body: Strict<AgentInvite>,
+) -> Answer<AgentInvited> {
+    let row = agent::invite(&app, &permit.caller, &permit.object, body.value.needs_approval).await?;
+    Ok(Reply::ok(invited(&app, row).await?))
+}
+
+async fn approve(
+    State(app): State<App>,
+    permit: Permit<action::AgentApprove>,
+    body: Strict<AgentApprove>,
+) -> Answer<Agent> {
+    let row = agent::approve(&app, &permit.caller, &permit.object, &body.value.fingerprint).await?;
+    Ok(Reply::ok(show(&app, row).await?))
+}
+
+async fn disable(State(app): State<App>, permit: Permit<action::AgentDisable>) -> Answer<Agent> {
+    let row = agent::disable(&app, &permit.caller, &permit.object).await?;
+    Ok(Reply::ok(show(&app, row).await?))
+}
+
+async fn enable(State(app): State<App>, permit: Permit<action::AgentEnable>) -> Answer<Agent> {
+    let row = agent::enable(&app, &permit.caller, &permit.object).await?;
+    Ok(Reply::ok(show(&app, row).await?))
+}
+
+async fn invited(app: &App, row: Row) -> ServiceResult<AgentInvited> {
+    let token = agent::token(app, &row).map(|token| Confidential::new(token.to_string()));
+    let reach = app.reach.get();
+    Ok(AgentInvited {
+        agent: show(app, row).await?,
+        token,
+        orchestrator: reach.map(|reach| reach.endpoint.clone()),
+        ca_pin: reach.map(|reach| reach.pin.clone()),
+    })
+}
+
+async fn show(app: &App, row: Row) -> ServiceResult<Agent> {
+    let now = app.store.clock().await?;
+    let workers = app.store.agent_task_live(row.org, row.id).await?.len() as u64;
+    let time = |at: Option<Micros>| at.map(Into::into);
+    let is = |states: &[&str]| states.contains(&row.state.as_str());
+    let unless = |action: &str, allowed: bool| {
+        AllowedAction::unless(action, (!allowed).then(|| format!("the agent is {}", row.state)).as_deref())
+    };
+    Ok(Agent {
+        connected: row.is_heard(now, silence(&app.bounds)),
+        seen_at: time(row.seen_at),
+        draining: row.draining,
+        slots: row.slots.unsigned_abs(),
+        workers,
+        fingerprint: row.spki.as_ref().map(|spki| format!("sha256:{spki}")),
+        generation: row.generation.unsigned_abs(),
+        certificate_until: time(row.not_after),
+        invited_until: is(&["invited"]).then(|| row.invited_until.into()),
+        created_at: row.created_at.into(),
+        allowed_actions: vec![
+            AllowedAction::yes("agent_invite"),
+            unless("agent_approve", is(&["pending"])),
+            unless("agent_disable", is(&["invited", "pending", "active"])),
+            unless("agent_enable", is(&["disabled"]) && row.generation > 0),
+            AllowedAction::yes("agent_delete"),
+        ],
+        id: row.id,
+        name: row.name,
+        data_plane_id: row.data_plane,
+        state: row.state,
+        program_version: row.program_version,
+    })
+}

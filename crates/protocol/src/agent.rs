@@ -1,0 +1,273 @@
+//! The agent services' messages in the product's own nouns, both ways.
+//!
+//! What an agent says is bounded and checked field by field; a bad one is named, never repeated. A start order holds a
+//! ticket, so orders have no `Debug`.
+
+use std::time::Duration;
+
+use waybill_model::{AttemptId, FailureCode};
+use zeroize::Zeroizing;
+
+use crate::enrolment::MAX_CSR_BYTES;
+use crate::pb::agent as pb;
+use crate::version::Version;
+use crate::wire::{self, Problem, WireError, WireResult};
+
+/// Largest token that is read.
+pub const MAX_TOKEN_BYTES: usize = 256;
+/// Most tasks in one message.
+pub const MAX_TASKS: usize = 4096;
+
+/// How far a worker's task is, as its agent sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It runs.
+    Running,
+    /// It has ended.
+    Stopped {
+        /// Its exit code, where it is known.
+        exit_code: Option<u32>,
+    },
+    /// It could not be started.
+    Failed(FailureCode),
+    /// It was started, and the agent can't see it now.
+    Unknown,
+}
+
+/// What became of one worker's task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task {
+    /// Its attempt.
+    pub attempt: AttemptId,
+    /// How far it is.
+    pub phase: Phase,
+}
+
+/// One message of the agent's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The agent's version; in the first message.
+    pub version: Option<Version>,
+    /// Generation of its certificate.
+    pub generation: u64,
+    /// The tasks are all that it knows.
+    pub complete: bool,
+    /// It starts nothing any more.
+    pub draining: bool,
+    /// Most workers at once.
+    pub slots: u32,
+    /// Tasks.
+    pub tasks: Vec<Task>,
+}
+
+/// Start one worker.
+pub struct StartOrder {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The line that the worker reads as its ticket.
+    pub ticket: Zeroizing<String>,
+    /// The worker's memory in bytes.
+    pub memory: Option<u64>,
+}
+
+/// One message of the orchestrator's side.
+#[derive(Default)]
+pub struct Orders {
+    /// Workers to start.
+    pub start: Vec<StartOrder>,
+    /// Attempts whose workers are to end.
+    pub stop: Vec<AttemptId>,
+    /// Attempts that are asked about.
+    pub describe: Vec<AttemptId>,
+    /// Attempts whose end is known.
+    pub forget: Vec<AttemptId>,
+    /// Longest time between two messages of the agent.
+    pub heartbeat: Option<Duration>,
+}
+
+impl Orders {
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start.is_empty()
+            && self.stop.is_empty()
+            && self.describe.is_empty()
+            && self.forget.is_empty()
+            && self.heartbeat.is_none()
+    }
+}
+
+/// What an agent presents to get its first certificate. It holds a token, so it has no `Debug`.
+pub struct Enrol {
+    /// The token.
+    pub token: Zeroizing<String>,
+    /// PKCS#10, DER; only its public key is taken.
+    pub csr: Vec<u8>,
+    /// The agent's version.
+    pub version: Version,
+}
+
+impl TryFrom<pb::EnrolRequest> for Enrol {
+    type Error = WireError;
+
+    fn try_from(wire: pb::EnrolRequest) -> WireResult<Self> {
+        wire::at_most("token", wire.token.as_bytes(), MAX_TOKEN_BYTES)?;
+        wire::at_most("csr", &wire.csr, MAX_CSR_BYTES)?;
+        let version = wire.version.ok_or_else(|| WireError::new("version", Problem::Missing))?;
+        Ok(Self { token: Zeroizing::new(wire.token), csr: wire.csr, version: version.into() })
+    }
+}
+
+impl From<Task> for pb::Task {
+    fn from(task: Task) -> Self {
+        let (phase, exit_code, failure) = match task.phase {
+            Phase::Running => (pb::TaskPhase::Running, None, None),
+            Phase::Stopped { exit_code } => (pb::TaskPhase::Stopped, exit_code, None),
+            Phase::Failed(code) => (pb::TaskPhase::Failed, None, Some(code.as_str().to_owned())),
+            Phase::Unknown => (pb::TaskPhase::Unknown, None, None),
+        };
+        Self { attempt_id: task.attempt.to_string(), phase: phase.into(), exit_code, failure }
+    }
+}
+
+impl TryFrom<pb::Task> for Task {
+    type Error = WireError;
+
+    fn try_from(wire: pb::Task) -> WireResult<Self> {
+        let attempt = wire::id("attempt_id", &wire.attempt_id)?;
+        let failure = wire.failure.as_deref().map(|code| wire::code("failure", code)).transpose()?;
+        let phase = match wire.phase() {
+            pb::TaskPhase::Unspecified => return Err(WireError::new("phase", Problem::UnknownValue)),
+            pb::TaskPhase::Running => Phase::Running,
+            pb::TaskPhase::Stopped => Phase::Stopped { exit_code: wire.exit_code },
+            pb::TaskPhase::Failed => Phase::Failed(failure.unwrap_or(FailureCode::LaunchFailed)),
+            pb::TaskPhase::Unknown => Phase::Unknown,
+        };
+        Ok(Self { attempt, phase })
+    }
+}
+
+impl From<Told> for pb::SessionRequest {
+    fn from(told: Told) -> Self {
+        Self {
+            version: told.version.map(Into::into),
+            generation: told.generation,
+            complete: told.complete,
+            draining: told.draining,
+            slots: told.slots,
+            tasks: told.tasks.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<pb::SessionRequest> for Told {
+    type Error = WireError;
+
+    fn try_from(wire: pb::SessionRequest) -> WireResult<Self> {
+        wire::at_most("tasks", &wire.tasks, MAX_TASKS)?;
+        Ok(Self {
+            version: wire.version.map(Into::into),
+            generation: wire::count("generation", wire.generation)?,
+            complete: wire.complete,
+            draining: wire.draining,
+            slots: wire.slots,
+            tasks: wire::each("tasks", wire.tasks, Task::try_from)?,
+        })
+    }
+}
+
+impl From<Orders> for pb::SessionResponse {
+    fn from(orders: Orders) -> Self {
+        let ids = |attempts: Vec<AttemptId>| attempts.iter().map(ToString::to_string).collect();
+        let start = orders.start.into_iter().map(|order| pb::Start {
+            attempt_id: order.attempt.to_string(),
+            ticket: order.ticket.to_string(),
+            memory_bytes: order.memory.unwrap_or(0),
+        });
+        Self {
+            start: start.collect(),
+            stop: ids(orders.stop),
+            describe: ids(orders.describe),
+            forget: ids(orders.forget),
+            heartbeat_ms: orders.heartbeat.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+}
+
+impl TryFrom<pb::SessionResponse> for Orders {
+    type Error = WireError;
+
+    fn try_from(wire: pb::SessionResponse) -> WireResult<Self> {
+        let ids = |list: &str, ids: Vec<String>| wire::each(list, ids, |id| wire::id("id", &id));
+        let start = wire::each("start", wire.start, |order| {
+            let memory = Some(order.memory_bytes).filter(|bytes| *bytes > 0);
+            Ok(StartOrder {
+                attempt: wire::id("attempt_id", &order.attempt_id)?,
+                ticket: Zeroizing::new(order.ticket),
+                memory,
+            })
+        })?;
+        Ok(Self {
+            start,
+            stop: ids("stop", wire.stop)?,
+            describe: ids("describe", wire.describe)?,
+            forget: ids("forget", wire.forget)?,
+            heartbeat: Some(wire.heartbeat_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(phase: Phase) -> Task {
+        Task { attempt: AttemptId::generate(), phase }
+    }
+
+    #[test]
+    fn what_an_agent_tells_reads_back() {
+        let tasks = vec![
+            task(Phase::Running),
+            task(Phase::Stopped { exit_code: Some(75) }),
+            task(Phase::Stopped { exit_code: None }),
+            task(Phase::Failed(FailureCode::LaunchFailed)),
+            task(Phase::Unknown),
+        ];
+        let version = Some(Version::current());
+        let told = Told { version, generation: 3, complete: true, draining: false, slots: 4, tasks };
+        assert_eq!(Told::try_from(pb::SessionRequest::from(told.clone())), Ok(told));
+    }
+
+    #[test]
+    fn a_bad_task_is_named_and_not_repeated() {
+        let good = pb::Task::from(task(Phase::Running));
+        let read = |task: pb::Task| {
+            Told::try_from(pb::SessionRequest { tasks: vec![good.clone(), task], ..Default::default() }).unwrap_err()
+        };
+        assert_eq!(read(pb::Task { phase: 0, ..good.clone() }).field, "tasks[1].phase");
+        assert_eq!(read(pb::Task { attempt_id: "x".into(), ..good.clone() }).field, "tasks[1].attempt_id");
+        let other = pb::Task { failure: Some("hunter2".into()), phase: 3, ..good.clone() };
+        assert_eq!(read(other).to_string(), "tasks[1].failure: is not on the list of codes");
+        let flood = pb::SessionRequest { tasks: vec![good.clone(); MAX_TASKS + 1], ..Default::default() };
+        assert_eq!(Told::try_from(flood).unwrap_err().problem, Problem::Limit(MAX_TASKS));
+    }
+
+    #[test]
+    fn orders_read_back() {
+        let (one, two) = (AttemptId::generate(), AttemptId::generate());
+        let start = StartOrder { attempt: one, ticket: Zeroizing::new("line".into()), memory: Some(1 << 28) };
+        let heartbeat = Some(Duration::from_secs(10));
+        let orders = Orders { start: vec![start], stop: vec![two], describe: vec![one], forget: vec![two], heartbeat };
+        let read = Orders::try_from(pb::SessionResponse::from(orders)).unwrap_or_default();
+        assert_eq!(
+            (read.start[0].attempt, read.start[0].ticket.as_str(), read.start[0].memory),
+            (one, "line", Some(1 << 28))
+        );
+        assert_eq!(
+            (read.stop, read.describe, read.forget, read.heartbeat),
+            (vec![two], vec![one], vec![two], heartbeat)
+        );
+        assert!(Orders::default().is_empty());
+    }
+}
