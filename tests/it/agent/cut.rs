@@ -43,10 +43,9 @@ impl Namespace {
 
     /// An orchestrator that listens on this host's end of the link.
     fn options(&self) -> Options {
-        let mut orchestrator: Vec<(String, String)> = ["API", "WORKER"]
-            .map(|port| (format!("WAYBILL__SERVER__{port}"), format!("{}:0", self.here)))
-            .to_vec();
-        orchestrator.push(("WAYBILL__SERVER__NAMES".into(), format!("[\"{}\"]", self.here)));
+        let mut orchestrator: Vec<(String, String)> =
+            ["API", "WORKER"].map(|port| (format!("WAYBILL__SERVER__{port}"), format!("{}:0", self.here))).to_vec();
+        orchestrator.push(("WAYBILL__SERVER__NAMES".into(), self.here.clone()));
         Options { orchestrator, ..Options::default() }
     }
 
