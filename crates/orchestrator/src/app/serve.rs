@@ -85,7 +85,8 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let doors = open_doors(&config.server, &authority, domain).await?;
     state::put(&config.state, state::CA, 0o644, &state::pem(authority.root()))?;
     let ports = doors.ports.clone();
-    let reach = Reach { endpoint: reachable(&config.server, ports.api), pin: authority.pin().to_string() };
+    let endpoint = reachable(&config.server, config.server.public_api.as_ref(), ports.api);
+    let reach = Reach { endpoint, pin: authority.pin().to_string() };
     // Set once: a server starts once.
     let _ = shared.reach.set(reach);
     let loops_stop = CancellationToken::new();
