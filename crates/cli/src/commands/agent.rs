@@ -33,7 +33,7 @@ fn time(at: Option<waybill_api::Timestamp>) -> String {
 }
 
 pub(crate) async fn agent(target: &Target, command: Command, output: &Output) -> Result<Exit> {
-    let client = session::connect(target).await?.client;
+    let client = session::connect(target)?.client;
     match command {
         Command::Enrol { name, data_plane, approval } => {
             enrol(&client, (&name, &data_plane, approval), output).await?;
