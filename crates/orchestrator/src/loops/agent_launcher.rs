@@ -37,21 +37,21 @@ impl AgentLauncher {
     }
 
     async fn attempt(&self, id: AttemptId) -> Result<Attempt, LaunchError> {
-        let found = self.store.attempt_find(id).await.map_err(away)?;
+        let found = self.store.attempt_find(id).await.map_err(|error| away(&error))?;
         found.ok_or(LaunchError::Unusable("no such attempt"))
     }
 
     async fn task(&self, attempt: &Attempt) -> Result<Option<AgentTask>, LaunchError> {
-        self.store.agent_task_get(attempt.org, attempt.id).await.map_err(away)
+        self.store.agent_task_get(attempt.org, attempt.id).await.map_err(|error| away(&error))
     }
 
     /// The agents of the attempt's data plane that are heard now, and those of them that have room: fewest tasks first.
     async fn heard(&self, attempt: &Attempt) -> Result<(Vec<Agent>, Vec<AgentId>), LaunchError> {
         let (org, plane) = (attempt.org, attempt.data_plane);
-        let now = self.store.clock().await.map_err(away)?;
-        let mut agents = self.store.agent_list_of_plane(org, plane).await.map_err(away)?;
+        let now = self.store.clock().await.map_err(|error| away(&error))?;
+        let mut agents = self.store.agent_list_of_plane(org, plane).await.map_err(|error| away(&error))?;
         agents.retain(|agent| agent.is_heard(now, silence(&self.bounds)));
-        let held = self.store.agent_task_count(org, plane).await.map_err(away)?;
+        let held = self.store.agent_task_count(org, plane).await.map_err(|error| away(&error))?;
         let held = |id: AgentId| held.iter().find(|(agent, _)| *agent == id).map_or(0, |(_, tasks)| *tasks);
         let mut room: Vec<_> = agents
             .iter()
@@ -75,10 +75,10 @@ impl AgentLauncher {
         let Some(to) = room.first() else {
             return Err(if heard.is_empty() { LaunchError::OutOfReach } else { LaunchError::NoCapacity });
         };
-        let mut tx = self.store.write_tx().await.map_err(away)?;
+        let mut tx = self.store.write_tx().await.map_err(|error| away(&error))?;
         match &task {
             Some(task) => {
-                let moved = Store::agent_task_move_in_txn(&mut tx, task, *to).await.map_err(away)?;
+                let moved = Store::agent_task_move_in_txn(&mut tx, task, *to).await.map_err(|error| away(&error))?;
                 if moved {
                     tracing::warn!(attempt.id = %attempt.id, from = %task.agent, agent = %to, "a silent agent lost a task");
                 }
@@ -86,10 +86,10 @@ impl AgentLauncher {
             // Whoever else gives it at this moment is as good.
             None => match Store::agent_task_insert_in_txn(&mut tx, attempt, *to).await {
                 Ok(()) | Err(StoreError::Conflict(_)) => {}
-                Err(error) => return Err(away(error)),
+                Err(error) => return Err(away(&error)),
             },
         }
-        tx.commit().await.map_err(away)?;
+        tx.commit().await.map_err(|error| away(&error))?;
         self.nudges.agents_changed();
         self.task(attempt).await
     }
@@ -129,17 +129,17 @@ impl Launcher for AgentLauncher {
             "running" => {}
             _ => return Ok(TaskStatus::Unknown),
         }
-        let now = self.store.clock().await.map_err(away)?;
-        let agent = self.store.agent_get(attempt.org, task.agent).await.map_err(away)?;
+        let now = self.store.clock().await.map_err(|error| away(&error))?;
+        let agent = self.store.agent_get(attempt.org, task.agent).await.map_err(|error| away(&error))?;
         let heard = agent.is_some_and(|agent| agent.is_heard(now, silence(&self.bounds)));
         Ok(if heard { TaskStatus::Running } else { TaskStatus::Unknown })
     }
 
     async fn stop(&self, task: &TaskRef) -> Result<(), LaunchError> {
         let attempt = self.attempt(read(task)?).await?;
-        let mut tx = self.store.write_tx().await.map_err(away)?;
-        Store::agent_task_stop_in_txn(&mut tx, attempt.org, attempt.id).await.map_err(away)?;
-        tx.commit().await.map_err(away)?;
+        let mut tx = self.store.write_tx().await.map_err(|error| away(&error))?;
+        Store::agent_task_stop_in_txn(&mut tx, attempt.org, attempt.id).await.map_err(|error| away(&error))?;
+        tx.commit().await.map_err(|error| away(&error))?;
         self.nudges.agents_changed();
         Ok(())
     }
@@ -160,7 +160,7 @@ fn read(task: &TaskRef) -> Result<AttemptId, LaunchError> {
 }
 
 /// The database is away: the same call is made again.
-fn away(error: StoreError) -> LaunchError {
-    tracing::warn!(error = &error as &dyn std::error::Error, "a task of an agent could not be looked at");
+fn away(error: &StoreError) -> LaunchError {
+    tracing::warn!(error = error as &dyn std::error::Error, "a task of an agent could not be looked at");
     LaunchError::Busy
 }
