@@ -13,7 +13,7 @@ use waybill_api::account::{Confidential, SetupRequest};
 use waybill_api::client::{Client, ListQuery, Trust};
 use waybill_api::data_plane::{DataPlaneUpdate, ProcessSettings};
 use waybill_api::run::{RunDetail, RunStart};
-use waybill_api::spec::SpecApply;
+use waybill_api::spec::{PlanSignature, SpecApply};
 use waybill_model::{ProjectId, RunId};
 
 use crate::binaries::binary;
@@ -142,12 +142,18 @@ impl Sandbox {
 
     /// Applies a pipeline document.
     pub async fn apply(&self, document: &str) -> Result<()> {
+        self.apply_signed(document, Vec::new()).await
+    }
+
+    /// Applies a pipeline document with signatures over its plans.
+    pub async fn apply_signed(&self, document: &str, signatures: Vec<PlanSignature>) -> Result<()> {
         let body = SpecApply {
             project_id: self.project,
             document: document.to_owned(),
             prune: false,
             expect: None,
             secrets: BTreeMap::new(),
+            signatures,
         };
         self.client.spec_apply(&body, false).await.map(drop).map_err(refused)
     }

@@ -47,6 +47,21 @@ pub struct SpecApply {
     /// needed for each one that `secrets_required` of a dry run names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, String>,
+    /// Signatures of plans, for workers whose guard asks for them; each must be of a plan that the document has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<PlanSignature>,
+}
+
+/// A signature of the customer over one pipeline's plan. The orchestrator keeps it and can't check it: it has no key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSignature {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// SHA-256 of the canonical plan that was signed, in hex.
+    pub digest: String,
+    /// The signature, as `waybill sign` makes it.
+    pub signature: String,
 }
 
 /// What was, or would be, changed.
@@ -139,6 +154,7 @@ impl Example for SpecApply {
             prune: false,
             expect: None,
             secrets: BTreeMap::new(),
+            signatures: Vec::new(),
         }
     }
 }

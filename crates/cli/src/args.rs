@@ -16,6 +16,10 @@ macro_rules! examples {
     ($($line:literal),+) => { concat!("Examples:\n", $("  ", $line, "\n"),+) };
 }
 
+mod guard;
+
+pub(crate) use guard::{Guard, Sign, SignCommand};
+
 /// Moves data inside your own cloud, steered from outside of it.
 #[derive(Debug, Parser)]
 #[command(
@@ -135,6 +139,12 @@ pub(crate) enum Command {
     /// Runs: start, list, show, watch, events, why, logs, cancel, retry, receipt.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run why --last"))]
     Run(Run),
+    /// Guards: what workers may do here, whatever the orchestrator asks for. Offline.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill guard init shop.waybill.yaml > guard.toml", "waybill guard test shop.waybill.yaml --guard guard.toml"))]
+    Guard(Guard),
+    /// Signs the plans of a pipeline file, for guards that ask for it. Offline.
+    #[command(args_conflicts_with_subcommands = true, help_template = TEMPLATE, before_help = examples!("waybill sign shop.waybill.yaml --key release.key", "waybill sign keygen --key release.key"))]
+    Sign(Sign),
     /// Looks for what stands in the way between this machine and the orchestrator.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill doctor", "waybill doctor --state ./.waybill -o json"))]
     Doctor,

@@ -5,11 +5,13 @@ mod api;
 mod apply;
 mod connection;
 mod doctor;
+mod guard;
 mod login;
 mod logs;
 mod pipeline;
 mod run;
 mod schema;
+mod sign;
 mod validate;
 mod watch;
 mod why;
@@ -25,6 +27,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
     let target = &cli.target;
     match cli.command {
         Command::Validate { files } => validate::validate(&files, output),
+        Command::Guard(command) => guard::guard(command, output),
+        Command::Sign(command) => sign::sign(command, output),
         Command::Schema { write } => schema::schema(write, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();

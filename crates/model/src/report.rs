@@ -30,6 +30,8 @@ pub struct Assignment {
     pub bounds: Bounds,
     /// Most bytes of names that discovery may send; 0 forbids it.
     pub name_ceiling_bytes: u64,
+    /// The customer's signature over the bytes of the plan, where one was brought.
+    pub signature: Option<String>,
 }
 
 /// Time bounds of an attempt.

@@ -27,6 +27,7 @@ pub mod retention;
 pub mod run;
 pub mod schedule_crud;
 pub(crate) mod settle;
+mod signature;
 pub mod slots;
 pub mod start;
 

@@ -27,6 +27,7 @@ mod retention;
 mod run;
 mod schedule;
 mod session;
+mod signature;
 mod stream;
 mod user;
 
@@ -59,6 +60,7 @@ pub use retention::Kept;
 pub use run::{NewRun, Run, RunFilter, RunOrder};
 pub use schedule::{NewSchedule, Schedule};
 pub use session::{RefreshOutcome, Session};
+pub use signature::PlanSignature;
 pub use stream::RunStream;
 pub use user::User;
 

@@ -53,6 +53,9 @@ pub(crate) struct OnceArguments {
     /// The guard that the pipeline is held against; it is not asked for where absent
     #[arg(long, value_name = "FILE")]
     pub(crate) guard: Option<PathBuf>,
+    /// Signatures of `waybill sign`, for a guard that asks for them
+    #[arg(long, value_name = "FILE", requires = "guard")]
+    pub(crate) signatures: Option<PathBuf>,
     /// Print outcome and receipts as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,

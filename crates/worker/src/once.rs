@@ -3,6 +3,7 @@
 
 mod report;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,7 +11,9 @@ use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, FailureCode, RunId};
 use waybill_pipeline::engine::{self, Context, StreamEnd};
-use waybill_pipeline::{Budget, Directive, FaultResult, Halt, Observer, OpenGate, StopSignal, StopSwitch, stop_pair};
+use waybill_pipeline::{
+    Budget, Directive, Fault, FaultResult, Halt, Observer, OpenGate, StopSignal, StopSwitch, stop_pair,
+};
 
 use crate::cli::OnceArguments;
 use crate::exit::Exit;
@@ -109,7 +112,9 @@ async fn prepare(
     let (run, attempt) = (RunId::generate(), AttemptId::generate());
     let bytes = waybill_spec::plan_canonical(plan);
     let file = arguments.guard.as_deref();
-    let wanted = Wanted { place: Place::Process, file, plan, bytes: bytes.as_bytes(), signature: None };
+    let signature = signature(arguments.signatures.as_deref(), &plan.pipeline)?;
+    let (bytes, signature) = (bytes.as_bytes(), signature.as_deref());
+    let wanted = Wanted { place: Place::Process, file, plan, bytes, signature };
     let mut guarded = Guarded::enter(wanted, switch).await?;
     let dialer = guarded.dialer();
     let source = connect::source(&plan.from.system, &run.to_string(), &dialer).await?;
@@ -133,6 +138,20 @@ async fn prepare(
         budget,
     };
     Ok((context, log, guarded))
+}
+
+/// The signature of a pipeline in a file of `waybill sign`; none where no file was named or it has none.
+fn signature(file: Option<&Path>, pipeline: &str) -> FaultResult<Option<String>> {
+    let Some(file) = file else { return Ok(None) };
+    let unreadable = || {
+        let text = format!("{} can't be read as a file of signatures", file.display());
+        Fault::new(FailureCode::SignatureRejected, text)
+    };
+    let text = std::fs::read_to_string(file).map_err(|_| unreadable())?;
+    let all: serde_json::Value = serde_json::from_str(&text).map_err(|_| unreadable())?;
+    let signatures = all["signatures"].as_array().ok_or_else(unreadable)?;
+    let own = signatures.iter().find(|one| one["pipeline"] == pipeline);
+    Ok(own.and_then(|one| one["signature"].as_str()).map(str::to_owned))
 }
 
 /// Lets the terminal be shared between the run and its summary.

@@ -7,7 +7,8 @@ use waybill_api::spec::{Change, FieldChange, SpecApply};
 use waybill_model::secret::SecretRef;
 
 use crate::args::{FileArg, Target};
-use crate::commands::validate::valid_text;
+use crate::commands::sign;
+use crate::commands::validate::{chosen, valid_text};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::Output;
 use crate::{resolve, session};
@@ -39,6 +40,7 @@ pub(crate) async fn apply(
     let client = session::connect(target)?.client;
     let mut body = body(&client, target, text, prune).await?;
     body.secrets = secrets.iter().map(|text| named(text)).collect::<Result<_>>()?;
+    body.signatures = sign::beside(&chosen(file.file.as_deref())?, None)?;
     if let Some(wanted) = wanted {
         body.expect = Some(whole_digest(&client, &body, &wanted).await?);
     }
@@ -57,6 +59,7 @@ async fn body(client: &Client, target: &Target, document: String, prune: bool) -
         prune,
         expect: None,
         secrets: BTreeMap::new(),
+        signatures: Vec::new(),
     })
 }
 

@@ -66,20 +66,25 @@ pub(crate) fn validate(files: &[PathBuf], output: &Output) -> Result<Exit> {
     Ok(if all.iter().all(|checked| checked.valid) { Exit::Done } else { Exit::Invalid })
 }
 
-/// The text of the one file that a command is about, found right; mistakes are drawn.
-pub(crate) fn valid_text(file: Option<&Path>, output: &Output) -> Result<String> {
-    let file = match file {
-        Some(file) => file.to_owned(),
+/// The one file that a command is about: the one that was named, or the only one of this directory.
+pub(super) fn chosen(file: Option<&Path>) -> Result<PathBuf> {
+    match file {
+        Some(file) => Ok(file.to_owned()),
         None => match files_here()?.as_slice() {
-            [] => return Err(no_file()),
-            [only] => only.clone(),
+            [] => Err(no_file()),
+            [only] => Ok(only.clone()),
             many => {
                 let names: Vec<String> = many.iter().map(|file| shown(file)).collect();
-                return Err(Failure::new(Exit::Usage, "several_files", format!("several files: {}", names.join(", ")))
-                    .next("name one of them with -f"));
+                Err(Failure::new(Exit::Usage, "several_files", format!("several files: {}", names.join(", ")))
+                    .next("name one of them with -f"))
             }
         },
-    };
+    }
+}
+
+/// The text of the one file that a command is about, found right; mistakes are drawn.
+pub(crate) fn valid_text(file: Option<&Path>, output: &Output) -> Result<String> {
+    let file = chosen(file)?;
     let text = read(&file)?;
     if let Err(diagnostics) = waybill_spec::parse(&text) {
         output.say(draw(&shown(&file), &text, &diagnostics, output.terminal).trim_end());
@@ -90,7 +95,7 @@ pub(crate) fn valid_text(file: Option<&Path>, output: &Output) -> Result<String>
     Ok(text)
 }
 
-fn shown(file: &Path) -> String {
+pub(super) fn shown(file: &Path) -> String {
     if file == Path::new("-") { "standard input".to_owned() } else { crate::output::clean(&file.display().to_string()) }
 }
 

@@ -11,6 +11,7 @@ use waybill_model::{AgentId, AttemptId, Micros, OrgId, RunId};
 use waybill_store::{Attempt, Certificate, Run, Store, StoreError, StoreResult, Tx};
 
 use crate::service::bounds::Bounds;
+use crate::service::digest_of;
 use crate::service::nudge::Nudges;
 
 mod complete;
@@ -111,6 +112,7 @@ impl AttemptService {
         let run = self.store.run_get(peer.org, attempt.run).await?.ok_or(AttemptError::NotFound)?;
         let project = self.store.project_get(peer.org, run.project).await?.ok_or(AttemptError::NotFound)?;
         let streams = self.store.run_stream_list(peer.org, run.id).await?;
+        let signature = self.store.plan_signature_get(peer.org, &digest_of(&run.plan)).await?;
         Ok(Assignment {
             run: run.id,
             pipeline: run.owner,
@@ -123,6 +125,7 @@ impl AttemptService {
                 offline_grace: self.bounds.offline_grace,
                 grant: self.bounds.grant,
             },
+            signature,
             name_ceiling_bytes: if run.kind == RunKind::Discover { project.name_ceiling } else { 0 },
         })
     }

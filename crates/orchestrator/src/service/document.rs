@@ -11,7 +11,11 @@ use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
 use super::endpoint::{self, Carried};
+<<<<<<< HEAD
 use super::{Refused, ServiceResult, digest_of, slots};
+=======
+use super::{Refused, ServiceResult, digest_of, signature};
+>>>>>>> b51feea (Sign plans, and show an officer what a guard allows)
 use crate::app::Shared;
 use crate::auth::Caller;
 
@@ -238,8 +242,10 @@ pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: boo
         return Err(Refused::new(ProblemCode::PreconditionFailed, detail).next("waybill plan"));
     }
     let carried = held.carried(&wanted);
+    signature::check(&wanted, &body.signatures)?;
     if !dry_run {
         endpoint::check(&carried, &body.secrets, &again(&carried))?;
+        signature::keep(app, caller, &body.signatures).await?;
         if !changes.is_empty() {
             held.make(app, caller, &wanted, &body.document).await?;
         }

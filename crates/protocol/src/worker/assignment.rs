@@ -29,6 +29,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
                 grant_ms: millis(a.bounds.grant),
             }),
             name_ceiling_bytes: a.name_ceiling_bytes,
+            signature: a.signature,
         }
     }
 }
@@ -53,6 +54,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             streams: wire.streams,
             bounds: read_bounds(bounds)?,
             name_ceiling_bytes: wire.name_ceiling_bytes,
+            signature: wire.signature,
         })
     }
 }
@@ -108,6 +110,7 @@ mod tests {
             streams: vec![0, 2],
             bounds: Bounds::default(),
             name_ceiling_bytes: 1 << 20,
+            signature: Some("wbs1.a.1.b".into()),
         }
     }
 

@@ -60,7 +60,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         file: own.guard.as_deref(),
         plan: &plan,
         bytes: &assignment.plan,
-        signature: None,
+        signature: assignment.signature.as_deref(),
     };
     let mut guarded = Guarded::enter(wanted, switch).await?;
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))

@@ -120,28 +120,4 @@ fn code_of<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_is_read_from_its_arn_and_anything_else_is_no_role() {
-        for partition in ["aws", "aws-us-gov", "aws-cn"] {
-            let arn = format!("arn:{partition}:sts::111122223333:assumed-role/waybill-task/0123456789abcdef");
-            assert_eq!(role_of(&arn), Some(("111122223333", "waybill-task")));
-        }
-        for arn in [
-            "",
-            "arn:aws:iam::111122223333:user/eve",
-            "arn:aws:iam::111122223333:root",
-            "arn:aws:sts::111122223333:federated-user/eve",
-            "arn:aws:sts::111122223333:assumed-role/role",
-            "arn:aws:sts::111122223333:assumed-role/../x/session",
-            "arn:aws:sts::111122223333:assumed-role//session",
-            "arn:aws:sts::11112222333:assumed-role/role/session",
-            "arn:aws:sts::111122223333:assumed-role/a b/session",
-            "arn:aws:sts::111122223333:assumed-role/role/session/more",
-        ] {
-            assert_eq!(role_of(arn), None, "{arn}");
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,119 @@
+use aws_config::Region;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+
+/// Both services at one address: STS answers in XML, SSM in JSON, as the SDK asks each.
+async fn services(arn: &'static str, parameter: (u16, &'static str)) -> SdkConfig {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+    let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+    // It ends with the test's runtime.
+    tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            let mut asked = Vec::new();
+            while !is_whole(&asked) {
+                let mut more = [0; 4096];
+                match connection.read(&mut more).await {
+                    Ok(size @ 1..) => asked.extend_from_slice(&more[..size]),
+                    _ => break,
+                }
+            }
+            let (status, body) = if String::from_utf8_lossy(&asked).contains("Action=GetCallerIdentity") {
+                (
+                    200,
+                    format!(
+                        "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>x</UserId>\
+                     <Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+                    ),
+                )
+            } else {
+                let named = String::from_utf8_lossy(&asked).contains(r#""Name":"/waybill/guard/waybill-task""#);
+                assert!(named, "another parameter was asked for");
+                (parameter.0, parameter.1.to_owned())
+            };
+            let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = connection.write_all((head + &body).as_bytes()).await;
+        }
+    });
+    let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("eu-central-1"))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .retry_config(RetryConfig::disabled())
+        .endpoint_url(endpoint)
+        .build()
+}
+
+/// Whether a request has come with all of its body.
+fn is_whole(asked: &[u8]) -> bool {
+    let Some(head) = asked.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
+    let text = String::from_utf8_lossy(&asked[..head]).to_lowercase();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    asked.len() >= head + 4 + length.unwrap_or(0)
+}
+
+const TASK: &str = "arn:aws:sts::111122223333:assumed-role/waybill-task/0123456789abcdef";
+const FOUND: &str = r#"{"Parameter":{"Name":"/waybill/guard/waybill-task","Type":"SecureString","Value":"guard = 1",
+    "ARN":"arn:aws:ssm:eu-central-1:111122223333:parameter/waybill/guard/waybill-task"}}"#;
+
+async fn read(parameter: (u16, &'static str)) -> Result<String, (Reason, bool)> {
+    let parameter = Parameter::of(&services(TASK, parameter).await).await.expect("a role");
+    assert_eq!(parameter.name(), "/waybill/guard/waybill-task");
+    parameter.read().await.map_err(|lost| {
+        let passing = matches!(lost, Lost::Unreached(_));
+        (lost.into_refusal().reason, passing)
+    })
+}
+
+#[tokio::test]
+async fn the_guard_is_the_parameter_of_the_workers_own_role() {
+    assert_eq!(read((200, FOUND)).await, Ok("guard = 1".to_owned()));
+}
+
+#[tokio::test]
+async fn a_guard_that_is_missing_denied_or_anothers_is_none_and_a_failing_service_passes() {
+    let code = |code: &'static str| -> &'static str {
+        Box::leak(format!(r#"{{"__type":"{code}","message":"no"}}"#).into_boxed_str())
+    };
+    assert_eq!(read((400, code("ParameterNotFound"))).await, Err((Reason::Missing, false)));
+    assert_eq!(read((400, code("AccessDeniedException"))).await, Err((Reason::Unreadable, false)));
+    assert_eq!(read((400, code("ThrottlingException"))).await, Err((Reason::Unreadable, true)));
+    assert_eq!(read((500, code("InternalServerError"))).await, Err((Reason::Unreadable, true)));
+    let others = FOUND.replace("eu-central-1:111122223333", "eu-central-1:444455556666");
+    assert_eq!(read((200, Box::leak(others.into_boxed_str()))).await, Err((Reason::Unreadable, false)));
+    assert_eq!(read((200, "{}")).await, Err((Reason::Unreadable, false)));
+}
+
+#[tokio::test]
+async fn a_worker_whose_identity_is_no_role_has_no_guard() {
+    for arn in ["arn:aws:iam::111122223333:user/eve", "arn:aws:sts::444455556666:assumed-role/waybill-task/x"] {
+        let refused = Parameter::of(&services(arn, (200, FOUND)).await).await.err().expect("refused");
+        assert_eq!(refused.reason, Reason::Missing);
+    }
+}
+
+#[test]
+fn a_role_is_read_from_its_arn_and_anything_else_is_no_role() {
+    for partition in ["aws", "aws-us-gov", "aws-cn"] {
+        let arn = format!("arn:{partition}:sts::111122223333:assumed-role/waybill-task/0123456789abcdef");
+        assert_eq!(role_of(&arn), Some(("111122223333", "waybill-task")));
+    }
+    for arn in [
+        "",
+        "arn:aws:iam::111122223333:user/eve",
+        "arn:aws:iam::111122223333:root",
+        "arn:aws:sts::111122223333:federated-user/eve",
+        "arn:aws:sts::111122223333:assumed-role/role",
+        "arn:aws:sts::111122223333:assumed-role/../x/session",
+        "arn:aws:sts::111122223333:assumed-role//session",
+        "arn:aws:sts::11112222333:assumed-role/role/session",
+        "arn:aws:sts::111122223333:assumed-role/a b/session",
+        "arn:aws:sts::111122223333:assumed-role/role/session/more",
+    ] {
+        assert_eq!(role_of(arn), None, "{arn}");
+    }
+}
