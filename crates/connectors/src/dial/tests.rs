@@ -1,3 +1,5 @@
+//! The dialer against every spelling that is known, and against name servers that lie.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;

@@ -11,11 +11,7 @@ use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
 use super::endpoint::{self, Carried};
-<<<<<<< HEAD
-use super::{Refused, ServiceResult, digest_of, slots};
-=======
-use super::{Refused, ServiceResult, digest_of, signature};
->>>>>>> b51feea (Sign plans, and show an officer what a guard allows)
+use super::{Refused, ServiceResult, digest_of, signature, slots};
 use crate::app::Shared;
 use crate::auth::Caller;
 

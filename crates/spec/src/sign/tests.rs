@@ -1,3 +1,5 @@
+//! Signatures: what counts, what was changed, whose they are and until when.
+
 use super::*;
 
 const PLAN: &[u8] = br#"{"pipeline":"p","limits":{"parallel":2,"memory":0}}"#;

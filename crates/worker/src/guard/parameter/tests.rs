@@ -1,3 +1,5 @@
+//! The guard of a task, asked of services that answer as AWS does, on the wire.
+
 use aws_config::Region;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -1,3 +1,5 @@
+//! A guard that changes while a run is under way, on a paused clock.
+
 use waybill_model::run::StreamState;
 use waybill_pipeline::{StopSignal, stop_pair};
 
