@@ -16,6 +16,7 @@ mod postgres;
 mod readme;
 mod rest;
 mod s3;
+mod secrets;
 mod store;
 mod unseen;
 mod wire;

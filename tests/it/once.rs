@@ -203,7 +203,10 @@ fn h48_a_missing_or_open_secret_is_named_and_never_shown() {
     std::fs::write(&secret, "correct horse").expect("write");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).expect("mode");
     let file = format!("file://{}", secret.display());
-    for (reference, hint) in [("env://WAYBILL_TEST_UNSET", "env://WAYBILL_TEST_UNSET"), (file.as_str(), "chmod o-r")] {
+    let unset = "env://WAYBILL_TEST_UNSET";
+    for (reference, code, hint) in
+        [(unset, "secret_not_found", unset), (file.as_str(), "secret_unresolved", "chmod o-r")]
+    {
         let text = format!(
             "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: 1, database: d, user: u, tls: disable, \
              password: \"{reference}\" }}\n  lake: {{ type: local, path: {} }}\npipelines:\n  p: {{ from: db, to: lake, \
@@ -214,7 +217,7 @@ fn h48_a_missing_or_open_secret_is_named_and_never_shown() {
         let output = shop.once();
         let said = talk(&output);
         assert_eq!(output.status.code(), Some(10), "{said}");
-        assert!(said.contains("secret_unresolved") && said.contains(hint) && !said.contains("correct horse"), "{said}");
+        assert!(said.contains(code) && said.contains(hint) && !said.contains("correct horse"), "{said}");
     }
 }
 

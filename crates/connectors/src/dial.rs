@@ -6,6 +6,8 @@
 
 mod resolve;
 mod rules;
+#[cfg(feature = "s3")]
+pub mod sdk;
 #[cfg(test)]
 mod tests;
 

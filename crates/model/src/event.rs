@@ -41,6 +41,8 @@ named! {
         StreamUnchanged = "stream_unchanged",
         /// A stream ended with a failure code.
         StreamFailed = "stream_failed",
+        /// A reference to a secret could not be followed; `count` is its place in the plan's list of them.
+        SecretFailed = "secret_failed",
         /// A part of a check passed; `count` is its place in the list of checks.
         CheckPassed = "check_passed",
         /// The orchestrator could not be reached for a while; `millis` of it.
@@ -69,7 +71,7 @@ impl EventCode {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::StreamFailed | Self::WorkerPanicked => Level::Error,
+            Self::StreamFailed | Self::SecretFailed | Self::WorkerPanicked => Level::Error,
             Self::RangeRetried
             | Self::ValuesCoerced
             | Self::CursorNulls

@@ -89,8 +89,14 @@ named! {
         SignatureRejected = "signature_rejected",
         /// A host is, or resolves to, an address that workers never dial: metadata, link-local, loopback in a cloud.
         EgressDenied = "egress_denied",
-        /// A secret reference could not be resolved in the worker.
+        /// What a secret reference names can't be used, or the worker is not set up to follow it.
         SecretUnresolved = "secret_unresolved",
+        /// What a secret reference names is not there.
+        SecretNotFound = "secret_not_found",
+        /// The worker's own identity may not read what a secret reference names.
+        SecretAccessDenied = "secret_access_denied",
+        /// The system that holds a secret did not answer.
+        SecretUnreachable = "secret_unreachable",
         /// The worker does not accept the spec.
         SpecRefused = "spec_refused",
         /// The cloud has no room for the task.
@@ -139,6 +145,7 @@ impl FailureCode {
             | C::RecoveryConflict
             | C::BucketUnreachable
             | C::BucketFailed
+            | C::SecretUnreachable
             | C::CommitUnknown
             | C::NoCapacity
             | C::LaunchFailed
@@ -177,6 +184,8 @@ impl FailureCode {
             | C::SignatureRejected
             | C::EgressDenied
             | C::SecretUnresolved
+            | C::SecretNotFound
+            | C::SecretAccessDenied
             | C::SpecRefused
             | C::RunTimeout
             | C::UpgradeRequired => P::AfterFix,
@@ -232,7 +241,12 @@ impl FailureCode {
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
             C::SignatureRejected => "sign the pipeline file again with `waybill sign`, then apply it",
             C::EgressDenied => "name another host; the worker's log says which address it led to and why",
-            C::SecretUnresolved => "check that the worker's environment or file holds the referenced secret",
+            C::SecretUnresolved => "what the reference names can't be used as a secret; the worker's own log says why",
+            C::SecretNotFound => "check name, key and version of the secret reference, and the region or namespace",
+            C::SecretAccessDenied => {
+                "grant the worker's own role the read of this one secret (and kms:Decrypt on its key)"
+            }
+            C::SecretUnreachable => "check the worker's network way to the system that holds the secret",
             C::SpecRefused => "run `waybill validate` with the version that the worker has",
             C::NoCapacity => "the cloud has no room; try another zone or size",
             C::LaunchFailed => "check the data plane: its worker program could not be started",

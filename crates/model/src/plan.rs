@@ -12,6 +12,8 @@ use crate::secret::SecretRef;
 
 mod secrets;
 
+pub use secrets::PlanSecret;
+
 /// What a worker is asked to move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@ pub mod budget;
 pub mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod credential;
 pub mod encode;
 pub mod engine;
 pub mod fault;
@@ -18,6 +19,7 @@ pub mod stop;
 
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
 pub use budget::Budget;
+pub use credential::{Credential, Fixed};
 pub use fault::{CustomerText, Fault, FaultResult};
 pub use observe::{CommitGate, Observer, OpenGate, Progress};
 pub use pace::paced;

@@ -12,8 +12,7 @@ use crate::keys::{CONNECTION, Rule, Shape, Table, Tagged, VERSION, nearest, refu
 use crate::tree::{Node, Span};
 
 /// Schemes of secret stores that are known but not built.
-const LATER_SCHEMES: &[&str] =
-    &["aws-sm://", "aws-ssm://", "vault://", "gcp-sm://", "azure-kv://", "secret://", "sealed://", "k8s://"];
+const LATER_SCHEMES: &[&str] = &["gcp-sm://", "azure-kv://", "secret://", "sealed://", "k8s://"];
 
 /// Where a value stands.
 #[derive(Clone, Copy)]
@@ -197,12 +196,8 @@ fn check_secret(node: &Node, place: Place<'_>, found: &mut Findings) {
     let Some(text) = node.scalar() else {
         if matches!(node.value, crate::tree::Value::Scalar { .. }) {
             let message = format!("`{}` of {} is empty", place.field, place.of);
-            found.suggest(
-                Code::SecretReference,
-                place.at,
-                message,
-                "write env://NAME or file:///path, or remove the key",
-            );
+            let instead = format!("write {}, or remove the key", SecretRef::EXAMPLES);
+            found.suggest(Code::SecretReference, place.at, message, instead);
         } else {
             wrong_type(node, "a reference to a secret", place, found);
         }
@@ -210,12 +205,8 @@ fn check_secret(node: &Node, place: Place<'_>, found: &mut Findings) {
     };
     if let Some(scheme) = LATER_SCHEMES.iter().find(|scheme| text.starts_with(**scheme)) {
         let message = format!("secrets from {scheme} are not built yet (`{}` of {})", place.field, place.of);
-        found.suggest(
-            Code::NotBuiltYet,
-            node.span,
-            message,
-            "built: env://NAME and file:///path, resolved in the worker",
-        );
+        let built = format!("built: {}, resolved in the worker", SecretRef::EXAMPLES);
+        found.suggest(Code::NotBuiltYet, node.span, message, built);
         return;
     }
     match SecretRef::from_str(text) {
@@ -224,7 +215,7 @@ fn check_secret(node: &Node, place: Place<'_>, found: &mut Findings) {
             Code::LiteralSecret,
             node.span,
             format!("`{}` of {} stands in the file itself", place.field, place.of),
-            "write a reference, env://NAME or file:///path, and change the secret: this file held it",
+            format!("write a reference, {}, and change the secret: this file held it", SecretRef::EXAMPLES),
         ),
         Err(error) => {
             let message = format!("`{}` of {} is no reference that can be followed", place.field, place.of);

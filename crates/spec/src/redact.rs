@@ -3,6 +3,8 @@
 //! A file that is refused may hold a secret anywhere: under a mistyped key, in a URL, in a line that is not YAML.
 //! So this looks at words, not at the tree, and rather hides too much. Every character keeps its place.
 
+use waybill_model::secret::SecretRef;
+
 use crate::diagnostic::{Code, Diagnostic};
 
 /// What a key holds that should not be seen.
@@ -49,7 +51,7 @@ fn hide_after_words(line: &mut [char]) {
             let end = end_of_value(line, value);
             let text: String = line[value..end].iter().collect();
             let bare = text.trim().trim_matches(['"', '\'']);
-            if !["env://", "file:///"].iter().any(|scheme| bare.starts_with(scheme)) {
+            if !SecretRef::SCHEMES.iter().any(|scheme| bare.starts_with(scheme)) {
                 hide(&mut line[value..end]);
             }
         }

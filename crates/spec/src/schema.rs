@@ -3,6 +3,7 @@
 //! Keys and values without behaviour are not in it, as they are refused.
 
 use serde_json::{Map, Value, json};
+use waybill_model::secret::SecretRef;
 
 use crate::keys::{DOCUMENT, Shape, Table, Tagged};
 
@@ -55,7 +56,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Duration(..) => object(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
         Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
         Shape::Choice(built, _) => object(json!({ "enum": built })),
-        Shape::Secret => object(json!({ "type": "string", "pattern": "^(env://[A-Za-z_][A-Za-z0-9_]*|file:///.+)$" })),
+        Shape::Secret => object(json!({ "type": "string", "pattern": SecretRef::PATTERN })),
         Shape::List(inner) => object(json!({ "type": "array", "items": self::shape(inner) })),
         Shape::Named(_, rule, inner) => {
             let mut out = object(json!({ "type": "object", "additionalProperties": self::shape(inner) }));

@@ -9,17 +9,35 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{FileSource, Postgres, S3, S3Access, System};
 use waybill_pipeline::{Bucket, Fault, FaultResult, Source};
 
-use crate::secret;
+use crate::secret::{Resolver, Servers};
 
 /// What a bucket that is only read from is told of memory: its uploads are never begun.
 const READING: u64 = 64 << 20;
 
-/// The source of a plan. `run` is what the source's own lists of sessions show; every connection goes through the dialer.
-pub async fn source(system: &System, run: &str, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
+/// What both ends are opened with.
+pub struct Means {
+    /// Checks every address.
+    pub dialer: Dialer,
+    /// Follows references to secrets.
+    pub secrets: Resolver,
+}
+
+impl Means {
+    /// Those of a worker without a guard.
+    #[must_use]
+    pub fn unguarded() -> Self {
+        let dialer = Dialer::new(Rules::local());
+        Self { secrets: Resolver::new(dialer.clone(), Servers::Any), dialer }
+    }
+}
+
+/// The source of a plan. `run` is what the source's own lists of sessions show; every
+/// connection goes through the dialer.
+pub async fn source(system: &System, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
     match system {
         System::Sqlite { path } => sqlite(path),
-        System::Postgres(settings) => postgres(settings, run, dialer),
-        System::Files(settings) => files(settings, dialer).await,
+        System::Postgres(settings) => postgres(settings, run, means).await,
+        System::Files(settings) => files(settings, means).await,
         System::Local { .. } | System::S3(_) => {
             let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -28,10 +46,10 @@ pub async fn source(system: &System, run: &str, dialer: &Dialer) -> FaultResult<
 }
 
 /// The bucket of a plan. `memory` is what one lane may take in all, by which uploads choose the size of their parts.
-pub async fn bucket(system: &System, memory: u64, dialer: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
+pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<Arc<dyn Bucket>> {
     match system {
         System::Local { path } => local(Path::new(path), Missing::Make),
-        System::S3(settings) => s3(settings, memory, dialer).await,
+        System::S3(settings) => s3(settings, memory, means).await,
         System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -47,7 +65,7 @@ pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let prefix = prefix.trim_matches('/').to_owned();
     let settings = S3 { bucket: bucket.to_owned(), prefix, access: S3Access::default() };
-    s3(&settings, READING, &Dialer::new(Rules::local())).await
+    s3(&settings, READING, &Means::unguarded()).await
 }
 
 /// What happens to a directory that is not there.
@@ -83,40 +101,47 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 }
 
 #[cfg(feature = "postgres")]
-fn postgres(settings: &Postgres, run: &str, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
+async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::postgres::PostgresSource;
-    let password = settings.password.as_ref().map(secret::resolve).transpose()?.map(secret::Secret::into_inner);
-    Ok(Arc::new(PostgresSource::new(settings, password, run)?.through(dialer.clone())))
+    let password = match &settings.password {
+        Some(reference) => {
+            // A reference that can't be followed fails here, before anything is opened.
+            means.secrets.resolve(reference).await?;
+            Some(means.secrets.credential(reference))
+        }
+        None => None,
+    };
+    Ok(Arc::new(PostgresSource::new(settings, password, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(not(feature = "postgres"))]
-fn postgres(_: &Postgres, _: &str, _: &Dialer) -> FaultResult<Arc<dyn Source>> {
+async fn postgres(_: &Postgres, _: &str, _: &Means) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("postgres"))
 }
 
 #[cfg(feature = "files")]
-async fn files(settings: &FileSource, dialer: &Dialer) -> FaultResult<Arc<dyn Source>> {
+async fn files(settings: &FileSource, means: &Means) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::files::{Address, Files};
     let access = settings.s3.clone().unwrap_or_default();
     let bucket = match Address::read(&settings.url)? {
         Address::Directory(path) => local(&path, Missing::Refuse)?,
-        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, dialer).await?,
+        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, means).await?,
     };
     Ok(Arc::new(Files::new(bucket)))
 }
 
 #[cfg(not(feature = "files"))]
-async fn files(_: &FileSource, _: &Dialer) -> FaultResult<Arc<dyn Source>> {
+async fn files(_: &FileSource, _: &Means) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("files"))
 }
 
 #[cfg(feature = "aws")]
-async fn s3(settings: &S3, memory: u64, dialer: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
+async fn s3(settings: &S3, memory: u64, means: &Means) -> FaultResult<Arc<dyn Bucket>> {
     use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
     let S3 { bucket, prefix, access } = settings;
     let keys = match (&access.access_key, &access.secret_key) {
         (Some(key), Some(value)) => {
-            let (key, value) = (secret::resolve(key)?, secret::resolve(value)?);
+            let (key, value) = (means.secrets.resolve(key).await?, means.secrets.resolve(value).await?);
             Some(StaticKeys::new(key.reveal(), value.reveal()))
         }
         (None, None) => None,
@@ -125,12 +150,12 @@ async fn s3(settings: &S3, memory: u64, dialer: &Dialer) -> FaultResult<Arc<dyn 
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
     };
-    let way = Way { access, keys, dialer: dialer.clone() };
+    let way = Way { access, keys, dialer: means.dialer.clone() };
     Ok(Arc::new(S3Bucket::connect(bucket, prefix, way, memory).await?))
 }
 
 #[cfg(not(feature = "aws"))]
-async fn s3(_: &S3, _: u64, _: &Dialer) -> FaultResult<Arc<dyn Bucket>> {
+async fn s3(_: &S3, _: u64, _: &Means) -> FaultResult<Arc<dyn Bucket>> {
     Err(left_out("aws"))
 }
 

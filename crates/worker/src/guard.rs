@@ -23,6 +23,8 @@ use waybill_model::plan::Plan;
 use waybill_pipeline::{CommitGate, Fault, FaultResult, Observer, Source, StopSwitch};
 use waybill_spec::guard::{Names, Refusal};
 
+use crate::connect::Means;
+use crate::secret::{Resolver, Servers};
 pub(crate) use launch::{Cloud, Place};
 use watch::Watch;
 
@@ -69,9 +71,14 @@ impl Guarded {
         Ok(Self { watch: Some(Arc::new(Watch::new(origin, guard, subject, switch))), rules, looking: None })
     }
 
-    /// Dials what the guard leaves open.
-    pub(crate) fn dialer(&self) -> Dialer {
-        Dialer::new(self.rules.clone())
+    /// Dials what the guard leaves open, and logs in for secrets only where the guard lists the server.
+    pub(crate) async fn means(&self) -> Means {
+        let dialer = Dialer::new(self.rules.clone());
+        let servers = match &self.watch {
+            Some(watch) => Servers::Listed(watch.guard().await.network.endpoints.clone()),
+            None => Servers::Any,
+        };
+        Means { secrets: Resolver::new(dialer.clone(), servers), dialer }
     }
 
     /// Reads no faster than the guard's ceiling.

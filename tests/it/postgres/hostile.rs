@@ -1,5 +1,6 @@
 //! Hostile names, values, queries and servers: a typed error within bounds, or the exact value; never a panic.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arrow::array::AsArray;
@@ -7,10 +8,9 @@ use serde_json::json;
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::FailureCode;
 use waybill_model::plan::Postgres as Settings;
-use waybill_pipeline::Source;
 use waybill_pipeline::source::Want;
+use waybill_pipeline::{Credential, Fixed, Source};
 use waybill_tests::services::postgres::Postgres;
-use zeroize::Zeroizing;
 
 use super::wires::{Answer, Forge, Proxy, authentication, message, scripted};
 use super::{drain, full, read, settings, source, source_at, stream, want};
@@ -134,7 +134,7 @@ async fn extreme_values_are_exact_or_refused_by_type() {
 
 async fn check_at(port: u16) -> (FailureCode, Duration) {
     let begun = Instant::now();
-    let password = Some(Zeroizing::new("password".to_owned()));
+    let password: Option<Arc<dyn Credential>> = Some(Arc::new(Fixed::new("password")));
     let source = PostgresSource::new(&settings(port), password, "run").expect("a source");
     let fault = source.check(&full("t")).await.map(drop).expect_err("a lie");
     (fault.code, begun.elapsed())

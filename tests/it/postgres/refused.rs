@@ -1,8 +1,10 @@
 //! What the source refuses before a row is read, and with which code.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use waybill_model::FailureCode;
-use waybill_pipeline::Source;
+use waybill_pipeline::{Credential, Fixed, Source};
 use waybill_tests::services::postgres::Postgres;
 
 use super::{full, read, source, source_as, stream};
@@ -81,7 +83,7 @@ async fn who_can_not_log_in_is_told_why() {
         .await;
     let login = |user: &str, password: Option<&str>| {
         let settings = waybill_model::plan::Postgres { user: user.into(), ..super::settings(server.port()) };
-        let password = password.map(|text| zeroize::Zeroizing::new(text.to_owned()));
+        let password = password.map(|text| Arc::new(Fixed::new(text)) as Arc<dyn Credential>);
         waybill_connectors::source::postgres::PostgresSource::new(&settings, password, "run").expect("a source")
     };
     for (user, password, works) in [

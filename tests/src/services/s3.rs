@@ -2,13 +2,13 @@
 //!
 //! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps everything in memory, ended by its own handle.
 
-use std::net::TcpListener;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::programs::{free_port, program};
 
 /// How long a server may take to answer first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ impl Roto {
     /// # Panics
     /// When the program is missing or does not start.
     pub async fn start() -> Self {
-        let program = program("roto-server");
+        let program = program("s3", "roto-server");
         for _ in 0..5 {
             let port = free_port();
             let child = Command::new(&program)
@@ -123,18 +123,4 @@ impl Drop for Roto {
         drop(self.child.kill());
         drop(self.child.wait());
     }
-}
-
-/// A program of the pinned environment `s3`.
-fn program(name: &str) -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dev/python.sh");
-    let out = Command::new(script).arg("s3").output().expect("run python.sh");
-    assert!(out.status.success(), "python.sh s3: {}", String::from_utf8_lossy(&out.stderr));
-    PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()).with_file_name(name)
-}
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
 }

@@ -1,4 +1,5 @@
-//! A proxy before an S3 server that breaks what it is told to break, and counts how often it did.
+//! A proxy before an S3 server, or another that speaks plain HTTP, that breaks what it is told to break, and counts how
+//! often it did.
 //!
 //! One request per connection to the server; the client's connection ends with each answer, so nothing is reordered.
 
@@ -23,6 +24,8 @@ pub enum Break {
     GarbleBody,
     /// The server never sees its condition.
     DropCondition,
+    /// It is not passed on; no answer comes, and the connection stays open until the client ends it.
+    Stall,
 }
 
 /// Which requests a break is for, and how many of them.
@@ -131,6 +134,10 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
     if matches!(broken, Some(Break::CutRequest)) {
         let mut half = vec![0; (length / 2).saturating_sub(body.len())];
         client.read_exact(&mut half).await?;
+        return Ok(());
+    }
+    if matches!(broken, Some(Break::Stall)) {
+        tokio::io::copy(&mut client, &mut tokio::io::sink()).await?;
         return Ok(());
     }
     if header(&head, "expect").is_some() {

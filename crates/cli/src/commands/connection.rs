@@ -1,9 +1,10 @@
 //! `connection`: list, show, check, discover.
 
 use serde_json::Value;
-use waybill_api::client::{Client, ListQuery};
+use waybill_api::client::{Client, EventQuery, ListQuery};
 use waybill_api::connection::Connection;
 use waybill_api::run::{DiscoveredTable, RunStart};
+use waybill_model::event::EventCode;
 use waybill_model::run::RunKind;
 
 use crate::args::{Connection as Command, Target, Wait};
@@ -69,16 +70,17 @@ pub(crate) async fn connection(target: &Target, command: Command, output: &Outpu
         }
         Command::Check { connection, wait } => {
             let (ended, name) = probe(&client, target, (&connection, RunKind::Check, wait), output).await?;
+            let failed = explained(&client, &ended).await?;
             output.one(&ended.run, &ended.run.run.id.to_string(), || match ended.exit {
                 Exit::Done => format!("✓ {name}: reached, logged in, and everything that runs need was found\n"),
-                _ => crate::commands::why::sentence(&ended.run),
+                _ => failed,
             })?;
             Ok(ended.exit)
         }
         Command::Discover { connection, wait } => {
             let (ended, _) = probe(&client, target, (&connection, RunKind::Discover, wait), output).await?;
             if ended.exit != Exit::Done {
-                output.say(crate::commands::why::sentence(&ended.run).trim_end());
+                output.say(explained(&client, &ended).await?.trim_end());
                 return Ok(ended.exit);
             }
             let found = client.run_discovery(ended.run.run.id).await?;
@@ -92,6 +94,21 @@ pub(crate) async fn connection(target: &Target, command: Command, output: &Outpu
             Ok(Exit::Done)
         }
     }
+}
+
+/// Why a probe failed: in short, and which secret it was where one could not be resolved. Nothing where it went well.
+async fn explained(client: &Client, ended: &Ended) -> Result<String> {
+    if ended.exit == Exit::Done {
+        return Ok(String::new());
+    }
+    let mut told = crate::commands::why::sentence(&ended.run);
+    let find = Some(EventCode::SecretFailed.to_string());
+    let query = EventQuery { find, ..EventQuery::default() };
+    let events = client.run_events(ended.run.run.id, &query).await?.items;
+    for event in &events {
+        told += &format!("{}\n", crate::output::clean(&event.text));
+    }
+    Ok(told)
 }
 
 fn plain(value: &Value) -> String {

@@ -11,6 +11,7 @@ mod discover;
 mod kind;
 mod lane;
 pub mod literal;
+mod password;
 mod plan;
 mod query;
 mod refusal;
@@ -30,8 +31,7 @@ use async_trait::async_trait;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Postgres, StreamPlan};
 use waybill_pipeline::source::{Table, Want};
-use waybill_pipeline::{CursorState, Fault, FaultResult, Snapshot, Source};
-use zeroize::Zeroizing;
+use waybill_pipeline::{Credential, CursorState, Fault, FaultResult, Snapshot, Source};
 
 use self::catalog::{Attribute, Relation};
 use self::connect::Address;
@@ -66,8 +66,9 @@ struct Found {
 }
 
 impl PostgresSource {
-    /// A source for one connection with its password resolved. `run` shows in the server's list of sessions.
-    pub fn new(settings: &Postgres, password: Option<Zeroizing<String>>, run: &str) -> FaultResult<Self> {
+    /// A source for one connection. The password is asked for before each log-in, and anew after it was refused. `run`
+    /// shows in the server's list of sessions.
+    pub fn new(settings: &Postgres, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
         Ok(Self { address: Address::new(settings, password, run)?, patience: PATIENCE })
     }
 

@@ -2,8 +2,33 @@
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{FileSource, Postgres, S3, S3Access, System};
+use super::{FileSource, Plan, Postgres, S3, S3Access, System};
 use crate::secret::SecretRef;
+
+/// One reference of a plan and where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlanSecret<'a> {
+    /// The connection's name.
+    pub connection: &'a str,
+    /// The field's path below the connection.
+    pub field: &'static str,
+    /// The reference.
+    pub reference: &'a SecretRef,
+}
+
+impl Plan {
+    /// Every reference to a secret, the source's first. A worker tells which of them failed by its place in this list.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<PlanSecret<'_>> {
+        let mut all = Vec::new();
+        for super::Endpoint { connection, system } in [&self.from, &self.to] {
+            for (field, reference) in system.secrets() {
+                all.push(PlanSecret { connection, field, reference });
+            }
+        }
+        all
+    }
+}
 
 impl System {
     /// Fields that refer to secrets, named by their path below the connection, such as `password` or `s3.secret-key`.

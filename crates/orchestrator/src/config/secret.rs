@@ -25,6 +25,9 @@ pub(super) fn resolve(text: &str, exposed: bool) -> Result<SecretString, String>
             let text = std::fs::read_to_string(path).map_err(|error| format!("refers to a file: {}", error.kind()))?;
             Ok(SecretString::from(text.strip_suffix('\n').unwrap_or(&text).to_owned()))
         }
+        Ok(SecretRef::AwsSecret(_) | SecretRef::AwsParameter(_) | SecretRef::Vault(_)) => {
+            Err("is a reference that only workers follow: write env://NAME or file:///absolute/path".into())
+        }
         Err(_) if text.starts_with("env://") || text.starts_with("file://") => {
             Err("is not a reference: write env://NAME or file:///absolute/path".into())
         }

@@ -165,7 +165,8 @@ impl Watch {
     async fn look_at(&mut self, at: usize) -> ServiceResult<()> {
         let (run, first) = (self.runs[at].run, self.runs[at].shown.is_empty());
         let rows = self.app.runs.detail(self.org, run).await?;
-        let names: Vec<String> = rows.streams.iter().map(|stream| stream.name.clone()).collect();
+        let streams = rows.streams.iter().map(|stream| stream.name.clone()).collect();
+        let names = sentence::Names { streams, plan: &rows.run.plan };
         let shown = serde_json::to_string(&show::detail(&rows)).unwrap_or_default();
         if first {
             self.tell_run(at, &shown);

@@ -3,9 +3,10 @@
 use serde::Deserialize;
 use waybill_api::event::RunEvent;
 use waybill_model::event::{EventCode, Level};
+use waybill_model::plan::Plan;
 use waybill_model::size::show_bytes;
-use waybill_model::{FailureCode, OrgId, RunId};
-use waybill_store::RunEventRow;
+use waybill_model::{FailureCode, OrgId};
+use waybill_store::{Run, RunEventRow};
 
 use super::App;
 use crate::service::ServiceResult;
@@ -25,16 +26,39 @@ struct Arguments {
     state: Option<String>,
 }
 
-/// Names of a run's streams by their place.
-pub(super) async fn stream_names(app: &App, org: OrgId, run: RunId) -> ServiceResult<Vec<String>> {
-    Ok(app.store.run_stream_list(org, run).await?.into_iter().map(|stream| stream.name).collect())
+/// What the places in events stand for: a worker tells places only.
+pub(super) struct Names<'r> {
+    /// Names of the run's streams.
+    pub(super) streams: Vec<String>,
+    /// Canonical JSON of its plan.
+    pub(super) plan: &'r str,
+}
+
+impl<'r> Names<'r> {
+    /// Those of a run.
+    pub(super) async fn of(app: &App, org: OrgId, run: &'r Run) -> ServiceResult<Self> {
+        let streams = app.store.run_stream_list(org, run.id).await?;
+        Ok(Self { streams: streams.into_iter().map(|stream| stream.name).collect(), plan: &run.plan })
+    }
+
+    /// A reference to a secret by its place, with where it stands.
+    fn secret(&self, place: Option<u64>) -> Option<String> {
+        let plan: Plan = serde_json::from_str(self.plan).ok()?;
+        let all = plan.secrets();
+        let secret = all.get(usize::try_from(place?).ok()?)?;
+        Some(format!("`{}` of connection {}, {},", secret.field, secret.connection, secret.reference))
+    }
 }
 
 /// An event as it is answered.
-pub(super) fn event(row: RunEventRow, names: &[String]) -> RunEvent {
+pub(super) fn event(row: RunEventRow, names: &Names<'_>) -> RunEvent {
     let args: Arguments = serde_json::from_str(&row.body).unwrap_or_default();
-    let stream_name = args.stream.and_then(|at| names.get(at as usize)).cloned();
+    let stream_name = args.stream.and_then(|at| names.streams.get(at as usize)).cloned();
     let sentence = match row.code.parse::<EventCode>() {
+        Ok(EventCode::SecretFailed) if row.origin == "worker" => {
+            let secret = names.secret(args.count).unwrap_or_else(|| "a reference to a secret".to_owned());
+            format!("{secret} could not be followed")
+        }
         Ok(code) if row.origin == "worker" => worker(code, &args),
         _ => control(&row.code, &args),
     };
@@ -106,6 +130,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::StreamCommitted => format!("delivered: readers see {rows} new rows"),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),
+        C::SecretFailed => "a reference to a secret could not be followed".into(),
         C::CheckPassed => format!("check {count} passed"),
         C::LinkLost => format!("no way to the orchestrator for {} ms", args.millis.unwrap_or(0)),
         C::StopBegun => "the worker stops as asked".into(),
@@ -156,17 +181,38 @@ mod tests {
         RunEventRow { seq: 1, attempt: None, origin, code, at: Micros(0), received_at: Micros(0), body }
     }
 
+    fn names(plan: &str) -> Names<'_> {
+        Names { streams: vec!["public.orders".into()], plan }
+    }
+
+    #[test]
+    fn a_secret_that_failed_is_named_by_its_place_in_the_plan() {
+        let plan = r#"{"pipeline":"p","from":{"connection":"shop","system":{"type":"postgres","host":"h","database":"d",
+            "user":"u","password":"vault://kv/shop#password"}},"to":{"connection":"lake","system":{"type":"s3","bucket":"b",
+            "access-key":"env://A","secret-key":"aws-ssm:///lake"}},"streams":[]}"#;
+        let told = |count: u64| {
+            let body = format!(r#"{{"count":{count},"failure":"secret_not_found"}}"#);
+            event(row("worker", "secret_failed", &body), &names(plan)).text
+        };
+        let first =
+            "`password` of connection shop, vault://kv/shop#password, could not be followed: secret_not_found; check";
+        assert!(told(0).starts_with(first), "{}", told(0));
+        assert!(told(2).starts_with("`secret-key` of connection lake, aws-ssm:///lake,"), "{}", told(2));
+        assert!(told(3).starts_with("a reference to a secret could not be followed"), "{}", told(3));
+    }
+
     #[test]
     fn an_event_reads_as_a_sentence_about_its_stream() {
         let body = r#"{"stream":0,"rows":1204511,"bytes":135581696}"#;
-        let shown = event(row("worker", "part_uploaded", body), &["public.orders".into()]);
+        let shown = event(row("worker", "part_uploaded", body), &names("{}"));
         assert_eq!(shown.text, "public.orders: a data file of 1,204,511 rows and 129.3 MiB is complete");
         assert_eq!((shown.level.as_str(), shown.rows), ("info", Some(1_204_511)));
     }
 
     #[test]
     fn a_failure_says_what_to_do_next() {
-        let shown = event(row("worker", "stream_failed", r#"{"failure":"source_denied","sqlstate":"28P01"}"#), &[]);
+        let shown =
+            event(row("worker", "stream_failed", r#"{"failure":"source_denied","sqlstate":"28P01"}"#), &names("{}"));
         assert!(shown.text.starts_with("failed (SQLSTATE 28P01): source_denied; check the user"), "{}", shown.text);
         assert_eq!(shown.level, "error");
     }
@@ -174,7 +220,7 @@ mod tests {
     #[test]
     fn every_note_of_the_control_plane_has_a_sentence_of_its_own() {
         for note in crate::service::note::Note::ALL {
-            let shown = event(row("control", note.as_str(), "{}"), &[]);
+            let shown = event(row("control", note.as_str(), "{}"), &names("{}"));
             assert!(shown.text.contains(' ') && shown.text != note.as_str().replace('_', " "), "{}", note.as_str());
         }
     }

@@ -19,7 +19,8 @@ const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
 
 /// A system that a worker can reach.
 pub(crate) static CONNECTION: Tagged = Tagged {
-    doc: "A system that a worker can reach. Secrets stand here as references only: env://NAME or file:///path.",
+    doc: "A system that a worker can reach. Secrets stand here as references only: env://NAME, file:///path, \
+          aws-sm://name#key, aws-ssm:///name or vault://mount/path#key.",
     types: &[
         (
             "postgres",

@@ -118,7 +118,14 @@ fn a_literal_secret_is_refused_and_not_repeated() {
     }
     assert_eq!(mistakes(&text.replace("hunter2", "env://A-B"))[0].code, Code::SecretReference);
     assert_eq!(mistakes(&text.replace("hunter2", "~"))[0].code, Code::SecretReference);
-    assert_eq!(mistakes(&text.replace("hunter2", "aws-sm://prod/db#password"))[0].code, Code::NotBuiltYet);
+    assert_eq!(mistakes(&text.replace("hunter2", "gcp-sm://prod/db#password"))[0].code, Code::NotBuiltYet);
+    for reference in
+        ["aws-sm://prod//db", "aws-ssm://a#key", "vault://vault.example:8200/kv/shop#key", "vault://kv/mine"]
+    {
+        let found = mistakes(&text.replace("hunter2", &format!("'{reference}'")));
+        assert_eq!((found[0].code, found[0].line, found[0].column), (Code::SecretReference, 3, 65), "{found:?}");
+        assert!(!format!("{found:?}").contains(reference), "{found:?}");
+    }
 }
 
 #[test]

@@ -32,8 +32,15 @@ fn any_of<T: Copy + std::fmt::Debug + 'static>(all: &'static [T]) -> impl Strate
 
 fn secret() -> impl Strategy<Value = Option<waybill_model::secret::SecretRef>> {
     prop::option::of(
-        prop_oneof!["env://[A-Z][A-Z_0-9]{0,8}", "file:///run/[a-z]{1,8}"]
-            .prop_map(|text| text.parse().expect("a reference")),
+        prop_oneof![
+            "env://[A-Z][A-Z_0-9]{0,8}",
+            "file:///run/[a-z]{1,8}",
+            "aws-sm://[a-z]{1,4}/[a-z!.]{3,8}(#[a-z.]{1,8})?(\\?stage=[A-Z]{1,8})?",
+            "aws-sm://arn:aws:secretsmanager:eu-west-1:[0-9]{12}:secret:[a-z]{1,8}-[A-Za-z]{6}",
+            "aws-ssm:///?[a-z]{1,8}(/[a-z]{1,8})?",
+            "vault://[a-z]{1,8}/[a-z]{1,8}(/[a-z]{1,8})?#[a-z]{1,8}(\\?version=[1-9][0-9]{0,3})?",
+        ]
+        .prop_map(|text| text.parse().expect("a reference")),
     )
 }
 

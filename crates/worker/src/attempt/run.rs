@@ -4,19 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use waybill_model::FailureCode;
-use waybill_model::event::Event;
+use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
 use waybill_model::report::{Completion, Directive as Told};
 use waybill_model::run::RunKind;
 use waybill_pipeline::engine::{self, Context};
-use waybill_pipeline::{Budget, Directive, Fault, FaultResult, Observer, StopSignal, StopSwitch};
+use waybill_pipeline::{Bucket, Budget, Directive, Fault, FaultResult, Observer, Source, StopSignal, StopSwitch};
 
 use super::outcome;
+use crate::connect::{self, Means};
 use crate::exit::Exit;
 use crate::guard::{self, Guarded, Place};
 use crate::link::{Link, LinkError, egress};
 use crate::logs::{self, AttemptLog, Logged};
-use crate::{connect, panic};
+use crate::panic;
+use crate::secret::Resolver;
 
 /// What the worker knows by itself, without its orchestrator.
 pub(super) struct Own {
@@ -65,9 +67,14 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let mut guarded = Guarded::enter(wanted, switch).await?;
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
-    let dialer = guarded.dialer();
-    let source = connect::source(&plan.from.system, &assignment.run.to_string(), &dialer).await?;
-    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), &dialer).await?;
+    let means = guarded.means().await;
+    let (source, bucket) = match ends(&plan, &assignment.run.to_string(), &budget, &means).await {
+        Ok(ends) => ends,
+        Err(fault) => {
+            tell_secret(link, &plan, &means.secrets, fault.code);
+            return Err(fault);
+        }
+    };
     let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     let observer = guarded.observer(observer).await;
@@ -86,6 +93,26 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         budget,
     };
     Ok(Begun { plan, context, log, guarded })
+}
+
+/// Both ends of the plan, their secrets resolved.
+async fn ends(
+    plan: &Plan,
+    run: &str,
+    budget: &Budget,
+    means: &Means,
+) -> FaultResult<(Arc<dyn Source>, Arc<dyn Bucket>)> {
+    let source = connect::source(&plan.from.system, run, means).await?;
+    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), means).await?;
+    Ok((source, bucket))
+}
+
+/// Says which reference could not be followed, by its place in the plan: the orchestrator has the plan.
+fn tell_secret(link: &Link, plan: &Plan, secrets: &Resolver, code: FailureCode) {
+    let Some(failed) = secrets.failed() else { return };
+    let place = plan.secrets().iter().position(|secret| *secret.reference == failed);
+    let count = place.and_then(|place| u64::try_from(place).ok());
+    link.observer().event(Event { count, failure: Some(code), ..Event::new(EventCode::SecretFailed) });
 }
 
 async fn work(link: &Link, begun: &Begun) -> Completion {

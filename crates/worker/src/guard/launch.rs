@@ -53,7 +53,7 @@ const NEVER: &[&str] = &[
 /// Families of such names.
 const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL"];
 /// What may name a trusted certificate, but only one that the image brings.
-const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR"];
+const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "VAULT_CACERT"];
 /// Where an image keeps certificates.
 const OF_THE_IMAGE: &[&str] = &["/etc", "/usr"];
 

@@ -10,16 +10,13 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation, StalledStreamProtectionConfig};
-use aws_smithy_http_client::tls::Provider;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 use waybill_model::FailureCode;
 use waybill_model::net::endpoint_of;
 use waybill_model::plan::S3Access;
 use waybill_pipeline::BucketError;
 use waybill_pipeline::bucket::BucketResult;
 
-use crate::dial::Dialer;
+use crate::dial::{Dialer, sdk};
 
 /// A static key pair, resolved from its references. It can't be printed.
 pub struct StaticKeys {
@@ -42,25 +39,6 @@ pub struct Way<'a> {
     pub keys: Option<StaticKeys>,
     /// Checks every address.
     pub dialer: Dialer,
-}
-
-/// The dialer as the SDK asks it. Hosts that are addresses are not asked for: they are checked beforehand.
-#[derive(Clone)]
-struct CheckedNames(Dialer);
-
-impl std::fmt::Debug for CheckedNames {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("CheckedNames")
-    }
-}
-
-impl ResolveDns for CheckedNames {
-    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
-        DnsFuture::new(async move {
-            let found = self.0.addresses(name, 0).await.map_err(ResolveDnsError::new)?;
-            Ok(found.into_iter().map(|checked| checked.address().ip()).collect())
-        })
-    }
 }
 
 /// Makes a client; nothing is sent yet, but the worker's own region may be looked up.
@@ -93,8 +71,7 @@ pub(super) async fn connect(way: Way<'_>) -> BucketResult<Client> {
     if shared.region().is_none() {
         return refuse("no region is known: set `region` on the connection, or AWS_REGION for the worker");
     }
-    let provider = Provider::Rustls(CryptoMode::AwsLc);
-    let http = aws_smithy_http_client::Builder::new().tls_provider(provider).build_with_resolver(CheckedNames(dialer));
+    let http = sdk::http_client(dialer);
     let config = aws_sdk_s3::config::Builder::from(&shared).http_client(http);
     Ok(Client::from_conf(config.force_path_style(access.endpoint.is_some()).build()))
 }

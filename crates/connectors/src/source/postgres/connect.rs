@@ -14,9 +14,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Postgres, TlsMode};
-use waybill_pipeline::{Fault, FaultResult};
+use waybill_pipeline::{Credential, Fault, FaultResult};
 use zeroize::Zeroizing;
 
+use super::password::Password;
 use super::refusal::{ServerError, lost_as};
 use super::socket::Socket;
 use super::tls::Tls;
@@ -26,21 +27,21 @@ use crate::dial::{Checked, Dialer, Rules};
 /// What the whole of connecting may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where and as whom to connect. Clones share the secret.
+/// Where and as whom to connect. Clones share the way to the password; it is not kept here.
 #[derive(Clone)]
 pub(super) struct Address {
     host: String,
     port: u16,
     database: String,
     user: String,
-    password: Option<Arc<Zeroizing<String>>>,
+    password: Option<Password>,
     tls: Option<Tls>,
     application: String,
     dialer: Dialer,
 }
 
 impl Address {
-    pub(super) fn new(settings: &Postgres, password: Option<Zeroizing<String>>, run: &str) -> FaultResult<Self> {
+    pub(super) fn new(settings: &Postgres, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
         for (key, value) in [("host", &settings.host), ("database", &settings.database), ("user", &settings.user)] {
             if value.is_empty() || value.contains('\0') {
                 return Err(Fault::new(FailureCode::SpecRefused, format!("`{key}` is empty or holds a NUL character")));
@@ -61,7 +62,7 @@ impl Address {
             port: settings.port,
             database: settings.database.clone(),
             user: settings.user.clone(),
-            password: password.map(Arc::new),
+            password: password.map(Password::new),
             tls,
             application: format!("waybill/{run}"),
             dialer: Dialer::new(Rules::local()),
@@ -86,19 +87,28 @@ impl Address {
         Err(last)
     }
 
-    /// Connects to one address: the same server for every connection of a snapshot.
+    /// Connects to one address: the same server for every connection of a snapshot. A password that is refused is asked
+    /// for anew: it may have been rotated since.
     pub(super) async fn connect_to(&self, to: Checked) -> FaultResult<Wire> {
+        match &self.password {
+            Some(password) => password.log_in(|given| self.try_with(to, Some(given))).await,
+            None => self.try_with(to, None).await,
+        }
+    }
+
+    async fn try_with(&self, to: Checked, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
+        let password = password.as_ref().map(|text| text.as_str());
         let address = to.address();
         let unreachable = |why: String| Fault::new(FailureCode::SourceUnreachable, format!("{address}: {why}"));
         let tcp = self.dialer.connect(to).await.map_err(|error| unreachable(error.kind().to_string()))?;
         keep_alive(&tcp).map_err(|error| unreachable(error.kind().to_string()))?;
-        match timeout(PATIENCE, self.log_in(tcp)).await {
+        match timeout(PATIENCE, self.log_in(tcp, password)).await {
             Ok(done) => lost_as(done, FailureCode::SourceUnreachable),
             Err(_) => Err(unreachable("the log-in took too long".into())),
         }
     }
 
-    async fn log_in(&self, tcp: TcpStream) -> FaultResult<Wire> {
+    async fn log_in(&self, tcp: TcpStream, password: Option<&str>) -> FaultResult<Wire> {
         let stream = match &self.tls {
             Some(tls) => tls.wrap(tcp).await?,
             None => Stream::Plain(Socket::new(tcp)),
@@ -116,7 +126,7 @@ impl Address {
         loop {
             let message = wire.message().await?;
             match message.tag {
-                b'R' => self.authenticate(&mut wire, &message.body).await?,
+                b'R' => self.authenticate(&mut wire, &message.body, password).await?,
                 b'K' => {}
                 b'Z' => return Ok(wire),
                 b'E' => return Err(ServerError::parse(&message.body).into()),
@@ -125,7 +135,7 @@ impl Address {
         }
     }
 
-    async fn authenticate(&self, wire: &mut Wire, body: &[u8]) -> FaultResult<()> {
+    async fn authenticate(&self, wire: &mut Wire, body: &[u8], password: Option<&str>) -> FaultResult<()> {
         let (kind, rest) = split_kind(body)?;
         let mut out = BytesMut::new();
         match kind {
@@ -134,13 +144,13 @@ impl Address {
                 let text = "the server wants the password in the clear, which is never sent without TLS";
                 return Err(Fault::new(FailureCode::SourceDenied, text));
             }
-            3 => frontend::password_message(self.password()?.as_bytes(), &mut out),
+            3 => frontend::password_message(needed(password)?.as_bytes(), &mut out),
             5 => {
                 let salt = rest.first_chunk::<4>().ok_or_else(|| malformed("a log-in message is too short"))?;
-                let hash = Zeroizing::new(md5_hash(self.user.as_bytes(), self.password()?.as_bytes(), *salt));
+                let hash = Zeroizing::new(md5_hash(self.user.as_bytes(), needed(password)?.as_bytes(), *salt));
                 frontend::password_message(hash.as_bytes(), &mut out)
             }
-            10 => return self.scram(wire, rest).await,
+            10 => return scram(wire, rest, needed(password)?).await,
             _ => {
                 return Err(Fault::new(
                     FailureCode::SourceDenied,
@@ -151,34 +161,31 @@ impl Address {
         .map_err(|_| Fault::new(FailureCode::SourceDenied, "the password holds a NUL character"))?;
         wire.send(&out).await
     }
+}
 
-    /// SCRAM-SHA-256. The library caps the iterations that a server may ask for.
-    async fn scram(&self, wire: &mut Wire, mechanisms: &[u8]) -> FaultResult<()> {
-        let failed = || Fault::new(FailureCode::SourceDenied, "the SCRAM log-in failed: the server broke its rules");
-        if !mechanisms.split(|b| *b == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-            return Err(Fault::new(FailureCode::SourceDenied, "the server offers no SCRAM-SHA-256"));
-        }
-        let mut scram = ScramSha256::new(self.password()?.as_bytes(), ChannelBinding::unsupported());
-        let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out).map_err(|_| failed())?;
-        wire.send(&out).await?;
-        let first = expect_sasl(wire, 11).await?;
-        scram.update(&first).map_err(|_| failed())?;
-        out.clear();
-        frontend::sasl_response(scram.message(), &mut out).map_err(|_| failed())?;
-        wire.send(&out).await?;
-        let last = expect_sasl(wire, 12).await?;
-        scram.finish(&last).map_err(|_| failed())
+/// SCRAM-SHA-256. The library caps the iterations that a server may ask for.
+async fn scram(wire: &mut Wire, mechanisms: &[u8], password: &str) -> FaultResult<()> {
+    let failed = || Fault::new(FailureCode::SourceDenied, "the SCRAM log-in failed: the server broke its rules");
+    if !mechanisms.split(|b| *b == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+        return Err(Fault::new(FailureCode::SourceDenied, "the server offers no SCRAM-SHA-256"));
     }
+    let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    let mut out = BytesMut::new();
+    frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out).map_err(|_| failed())?;
+    wire.send(&out).await?;
+    let first = expect_sasl(wire, 11).await?;
+    scram.update(&first).map_err(|_| failed())?;
+    out.clear();
+    frontend::sasl_response(scram.message(), &mut out).map_err(|_| failed())?;
+    wire.send(&out).await?;
+    let last = expect_sasl(wire, 12).await?;
+    scram.finish(&last).map_err(|_| failed())
+}
 
-    fn password(&self) -> FaultResult<&str> {
-        match &self.password {
-            Some(password) => Ok(password.as_str()),
-            None => {
-                Err(Fault::new(FailureCode::SourceDenied, "the server wants a password and the connection names none"))
-            }
-        }
-    }
+fn needed(password: Option<&str>) -> FaultResult<&str> {
+    password.ok_or_else(|| {
+        Fault::new(FailureCode::SourceDenied, "the server wants a password and the connection names none")
+    })
 }
 
 fn split_kind(body: &[u8]) -> FaultResult<(i32, &[u8])> {

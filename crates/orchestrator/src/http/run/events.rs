@@ -84,7 +84,7 @@ async fn collect(
     (after, limit): (u64, usize),
     fits: impl Fn(&RunEvent) -> bool,
 ) -> ServiceResult<RunEvents> {
-    let names = sentence::stream_names(app, org, run.id).await?;
+    let names = sentence::Names::of(app, org, run).await?;
     let (mut items, mut last, mut looked) = (Vec::new(), after, 0_u64);
     loop {
         let from = i64::try_from(last).unwrap_or(i64::MAX);

@@ -1,0 +1,146 @@
+//! The password of a connection: asked for before every log-in, and anew after it was refused.
+//!
+//! One that worked earlier in the run and is refused now is being rotated: the server has the new one already, and whoever
+//! keeps the secret will have it in a moment. So it is waited for, within a bound. One that never worked is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use waybill_pipeline::{Credential, Fault, FaultResult};
+use zeroize::Zeroizing;
+
+/// SQLSTATE of a wrong password.
+const WRONG_PASSWORD: &str = "28P01";
+
+/// How long a rotation may leave server and keeper apart, in waits.
+const WAITS: [Duration; 5] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+    Duration::from_secs(8),
+];
+
+/// A way to the password. Clones know together whether one has worked.
+#[derive(Clone)]
+pub(super) struct Password {
+    credential: Arc<dyn Credential>,
+    has_worked: Arc<AtomicBool>,
+}
+
+impl Password {
+    pub(super) fn new(credential: Arc<dyn Credential>) -> Self {
+        Self { credential, has_worked: Arc::default() }
+    }
+
+    /// Tries to log in, again with each new password, until one is taken or there is no new one.
+    pub(super) async fn log_in<T, F>(&self, attempt: impl Fn(Zeroizing<String>) -> F) -> FaultResult<T>
+    where
+        F: Future<Output = FaultResult<T>>,
+    {
+        let mut given = self.credential.value().await?;
+        let mut waits = WAITS.iter();
+        loop {
+            let refused = match attempt(given.clone()).await {
+                Err(fault) if fault.sqlstate == Some(WRONG_PASSWORD) => fault,
+                settled => {
+                    self.has_worked.fetch_or(settled.is_ok(), Ordering::Relaxed);
+                    return settled;
+                }
+            };
+            given = self.next(&given, refused, &mut waits).await?;
+        }
+    }
+
+    /// Another password than the refused one, or the refusal.
+    async fn next(
+        &self,
+        given: &Zeroizing<String>,
+        refused: Fault,
+        waits: &mut std::slice::Iter<'_, Duration>,
+    ) -> FaultResult<Zeroizing<String>> {
+        loop {
+            let found = self.credential.anew(given).await?;
+            if found != *given {
+                tracing::info!("the password was refused and has changed since: logging in with the new one");
+                return Ok(found);
+            }
+            match waits.next().filter(|_| self.has_worked.load(Ordering::Relaxed)) {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => return Err(refused),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use waybill_model::FailureCode;
+
+    use super::*;
+
+    /// Gives these passwords one after another, and the last one for ever.
+    struct Rotating(Mutex<Vec<&'static str>>);
+
+    impl Rotating {
+        fn of(values: &[&'static str]) -> Arc<Self> {
+            Arc::new(Self(Mutex::new(values.iter().rev().copied().collect())))
+        }
+
+        fn left(&self) -> usize {
+            self.0.lock().expect("values").len()
+        }
+    }
+
+    #[async_trait]
+    impl Credential for Rotating {
+        async fn value(&self) -> FaultResult<Zeroizing<String>> {
+            let values = self.0.lock().expect("values");
+            Ok(Zeroizing::new((*values.last().expect("a value")).to_owned()))
+        }
+
+        async fn anew(&self, _: &str) -> FaultResult<Zeroizing<String>> {
+            let mut values = self.0.lock().expect("values");
+            if values.len() > 1 {
+                values.pop();
+            }
+            Ok(Zeroizing::new((*values.last().expect("a value")).to_owned()))
+        }
+    }
+
+    async fn server(right: &str, given: Zeroizing<String>) -> FaultResult<()> {
+        let wrong = Fault::new(FailureCode::SourceDenied, "no").with_sqlstate(WRONG_PASSWORD);
+        if given.as_str() == right { Ok(()) } else { Err(wrong) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_that_worked_and_is_refused_is_waited_for_while_it_is_rotated() {
+        let keeper = Rotating::of(&["old", "old", "old", "new"]);
+        let password = Password::new(keeper.clone());
+        assert!(password.log_in(|given| server("old", given)).await.is_ok());
+        assert!(password.log_in(|given| server("new", given)).await.is_ok());
+        assert_eq!(keeper.left(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rotation_that_does_not_end_is_a_refusal_within_a_bound() {
+        let password = Password::new(Rotating::of(&["old"]));
+        assert!(password.log_in(|given| server("old", given)).await.is_ok());
+        let begun = tokio::time::Instant::now();
+        let fault = password.log_in(|given| server("new", given)).await.expect_err("refused");
+        assert_eq!(fault.code, FailureCode::SourceDenied);
+        assert_eq!(begun.elapsed(), WAITS.iter().sum::<Duration>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_password_that_never_worked_is_refused_at_once() {
+        let password = Password::new(Rotating::of(&["wrong"]));
+        let begun = tokio::time::Instant::now();
+        assert!(password.log_in(|given| server("right", given)).await.is_err());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+}

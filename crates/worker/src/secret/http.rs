@@ -1,0 +1,151 @@
+//! Every connection to whoever keeps secrets is made with what this module hands out, through the worker's dialer.
+//!
+//! TLS is verified always, no redirect is followed, every step has a bound, and an answer is read up to a ceiling.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, RequestBuilder};
+use waybill_connectors::dial::{DialError, Dialer};
+use zeroize::Zeroizing;
+
+use super::Problem;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long one request may take.
+const REQUEST: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const LONGEST_ANSWER: usize = 1 << 20;
+
+/// A client that trusts the system's roots, or these alone. `is_local` is for a server on this very machine.
+pub(super) fn client(roots: Option<&[u8]>, is_local: bool, dialer: Dialer) -> Result<Client, Problem> {
+    let mut builder = Client::builder()
+        .redirect(Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(REQUEST)
+        .https_only(!is_local)
+        .referer(false)
+        .dns_resolver(Arc::new(CheckedNames(dialer)));
+    if is_local {
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = roots {
+        let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
+        let why = "can't be read: VAULT_CACERT holds no certificate in PEM form";
+        builder = builder.tls_certs_only(roots.ok_or_else(|| Problem::unusable(why))?);
+    }
+    builder
+        .build()
+        .map_err(|_| Problem::unusable("can't be read: no trusted root certificates are found on the worker"))
+}
+
+/// Sends a request and reads the answer: status and body.
+pub(super) async fn exchange(request: RequestBuilder) -> Result<(u16, Zeroizing<Vec<u8>>), Problem> {
+    let mut answer = request.send().await.map_err(|error| failed(&error))?;
+    let mut body = Zeroizing::new(Vec::with_capacity(8 << 10));
+    while let Some(piece) = answer.chunk().await.map_err(|error| failed(&error))? {
+        if body.len() + piece.len() > LONGEST_ANSWER {
+            return Err(Problem::unusable("can't be read: the answer is longer than 1 MiB"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok((answer.status().as_u16(), body))
+}
+
+/// The dialer as this client asks it. Hosts that are addresses are not asked for: they are checked beforehand.
+struct CheckedNames(Dialer);
+
+impl Resolve for CheckedNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        let dialer = self.0.clone();
+        Box::pin(async move {
+            let found = dialer.addresses(name.as_str(), 0).await?;
+            Ok(Box::new(found.into_iter().map(|checked| checked.address())) as Addrs)
+        })
+    }
+}
+
+/// A problem, where this cause is that the dialer refused.
+pub(super) fn barred(cause: &(dyn Error + 'static)) -> Option<Problem> {
+    let refused = cause.downcast_ref::<DialError>().filter(|error| error.is_denied())?;
+    Some(Problem::barred(format!("can't be read: {refused}")))
+}
+
+/// An error and all that it was caused by.
+pub(super) fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |cause| behind(*cause))
+}
+
+/// What an error was caused by. An I/O error hides what it wraps from `source`.
+fn behind<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+/// What went wrong, without what the other side said.
+fn failed(error: &reqwest::Error) -> Problem {
+    for cause in causes(error) {
+        if cause.is::<rustls::Error>() {
+            let why = "can't be read: TLS to the server failed; give its CA with VAULT_CACERT, or check its name";
+            return Problem::unreachable(why);
+        }
+        if let Some(problem) = barred(cause) {
+            return problem;
+        }
+    }
+    Problem::unreachable(match error {
+        error if error.is_timeout() => "can't be read: the server did not answer in time",
+        error if error.is_connect() => "can't be read: no connection to the server could be made",
+        _ => "can't be read: the connection to the server broke",
+    })
+}
+
+/// The SDK's settings for AWS: region and credentials by the AWS rules, no retries of its own.
+#[cfg(feature = "aws")]
+pub(super) async fn aws() -> aws_config::SdkConfig {
+    use aws_config::retry::RetryConfig;
+    use aws_config::timeout::TimeoutConfig;
+
+    let times = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(REQUEST).build();
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(times)
+        .load()
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use async_trait::async_trait;
+    use waybill_connectors::dial::Rules;
+    use waybill_model::FailureCode;
+    use waybill_model::secret::SecretRef;
+
+    use super::*;
+
+    /// Every name leads to the metadata server.
+    struct Rebound;
+
+    #[async_trait]
+    impl waybill_connectors::dial::Resolve for Rebound {
+        async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+            Ok(vec![IpAddr::from([169, 254, 169, 254])])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_name_leads_to_the_metadata_server_is_not_dialed() {
+        let client =
+            client(None, false, Dialer::with(Rules::local(), Arc::new(Rebound))).unwrap_or_else(|_| panic!("a client"));
+        let Err(problem) = exchange(client.get("https://vault.example/v1/kv")).await else { panic!("it was dialed") };
+        assert_eq!(problem.fault(&SecretRef::Env("X".into())).code, FailureCode::EgressDenied);
+    }
+}
