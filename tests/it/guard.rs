@@ -224,10 +224,16 @@ async fn the_kill_switch_stops_a_run_that_is_under_way_before_its_commit() -> Re
     let code = ended.run.failure.as_ref().map(|failure| failure.code.to_string());
     ensure!(code.as_deref() == Some("policy_denied"), "{:?}", ended.run.failure);
     ensure!(!story.path("lake/items/_delta_log").exists(), "something was committed");
-    let logs = files(&story.path("lake/_waybill/logs"), &[]);
-    let logged = logs.iter().map(std::fs::read_to_string).collect::<std::io::Result<String>>()?;
-    ensure!(logged.contains("guard_stopped"), "the customer's log does not say why: {logged}");
-    Ok(())
+    // The worker's last lines reach the bucket after its outcome was told.
+    for _ in 0..400 {
+        let logs = files(&story.path("lake/_waybill/logs"), &[]);
+        let logged = logs.iter().map(std::fs::read_to_string).collect::<std::io::Result<String>>()?;
+        if logged.contains("guard_stopped") {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await; // a poll for the last chunk, bounded
+    }
+    anyhow::bail!("the customer's log does not say why")
 }
 
 /// The process that wrote the marker, once it has.
