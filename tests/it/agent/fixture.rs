@@ -121,16 +121,26 @@ pub(super) struct Host {
     pub(super) id: AgentId,
     pub(super) state: PathBuf,
     pub(super) options: Vec<String>,
+    /// What the program is run through, such as a network namespace.
+    pub(super) through: Vec<String>,
     child: Option<Child>,
 }
 
 impl Host {
     pub(super) fn new(id: AgentId, state: PathBuf) -> Self {
-        Self { id, state, options: Vec::new(), child: None }
+        Self { id, state, options: Vec::new(), through: Vec::new(), child: None }
     }
 
     fn command(&self, command: &str) -> Command {
-        let mut built = Command::new(binary("waybill-agent"));
+        let agent = binary("waybill-agent");
+        let mut built = match self.through.split_first() {
+            Some((program, rest)) => {
+                let mut built = Command::new(program);
+                built.args(rest).arg(agent);
+                built
+            }
+            None => Command::new(agent),
+        };
         built.arg(command).arg("--state").arg(&self.state);
         built
     }

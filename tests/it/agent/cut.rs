@@ -1,0 +1,138 @@
+//! An agent in a network namespace of its own, with a way out to the orchestrator and to nothing else: it works, nothing
+//! can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. Needs root; says so without.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use waybill_tests::sandbox::Options;
+
+use super::fixture::{Host, MANY, Office, is_alive, said, until};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A network namespace with one link to this host. It is removed when it is dropped.
+struct Namespace {
+    name: String,
+    link: String,
+    here: String,
+}
+
+impl Namespace {
+    /// None where this process may not make one.
+    fn new() -> Result<Option<Self>> {
+        if !rustix::process::geteuid().is_root() {
+            writeln!(std::io::stderr(), "skipped: a network namespace needs root")?;
+            return Ok(None);
+        }
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let tag = format!("{}{number}", std::process::id());
+        let (third, fourth) = (std::process::id() / 60 % 250, std::process::id() % 60 * 4 + number % 2 * 2);
+        let (here, there) = (format!("10.213.{third}.{fourth}"), format!("10.213.{third}.{}", fourth + 1));
+        let this = Self { name: format!("wb{tag}"), link: format!("wbh{tag}"), here };
+        let inside = format!("wbn{tag}");
+        ip(&["netns", "add", &this.name])?;
+        ip(&["link", "add", &this.link, "type", "veth", "peer", "name", &inside, "netns", &this.name])?;
+        ip(&["addr", "add", &format!("{}/31", this.here), "dev", &this.link])?;
+        ip(&["link", "set", &this.link, "up"])?;
+        ip(&["-n", &this.name, "addr", "add", &format!("{there}/31"), "dev", &inside])?;
+        ip(&["-n", &this.name, "link", "set", &inside, "up"])?;
+        Ok(Some(this))
+    }
+
+    /// An orchestrator that listens on this host's end of the link.
+    fn options(&self) -> Options {
+        let mut orchestrator: Vec<(String, String)> =
+            ["API", "WORKER"].map(|port| (format!("WAYBILL__SERVER__{port}"), format!("{}:0", self.here))).to_vec();
+        orchestrator.push(("WAYBILL__SERVER__NAMES".into(), self.here.clone()));
+        Options { orchestrator, ..Options::default() }
+    }
+
+    fn through(&self) -> Vec<String> {
+        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
+    }
+
+    fn cut(&self) -> Result<()> {
+        ip(&["link", "set", &self.link, "down"])
+    }
+
+    fn mend(&self) -> Result<()> {
+        ip(&["link", "set", &self.link, "up"])
+    }
+
+    /// Ports in the namespace that take connections, TCP and UDP.
+    fn open_ports(&self) -> Result<String> {
+        let mut open = String::new();
+        for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
+            let args = ["netns", "exec", &self.name, "cat", &format!("/proc/net/{table}")];
+            let output = Command::new("ip").args(args).output()?;
+            ensure!(output.status.success(), "{}", said(&output));
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let listening = text.lines().skip(1).filter(|line| line.split_whitespace().nth(3) == Some(state));
+            listening.for_each(|line| open.push_str(line));
+        }
+        Ok(open)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = ip(&["link", "del", &self.link]);
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(args).output()?;
+    ensure!(output.status.success(), "ip {}: {}", args.join(" "), said(&output));
+    Ok(())
+}
+
+/// An orchestrator here and an agent in the namespace.
+async fn office(namespace: &Namespace) -> Result<(Office, Host)> {
+    let office = Office::start(namespace.options(), MANY).await?;
+    let invited = office.invite("office-1", false).await?;
+    let mut host = Host::new(invited.agent.id, office.sandbox.path("office-1"));
+    host.through = namespace.through();
+    let output = host.enrol(&invited)?.wait_with_output()?;
+    ensure!(output.status.success(), "{}", said(&output));
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    Ok((office, host))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f18_a_short_cut_between_agent_and_orchestrator_costs_nothing_and_nothing_can_connect_in() -> Result<()> {
+    let Some(namespace) = Namespace::new()? else { return Ok(()) };
+    let (office, host) = office(&namespace).await?;
+    let run = office.running().await?;
+    let open = namespace.open_ports()?;
+    ensure!(open.is_empty(), "agent or worker can be connected to: {open}");
+    namespace.cut()?;
+    // Silent for three heartbeats: the orchestrator's own view says so.
+    office.until_agent(host.id, |agent| !agent.connected).await?;
+    ensure!(is_alive(host.workers()[0]), "the worker did not go on");
+    namespace.mend()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    office.succeeds(run, 1).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers() -> Result<()> {
+    let Some(namespace) = Namespace::new()? else { return Ok(()) };
+    let (office, host) = office(&namespace).await?;
+    let run = office.running().await?;
+    namespace.cut()?;
+    until("the worker gave up", || host.workers().iter().all(|worker| !is_alive(*worker))).await?;
+    let delivered = office.sandbox.path("lake/items/_delta_log/00000000000000000000.json").exists();
+    ensure!(!delivered, "a worker without leave committed");
+    tokio::time::sleep(Duration::from_millis(100)).await; // lets a commit that must not come come
+    namespace.mend()?;
+    let ended = office.succeeds(run, 2).await?;
+    let first = &ended.attempt_list[0];
+    ensure!(first.state.to_string() == "lost", "{first:?}");
+    Ok(())
+}
