@@ -13,4 +13,12 @@ run() { cargo nextest run --workspace --locked --features waybill-worker/aws "$@
 PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(random) + test(any_text) + test(histories) + test(property)'
 run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
 # What hosts the orchestrator, and the scan of all Terraform. Left out, with a word, where Terraform or Node is missing.
-if deploy/dev/grants.sh; then deploy/dev/hosting.sh; fi
+if deploy/dev/grants.sh; then
+  deploy/dev/hosting.sh
+  if [ "$(id -u)" = 0 ] && command -v dockerd >/dev/null && command -v iptables-save >/dev/null; then
+    target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+    deploy/dev/emulator/containers.sh "$target/debug"
+  else
+    echo "proof: the worker image is NOT started as a task: that takes root, dockerd and iptables (apt-get install docker.io iptables)" >&2
+  fi
+fi
