@@ -128,6 +128,13 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Waits until the orchestrator, asked to, has left, however it did.
+    pub async fn orchestrator_left(&mut self) -> Result<()> {
+        let mut child = self.orchestrator.take().context("no orchestrator is running")?;
+        tokio::task::spawn_blocking(move || child.wait()).await??;
+        Ok(())
+    }
+
     /// Starts the orchestrator again on the same state and the same ports.
     pub async fn restart(&mut self, ports: &Ports) -> Result<()> {
         let mut options = self.options.clone();

@@ -2,6 +2,8 @@
 //!
 //! It makes connections outwards only, and never one that is not TLS.
 
+mod proxy;
+
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,10 +11,10 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+use self::proxy::Way;
 use crate::error::{IdentityError, IdentityResult};
 
 const CONNECT: Duration = Duration::from_secs(10);
@@ -25,10 +27,12 @@ pub fn open(endpoint: &str, server_name: ServerName<'static>, tls: ClientConfig)
     let uri = uri.map_err(|_| IdentityError::Setting("an endpoint is host:port"))?;
     let address: Arc<str> = endpoint.into();
     let connector = TlsConnector::from(Arc::new(tls));
+    let way = Way::of_environment();
     let connect = tower::service_fn(move |_: Uri| {
         let (address, name, connector) = (Arc::clone(&address), server_name.clone(), connector.clone());
+        let way = way.clone();
         async move {
-            let stream = TcpStream::connect(&*address).await?;
+            let stream = way.connect(&address).await?;
             stream.set_nodelay(true)?;
             Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connector.connect(name, stream).await?))
         }

@@ -5,6 +5,7 @@
 //! the one that ended. The ticket goes over standard input. The pipe stays open as long as this process lives: a task
 //! that meets the end of its input before it has its ticket must exit.
 
+use std::collections::HashSet;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -17,14 +18,18 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use waybill_model::AttemptId;
 
-use self::directory::{AttemptDirectory, Entry, LockedLog};
+use self::directory::{AttemptDirectory, Entry, Exit, LockedLog};
 use self::host::{Host, Sight};
+use self::memory::KillCount;
 use self::reference::ProcessRef;
+pub use self::sweep::Keep;
 use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
 
 mod directory;
 mod host;
+mod memory;
 mod reference;
+mod sweep;
 
 /// How long a start waits for another one of the same attempt.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -74,6 +79,12 @@ impl ProcessLauncher {
         self.directory(attempt).log()
     }
 
+    /// Removes the directories of attempts that are over, beyond what is kept; says how many went. `live` are those that
+    /// somebody may still ask about: theirs stay, and so does any whose process lives.
+    pub fn sweep(&self, keep: Keep, live: &HashSet<AttemptId>) -> Result<usize, LaunchError> {
+        sweep::sweep(&self.root, keep, live).map_err(LaunchError::Directory)
+    }
+
     fn directory(&self, attempt: AttemptId) -> AttemptDirectory {
         AttemptDirectory::new(&self.root, attempt)
     }
@@ -88,11 +99,13 @@ impl ProcessLauncher {
         };
         // It waits for its ticket now, so limits and reference stand before it does anything.
         limit(pid, spec.memory).map_err(LaunchError::Start)?;
+        memory::offer_first(pid);
+        let kills = KillCount::of(pid);
         let started = self.host.start_time(pid).ok_or(LaunchError::Unusable("the process has no start time"))?;
         let reference = ProcessRef::new(&self.host, spec.attempt, pid, started);
         directory.keep_task(&reference).map_err(LaunchError::Directory)?;
         let input = hand_over(input, request).await;
-        tokio::spawn(watch(child, input, directory, Arc::clone(&self.exited)));
+        tokio::spawn(watch(child, (input, kills), directory, Arc::clone(&self.exited)));
         tracing::info!(attempt.id = %spec.attempt, task.pid = pid.as_raw_nonzero().get(), "started a worker process");
         Ok(reference.to_task())
     }
@@ -121,8 +134,11 @@ impl Launcher for ProcessLauncher {
             Sight::OtherHost => TaskStatus::Unknown,
             Sight::Alive => TaskStatus::Running,
             Sight::Over => {
-                let exit_code = self.directory(task.attempt).exit_code();
-                TaskStatus::Stopped { exit_code, out_of_memory: false }
+                let exit = self.directory(task.attempt).exit();
+                TaskStatus::Stopped {
+                    exit_code: exit.map(|exit| exit.code),
+                    out_of_memory: exit.is_some_and(|exit| exit.out_of_memory),
+                }
             }
         })
     }
@@ -195,16 +211,34 @@ async fn hand_over(mut input: ChildStdin, request: &LaunchRequest) -> ChildStdin
 }
 
 /// Holds the pipe and waits for the end, so that no zombie stays and the exit code is known to later looks.
-async fn watch(mut child: Child, input: ChildStdin, directory: AttemptDirectory, exited: Arc<dyn Fn() + Send + Sync>) {
+async fn watch(
+    mut child: Child,
+    (input, kills): (ChildStdin, Option<KillCount>),
+    directory: AttemptDirectory,
+    exited: Arc<dyn Fn() + Send + Sync>,
+) {
     let status = child.wait().await;
     drop(input);
-    match status.map(|status| directory.keep_exit_code(exit_code(status))) {
+    let exit = |status: ExitStatus| {
+        let out_of_memory = ran_out(status, kills.as_ref(), &directory.log());
+        Exit { code: exit_code(status), out_of_memory }
+    };
+    match status.map(|status| directory.keep_exit(exit(status))) {
         Ok(Ok(())) => {}
         Ok(Err(error)) | Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "the worker's exit code could not be kept");
         }
     }
     exited();
+}
+
+/// Killed while the kernel's count rose, or given up by itself at the limit that stands around it.
+fn ran_out(status: ExitStatus, kills: Option<&KillCount>, log: &Path) -> bool {
+    match status.signal().and_then(Signal::from_named_raw) {
+        Some(Signal::KILL) => kills.is_some_and(KillCount::rose),
+        Some(Signal::ABORT) => memory::gave_up(log),
+        _ => false,
+    }
 }
 
 fn exit_code(status: ExitStatus) -> i32 {

@@ -1,9 +1,9 @@
 //! Named points at which a fault build can be killed, stopped or broken from outside. In every other build `point` is
 //! empty and its names are not in the program.
 //!
-//! `WAYBILL_FAULT=<point>=<action>[;<marker file>]` where action is `kill`, `stop`, `panic` or `wait`. The marker file is
-//! written *before* the action, so that a test can assert that its fault fired; with a marker that exists already the
-//! point does nothing, so that the next attempt passes.
+//! `WAYBILL_FAULT=<point>=<action>[;<marker file>]` where action is `kill`, `stop`, `panic`, `wait` or `exhaust`, which
+//! takes memory. The marker file is written *before* the action, so that a test can assert that its fault fired; with a
+//! marker that exists already the point does nothing, so that the next attempt passes.
 
 #[cfg(feature = "failpoints")]
 pub use armed::point;
@@ -36,7 +36,16 @@ mod armed {
             "wait" => loop {
                 std::thread::park();
             },
+            "exhaust" => exhaust(),
             other => panic!("unknown fault action {other}"),
+        }
+    }
+
+    /// Takes memory until the kernel or a limit ends the process.
+    fn exhaust() {
+        let mut held = Vec::new();
+        loop {
+            held.push(vec![1_u8; 16 << 20]);
         }
     }
 

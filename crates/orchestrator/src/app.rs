@@ -25,6 +25,7 @@ mod prepare;
 mod pulse;
 mod serve;
 mod state;
+mod tidy;
 
 pub use prepare::{make_keys, setup_token};
 pub use pulse::Pulse;

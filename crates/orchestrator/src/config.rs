@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretString;
+use waybill_identity::Pin;
+use waybill_launcher::process::Keep;
 use waybill_model::net::Range;
 
 use crate::auth::quota::Quotas;
@@ -37,6 +39,10 @@ pub struct Config {
     pub make_keys: bool,
     /// The worker program; the one beside this program where none is named.
     pub worker_program: Option<PathBuf>,
+    /// What is kept of the process launcher's attempts that are over.
+    pub keep_attempts: Keep,
+    /// The CA that the API's certificate comes from, where it is not our own.
+    pub ca_pin: Option<Pin>,
     /// Time bounds of attempts and loops.
     pub bounds: Bounds,
     /// How long what is kept.
@@ -145,12 +151,16 @@ impl Config {
         let (state, keys) = (settings.required("state.directory", state), settings.required("keys.directory", keys));
         let (server, bounds, retention) = (Server::read(settings), bounds(settings), retention(settings));
         let (login, http, log) = (Login::read(settings), Http::read(settings), Log::read(settings));
+        let keep_attempts = keep_attempts(settings);
+        let ca_pin = settings.optional("worker.ca-pin", CA_PIN, |text| text.parse().ok());
         Some(Self {
             server: server?,
             state: state?,
             keys: keys?,
             make_keys: dev.is_some(),
             worker_program: settings.path("worker.program"),
+            keep_attempts: keep_attempts?,
+            ca_pin,
             bounds: bounds?,
             retention: retention?,
             login: login?,
@@ -229,6 +239,14 @@ impl Http {
             trusted_proxies: settings.parsed_list("http.trusted-proxies")?,
         })
     }
+}
+
+const CA_PIN: &str = "must be sha256: and 64 hexadecimal digits";
+
+fn keep_attempts(settings: &mut Settings) -> Option<Keep> {
+    let newest = settings.number("worker.keep-attempts", 1, 100_000);
+    let age = settings.duration("worker.keep-attempts-for", Duration::from_secs(60));
+    Some(Keep { newest: newest? as usize, age: age? })
 }
 
 impl Login {

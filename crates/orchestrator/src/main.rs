@@ -209,6 +209,13 @@ async fn until_signal(config: &Config, state: Option<&Path>) -> anyhow::Result<E
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
+    let grace = config.bounds.offline_grace.as_secs();
+    for attempt in running.at_work().await {
+        say(&format!(
+            "still running: {} ({}); its worker goes on without the orchestrator for up to {grace} s and commits once it is back",
+            attempt.run, attempt.id
+        ));
+    }
     if running.stop().await {
         return Ok(ExitCode::SUCCESS);
     }

@@ -26,6 +26,16 @@ pub(super) enum Entry {
     Busy,
 }
 
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exit {
+    /// 128 and the signal's number where a signal ended it.
+    pub(super) code: i32,
+    pub(super) out_of_memory: bool,
+}
+
+const OUT_OF_MEMORY: &str = "out_of_memory";
+
 impl LockedLog {
     pub(super) fn into_file(self) -> File {
         self.0
@@ -35,6 +45,25 @@ impl LockedLog {
 impl AttemptDirectory {
     pub(super) fn new(root: &Path, attempt: AttemptId) -> Self {
         Self(root.join(attempt.to_string()))
+    }
+
+    pub(super) const fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Removes it with all that is in it, unless a process holds its log; true where it went.
+    pub(super) fn remove_if_over(&self) -> Result<bool> {
+        let log = match OpenOptions::new().append(true).open(self.log()) {
+            Ok(log) => Some(log),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match log.as_ref().map(File::try_lock) {
+            Some(Err(TryLockError::WouldBlock)) => return Ok(false),
+            Some(Err(TryLockError::Error(error))) => return Err(error),
+            Some(Ok(())) | None => {}
+        }
+        std::fs::remove_dir_all(&self.0).map(|()| true)
     }
 
     pub(super) fn log(&self) -> PathBuf {
@@ -66,12 +95,17 @@ impl AttemptDirectory {
         self.keep("task", &task.to_task().0)
     }
 
-    pub(super) fn keep_exit_code(&self, code: i32) -> Result<()> {
-        self.keep("exit", &code.to_string())
+    pub(super) fn keep_exit(&self, exit: Exit) -> Result<()> {
+        let why = if exit.out_of_memory { OUT_OF_MEMORY } else { "" };
+        self.keep("exit", format!("{} {why}", exit.code).trim_end())
     }
 
-    pub(super) fn exit_code(&self) -> Option<i32> {
-        std::fs::read_to_string(self.0.join("exit")).ok()?.trim().parse().ok()
+    /// How the task ended, where somebody saw it.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        let text = std::fs::read_to_string(self.0.join("exit")).ok()?;
+        let mut words = text.split_whitespace();
+        let code = words.next()?.parse().ok()?;
+        Some(Exit { code, out_of_memory: words.next() == Some(OUT_OF_MEMORY) })
     }
 
     fn keep(&self, name: &str, text: &str) -> Result<()> {

@@ -183,3 +183,41 @@ async fn nobody_else_can_read_the_attempts() {
     assert_eq!(mode(&shell.launcher.log_file(attempt)), 0o600);
     assert!(!shell.log(attempt).contains("the-ticket"));
 }
+
+#[tokio::test]
+async fn old_attempts_go_by_count_and_by_age_and_live_ones_never() {
+    let shell = Shell::new();
+    let living = AttemptId::generate();
+    let task = shell.launcher.start(&shell.request(living, Behaviour::Stay)).await.expect("starts");
+    let mut over = Vec::new();
+    for _ in 0..4 {
+        over.push(shell.run_to_end("read ticket", &[]).await.0);
+    }
+    let foreign = shell.launcher.root.join("notes");
+    std::fs::create_dir(&foreign).expect("a directory that is not an attempt's");
+    let there = |attempt: AttemptId| shell.launcher.directory(attempt).log().exists();
+    let keep = |newest, age| Keep { newest, age: Duration::from_secs(age) };
+    // Asked about still: the oldest of those that are over stays, though two newer ones are kept.
+    let asked = HashSet::from([over[0]]);
+    assert_eq!(shell.launcher.sweep(keep(2, 3_600), &asked).expect("a sweep"), 1);
+    assert_eq!(over.iter().map(|attempt| there(*attempt)).collect::<Vec<_>>(), [true, false, true, true]);
+    // By age all go but the one whose process lives, whatever the caller knows of it.
+    while shell.launcher.sweep(keep(100, 0), &HashSet::new()).expect("a sweep") == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(over.iter().all(|attempt| !there(*attempt)) && there(living) && foreign.exists());
+    assert_eq!(shell.launcher.describe(&task).await.expect("a look"), TaskStatus::Running);
+    shell.launcher.stop(&task).await.expect("a stop");
+}
+
+#[tokio::test]
+async fn a_worker_that_gives_up_at_the_limit_around_it_ran_out_of_memory() {
+    let shell = Shell::new();
+    let words = "echo 'memory allocation of 16777216 bytes failed' >&2; kill -ABRT $$";
+    let (_, status) = shell.run_to_end(&format!("read ticket; {words}"), &[]).await;
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), out_of_memory: true });
+    let (_, status) = shell.run_to_end("read ticket; kill -ABRT $$", &[]).await;
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), out_of_memory: false });
+    let (_, status) = shell.run_to_end("read ticket; kill -KILL $$", &[]).await;
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(137), out_of_memory: false });
+}

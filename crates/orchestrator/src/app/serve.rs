@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, ServerName, TicketKey, TrustDomain};
 use waybill_launcher::{Launcher, ProcessLauncher};
 use waybill_model::Micros;
-use waybill_store::{Store, StoreOptions};
+use waybill_store::{Attempt, Store, StoreOptions};
 
-use super::{Reach, Shared, StartError, follow, state};
+use super::{Reach, Shared, StartError, follow, state, tidy};
 use crate::config::{Config, Server};
 use crate::grpc::{self, WorkerAddress};
 use crate::http;
@@ -33,6 +33,9 @@ pub(super) const WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
 /// How often the listeners' certificate is looked at, and how long before its end it is replaced.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(60 * 60);
 const CERTIFICATE_REST: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// Attempts that a stopping server tells of.
+const MOST_TOLD: i64 = 100;
 
 /// The bound addresses.
 #[derive(Clone, Debug, Serialize)]
@@ -90,8 +93,10 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     // Set once: a server starts once.
     let _ = shared.reach.set(reach);
     let loops_stop = CancellationToken::new();
-    let context = context(config, &shared, &authority, &tickets, ports.api)?;
+    let launcher = ProcessLauncher::open(&config.state.join("attempts"))?;
+    let context = context(config, &shared, &authority, &tickets, (ports.api, launcher.clone()))?;
     let mut tasks = JoinSet::new();
+    tasks.spawn(tidy::tidy(launcher, config.keep_attempts, shared.store.clone(), shared.stop.clone()));
     tasks.spawn(loops::run(context, shared.loops.clone(), loops_stop.clone()));
     serve(config, &shared, (&authority, &tickets), doors, &mut tasks);
     let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
@@ -150,17 +155,17 @@ fn context(
     shared: &Arc<Shared>,
     authority: &Authority,
     tickets: &Arc<TicketKey>,
-    api: SocketAddr,
+    (api, launcher): (SocketAddr, ProcessLauncher),
 ) -> Result<Context, StartError> {
     let nudges = Arc::clone(&shared.nudges);
-    let launcher = ProcessLauncher::open(&config.state.join("attempts"))?.on_exit(move || nudges.task_changed());
+    let launcher = launcher.on_exit(move || nudges.task_changed());
     let (bounds, nudges) = (Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
     let agents = AgentLauncher::new(shared.store.clone(), bounds, nudges);
     let launchers: HashMap<String, Arc<dyn Launcher>> =
         HashMap::from([("process".to_owned(), Arc::new(launcher) as _), (AGENT.to_owned(), Arc::new(agents) as _)]);
     let tickets = Arc::clone(tickets);
     let program = worker_program(config)?;
-    let pin = authority.pin().to_string();
+    let pin = config.ca_pin.unwrap_or_else(|| authority.pin()).to_string();
     let args =
         ["run", "--orchestrator", &reachable(&config.server, config.server.public_api.as_ref(), api), "--ca-pin", &pin]
             .map(str::to_owned)
@@ -240,6 +245,12 @@ async fn renew_certificate(slot: Arc<CertificateSlot>, authority: Arc<Authority>
 }
 
 impl Running {
+    /// Attempts whose tasks may still run: nobody here waits for them, they go on without us.
+    pub async fn at_work(&self) -> Vec<Attempt> {
+        let open = self.shared.store.attempt_open(None, MOST_TOLD).await.unwrap_or_default();
+        open.into_iter().filter(|attempt| !attempt.state.is_final()).collect()
+    }
+
     /// Stops: no new work, open work may end until the deadline, then the rest is dropped. True where all ended in time.
     pub async fn stop(mut self) -> bool {
         state::remove(&self.state, state::PORTS);

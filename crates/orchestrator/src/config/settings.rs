@@ -292,6 +292,16 @@ impl Settings {
         self.parsed(key, &message, |text| words.contains(&text).then(|| text.to_owned()))
     }
 
+    /// What may be left empty; none where it is, or is not right.
+    pub(super) fn optional<T>(&mut self, key: &str, message: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let text = self.text_of(key)?;
+        let value = read(&text);
+        if value.is_none() {
+            self.refuse(key, message);
+        }
+        value
+    }
+
     /// An absolute path; none where it is empty.
     pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text_of(key)?);

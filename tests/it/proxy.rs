@@ -1,0 +1,184 @@
+//! A worker whose only way to the orchestrator is a proxy: names that nothing resolves but a small CONNECT proxy, which
+//! counts what passes; and before the API, a gateway that ends TLS with a certificate of a private CA.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
+use waybill_identity::Pin;
+use waybill_tests::sandbox::{Options, Ports, Sandbox};
+
+const API: &str = "orchestrator.invalid:443";
+const WORKERS: &str = "workers.invalid:444";
+
+/// What passed through the proxy.
+#[derive(Default)]
+struct Passed {
+    hosts: Mutex<Vec<String>>,
+    bytes: AtomicU64,
+}
+
+/// A CONNECT proxy that knows two names; the first one leads through a gateway of a private CA.
+struct Proxy {
+    address: SocketAddr,
+    passed: Arc<Passed>,
+}
+
+impl Proxy {
+    async fn start(ports: PathBuf, gateway: TlsAcceptor, ca: PathBuf) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let passed = Arc::new(Passed::default());
+        let counted = Arc::clone(&passed);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (ports, gateway, ca, counted) = (ports.clone(), gateway.clone(), ca.clone(), Arc::clone(&counted));
+                tokio::spawn(async move {
+                    // A worker that leaves breaks its tunnel: nothing to tell.
+                    let _ = carry(stream, (&ports, &ca), gateway, &counted).await;
+                });
+            }
+        });
+        Self { address, passed }
+    }
+
+    fn hosts(&self) -> Vec<String> {
+        self.passed.hosts.lock().expect("hosts").clone()
+    }
+}
+
+async fn carry(
+    stream: TcpStream,
+    (ports, ca): (&Path, &Path),
+    gateway: TlsAcceptor,
+    passed: &Passed,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_until(b'\n', &mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+    passed.hosts.lock().expect("hosts").push(target.clone());
+    let ports: Ports = serde_json::from_slice(&std::fs::read(ports)?)?;
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    match target.as_str() {
+        API => {
+            let inside = gateway.accept(stream).await?;
+            let mut roots = rustls::RootCertStore::empty();
+            for root in rustls_pem(&std::fs::read(ca)?) {
+                roots.add(root).map_err(std::io::Error::other)?;
+            }
+            let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            tls.alpn_protocols = vec![b"h2".to_vec()];
+            let name = rustls::pki_types::ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+            let outside = TcpStream::connect(&ports.api).await?;
+            copy(inside, TlsConnector::from(Arc::new(tls)).connect(name, outside).await?, passed).await
+        }
+        WORKERS => copy(stream, TcpStream::connect(&ports.worker).await?, passed).await,
+        _ => Ok(()),
+    }
+}
+
+async fn copy(
+    mut from: impl AsyncRead + AsyncWrite + Unpin,
+    mut to: impl AsyncRead + AsyncWrite + Unpin,
+    passed: &Passed,
+) -> std::io::Result<()> {
+    let (up, down) = copy_bidirectional(&mut from, &mut to).await?;
+    passed.bytes.fetch_add(up + down, Ordering::SeqCst);
+    Ok(())
+}
+
+fn rustls_pem(pem: &[u8]) -> Vec<rustls::pki_types::CertificateDer<'static>> {
+    use rustls::pki_types::pem::PemObject;
+    rustls::pki_types::CertificateDer::pem_slice_iter(pem).map(|der| der.expect("PEM")).collect()
+}
+
+/// A gateway's TLS with a certificate of a private CA, and that CA's pin.
+fn private_ca() -> (TlsAcceptor, Pin) {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&key).expect("a CA").der().clone();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().expect("a key");
+    let leaf = CertificateParams::new(vec!["orchestrator.invalid".to_owned()]).expect("parameters");
+    let leaf = leaf.signed_by(&key, &issuer).expect("signed").der().clone();
+    let pin = Pin::of(&ca);
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let mut tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![leaf, ca], key);
+    let tls = tls.as_mut().map(|tls| {
+        tls.alpn_protocols = vec![b"h2".to_vec()];
+        tls.clone()
+    });
+    (TlsAcceptor::from(Arc::new(tls.expect("a certificate"))), pin)
+}
+
+/// A product whose workers are told names that only the proxy knows.
+async fn behind(proxied: bool) -> (Sandbox, Proxy) {
+    // Whoever set one before set the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (gateway, pin) = private_ca();
+    // The orchestrator's ports are known only once it runs: the proxy looks them up.
+    let scratch = tempfile::tempdir().expect("a directory").keep();
+    let (ports, ca) = (scratch.join("ports.json"), scratch.join("ca.pem"));
+    let proxy = Proxy::start(ports.clone(), gateway, ca.clone()).await;
+    let mut options = Options::default();
+    let mut set = |name: &str, value: &str| options.orchestrator.push((name.to_owned(), value.to_owned()));
+    set("WAYBILL__SERVER__NAMES", "localhost,127.0.0.1,orchestrator.invalid,workers.invalid");
+    set("WAYBILL__SERVER__PUBLIC_API", API);
+    set("WAYBILL__SERVER__PUBLIC_WORKER", WORKERS);
+    set("WAYBILL__WORKER__CA_PIN", &pin.to_string());
+    set("HTTPS_PROXY", &format!("http://{}", proxy.address));
+    if !proxied {
+        set("WAYBILL__BOUNDS__START_TIMEOUT", "4s");
+    }
+    set("WAYBILL__BOUNDS__ATTEMPTS", "1");
+    // Only what is listed passes to workers.
+    options.passed = vec![if proxied { "HTTPS_PROXY" } else { "LANG" }.to_owned()];
+    let sandbox = Sandbox::start(options).await.expect("a product");
+    std::fs::copy(sandbox.path("state/ports.json"), &ports).expect("ports");
+    std::fs::copy(sandbox.path("state/ca.pem"), &ca).expect("a CA");
+    let source = rusqlite::Connection::open(sandbox.path("shop.db")).expect("a source");
+    source.execute_batch("create table t (id integer primary key); insert into t values (1), (2), (3)").expect("rows");
+    let document = "waybill: 1\nconnections:\n  shop: { type: sqlite, path: DIR/shop.db }\n  \
+                    lake: { type: local, path: DIR/lake }\n\
+                    pipelines:\n  shop: { from: shop, to: lake, streams: { t: {} } }\n";
+    sandbox.apply(&document.replace("DIR", &sandbox.dir.path().display().to_string())).await.expect("applied");
+    (sandbox, proxy)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_reaches_the_orchestrator_through_a_proxy_and_a_private_ca() {
+    let (sandbox, proxy) = behind(true).await;
+    let run = sandbox.trigger("shop").await.expect("a run");
+    let ended = sandbox.ended(run).await.expect("its end");
+    assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}\n{}", ended.run.failure, sandbox.log());
+    assert_eq!(ended.streams[0].rows, Some(3));
+    let hosts = proxy.hosts();
+    assert!(hosts.iter().any(|host| host == API) && hosts.iter().any(|host| host == WORKERS), "{hosts:?}");
+    let orchestrator_names = hosts.iter().all(|host| host == API || host == WORKERS);
+    assert!(orchestrator_names, "only the orchestrator is reached this way: {hosts:?}");
+    // The tunnels end with the worker; what they carried is counted then.
+    while proxy.passed.bytes.load(Ordering::SeqCst) == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await; // bounded by the test runner
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_proxy_the_worker_has_no_other_way() {
+    let (sandbox, proxy) = behind(false).await;
+    let run = sandbox.trigger("shop").await.expect("a run");
+    let ended = sandbox.ended(run).await.expect("its end");
+    assert_eq!(ended.run.state.to_string(), "failed", "{:?}", ended.run);
+    assert_eq!((ended.attempt_list[0].enrolled_at.is_some(), proxy.hosts()), (false, Vec::new()));
+}
