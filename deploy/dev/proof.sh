@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
-#   CASES=2000 TIMES=5 SEED=1 make proof
+#   CASES=2000 TIMES=5 LAUNCHES=1000 SEED=1 make proof
 # The seed and every figure are printed, so that a run can be repeated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,7 @@ deploy/dev/binaries.sh
 echo "proof: cases=$cases times=$times seed=$seed"
 run() { cargo nextest run --workspace --locked --features waybill-worker/aws "$@"; }
 PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(random) + test(any_text) + test(histories) + test(property)'
+LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(storm)'
 run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
 # What hosts the orchestrator, and the scan of all Terraform. Left out, with a word, where Terraform or Node is missing.
 if deploy/dev/grants.sh; then

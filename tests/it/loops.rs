@@ -2,7 +2,7 @@
 //! are made one by one, so that a test decides what happens between them.
 
 mod attempts;
-mod fixture;
+pub(crate) mod fixture;
 mod launches;
 mod reaping;
 mod schedules;

@@ -2,6 +2,7 @@
 //!
 //! Every process that it starts gets port 0 and a temporary directory, and is ended by its own handle.
 
+pub mod aws;
 pub mod binaries;
 pub mod canary;
 pub mod grants;

@@ -275,7 +275,10 @@ async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Re
         let plane = client.data_plane_list(&ListQuery::default()).await.map_err(refused)?.items[0].id;
         let found = client.data_plane_get(plane).await.map_err(refused)?;
         let settings = ProcessSettings { environment: options.passed.clone() };
-        client.data_plane_update(plane, &found.etag, &DataPlaneUpdate { settings }).await.map_err(refused)?;
+        client
+            .data_plane_update(plane, &found.etag, &DataPlaneUpdate { settings: Some(settings), aws_ecs: None })
+            .await
+            .map_err(refused)?;
     }
     Ok((client, project))
 }

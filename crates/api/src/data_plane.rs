@@ -16,10 +16,22 @@ pub struct DataPlane {
     pub id: DataPlaneId,
     /// Its name; unique in the organization.
     pub name: String,
-    /// How workers are started there: `process` or `agent`.
+    /// How workers are started there: `process`, `agent` or `aws-ecs`.
     pub kind: String,
-    /// Settings of the kind.
+    /// Settings of kind `process`.
     pub settings: ProcessSettings,
+    /// Settings of kind `aws-ecs`; none before they are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_ecs: Option<AwsEcsSettings>,
+    /// What the customer's trust policy must ask for. Made by the server; it never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_id: Option<String>,
+    /// What the last check found about it: `enforced` or `open`. Nothing is started there before it was enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// When it was checked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_at: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the caller may do with it.
@@ -36,25 +48,117 @@ pub struct ProcessSettings {
     pub environment: Vec<String>,
 }
 
+/// Settings of an `aws-ecs` data plane: workers are tasks in the customer's account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsEcsSettings {
+    /// ARN of the role that starts and stops tasks. It never changes once given.
+    pub role_arn: String,
+    /// ARN of the role that workers run as; enrolment accepts no other.
+    pub task_role_arn: String,
+    /// Region, such as `eu-central-1`. It never changes once given.
+    pub region: String,
+    /// Name of the cluster. It never changes once given.
+    pub cluster: String,
+    /// Family of the task definition.
+    pub task_family: String,
+    /// Name of the worker's container in it.
+    #[serde(default = "worker")]
+    pub container: String,
+    /// Ids of subnets.
+    pub subnets: Vec<String>,
+    /// Ids of security groups.
+    pub security_groups: Vec<String>,
+    /// Whether tasks get a public address.
+    #[serde(default)]
+    pub assign_public_ip: bool,
+    /// `fargate`, `fargate-spot` or `ec2`.
+    #[serde(default = "fargate")]
+    pub capacity: String,
+    /// The sentence that allows `ec2`; its error message shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2_opt_in: Option<String>,
+    /// CPU units of a task; 1024 are one CPU.
+    #[serde(default = "cpu")]
+    pub cpu: u32,
+    /// Memory of a task in MiB.
+    #[serde(default = "memory")]
+    pub memory_mib: u32,
+    /// Ephemeral storage in GiB; 0 for Fargate's own 20.
+    #[serde(default)]
+    pub disk_gib: u32,
+    /// Whether FIPS endpoints are called.
+    #[serde(default)]
+    pub fips: bool,
+}
+
+fn worker() -> String {
+    "worker".into()
+}
+
+fn fargate() -> String {
+    "fargate".into()
+}
+
+const fn cpu() -> u32 {
+    1024
+}
+
+const fn memory() -> u32 {
+    2048
+}
+
+/// What a check found, permission by permission.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DataPlaneCheck {
+    /// Nothing is missing and nothing is too much, as far as it could be tried.
+    pub ready: bool,
+    /// Every permission.
+    pub rows: Vec<PermissionRow>,
+}
+
+/// One permission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PermissionRow {
+    /// The action, such as `ecs:RunTask`.
+    pub action: String,
+    /// On what: an ARN.
+    pub resource: String,
+    /// `allowed` and `narrow` are as they must be; `missing` and `too_much` are not; `not_tested` could not be tried.
+    pub found: String,
+    /// What that means, and what to do.
+    pub detail: String,
+    /// The statement to add to the role, as JSON, where one is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+}
+
 /// Registers a data plane.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataPlaneCreate {
     /// Lower-case letters, digits and dashes, at most 63.
     pub name: String,
-    /// How workers are started there: `process` or `agent`.
+    /// How workers are started there: `process`, `agent` or `aws-ecs`.
     pub kind: String,
-    /// Settings of the kind.
+    /// Settings of kind `process`.
     #[serde(default)]
     pub settings: ProcessSettings,
+    /// Settings of kind `aws-ecs`. They can be given later: roles are made with the external id of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_ecs: Option<AwsEcsSettings>,
 }
 
 /// Changes a data plane.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataPlaneUpdate {
-    /// The new settings.
-    pub settings: ProcessSettings,
+    /// New settings of kind `process`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ProcessSettings>,
+    /// New settings of kind `aws-ecs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws_ecs: Option<AwsEcsSettings>,
 }
 
 impl Example for DataPlane {
@@ -64,6 +168,10 @@ impl Example for DataPlane {
             name: "local".into(),
             kind: "process".into(),
             settings: ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] },
+            aws_ecs: None,
+            external_id: None,
+            trust: None,
+            checked_at: None,
             created_at: example::at(0),
             allowed_actions: vec![AllowedAction::no("data_plane_delete", "2 pipelines use it")],
         }
@@ -72,12 +180,48 @@ impl Example for DataPlane {
 
 impl Example for DataPlaneCreate {
     fn example() -> Self {
-        Self { name: "office".into(), kind: "process".into(), settings: ProcessSettings::default() }
+        let aws_ecs = Some(AwsEcsSettings::example());
+        Self { name: "frankfurt".into(), kind: "aws-ecs".into(), settings: ProcessSettings::default(), aws_ecs }
     }
 }
 
 impl Example for DataPlaneUpdate {
     fn example() -> Self {
-        Self { settings: ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] } }
+        Self { settings: Some(ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] }), aws_ecs: None }
+    }
+}
+
+impl Example for AwsEcsSettings {
+    fn example() -> Self {
+        Self {
+            role_arn: "arn:aws:iam::222222222222:role/waybill-launch".into(),
+            task_role_arn: "arn:aws:iam::222222222222:role/waybill-worker".into(),
+            region: "eu-central-1".into(),
+            cluster: "waybill".into(),
+            task_family: "waybill-worker".into(),
+            container: worker(),
+            subnets: vec!["subnet-0a1b2c3d4e5f60718".into()],
+            security_groups: vec!["sg-0a1b2c3d4e5f60718".into()],
+            assign_public_ip: false,
+            capacity: fargate(),
+            ec2_opt_in: None,
+            cpu: cpu(),
+            memory_mib: memory(),
+            disk_gib: 0,
+            fips: false,
+        }
+    }
+}
+
+impl Example for DataPlaneCheck {
+    fn example() -> Self {
+        let row = PermissionRow {
+            action: "ecs:StopTask".into(),
+            resource: "arn:aws:ecs:eu-central-1:222222222222:task/waybill/*".into(),
+            found: "allowed".into(),
+            detail: "allowed".into(),
+            statement: None,
+        };
+        Self { ready: true, rows: vec![row] }
     }
 }

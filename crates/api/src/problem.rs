@@ -147,6 +147,8 @@ codes! {
     SpecInvalid = "spec_invalid", 422, "The document has mistakes";
     /// The place of a system changes; every secret that goes there must be named anew in the same request.
     SecretRequired = "secret_required", 422, "Name the secret anew";
+    /// The role of a data plane can be assumed without its external id, or with a wrong one.
+    ExternalIdNotEnforced = "external_id_not_enforced", 422, "The role must ask for its external id";
     /// A schedule can't be used.
     ScheduleInvalid = "schedule_invalid", 422, "The schedule can't be used";
     /// A value is well-formed but can't be used here.

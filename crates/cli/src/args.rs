@@ -16,8 +16,10 @@ macro_rules! examples {
     ($($line:literal),+) => { concat!("Examples:\n", $("  ", $line, "\n"),+) };
 }
 
+mod data_plane;
 mod guard;
 
+pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane};
 pub(crate) use guard::{Guard, Sign, SignCommand};
 
 /// Moves data inside your own cloud, steered from outside of it.
@@ -133,6 +135,9 @@ pub(crate) enum Command {
     /// Connections: list, show, check, discover.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill connection list", "waybill connection check shop"))]
     Connection(Connection),
+    /// Data planes: list, show, add, set, check.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane check frankfurt"))]
+    DataPlane(DataPlane),
     /// Pipelines: list, show.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline show shop-nightly -o yaml"))]
     Pipeline(Pipeline),

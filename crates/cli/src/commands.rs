@@ -4,6 +4,7 @@ mod agent;
 mod api;
 mod apply;
 mod connection;
+mod data_plane;
 mod doctor;
 mod guard;
 mod login;
@@ -45,6 +46,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         }
         Command::Agent(command) => agent::agent(target, command, output).await,
         Command::Connection(command) => connection::connection(target, command, output).await,
+        Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,
         Command::Doctor => doctor::doctor(target, output).await,

@@ -2,8 +2,9 @@
 
 use waybill_api::Page;
 use waybill_api::agent::Agent;
-use waybill_api::client::{Client, ListQuery, RunQuery};
+use waybill_api::client::{Client, ListQuery, RunQuery, Tagged};
 use waybill_api::connection::Connection;
+use waybill_api::data_plane::DataPlane;
 use waybill_api::pipeline::Pipeline;
 use waybill_model::{ProjectId, RunId};
 
@@ -57,6 +58,17 @@ pub(crate) async fn agent(client: &Client, wanted: &str) -> Result<Agent> {
     let query = ListQuery { name: Some(wanted.to_owned()), ..ListQuery::default() };
     one(client.agent_list(&query).await?, |agent| agent.name == wanted)
         .ok_or_else(|| Failure::not_found("agent", wanted).next("waybill agent list"))
+}
+
+/// A data plane by name or id, with its version.
+pub(crate) async fn data_plane(client: &Client, wanted: &str) -> Result<Tagged<DataPlane>> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.data_plane_get(id).await?);
+    }
+    let query = ListQuery { name: Some(wanted.to_owned()), ..ListQuery::default() };
+    let found = one(client.data_plane_list(&query).await?, |plane| plane.name == wanted)
+        .ok_or_else(|| Failure::not_found("data plane", wanted).next("waybill data-plane list"))?;
+    Ok(client.data_plane_get(found.id).await?)
 }
 
 async fn named(client: &Client, target: &Target, name: &str) -> Result<ListQuery> {

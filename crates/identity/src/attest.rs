@@ -9,6 +9,8 @@ use futures::future::BoxFuture;
 
 use crate::nonce::Nonce;
 
+pub mod aws;
+
 /// Where a worker says that it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AttestationKind {
@@ -16,6 +18,8 @@ pub enum AttestationKind {
     Process,
     /// A process that an agent started.
     Agent,
+    /// A task in AWS.
+    Aws,
 }
 
 /// What a proof must be bound to.

@@ -18,7 +18,8 @@ pub mod request;
 pub mod server;
 pub mod ticket;
 
-pub use attest::{AgentAttestation, Attestation, AttestationKind, Binding, ProcessAttestation};
+pub use attest::aws::{AwsProof, AwsRole};
+pub use attest::{AgentAttestation, Attestation, AttestationError, AttestationKind, Binding, ProcessAttestation};
 pub use authority::{Authority, IssuedLeaf, ServerName};
 pub use client::Pin;
 pub use deny::DenyList;

@@ -67,7 +67,7 @@ async fn an_exit_code_is_kept(subject: &dyn Subject) {
     let task = start(subject, AttemptId::generate(), Behaviour::Exit(75)).await;
     until_stopped(subject, &task).await;
     let until = Instant::now() + Duration::from_secs(20);
-    let kept = TaskStatus::Stopped { exit_code: Some(75), out_of_memory: false };
+    let kept = TaskStatus::Stopped { exit_code: Some(75), cause: None };
     while look(subject, &task).await != kept {
         assert!(Instant::now() < until, "the exit code was not kept");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use waybill_model::{AttemptId, FailureCode};
 
 pub mod conformance;
+pub mod ecs;
 pub mod process;
 mod request;
 
@@ -25,20 +26,45 @@ impl fmt::Display for TaskRef {
     }
 }
 
+/// How far a task is that does not run yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskPhase {
+    /// The platform looks for room and a network address; usually 5 to 20 seconds.
+    Provisioning,
+    /// The image is loaded; usually 5 to 30 seconds.
+    Pending,
+    /// It is about to run; a second or two.
+    Activating,
+}
+
+impl TaskPhase {
+    /// As it stands in a run's timeline.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Pending => "pending",
+            Self::Activating => "activating",
+        }
+    }
+}
+
 /// What a look at a task brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskStatus {
     /// Accepted, not running yet.
-    Pending,
+    Pending(TaskPhase),
     /// It runs.
     Running,
     /// It has ended and will not come back.
     Stopped {
         /// Its exit code where it is known; 128 and the signal's number where a signal ended it.
         exit_code: Option<i32>,
-        /// The platform says that it was ended for using too much memory.
-        out_of_memory: bool,
+        /// Why, where the platform knows: memory, room, image, an interruption.
+        cause: Option<FailureCode>,
     },
+    /// The platform, asked for it, does not know it. One such answer proves nothing: it may know it a moment later.
+    Missing,
     /// It can't be seen from here: it may run.
     Unknown,
 }
@@ -49,9 +75,37 @@ pub enum LaunchError {
     /// The platform has no room for the task now.
     #[error("no room for the task")]
     NoCapacity,
+    /// There is no spare capacity now; the next attempt takes the plain kind.
+    #[error("no spare capacity for the task")]
+    NoSpotCapacity,
     /// Somebody else is starting this task at this moment, or the platform asks to come back.
-    #[error("the task is being started by somebody else")]
+    #[error("the task is being started by somebody else, or the platform asks to come back")]
     Busy,
+    /// The call may have had its effect or not: it is made again as it was.
+    #[error("{action} was not answered")]
+    NoAnswer {
+        /// The call.
+        action: &'static str,
+    },
+    /// The session of the role came to its end, or was taken back.
+    #[error("the session of the role is over")]
+    SessionEnded,
+    /// A permission is missing.
+    #[error("{action} on {resource} is not allowed")]
+    Denied {
+        /// The permission.
+        action: &'static str,
+        /// On what: an ARN of the data plane's settings.
+        resource: String,
+    },
+    /// The platform does not accept what is asked for.
+    #[error("{action} was refused: {code}")]
+    Refused {
+        /// The call.
+        action: &'static str,
+        /// The platform's code, from a closed list.
+        code: &'static str,
+    },
     /// The task belongs to another host or account, so nothing can be said about it.
     #[error("the task can't be reached from here")]
     OutOfReach,
@@ -71,7 +125,9 @@ impl LaunchError {
     #[must_use]
     pub const fn failure(&self) -> FailureCode {
         match self {
-            Self::NoCapacity => FailureCode::NoCapacity,
+            Self::NoCapacity | Self::NoSpotCapacity => FailureCode::NoCapacity,
+            Self::Denied { .. } | Self::SessionEnded => FailureCode::AccessDenied,
+            Self::Refused { .. } => FailureCode::LaunchRefused,
             _ => FailureCode::LaunchFailed,
         }
     }
@@ -79,7 +135,7 @@ impl LaunchError {
     /// Whether the same call may succeed by itself a little later.
     #[must_use]
     pub const fn passes(&self) -> bool {
-        matches!(self, Self::NoCapacity | Self::Busy | Self::OutOfReach)
+        matches!(self, Self::NoCapacity | Self::Busy | Self::OutOfReach | Self::NoAnswer { .. })
     }
 }
 
@@ -97,4 +153,18 @@ pub trait Launcher: Send + Sync {
 
     /// The task of an attempt whose reference was never recorded, if there is one.
     async fn find(&self, attempt: AttemptId) -> Result<Option<TaskRef>, LaunchError>;
+
+    /// Looks at many tasks, in as few calls as the platform allows; answers in the same order.
+    async fn describe_all(&self, tasks: &[TaskRef]) -> Vec<Result<TaskStatus, LaunchError>> {
+        let mut answers = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            answers.push(self.describe(task).await);
+        }
+        answers
+    }
+
+    /// Tasks that this launcher started and that have not ended, where the platform can list them.
+    async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
+        Ok(Vec::new())
+    }
 }

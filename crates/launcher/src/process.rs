@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
-use waybill_model::AttemptId;
+use waybill_model::{AttemptId, FailureCode};
 
 use self::directory::{AttemptDirectory, Entry, Exit, LockedLog};
 use self::host::{Host, Sight};
@@ -135,9 +135,10 @@ impl Launcher for ProcessLauncher {
             Sight::Alive => TaskStatus::Running,
             Sight::Over => {
                 let exit = self.directory(task.attempt).exit();
+                let ran_out = exit.is_some_and(|exit| exit.out_of_memory);
                 TaskStatus::Stopped {
                     exit_code: exit.map(|exit| exit.code),
-                    out_of_memory: exit.is_some_and(|exit| exit.out_of_memory),
+                    cause: ran_out.then_some(FailureCode::OutOfMemory),
                 }
             }
         })

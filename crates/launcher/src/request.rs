@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use waybill_model::AttemptId;
 use zeroize::Zeroizing;
 
+use crate::ecs::EcsTask;
+
 const PLACEHOLDER: &str = "{ticket}";
 
 /// What is stored of a launch request.
@@ -23,6 +25,9 @@ pub struct LaunchSpec {
     pub environment: Vec<String>,
     /// The worker's memory in bytes; the platform's own limit where absent.
     pub memory: Option<u64>,
+    /// The task on Amazon ECS, where that is the platform; program and arguments are then the image's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ecs: Option<EcsTask>,
     ticket: String,
 }
 
@@ -35,7 +40,16 @@ impl LaunchSpec {
     /// A request without memory limit.
     #[must_use]
     pub fn new(attempt: AttemptId, token: String, program: String, args: Vec<String>) -> Self {
-        Self { attempt, token, program, args, environment: Vec::new(), memory: None, ticket: PLACEHOLDER.into() }
+        Self {
+            attempt,
+            token,
+            program,
+            args,
+            environment: Vec::new(),
+            memory: None,
+            ecs: None,
+            ticket: PLACEHOLDER.into(),
+        }
     }
 
     /// The bytes to keep and to replay.

@@ -103,6 +103,18 @@ named! {
         NoCapacity = "no_capacity",
         /// The task could not be started.
         LaunchFailed = "launch_failed",
+        /// The cloud refused the launch for a missing permission.
+        AccessDenied = "access_denied",
+        /// The cloud does not accept what the launch asks for.
+        LaunchRefused = "launch_refused",
+        /// No check has found that the data plane's role asks for its external id.
+        DataPlaneUnchecked = "data_plane_unchecked",
+        /// The worker's image could not be loaded.
+        ImageUnavailable = "image_unavailable",
+        /// The cloud could not set the task up: network interface, secrets or log group.
+        TaskSetupFailed = "task_setup_failed",
+        /// The cloud took spare capacity back.
+        SpotInterrupted = "spot_interrupted",
         /// No worker enrolled in time.
         StartTimeout = "start_timeout",
         /// The worker vanished without an outcome.
@@ -149,6 +161,9 @@ impl FailureCode {
             | C::CommitUnknown
             | C::NoCapacity
             | C::LaunchFailed
+            | C::ImageUnavailable
+            | C::TaskSetupFailed
+            | C::SpotInterrupted
             | C::StartTimeout
             | C::WorkerLost
             | C::OutOfMemory => P::Retry,
@@ -187,6 +202,9 @@ impl FailureCode {
             | C::SecretNotFound
             | C::SecretAccessDenied
             | C::SpecRefused
+            | C::AccessDenied
+            | C::LaunchRefused
+            | C::DataPlaneUnchecked
             | C::RunTimeout
             | C::UpgradeRequired => P::AfterFix,
             C::Fenced | C::WorkerBug => P::Never,
@@ -250,6 +268,16 @@ impl FailureCode {
             C::SpecRefused => "run `waybill validate` with the version that the worker has",
             C::NoCapacity => "the cloud has no room; try another zone or size",
             C::LaunchFailed => "check the data plane: its worker program could not be started",
+            C::AccessDenied => {
+                "run `waybill data-plane check`: it names the missing permission and the statement to add"
+            }
+            C::LaunchRefused => "run `waybill data-plane check`: cluster, task family or network are not as registered",
+            C::DataPlaneUnchecked => "run `waybill data-plane check`: the role's trust must ask for the external id",
+            C::ImageUnavailable => {
+                "check the image's digest, the registry's grants and the subnets' way to the registry"
+            }
+            C::TaskSetupFailed => "check subnets, security groups, log group and execution role of the task",
+            C::SpotInterrupted => "the next attempt runs on plain Fargate; choose `fargate` if this happens often",
             C::StartTimeout => "the worker did not enrol in time; check its way to the orchestrator",
             C::WorkerLost => "the worker vanished; look into its log file where it ran",
             C::RunTimeout => "raise `limits.time`, or split the pipeline",

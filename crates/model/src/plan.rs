@@ -407,11 +407,27 @@ pub struct Limits {
     pub memory: u64,
     /// Longest run in milliseconds.
     pub time_ms: u64,
+    /// CPU of the worker's task in units of which 1024 are one CPU; the data plane's own where 0.
+    #[serde(default, skip_serializing_if = "is_zero_u32")]
+    pub cpu: u32,
+    /// Ephemeral storage of the worker's task in bytes; the data plane's own where 0.
+    #[serde(default, skip_serializing_if = "is_zero_u64")]
+    pub disk: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero_u32(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero_u64(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { parallel: 2, memory: 0, time_ms: 24 * 60 * 60 * 1000 }
+        Self { parallel: 2, memory: 0, time_ms: 24 * 60 * 60 * 1000, cpu: 0, disk: 0 }
     }
 }
 

@@ -67,6 +67,9 @@ pub struct Shared {
     pub tickets: Arc<TicketKey>,
     /// How agents reach this server, once it listens.
     pub reach: OnceLock<Reach>,
+    /// The way to AWS.
+    #[cfg(feature = "aws")]
+    pub aws: Arc<waybill_launcher::ecs::Cloud>,
     /// Where the setup token lies until it is used.
     pub setup_file: PathBuf,
     /// Set when the server stops.
@@ -94,6 +97,9 @@ pub enum StartError {
     /// Workers can't be launched.
     #[error("open the process launcher")]
     Launch(#[from] waybill_launcher::LaunchError),
+    /// No client for other services can be made.
+    #[error("make the client that asks STS")]
+    Client(#[source] reqwest::Error),
     /// The setup token can't be made.
     #[error("make the setup token")]
     Setup,
@@ -117,7 +123,7 @@ impl StartError {
 
 impl Shared {
     /// What requests are served with, over this store and these keys.
-    pub fn new(config: &Config, store: Store, keys: &KeyDirectory) -> Result<Self, StartError> {
+    pub async fn new(config: &Config, store: Store, keys: &KeyDirectory) -> Result<Self, StartError> {
         let nudges = Arc::new(Nudges::default());
         let passwords = Passwords::start().map_err(StartError::io("start the threads that hash passwords"))?;
         Ok(Self {
@@ -138,8 +144,19 @@ impl Shared {
             connected: WorkersConnected::default(),
             tickets: Arc::new(TicketKey::open(keys)?),
             reach: OnceLock::new(),
+            #[cfg(feature = "aws")]
+            aws: Arc::new(waybill_launcher::ecs::Cloud::open(cloud_options(config)).await),
             setup_file: config.state.join(state::SETUP_TOKEN),
             stop: CancellationToken::new(),
         })
+    }
+}
+
+#[cfg(feature = "aws")]
+fn cloud_options(config: &Config) -> waybill_launcher::ecs::CloudOptions {
+    waybill_launcher::ecs::CloudOptions {
+        ecs_endpoint: config.aws.ecs_endpoint.clone(),
+        sts_endpoint: config.aws.sts_endpoint.clone(),
+        ..Default::default()
     }
 }

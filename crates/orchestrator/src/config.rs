@@ -53,6 +53,17 @@ pub struct Config {
     pub http: Http,
     /// Logging.
     pub log: Log,
+    /// How Amazon's services are reached.
+    pub aws: Aws,
+}
+
+/// How Amazon's services are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Aws {
+    /// Another ECS endpoint than each region's own.
+    pub ecs_endpoint: Option<String>,
+    /// Another STS endpoint than each region's own.
+    pub sts_endpoint: Option<String>,
 }
 
 /// Addresses and names.
@@ -166,6 +177,7 @@ impl Config {
             login: login?,
             http: http?,
             log: log?,
+            aws: Aws { ecs_endpoint: settings.url("aws.ecs-endpoint"), sts_endpoint: settings.url("aws.sts-endpoint") },
             database: database?,
         })
     }

@@ -8,6 +8,7 @@ mod agent;
 mod attempts;
 mod enrolment;
 mod issued;
+mod prove;
 mod quota;
 mod report;
 mod status;
@@ -30,6 +31,7 @@ use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
 use crate::service::agent::AgentService;
 
 pub use attempts::{Attempts, Refusal};
+pub use prove::{Expected, StsDoor};
 pub use quota::Quota;
 
 /// Largest enrolment message.
@@ -68,6 +70,8 @@ pub struct Services {
     pub tickets: Arc<TicketKey>,
     /// The kinds of proof that are accepted.
     pub attestations: Vec<Arc<dyn Attestation>>,
+    /// Where roles of AWS are proven.
+    pub sts: StsDoor,
     /// What is revoked.
     pub deny: Arc<DenyList>,
     /// Where enrolled workers go.
@@ -92,6 +96,7 @@ impl Services {
         authority: Arc<Authority>,
         tickets: Arc<TicketKey>,
         worker: WorkerAddress,
+        sts: StsDoor,
     ) -> Self {
         Self {
             attempts,
@@ -99,6 +104,7 @@ impl Services {
             agents: None,
             tickets,
             attestations: vec![Arc::new(ProcessAttestation)],
+            sts,
             deny: Arc::default(),
             worker,
             quota: Quota::default(),

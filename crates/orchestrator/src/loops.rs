@@ -1,14 +1,12 @@
 //! The loops: schedule, dispatch, reap, retention. Each reads the database, acts idempotently and reports counts; a nudge only
 //! makes a round come earlier. A loop that fails tries again at its next tick: nothing is kept in memory that matters.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use waybill_launcher::Launcher;
 use waybill_model::Micros;
 use waybill_store::{LoopLease, Store, StoreError, StoreResult};
 use zeroize::Zeroizing;
@@ -21,15 +19,15 @@ use crate::service::retention::Retention;
 pub mod agent_launcher;
 pub mod clock;
 pub mod dispatch;
+pub mod launchers;
 pub mod reap;
 pub mod retention;
 pub mod schedule;
 
+pub use launchers::Launchers;
+
 /// Makes the line that a worker gets as its ticket: from the claim and the end of its life, the same each time.
 pub type TicketMint = Arc<dyn Fn(&TicketClaim, Micros) -> Zeroizing<String> + Send + Sync>;
-
-/// The launchers of this orchestrator, by the kind of data plane.
-pub type Launchers = HashMap<String, Arc<dyn Launcher>>;
 
 /// The program that is launched, and how it finds its way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +36,8 @@ pub struct WorkerProgram {
     pub program: String,
     /// Its arguments: where to enrol, which CA to expect. Never a secret.
     pub args: Vec<String>,
+    /// The same as environment variables, for images whose arguments are fixed. Never a secret.
+    pub variables: Vec<(String, String)>,
 }
 
 /// What all loops share.

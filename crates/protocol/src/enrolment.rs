@@ -10,7 +10,7 @@ use crate::wire::{self, Problem, WireError, WireResult};
 pub const MAX_CSR_BYTES: usize = 4096;
 /// Largest ticket that is read.
 pub const MAX_TICKET_BYTES: usize = 512;
-/// Largest attestation that is read.
+/// Largest attestation that is read, and largest part of one.
 pub const MAX_ATTESTATION_BYTES: usize = 16 << 10;
 
 /// Asks for a nonce.
@@ -41,8 +41,10 @@ pub struct Enrol {
     pub csr: Vec<u8>,
     /// The kind of attestation.
     pub kind: pb::AttestationKind,
-    /// The attestation.
+    /// The attestation of a process.
     pub attestation: Vec<u8>,
+    /// The attestation of a task in AWS; there where the kind is.
+    pub aws: Option<pb::AwsProof>,
 }
 
 impl TryFrom<pb::EnrolRequest> for Enrol {
@@ -54,10 +56,19 @@ impl TryFrom<pb::EnrolRequest> for Enrol {
         wire::at_most("attestation", &wire.attestation, MAX_ATTESTATION_BYTES)?;
         let kind = match wire.attestation_kind() {
             pb::AttestationKind::Unspecified => return Err(WireError::new("attestation_kind", Problem::UnknownValue)),
-            kind @ (pb::AttestationKind::Process | pb::AttestationKind::Agent) => kind,
+            kind => kind,
         };
+        let aws = wire.aws.filter(|_| kind == pb::AttestationKind::Aws);
+        if kind == pb::AttestationKind::Aws && aws.is_none() {
+            return Err(WireError::new("aws", Problem::Missing));
+        }
+        for part in
+            aws.iter().flat_map(|aws| [&aws.access_key_id, &aws.date, &aws.region, &aws.signature, &aws.security_token])
+        {
+            wire::at_most("aws", part.as_bytes(), MAX_ATTESTATION_BYTES)?;
+        }
         let nonce = wire::array("nonce", &wire.nonce)?;
-        Ok(Self { ticket: wire.ticket, nonce, csr: wire.csr, kind, attestation: wire.attestation })
+        Ok(Self { ticket: wire.ticket, nonce, csr: wire.csr, kind, attestation: wire.attestation, aws })
     }
 }
 
@@ -72,6 +83,7 @@ mod tests {
             csr: vec![3; 300],
             attestation_kind: pb::AttestationKind::Process.into(),
             attestation: vec![4; 32],
+            aws: None,
         }
     }
 
@@ -88,6 +100,16 @@ mod tests {
         for kind in [0, 99, -1] {
             assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, ..request() }).field, "attestation_kind");
         }
+    }
+
+    #[test]
+    fn a_proof_of_aws_is_there_where_its_kind_is_and_bounded() {
+        let kind = pb::AttestationKind::Aws.into();
+        assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, ..request() }).field, "aws");
+        let large = pb::AwsProof { security_token: "a".repeat(17 << 10), ..pb::AwsProof::default() };
+        assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, aws: Some(large), ..request() }).field, "aws");
+        let small = Some(pb::AwsProof::default());
+        assert!(Enrol::try_from(pb::EnrolRequest { attestation_kind: kind, aws: small, ..request() }).is_ok());
     }
 
     #[test]

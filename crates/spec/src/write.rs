@@ -247,6 +247,12 @@ fn limits(limits: &Limits) -> Keys {
     if limits.time_ms != default.time_ms {
         keys.text("time", &amount(limits.time_ms, "ms"));
     }
+    if limits.cpu != default.cpu {
+        keys.put("cpu", Out::Number(limits.cpu.into()));
+    }
+    if limits.disk != default.disk {
+        keys.text("disk", &amount(limits.disk, "bytes"));
+    }
     keys
 }
 

@@ -44,6 +44,8 @@ pub struct Attempt {
     pub task_over: bool,
     /// Looks in a row that did not find the task.
     pub task_misses: i64,
+    /// How far its task is that does not run yet, as the timeline told it last.
+    pub task_phase: Option<String>,
     /// End of the lease.
     pub lease_until: Micros,
     /// Last sign of life.
@@ -128,6 +130,7 @@ impl FromRow for Attempt {
             task: opt_text(row, "task_ref")?,
             task_over: flag(row, "task_over")?,
             task_misses: int(row, "task_misses")?,
+            task_phase: opt_text(row, "task_phase")?,
             lease_until: time(row, "lease_until")?,
             seen_at: opt_time(row, "seen_at")?,
             report_seq: count(row, "report_seq")?,
@@ -360,6 +363,20 @@ impl Store {
             .execute(tx.connection())
             .await?;
         Ok(())
+    }
+
+    /// Notes how far the task of a launching attempt is. False: that is known, or the attempt does not wait any more.
+    pub async fn attempt_phase_in_txn(tx: &mut Tx, attempt: &Attempt, phase: &str) -> StoreResult<bool> {
+        let done = sqlx::query(
+            "update attempt set task_phase = $3
+             where organization_id = $1 and id = $2 and state = 'launching' and coalesce(task_phase, '') <> $3",
+        )
+        .bind(attempt.org.to_string())
+        .bind(attempt.id.to_string())
+        .bind(phase)
+        .execute(tx.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Notes that the task was asked to stop; the first time counts.

@@ -1,10 +1,12 @@
 //! Data planes: registered places where workers run.
 
+use std::time::Duration;
+
 use sqlx::any::AnyRow;
 use waybill_model::{DataPlaneId, Micros, OrgId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, int, one, parsed, text, time};
+use crate::reading::{FromRow, all, int, one, opt_text, opt_time, parsed, text, time};
 use crate::{ListPart, Store, Tx};
 
 /// A data plane.
@@ -20,6 +22,12 @@ pub struct DataPlane {
     pub kind: String,
     /// JSON of the kind's own settings.
     pub settings: String,
+    /// What the customer's trust policy asks for, where the kind has one. Made once; no update touches it.
+    pub external_id: Option<String>,
+    /// What the last check found about the external id: `enforced` or `open`; none before the first one.
+    pub trust: Option<String>,
+    /// When it was checked last.
+    pub checked_at: Option<Micros>,
     /// Rises with every change.
     pub version: i64,
     /// When it was made.
@@ -36,6 +44,9 @@ impl FromRow for DataPlane {
             name: text(row, "name")?,
             kind: text(row, "kind")?,
             settings: text(row, "settings")?,
+            external_id: opt_text(row, "external_id")?,
+            trust: opt_text(row, "trust")?,
+            checked_at: opt_time(row, "checked_at")?,
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -67,6 +78,40 @@ impl Store {
         Ok(())
     }
 
+    /// Gives a data plane its external id. False: it has one already.
+    pub async fn data_plane_name_external_in_txn(
+        tx: &mut Tx,
+        org: OrgId,
+        id: DataPlaneId,
+        external_id: &str,
+    ) -> StoreResult<bool> {
+        let done = sqlx::query(
+            "update data_plane set external_id = $3 where organization_id = $1 and id = $2 and external_id is null",
+        )
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .bind(external_id)
+        .execute(tx.connection())
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Keeps what a check found about the external id, if the version is still `plane.version`. It is no change of it.
+    pub async fn data_plane_trust_in_txn(tx: &mut Tx, plane: &DataPlane, trust: Option<&str>) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update data_plane set trust = $4, checked_at = {now}
+             where organization_id = $1 and id = $2 and version = $3",
+        );
+        let done = sqlx::query(sql)
+            .bind(plane.org.to_string())
+            .bind(plane.id.to_string())
+            .bind(plane.version)
+            .bind(trust)
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Changes name and settings if the version is still `plane.version`; tells whether it was.
     pub async fn data_plane_update_in_txn(tx: &mut Tx, plane: &DataPlane) -> StoreResult<bool> {
         let sql = tx.sql(
@@ -92,6 +137,16 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         one(row)
+    }
+
+    /// Data planes of a kind on which attempts were made within `since`: of every organization, for the reaper alone.
+    pub async fn data_plane_recent(&self, kind: &str, since: Duration) -> StoreResult<Vec<DataPlane>> {
+        let sql = self.dialect.sql(
+            "select * from data_plane where kind = $1 and exists (
+                select 1 from attempt where attempt.data_plane_id = data_plane.id and attempt.created_at > {now} - $2
+             ) order by id",
+        );
+        all(&sqlx::query(sql).bind(kind).bind(Micros(0).plus(since).0).fetch_all(&self.pool).await?)
     }
 
     /// The data plane of this name.

@@ -1,4 +1,5 @@
-//! An enrolled attempt: ticket from standard input, assignment, engine, outcome.
+//! An enrolled attempt: ticket, assignment, engine, outcome. The ticket comes over standard input from a parent process,
+//! or in `WAYBILL_TICKET` from a cloud that can pass nothing else: there it is worth nothing without the task's role.
 //!
 //! Input that ends before a ticket came means that whoever started the worker is gone: it exits. Afterwards the worker
 //! outlives its starter, since a restarted orchestrator must find its runs under way; the link's grace bounds it instead.
@@ -54,7 +55,7 @@ fn size(text: &str) -> Result<u64, String> {
 /// Runs the command.
 pub(crate) async fn run(arguments: RunArguments, place: Place) -> Exit {
     let Some(ticket) = read_ticket().await else {
-        say("no ticket: its line is expected on standard input");
+        say("no ticket: its line is expected on standard input, or in WAYBILL_TICKET");
         return Exit::Usage;
     };
     let (switch, stop) = stop_pair();
@@ -88,6 +89,9 @@ fn refused(error: &LinkError) -> Exit {
 
 /// Reads the first line of standard input. None where it ends before, or is no ticket.
 async fn read_ticket() -> Option<Ticket> {
+    if let Ok(text) = std::env::var("WAYBILL_TICKET") {
+        return Ticket::from_line(&Zeroizing::new(text));
+    }
     let (first, line) = oneshot::channel();
     // A thread of its own: a blocked read must not hold the runtime's end.
     std::thread::spawn(move || {

@@ -9,6 +9,7 @@ pub mod egress;
 mod enrol;
 mod gate;
 mod outbox;
+mod prove;
 mod renew;
 mod report;
 
@@ -65,6 +66,9 @@ pub enum LinkError {
     /// A message held something that may not leave.
     #[error("a message was withheld")]
     Withheld(#[from] Unclassified),
+    /// The worker can't prove where it runs.
+    #[error("{0}")]
+    Proof(&'static str),
     /// The address can't be used.
     #[error("{0}")]
     Address(&'static str),

@@ -30,8 +30,12 @@ pub(super) struct Office {
 impl Office {
     pub(super) async fn start(options: Options, rows: i64) -> Result<Self> {
         let sandbox = Sandbox::start(options).await?;
-        let body =
-            DataPlaneCreate { name: "office".into(), kind: "agent".into(), settings: ProcessSettings::default() };
+        let body = DataPlaneCreate {
+            name: "office".into(),
+            kind: "agent".into(),
+            settings: ProcessSettings::default(),
+            aws_ecs: None,
+        };
         let plane = sandbox.client.data_plane_create(&body).await?.id;
         let office = Self { sandbox, plane, rows };
         let mut database = rusqlite::Connection::open(office.sandbox.path("shop.db"))?;

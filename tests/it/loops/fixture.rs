@@ -16,12 +16,12 @@ use waybill_model::run::{AttemptState, RunKind, RunState, StreamState};
 use waybill_model::{AttemptId, DataPlaneId, Epoch, FailureCode, OrgId, PipelineId, ProjectId, RunId};
 use waybill_orchestrator::loops::dispatch::Dispatcher;
 use waybill_orchestrator::loops::reap::Reaper;
-use waybill_orchestrator::loops::{Context, WorkerProgram};
+use waybill_orchestrator::loops::{Context, Launchers, WorkerProgram};
 use waybill_orchestrator::service::attempt::{AttemptService, Peer, TicketClaim};
 use waybill_orchestrator::service::bounds::Bounds;
 use waybill_orchestrator::service::nudge::Nudges;
 use waybill_orchestrator::service::run::{Caller, RunService, Trigger};
-use waybill_store::{Attempt, NewPipeline, Run, Store, StoreOptions};
+use waybill_store::{Attempt, NewPipeline, Run, Store, StoreOptions, Tx};
 use waybill_tests::services::postgres::Postgres;
 use zeroize::Zeroizing;
 
@@ -257,14 +257,18 @@ pub(crate) fn context(
 ) -> Context {
     let begun: PathBuf = directory.path().join("begun");
     let script = format!("read attempt epoch || exit 1; echo $attempt >> {}; {script}", begun.display());
-    let launchers = [("process".to_owned(), Arc::clone(launcher) as Arc<dyn Launcher>)].into_iter().collect();
+    let launchers = Launchers::default().with("process", Arc::clone(launcher) as Arc<dyn Launcher>);
     Context {
         store,
         bounds: Arc::new(bounds),
         retention: Arc::default(),
         nudges: Arc::new(Nudges::default()),
         launchers: Arc::new(launchers),
-        worker: Arc::new(WorkerProgram { program: "/bin/sh".into(), args: vec!["-c".into(), script] }),
+        worker: Arc::new(WorkerProgram {
+            program: "/bin/sh".into(),
+            args: vec!["-c".into(), script],
+            variables: vec![],
+        }),
         mint: Arc::new(|claim, _| Zeroizing::new(format!("{} {}", claim.attempt, claim.epoch))),
         holder: ulid().into(),
     }
@@ -283,6 +287,14 @@ pub(crate) async fn seed(store: &Store, name: &str) -> (OrgId, ProjectId, DataPl
     Store::project_insert_in_txn(&mut tx, org, project, "default", 64).await.expect("a project");
     let process = ("process", r#"{"environment":["PATH"]}"#);
     Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", process).await.expect("a data plane");
+    pipeline_on(&mut tx, (org, project, plane, pipeline), name).await;
+    tx.commit().await.expect("committed");
+    ids
+}
+
+/// A pipeline of a project on a data plane.
+pub(crate) async fn pipeline_on(tx: &mut Tx, ids: (OrgId, ProjectId, DataPlaneId, PipelineId), name: &str) {
+    let (org, project, plane, pipeline) = ids;
     let new = NewPipeline {
         org,
         project,
@@ -294,9 +306,7 @@ pub(crate) async fn seed(store: &Store, name: &str) -> (OrgId, ProjectId, DataPl
         digest: "d".into(),
         created_by: "user:test".into(),
     };
-    Store::pipeline_insert_in_txn(&mut tx, &new).await.expect("a pipeline");
-    tx.commit().await.expect("committed");
-    ids
+    Store::pipeline_insert_in_txn(tx, &new).await.expect("a pipeline");
 }
 
 /// Two streams from nowhere to nowhere: no worker of these tests reads it.

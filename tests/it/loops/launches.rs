@@ -141,7 +141,11 @@ async fn a_cancel_in_the_queue_ends_the_run_without_an_attempt() {
 #[tokio::test]
 async fn a_program_that_can_not_be_started_fails_the_run_after_its_tries() {
     let mut world = World::new(Database::sqlite(), Bounds { attempts: 2, ..bounds() }).await;
-    let worker = waybill_orchestrator::loops::WorkerProgram { program: "/nonexistent/worker".into(), args: vec![] };
+    let worker = waybill_orchestrator::loops::WorkerProgram {
+        program: "/nonexistent/worker".into(),
+        args: vec![],
+        variables: vec![],
+    };
     world.context.worker = Arc::new(worker);
     world.dispatcher = Dispatcher::new(world.context.clone());
     let run = world.trigger().await;

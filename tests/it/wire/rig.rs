@@ -17,7 +17,7 @@ use waybill_identity::{
 };
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::{AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId};
-use waybill_orchestrator::grpc::{Quota, Services, WorkerAddress, WorkersConnected};
+use waybill_orchestrator::grpc::{Quota, Services, StsDoor, WorkerAddress, WorkersConnected};
 use waybill_orchestrator::listen::{Limits, Listener};
 use waybill_orchestrator::service::attempt::AttemptService;
 use waybill_orchestrator::service::bounds::Bounds;
@@ -37,6 +37,8 @@ pub(super) struct Options {
     pub(super) quota: Quota,
     pub(super) report_idle: Duration,
     pub(super) version: Version,
+    /// Another STS than the regions' own.
+    pub(super) sts: Option<String>,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             quota: Quota::default(),
             report_idle: Duration::from_secs(30),
             version: Version::current(),
+            sts: None,
         }
     }
 }
@@ -110,12 +113,13 @@ impl Rig {
         let (public_address, worker_address) = (public.address().expect("bound"), mutual.address().expect("bound"));
         let proxy = Proxy::before(worker_address).await;
         let service = AttemptService::new(store.clone(), Arc::new(options.bounds), Arc::new(Nudges::default()));
+        let sts = StsDoor::new(options.sts).expect("a client");
         let worker = WorkerAddress { endpoint: proxy.address.to_string(), server_name: "localhost".into() };
         let services = Services {
             quota: options.quota,
             report_idle: options.report_idle,
             version: options.version,
-            ..Services::new(Arc::new(service), Arc::clone(&authority), Arc::clone(&tickets), worker)
+            ..Services::new(Arc::new(service), Arc::clone(&authority), Arc::clone(&tickets), worker, sts)
         };
         let (deny, connected, stop) = (Arc::clone(&services.deny), services.connected.clone(), services.stop.clone());
         let (enrolment, workers) = services.routers();
@@ -139,12 +143,18 @@ impl Rig {
 
     /// An attempt of a new organization, launched and waiting.
     pub(super) async fn attempt(&self) -> Made {
+        self.attempt_on(("process", "{}")).await
+    }
+
+    /// The same on a data plane of this kind with these settings.
+    pub(super) async fn attempt_on(&self, kind: (&str, &str)) -> Made {
         let (org, project, plane) = (OrgId::generate(), ProjectId::generate(), DataPlaneId::generate());
         let (run, attempt, epoch) = (RunId::generate(), AttemptId::generate(), Epoch(Micros::now().0));
         let mut tx = self.store.write_tx().await.expect("a transaction");
         Store::organization_insert_in_txn(&mut tx, org, "org").await.expect("an organization");
         Store::project_insert_in_txn(&mut tx, org, project, "project", 0).await.expect("a project");
-        Store::data_plane_insert_in_txn(&mut tx, org, plane, "here", ("process", "{}")).await.expect("a data plane");
+        Store::data_plane_insert_in_txn(&mut tx, org, plane, "here", kind).await.expect("a data plane");
+        assert!(Store::data_plane_name_external_in_txn(&mut tx, org, plane, "wb-id").await.expect("an id"));
         let new = NewRun {
             org,
             project,
@@ -251,6 +261,7 @@ pub(super) fn enrol_request(made: &Made, key: &WorkerKey, nonce: &[u8; 32]) -> e
         csr: key.request().expect("a request"),
         attestation_kind: enrolment_pb::AttestationKind::Process.into(),
         attestation: ProcessAttestation::proof(nonce, &key.spki_sha256()).to_vec(),
+        aws: None,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{AuditQuery, CALL, Client, ClientResult, EventQuery, ListQuery, RunQu
 use crate::account::{LoginRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
 use crate::audit::AuditEntry;
 use crate::connection::{Connection, ConnectionCreate, ConnectionUpdate};
-use crate::data_plane::{DataPlane, DataPlaneCreate, DataPlaneUpdate};
+use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate};
 use crate::event::RunEvents;
 use crate::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use crate::page::Page;
@@ -114,6 +114,11 @@ impl Client {
         body: &DataPlaneUpdate,
     ) -> ClientResult<DataPlane> {
         self.patch(&format!("/v1/data-planes/{id}"), etag, body).await
+    }
+
+    /// Asks the cloud, permission by permission, what a data plane's role may do.
+    pub async fn data_plane_check(&self, id: DataPlaneId) -> ClientResult<DataPlaneCheck> {
+        self.post(&format!("/v1/data-planes/{id}/check"), &serde_json::json!({})).await
     }
 
     /// Connections.

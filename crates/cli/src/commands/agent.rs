@@ -110,7 +110,9 @@ async fn data_plane(client: &Client, name: &str, output: &Output) -> Result<Data
         }
         None => {
             let (kind, settings) = ("agent".to_owned(), ProcessSettings::default());
-            let made = client.data_plane_create(&DataPlaneCreate { name: name.to_owned(), kind, settings }).await?;
+            let made = client
+                .data_plane_create(&DataPlaneCreate { name: name.to_owned(), kind, settings, aws_ecs: None })
+                .await?;
             output.say(&format!("made the data plane {}", crate::output::clean(name)));
             Ok(made)
         }

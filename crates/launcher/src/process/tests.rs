@@ -116,7 +116,7 @@ async fn a_task_has_its_own_group_and_no_core_dump_and_its_memory_ends_somewhere
 #[tokio::test]
 async fn a_signal_death_shows_as_128_and_its_number() {
     let (_, status) = Shell::new().run_to_end("read ticket; kill -9 $$", &[]).await;
-    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(137), out_of_memory: false });
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(137), cause: None });
 }
 
 #[tokio::test]
@@ -215,9 +215,9 @@ async fn a_worker_that_gives_up_at_the_limit_around_it_ran_out_of_memory() {
     let shell = Shell::new();
     let words = "echo 'memory allocation of 16777216 bytes failed' >&2; kill -ABRT $$";
     let (_, status) = shell.run_to_end(&format!("read ticket; {words}"), &[]).await;
-    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), out_of_memory: true });
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), cause: Some(FailureCode::OutOfMemory) });
     let (_, status) = shell.run_to_end("read ticket; kill -ABRT $$", &[]).await;
-    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), out_of_memory: false });
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(134), cause: None });
     let (_, status) = shell.run_to_end("read ticket; kill -KILL $$", &[]).await;
-    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(137), out_of_memory: false });
+    assert_eq!(status, TaskStatus::Stopped { exit_code: Some(137), cause: None });
 }

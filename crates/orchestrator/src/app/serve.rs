@@ -1,6 +1,5 @@
 //! Up and down: what is opened in which order, and how it is closed again.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, ServerName, TicketKey, TrustDomain};
-use waybill_launcher::{Launcher, ProcessLauncher};
+use waybill_launcher::ProcessLauncher;
 use waybill_model::Micros;
 use waybill_store::{Attempt, Store, StoreOptions};
 
@@ -23,6 +22,7 @@ use crate::grpc::{self, WorkerAddress};
 use crate::http;
 use crate::listen::{Limits, Listener};
 use crate::loops::agent_launcher::AgentLauncher;
+use crate::loops::launchers::{Launchers, PROCESS};
 use crate::loops::{self, Context, WorkerProgram};
 use crate::service::account;
 use crate::service::agent::{AGENT, AgentService};
@@ -82,7 +82,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let authority = Arc::new(Authority::open(&keys, domain.clone(), WORKER_LIFE)?);
     let options = StoreOptions { connections: config.database.connections, patience: config.database.patience };
     let store = Store::open_with(config.database.url.expose_secret(), &options).await?;
-    let shared = Arc::new(Shared::new(config, store, &keys)?);
+    let shared = Arc::new(Shared::new(config, store, &keys).await?);
     let tickets = Arc::clone(&shared.tickets);
     let setup_token = setup_token(config, &shared).await?;
     let doors = open_doors(&config.server, &authority, domain).await?;
@@ -98,7 +98,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy::tidy(launcher, config.keep_attempts, shared.store.clone(), shared.stop.clone()));
     tasks.spawn(loops::run(context, shared.loops.clone(), loops_stop.clone()));
-    serve(config, &shared, (&authority, &tickets), doors, &mut tasks);
+    serve(config, &shared, (&authority, &tickets), doors, &mut tasks)?;
     let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
     state::put(&config.state, state::PORTS, 0o644, &text)?;
     Ok(Running {
@@ -161,22 +161,22 @@ fn context(
     let launcher = launcher.on_exit(move || nudges.task_changed());
     let (bounds, nudges) = (Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
     let agents = AgentLauncher::new(shared.store.clone(), bounds, nudges);
-    let launchers: HashMap<String, Arc<dyn Launcher>> =
-        HashMap::from([("process".to_owned(), Arc::new(launcher) as _), (AGENT.to_owned(), Arc::new(agents) as _)]);
+    let launchers = Launchers::default().with(PROCESS, Arc::new(launcher)).with(AGENT, Arc::new(agents));
+    #[cfg(feature = "aws")]
+    let launchers = launchers.with_aws(Arc::clone(&shared.aws));
     let tickets = Arc::clone(tickets);
     let program = worker_program(config)?;
     let pin = config.ca_pin.unwrap_or_else(|| authority.pin()).to_string();
-    let args =
-        ["run", "--orchestrator", &reachable(&config.server, config.server.public_api.as_ref(), api), "--ca-pin", &pin]
-            .map(str::to_owned)
-            .to_vec();
+    let address = reachable(&config.server, config.server.public_api.as_ref(), api);
+    let args = ["run", "--orchestrator", &address, "--ca-pin", &pin].map(str::to_owned).to_vec();
+    let variables = vec![("WAYBILL_ORCHESTRATOR".to_owned(), address), ("WAYBILL_CA_PIN".to_owned(), pin)];
     Ok(Context {
         store: shared.store.clone(),
         bounds: Arc::clone(&shared.bounds),
         retention: Arc::clone(&shared.retention),
         nudges: Arc::clone(&shared.nudges),
         launchers: Arc::new(launchers),
-        worker: Arc::new(WorkerProgram { program, args }),
+        worker: Arc::new(WorkerProgram { program, args, variables }),
         mint: Arc::new(move |claim, expires| tickets.issue(claim, expires).reveal_line()),
         holder: hex::encode(crate::random::<8>()).into(),
     })
@@ -195,7 +195,8 @@ fn serve(
     (authority, tickets): (&Arc<Authority>, &Arc<TicketKey>),
     doors: Doors,
     tasks: &mut JoinSet<()>,
-) {
+) -> Result<(), StartError> {
+    let sts = grpc::StsDoor::new(config.aws.sts_endpoint.clone()).map_err(StartError::Client)?;
     let attempts = AttemptService::new(shared.store.clone(), Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
     let outside = config.server.public_worker.as_ref();
     let name = outside.and_then(|outside| outside.rsplit_once(':')).map(|(name, _)| name.to_owned());
@@ -203,7 +204,8 @@ fn serve(
         endpoint: reachable(&config.server, outside, doors.ports.worker),
         server_name: name.or_else(|| config.server.names.first().cloned()).unwrap_or_default(),
     };
-    let mut services = grpc::Services::new(Arc::new(attempts), Arc::clone(authority), Arc::clone(tickets), worker);
+    let (authority_of, tickets_of) = (Arc::clone(authority), Arc::clone(tickets));
+    let mut services = grpc::Services::new(Arc::new(attempts), authority_of, tickets_of, worker, sts);
     let (store, bounds) = (shared.store.clone(), Arc::clone(&shared.bounds));
     services.agents = Some(AgentService::new(store, bounds, Arc::clone(&shared.nudges)));
     services.report_idle = shared.bounds.lease * 2;
@@ -217,6 +219,7 @@ fn serve(
     tasks.spawn(doors.workers.serve(workers, stop.clone(), drain));
     tasks.spawn(serve_private(doors.private, http::private::router(Arc::clone(shared)), stop.clone()));
     tasks.spawn(renew_certificate(doors.slot, Arc::clone(authority), stop.clone()));
+    Ok(())
 }
 
 async fn serve_private(listener: TcpListener, router: Router, stop: CancellationToken) {

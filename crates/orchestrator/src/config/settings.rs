@@ -302,6 +302,16 @@ impl Settings {
         value
     }
 
+    /// An `http://` or `https://` address; none where it is empty.
+    pub(super) fn url(&mut self, key: &str) -> Option<String> {
+        let text = self.text_of(key)?;
+        if text.starts_with("https://") || text.starts_with("http://") {
+            return Some(text);
+        }
+        self.refuse(key, "takes an address that begins with https:// or http://");
+        None
+    }
+
     /// An absolute path; none where it is empty.
     pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text_of(key)?);

@@ -3,7 +3,9 @@
 use async_trait::async_trait;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
-use waybill_model::{AgentId, AttemptId, Epoch};
+use waybill_model::{AttemptId, Epoch};
+
+use super::prove::Expected;
 
 /// Why a call is refused. No variant tells a peer about something that is not its own.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +42,14 @@ pub trait Attempts: Send + Sync + 'static {
     /// everything that is not live.
     async fn may_enrol(&self, attempt: AttemptId) -> Result<(), Refusal>;
 
-    /// The agent that holds the attempt's task, where one does: only a worker that it started may enrol.
-    async fn agent_of(&self, claim: &TicketClaim) -> Result<Option<AgentId>, Refusal>;
+    /// Where the attempt's worker must run, as its data plane says.
+    async fn expected(&self, claim: &TicketClaim) -> Result<Expected, Refusal>;
+
+    /// A good ticket came without the proof that its data plane asks for: the attempt is fenced, and the audit says so.
+    async fn unproven(&self, claim: &TicketClaim, reason: &'static str) -> Result<(), Refusal>;
+
+    /// Records whether the session that proved the role is the attempt's task.
+    async fn proven(&self, claim: &TicketClaim, session: &str) -> Result<(), Refusal>;
 
     /// Uses a ticket for a public key. The same key again within 60 seconds is no second use.
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal>;

@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use tonic::{Request, Response, Status};
+use waybill_identity::attest::aws::Caller;
 use waybill_identity::nonce::NonceError;
-use waybill_identity::{
-    AgentAttestation, AttestationKind, Binding, IssuedLeaf, Nonces, Peer, TicketClaim, WorkerRequest,
-};
+use waybill_identity::{Binding, IssuedLeaf, Nonces, Peer, TicketClaim, WorkerRequest};
 use waybill_model::Micros;
 use waybill_protocol::enrolment::{Enrol, Hello};
 use waybill_protocol::pb::enrolment as pb;
 
 use super::attempts::Refusal;
 use super::issued::{Issued, life_ms};
+use super::prove::{self, Unproven};
 use super::{Services, status};
 
 pub(super) struct Service {
@@ -46,35 +46,24 @@ impl Service {
         Ok((claim, request))
     }
 
-    async fn attest(&self, enrol: &Enrol, claim: &TicketClaim, binding: Binding) -> Result<(), Status> {
-        let kind = match enrol.kind {
-            pb::AttestationKind::Process => AttestationKind::Process,
-            pb::AttestationKind::Agent => AttestationKind::Agent,
-            pb::AttestationKind::Unspecified => return Err(status::refused()),
-        };
-        // A task that an agent holds is proven by that agent's voucher, and by nothing else.
-        let agent = self.shared.attempts.agent_of(claim).await.map_err(status::of)?;
-        if let Some(agent) = agent
-            && kind == AttestationKind::Agent
-        {
-            let voucher = self.shared.tickets.voucher(claim, agent);
-            return AgentAttestation::verify(&voucher, &enrol.attestation, &binding).map_err(|reason| {
-                tracing::warn!(%reason, attempt = %claim.attempt, "enrolment refused");
-                status::refused()
-            });
+    /// What is proven of where the worker runs. A good ticket without the proof that its data plane asks for is a stolen
+    /// one where tasks can be described by others: the attempt is fenced.
+    async fn attest(&self, claim: &TicketClaim, enrol: &Enrol, binding: Binding) -> Result<Option<Caller>, Status> {
+        let expected = self.shared.attempts.expected(claim).await.map_err(status::of)?;
+        match prove::check(&self.shared, (claim, enrol), &expected, binding).await {
+            Ok(caller) => Ok(caller),
+            Err(Unproven::Unavailable) => Err(Status::unavailable("try_again")),
+            Err(Unproven::Refused(reason)) => {
+                tracing::warn!(attempt = %claim.attempt, %reason, remote = %binding.remote, "enrolment refused");
+                if expected.guards_the_ticket() {
+                    self.shared.attempts.unproven(claim, reason.0).await.map_err(status::of)?;
+                    self.shared.deny.revoke_attempt(claim.attempt);
+                    tracing::error!(attempt = %claim.attempt, "ALARM: a good ticket came without the proof of its role");
+                    metrics::counter!("waybill_enrolment_alarms_total").increment(1);
+                }
+                Err(status::refused())
+            }
         }
-        if agent.is_some() {
-            tracing::warn!(attempt = %claim.attempt, ?kind, "the attempt's task is an agent's: enrolment refused");
-            return Err(status::refused());
-        }
-        let attestation = self.shared.attestations.iter().find(|a| a.kind() == kind).ok_or_else(|| {
-            tracing::warn!(?kind, "this kind of attestation is not accepted here");
-            status::refused()
-        })?;
-        attestation.verify(&enrol.attestation, binding).await.map_err(|reason| {
-            tracing::warn!(%reason, remote = %binding.remote, "enrolment refused");
-            status::refused()
-        })
     }
 
     async fn certificate(&self, claim: TicketClaim, request: &WorkerRequest) -> Result<IssuedLeaf, Status> {
@@ -123,12 +112,15 @@ impl pb::enrolment_server::Enrolment for Service {
         let enrol = Enrol::try_from(request.into_inner()).map_err(|e| status::invalid(&e))?;
         let (claim, csr) = self.check(&enrol)?;
         let binding = Binding { nonce: enrol.nonce, spki_sha256: csr.spki_sha256(), remote };
-        self.attest(&enrol, &claim, binding).await?;
+        let caller = self.attest(&claim, &enrol, binding).await?;
         self.nonces.spend(&enrol.nonce, Micros::now()).map_err(|error| {
             tracing::warn!(attempt = %claim.attempt, %error, "enrolment refused");
             if error == NonceError::Busy { status::quota() } else { status::refused() }
         })?;
         let leaf = self.certificate(claim, &csr).await?;
+        if let Some(caller) = caller {
+            self.shared.attempts.proven(&claim, &caller.session).await.map_err(status::of)?;
+        }
         tracing::info!(org = %claim.org, attempt = %claim.attempt, "a worker enrolled");
         let life_ms = life_ms(&leaf, Micros::now());
         Ok(Response::new(pb::EnrolResponse {

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
-use waybill_model::{AgentId, AttemptId, Epoch};
+use waybill_model::{AttemptId, Epoch};
 use waybill_store::StoreError;
 
 use super::attempts::{Attempts, Refusal};
+use super::prove::Expected;
 use crate::service::attempt::{AttemptError, AttemptService, CommitAnswer, EnrolError};
 
 #[async_trait]
@@ -19,8 +20,16 @@ impl Attempts for AttemptService {
         })
     }
 
-    async fn agent_of(&self, claim: &TicketClaim) -> Result<Option<AgentId>, Refusal> {
-        Ok(self.agent_of(claim).await?)
+    async fn expected(&self, claim: &TicketClaim) -> Result<Expected, Refusal> {
+        Ok(self.expected(claim).await?)
+    }
+
+    async fn unproven(&self, claim: &TicketClaim, reason: &'static str) -> Result<(), Refusal> {
+        Ok(self.unproven(claim, reason).await?)
+    }
+
+    async fn proven(&self, claim: &TicketClaim, session: &str) -> Result<(), Refusal> {
+        Ok(self.proven(claim, session).await?)
     }
 
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal> {

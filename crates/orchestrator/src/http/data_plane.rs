@@ -5,7 +5,7 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use waybill_api::action::AllowedAction;
-use waybill_api::data_plane::{DataPlane, DataPlaneCreate, DataPlaneUpdate};
+use waybill_api::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate};
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{DataPlane as Row, Listed};
 
@@ -47,8 +47,15 @@ pub(super) fn mount(all: &mut Operations) {
             .takes::<DataPlaneUpdate>()
             .answers::<DataPlane>(200)
             .changes()
-            .codes(&[C::NameInvalid]),
+            .codes(&[C::NameInvalid, C::Unusable]),
         patch(update),
+    );
+    let summary = "Ask the cloud, permission by permission, what the role of a data plane may do";
+    all.add(
+        Operation::of::<action::DataPlaneCheck>(Method::POST, "/v1/data-planes/{data_plane}/check", summary)
+            .answers::<DataPlaneCheck>(200)
+            .codes(&[C::Unusable, C::ExternalIdNotEnforced]),
+        post(check),
     );
 }
 
@@ -101,10 +108,14 @@ async fn update(
     let Permit { caller, object: row, .. } = permit;
     let (old, changed) = (tag(row.version, row.updated_at), row.updated_at);
     conditions.must_match(&old, changed)?;
-    let row = data_plane::update(&app, &caller, row, &body.value.settings).await?;
+    let row = data_plane::update(&app, &caller, row, &body.value).await?;
     let row = row.ok_or_else(|| stale(&old, changed))?;
     let tag = tag(row.version, row.updated_at);
     Ok(Reply::ok(show(row)).tagged(tag))
+}
+
+async fn check(State(app): State<App>, permit: Permit<action::DataPlaneCheck>) -> Answer<DataPlaneCheck> {
+    Ok(Reply::ok(data_plane::check(&app, &permit.caller, &permit.object).await?))
 }
 
 fn show(row: Row) -> DataPlane {
@@ -113,6 +124,10 @@ fn show(row: Row) -> DataPlane {
         name: row.name,
         kind: row.kind,
         settings: serde_json::from_str(&row.settings).unwrap_or_default(),
+        aws_ecs: serde_json::from_str(&row.settings).ok(),
+        external_id: row.external_id,
+        trust: row.trust,
+        checked_at: row.checked_at.map(Into::into),
         created_at: row.created_at.into(),
         allowed_actions: vec![AllowedAction::yes("data_plane_update")],
     }

@@ -24,6 +24,11 @@ struct Arguments {
     sqlstate: Option<String>,
     location: Option<u64>,
     state: Option<String>,
+    phase: Option<String>,
+    action: Option<String>,
+    resource: Option<String>,
+    reason: Option<String>,
+    same_task: Option<bool>,
 }
 
 /// What the places in events stand for: a worker tells places only.
@@ -101,7 +106,7 @@ fn level(row: &RunEventRow) -> &'static str {
 
 fn control_level(code: &str) -> Level {
     match code {
-        "launch_failed" | "ticket_reused" | "epoch_ahead" | "paused" => Level::Error,
+        "launch_failed" | "ticket_reused" | "proof_refused" | "epoch_ahead" | "paused" => Level::Error,
         "unreachable" | "fenced" | "stop_sent" | "attempt_lost" | "attempt_failed" | "events_dropped"
         | "delivered_late" | "cancel_asked" => Level::Warn,
         _ => Level::Info,
@@ -143,8 +148,23 @@ fn control(code: &str, args: &Arguments) -> String {
         "queued" => "the run waits for its turn".into(),
         "launching" => "a worker is being started".into(),
         "task_started" => "the worker's task was started".into(),
-        "launch_failed" => "the worker could not be started".into(),
+        "task_waits" => waits(args.phase.as_deref().unwrap_or_default()),
+        "launch_failed" => match (&args.action, &args.resource) {
+            (Some(action), Some(resource)) => {
+                format!("the worker could not be started: {action} on {resource} is not allowed")
+            }
+            _ => "the worker could not be started".into(),
+        },
         "enrolled" => "the worker has enrolled".into(),
+        "role_proven" => match args.same_task {
+            Some(true) => "the worker proved its role, as the task that was started".into(),
+            Some(false) => "the worker proved its role, but as another task than the one that was started".into(),
+            None => "the worker proved its role; the task was not known yet".into(),
+        },
+        "proof_refused" => {
+            let reason = args.reason.as_deref().unwrap_or("no reason was kept");
+            format!("a ticket came without the proof of its role: {reason}")
+        }
         "ticket_reused" => "a ticket came again with another key: refused".into(),
         "commit_granted" => "leave to commit was given".into(),
         "cancel_asked" => "a user asked the run to stop".into(),
@@ -161,6 +181,17 @@ fn control(code: &str, args: &Arguments) -> String {
         }
         "paused" => "the pipeline is paused: its runs fail the same way".into(),
         other => other.replace('_', " "),
+    }
+}
+
+/// How far a task is, and how long that usually takes.
+fn waits(phase: &str) -> String {
+    match phase {
+        "provisioning" => "the cloud looks for room and an address (usually 5 to 20 s)".into(),
+        "pending" => "the cloud loads the worker's image (usually 5 to 30 s)".into(),
+        "activating" => "the worker is about to run".into(),
+        "no_room" => "the cloud has no room now; it is asked again".into(),
+        _ => "the task does not run yet".into(),
     }
 }
 

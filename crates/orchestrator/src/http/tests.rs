@@ -70,7 +70,7 @@ impl World {
         let config = Config::load(None, Some(dir.path()), []).expect("settings");
         let store = Store::open(config.database.url.expose_secret()).await.expect("a store");
         let keys = KeyDirectory::created(&config.keys);
-        let app = Arc::new(Shared::new(&config, store, &keys).expect("the services"));
+        let app = Arc::new(Shared::new(&config, store, &keys).await.expect("the services"));
         let ours = Tenant::new(&app, "ours", dir.path()).await;
         let theirs = Tenant::new(&app, "theirs", dir.path()).await;
         Self { app, ours, theirs, dir }

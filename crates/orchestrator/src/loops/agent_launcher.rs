@@ -123,9 +123,9 @@ impl Launcher for AgentLauncher {
         match task.state.as_str() {
             "stopped" => {
                 let exit_code = task.exit_code.and_then(|code| i32::try_from(code).ok());
-                return Ok(TaskStatus::Stopped { exit_code, out_of_memory: false });
+                return Ok(TaskStatus::Stopped { exit_code, cause: None });
             }
-            "failed" => return Ok(TaskStatus::Stopped { exit_code: None, out_of_memory: false }),
+            "failed" => return Ok(TaskStatus::Stopped { exit_code: None, cause: None }),
             "running" => {}
             _ => return Ok(TaskStatus::Unknown),
         }

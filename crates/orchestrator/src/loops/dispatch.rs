@@ -5,13 +5,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
-use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, Launcher, TaskRef};
-use waybill_model::plan::Plan;
+use waybill_launcher::{LaunchError, LaunchRequest, Launcher, TaskRef};
 use waybill_model::run::{Desired, RunEvent, RunState};
 use waybill_model::{AttemptId, Epoch, FailureCode, fault};
 use waybill_store::{Attempt, NewAttempt, Run, Store, StoreError, StoreResult, Tx};
@@ -21,23 +18,24 @@ use crate::service::attempt::TicketClaim;
 use crate::service::note::Note;
 use crate::service::settle::{Ending, Finding, end_attempt_in_txn, end_queued_in_txn};
 
+mod wanted;
+
 const ACTOR: &str = "system:dispatch";
+
+/// The phase of a launch that the cloud has no room for.
+pub(super) const NO_ROOM: &str = "no_room";
 
 /// Runs and attempts in one round.
 const BATCH: i64 = 100;
+
+/// A launch is not repeated later than this: clouds forget a client token after 24 hours.
+const REPLAY: Duration = Duration::from_secs(23 * 60 * 60);
 
 /// The dispatcher's loop. It needs no leader: every claim is a compare-and-set.
 pub struct Dispatcher {
     context: Context,
     launches: Arc<Semaphore>,
     running: Mutex<JoinSet<()>>,
-}
-
-/// What a data plane of kind `process` says about its workers.
-#[derive(Default, Deserialize)]
-struct ProcessSettings {
-    #[serde(default)]
-    environment: Vec<String>,
 }
 
 impl Dispatcher {
@@ -119,11 +117,13 @@ impl Dispatcher {
             tx.commit().await?;
             return Ok(None);
         }
-        let Some(new) = self.new_attempt(&run, epoch).await? else {
-            let failure = Some(FailureCode::LaunchFailed);
-            end_queued_in_txn(&mut tx, &self.context.bounds, &run, failure, ACTOR).await?;
-            tx.commit().await?;
-            return Ok(None);
+        let new = match self.new_attempt(&run, epoch).await? {
+            Ok(new) => new,
+            Err(failure) => {
+                end_queued_in_txn(&mut tx, &self.context.bounds, &run, Some(failure), ACTOR).await?;
+                tx.commit().await?;
+                return Ok(None);
+            }
         };
         if let Some(pipeline) = run.pipeline
             && !Store::pipeline_epoch_raise_in_txn(&mut tx, run.org, pipeline, epoch).await?
@@ -149,21 +149,15 @@ impl Dispatcher {
         Ok(attempt)
     }
 
-    /// None: the data plane is gone, or its kind has no launcher here.
-    async fn new_attempt(&self, run: &Run, epoch: Epoch) -> StoreResult<Option<NewAttempt>> {
-        let Some(plane) = self.context.store.data_plane_get(run.org, run.data_plane).await? else { return Ok(None) };
-        if !self.context.launchers.contains_key(&plane.kind) {
-            return Ok(None);
-        }
-        let settings: ProcessSettings = serde_json::from_str(&plane.settings).unwrap_or_default();
-        let memory = serde_json::from_str::<Plan>(&run.plan).map_or(0, |plan| plan.limits.memory);
+    /// An attempt with its exact launch request, or why none can be made.
+    async fn new_attempt(&self, run: &Run, epoch: Epoch) -> StoreResult<Result<NewAttempt, FailureCode>> {
         let id = AttemptId::generate();
-        let (program, args) = (self.context.worker.program.clone(), self.context.worker.args.clone());
-        let mut spec = LaunchSpec::new(id, token(id), program, args);
-        spec.environment = settings.environment;
-        spec.memory = Some(memory).filter(|memory| *memory > 0);
-        let Ok(launch_request) = spec.to_bytes() else { return Ok(None) };
-        Ok(Some(NewAttempt {
+        let spec = match wanted::launch_spec(&self.context, run, id).await? {
+            Ok(spec) => spec,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let Ok(launch_request) = spec.to_bytes() else { return Ok(Err(FailureCode::LaunchFailed)) };
+        Ok(Ok(NewAttempt {
             org: run.org,
             id,
             run: run.id,
@@ -179,6 +173,10 @@ impl Dispatcher {
 
     /// Takes over a launch whose starter was not heard of any more.
     async fn replay(&self, attempt: Attempt) -> StoreResult<bool> {
+        if self.context.store.clock().await?.since(attempt.created_at) > REPLAY {
+            // The same token might start a second task by now: the reaper fences the attempt instead.
+            return Ok(false);
+        }
         let mut tx = self.context.store.write_tx().await?;
         let (holder, claim) = (&self.context.holder, self.context.bounds.launch_claim);
         if !Store::attempt_launch_claim_in_txn(&mut tx, &attempt, holder, claim).await? {
@@ -205,15 +203,10 @@ impl Dispatcher {
     }
 }
 
-/// At most 64 characters, the same for the same attempt, worth nothing to others.
-fn token(attempt: AttemptId) -> String {
-    hex::encode(Sha256::digest(attempt.to_string()))
-}
-
 /// The launcher of an attempt's data plane.
 pub(super) async fn launcher_of(context: &Context, attempt: &Attempt) -> StoreResult<Option<Arc<dyn Launcher>>> {
     let plane = context.store.data_plane_get(attempt.org, attempt.data_plane).await?;
-    Ok(plane.and_then(|plane| context.launchers.get(&plane.kind).cloned()))
+    Ok(plane.and_then(|plane| context.launchers.of(&plane)))
 }
 
 async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
@@ -233,11 +226,11 @@ async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
         // The claim runs out and the launch is replayed, until the start timeout ends the attempt.
         Err(error) if error.passes() => {
             tracing::info!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch waits");
-            Ok(())
+            if matches!(error, LaunchError::NoCapacity) { no_room(context, attempt).await } else { Ok(()) }
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch failed");
-            give_up(context, attempt, error.failure()).await
+            give_up(context, attempt, &error).await
         }
     }
 }
@@ -262,12 +255,33 @@ async fn record(context: &Context, launcher: &dyn Launcher, attempt: &Attempt, t
     Ok(())
 }
 
+/// Says once in the run's timeline that the cloud has no room.
+async fn no_room(context: &Context, attempt: &Attempt) -> StoreResult<()> {
+    let mut tx = context.store.write_tx().await?;
+    if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
+        return Ok(());
+    }
+    if Store::attempt_phase_in_txn(&mut tx, attempt, NO_ROOM).await? {
+        let note = Note::TaskWaits.with(Some(attempt.id), json!({ "phase": NO_ROOM }));
+        Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
+    }
+    tx.commit().await?;
+    context.nudges.run_progressed(attempt.run);
+    Ok(())
+}
+
 /// No task can be started: the attempt ends here, and its run gets another one where the failure may pass.
-async fn give_up(context: &Context, attempt: &Attempt, failure: FailureCode) -> StoreResult<()> {
+async fn give_up(context: &Context, attempt: &Attempt, error: &LaunchError) -> StoreResult<()> {
     let mut tx = context.store.write_tx().await?;
     let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(()) };
     let Some(attempt) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else { return Ok(()) };
-    let note = Note::LaunchFailed.because(Some(attempt.id), Some(failure));
+    let failure = error.failure();
+    let mut body = json!({ "failure": failure.as_str() });
+    if let LaunchError::Denied { action, resource } = error {
+        body["action"] = (*action).into();
+        body["resource"] = resource.as_str().into();
+    }
+    let note = Note::LaunchFailed.with(Some(attempt.id), body);
     Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
     let (both, finding) = ((&run, &attempt), Finding { actor: ACTOR, outcome: None });
     end_attempt_in_txn(&mut tx, &context.bounds, both, Ending::Failed(failure), finding).await?;

@@ -1,20 +1,26 @@
 //! Ends what does not end by itself. A missed lease only means *unreachable*: the launcher is asked. Stopped: lost now.
 //! Running or unknown: after the grace the attempt is fenced first, its task stopped second, the attempt declared lost
 //! third. No task outlives its attempt, no attempt its task.
+//!
+//! Tasks are looked at in batches, data plane by data plane, so that a cloud that answers slowly holds up none but its own.
 
-use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use waybill_launcher::{LaunchError, Launcher, TaskRef, TaskStatus};
+use serde_json::json;
+use waybill_launcher::{LaunchError, Launcher, TaskRef};
 use waybill_store::{Attempt, LoopLease, Run, Store, StoreError, StoreResult, Tx};
 
 use super::clock::ClockWatch;
-use super::dispatch::launcher_of;
 use super::{Context, Round};
 use crate::service::note::Note;
 use crate::service::settle::{Ending, Finding, end_attempt_in_txn};
 
+mod look;
+mod stray;
 mod verdict;
 
+use look::Seen;
 use verdict::{Facts, Verdict, judge};
 
 const ACTOR: &str = "system:reap";
@@ -26,6 +32,7 @@ const BATCH: i64 = 200;
 pub struct Reaper {
     context: Context,
     clock: ClockWatch,
+    swept: Mutex<Option<Instant>>,
 }
 
 impl Reaper {
@@ -33,7 +40,7 @@ impl Reaper {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let clock = ClockWatch::new(context.bounds.clock_gap);
-        Self { context, clock }
+        Self { context, clock, swept: Mutex::default() }
     }
 
     /// Looks at every attempt that is live or whose task may be, in the name of the lease's holder.
@@ -45,17 +52,32 @@ impl Reaper {
         let mut after = None;
         loop {
             let open = self.context.store.attempt_open(after, BATCH).await?;
-            for attempt in &open {
-                match self.handle(lease, attempt).await {
+            let seen = look::at(&self.context, &open).await?;
+            for (attempt, seen) in open.iter().zip(seen) {
+                match self.handle(lease, attempt, seen).await {
                     Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
                     result => round.count("an attempt", result),
                 }
             }
             after = open.last().map(|attempt| attempt.id);
             if (open.len() as i64) < BATCH {
-                return Ok(round);
+                break;
             }
         }
+        if self.sweep_is_due() {
+            stray::sweep(&self.context, lease, &mut round).await?;
+        }
+        Ok(round)
+    }
+
+    /// A nudge brings a round early; looking for stray tasks keeps to the clock.
+    fn sweep_is_due(&self) -> bool {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if swept.is_some_and(|at| at.elapsed() < self.context.bounds.reconcile_every) {
+            return false;
+        }
+        *swept = Some(Instant::now());
+        true
     }
 
     /// After our own restart, or when a clock jumped, the leases say nothing: each gets one fresh window.
@@ -69,25 +91,17 @@ impl Reaper {
     }
 
     /// One attempt: what is known, what follows, and doing it.
-    async fn handle(&self, lease: &LoopLease, attempt: &Attempt) -> StoreResult<bool> {
+    async fn handle(&self, lease: &LoopLease, attempt: &Attempt, seen: Seen) -> StoreResult<bool> {
         let store = &self.context.store;
         let Some(run) = store.run_get(attempt.org, attempt.run).await? else { return Ok(false) };
-        let launcher = launcher_of(&self.context, attempt).await?;
-        let (task, status) = look(launcher.as_deref(), attempt).await;
         let now = store.clock().await?;
-        let facts = Facts { now, status, has_task: task.is_some(), bounds: &self.context.bounds };
+        let facts = Facts { now, status: seen.status, has_task: seen.task.is_some(), bounds: &self.context.bounds };
         let verdict = judge(attempt, &run, &facts);
-        tracing::debug!(attempt.id = %attempt.id, ?status, ?verdict, "looked at an attempt");
-        self.act(lease, attempt, verdict, (launcher, task)).await
+        tracing::debug!(attempt.id = %attempt.id, status = ?seen.status, ?verdict, "looked at an attempt");
+        self.act(lease, attempt, verdict, seen).await
     }
 
-    async fn act(
-        &self,
-        lease: &LoopLease,
-        attempt: &Attempt,
-        verdict: Verdict,
-        (launcher, task): (Option<Arc<dyn Launcher>>, Option<TaskRef>),
-    ) -> StoreResult<bool> {
+    async fn act(&self, lease: &LoopLease, attempt: &Attempt, verdict: Verdict, seen: Seen) -> StoreResult<bool> {
         if matches!(verdict, Verdict::Nothing) {
             return Ok(false);
         }
@@ -103,7 +117,7 @@ impl Reaper {
         let stop = self.write(&mut tx, (&run, &current), verdict).await?;
         tx.commit().await?;
         self.context.nudges.run_changed(run.id);
-        if let (true, Some(launcher), Some(task)) = (stop, launcher, task) {
+        if let (true, Some(launcher), Some(task)) = (stop, seen.launcher, seen.task) {
             send_stop(launcher.as_ref(), &task).await;
         }
         Ok(true)
@@ -115,6 +129,13 @@ impl Reaper {
             Verdict::Nothing => Ok(false),
             Verdict::Missed { misses } => {
                 Store::attempt_look_in_txn(tx, attempt, misses, attempt.unreachable_since.is_some()).await?;
+                Ok(false)
+            }
+            Verdict::Waits(phase) => {
+                if Store::attempt_phase_in_txn(tx, attempt, phase.as_str()).await? {
+                    let event = Note::TaskWaits.with(Some(attempt.id), json!({ "phase": phase.as_str() }));
+                    Store::run_event_append_in_txn(tx, attempt.org, attempt.run, &[event]).await?;
+                }
                 Ok(false)
             }
             Verdict::Unreachable => {
@@ -170,22 +191,4 @@ async fn send_stop(launcher: &dyn Launcher, task: &TaskRef) {
             tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be stopped; tried again");
         }
     }
-}
-
-/// The attempt's task and what can be said about it. A launcher that fails to answer knows nothing.
-async fn look(launcher: Option<&dyn Launcher>, attempt: &Attempt) -> (Option<TaskRef>, TaskStatus) {
-    let Some(launcher) = launcher else { return (None, TaskStatus::Unknown) };
-    let task = match &attempt.task {
-        Some(task) => Ok(Some(TaskRef(task.clone()))),
-        None => launcher.find(attempt.id).await,
-    };
-    let looked = match task {
-        Ok(Some(task)) => launcher.describe(&task).await.map(|status| (Some(task), status)),
-        Ok(None) => Ok((None, TaskStatus::Unknown)),
-        Err(error) => Err(error),
-    };
-    looked.unwrap_or_else(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be looked at");
-        (attempt.task.clone().map(TaskRef), TaskStatus::Unknown)
-    })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use waybill_model::report::{Assignment, Bounds as WorkerBounds, Directive};
 use waybill_model::run::{Desired, RunKind};
-use waybill_model::{AgentId, AttemptId, Micros, OrgId, RunId};
+use waybill_model::{AttemptId, Micros, OrgId, RunId};
 use waybill_store::{Attempt, Certificate, Run, Store, StoreError, StoreResult, Tx};
 
 use crate::service::bounds::Bounds;
@@ -16,6 +16,7 @@ use crate::service::nudge::Nudges;
 
 mod complete;
 mod enrol;
+mod prove;
 mod report;
 
 pub use waybill_identity::{Peer, TicketClaim};
@@ -141,12 +142,6 @@ impl AttemptService {
         let found = self.store.attempt_find(attempt).await?.ok_or(EnrolError::NotFound)?;
         if found.state.is_final() || found.fenced_at.is_some() { Err(EnrolError::Fenced) } else { Ok(()) }
     }
-
-    /// The agent that holds the attempt's task, where it was given to one.
-    pub async fn agent_of(&self, claim: &TicketClaim) -> Result<Option<AgentId>, AttemptError> {
-        Ok(self.store.agent_task_get(claim.org, claim.attempt).await?.map(|task| task.agent))
-    }
-
     /// Records a certificate that was issued: its serial number in hex, its key and the end of its life.
     pub async fn issued(
         &self,

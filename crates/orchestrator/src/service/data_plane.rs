@@ -1,7 +1,10 @@
-//! Data planes.
+//! Data planes: registering, changing and checking them.
+//!
+//! The external id is made here, by the server, once: a customer's role that asks for it can't be used for anybody else.
 
 use waybill_api::ProblemCode;
-use waybill_api::data_plane::{DataPlaneCreate, ProcessSettings};
+use waybill_api::data_plane::{AwsEcsSettings, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, ProcessSettings};
+use waybill_launcher::ecs::{EcsPlace, EcsSettings};
 use waybill_model::DataPlaneId;
 use waybill_store::{DataPlane, Store};
 
@@ -9,9 +12,13 @@ use super::agent::AGENT;
 use super::{Once, Refused, ServiceResult, check_name, once};
 use crate::app::Shared;
 use crate::auth::Caller;
+use crate::loops::launchers::{AWS_ECS, PROCESS};
 
-/// Workers are processes of the orchestrator's own host.
-const PROCESS: &str = "process";
+#[cfg(feature = "aws")]
+mod check;
+
+/// What stands in a data plane of a cloud before its settings are given.
+const NOTHING_YET: &str = "{}";
 
 /// Registers a data plane.
 pub async fn create(
@@ -21,18 +28,31 @@ pub async fn create(
     key: Option<&Once>,
 ) -> ServiceResult<DataPlane> {
     check_name(&body.name)?;
-    let kind = [PROCESS, AGENT].into_iter().find(|kind| body.kind == *kind).ok_or_else(|| {
-        Refused::field(ProblemCode::Unusable, "/kind", "not built yet: only `process` and `agent` are")
-    })?;
-    if kind == AGENT && !body.settings.environment.is_empty() {
-        let message = "an agent's host says which variables pass: waybill-agent run --pass-env NAME";
-        return Err(Refused::field(ProblemCode::Unusable, "/settings/environment", message));
-    }
-    let settings = canonical(&body.settings)?;
+    let external_id = (body.kind == AWS_ECS).then(new_external_id);
+    let settings = match (body.kind.as_str(), &body.aws_ecs) {
+        (PROCESS, None) => canonical(&body.settings)?,
+        (PROCESS | AGENT, Some(_)) => {
+            return Err(Refused::field(ProblemCode::Unusable, "/aws_ecs", "only with kind `aws-ecs`"));
+        }
+        (AWS_ECS, _) if !body.settings.environment.is_empty() => {
+            return Err(Refused::field(ProblemCode::Unusable, "/settings", "only with kind `process`; see `aws_ecs`"));
+        }
+        (AGENT, _) if !body.settings.environment.is_empty() => {
+            let message = "an agent's host says which variables pass: waybill-agent run --pass-env NAME";
+            return Err(Refused::field(ProblemCode::Unusable, "/settings/environment", message));
+        }
+        (AGENT, None) => canonical(&body.settings)?,
+        (AWS_ECS, Some(settings)) => aws_ecs(settings, external_id.as_deref().unwrap_or_default())?.0,
+        (AWS_ECS, None) => NOTHING_YET.to_owned(),
+        _ => return Err(Refused::field(ProblemCode::Unusable, "/kind", "one of `process`, `agent`, `aws-ecs`")),
+    };
     let id: DataPlaneId = once(&app.store, key, async || {
         let id = DataPlaneId::generate();
         let mut tx = app.store.write_tx().await?;
-        Store::data_plane_insert_in_txn(&mut tx, caller.org, id, &body.name, (kind, &settings)).await?;
+        Store::data_plane_insert_in_txn(&mut tx, caller.org, id, &body.name, (&body.kind, &settings)).await?;
+        if let Some(external_id) = &external_id {
+            Store::data_plane_name_external_in_txn(&mut tx, caller.org, id, external_id).await?;
+        }
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }
@@ -49,9 +69,16 @@ pub async fn update(
     app: &Shared,
     caller: &Caller,
     mut plane: DataPlane,
-    settings: &ProcessSettings,
+    body: &DataPlaneUpdate,
 ) -> ServiceResult<Option<DataPlane>> {
-    plane.settings = canonical(settings)?;
+    plane.settings = match (plane.kind.as_str(), &body.settings, &body.aws_ecs) {
+        (PROCESS | AGENT, Some(settings), None) => canonical(settings)?,
+        (AWS_ECS, None, Some(settings)) => changed(&plane, settings)?,
+        (PROCESS | AGENT, ..) => {
+            return Err(Refused::field(ProblemCode::Unusable, "/settings", "the settings of its kind"));
+        }
+        _ => return Err(Refused::field(ProblemCode::Unusable, "/aws_ecs", "the settings of its kind")),
+    };
     let mut tx = app.store.write_tx().await?;
     if !Store::data_plane_update_in_txn(&mut tx, &plane).await? {
         return Ok(None);
@@ -59,6 +86,59 @@ pub async fn update(
     Store::audit_append_in_txn(&mut tx, &caller.audit("data_plane_update", plane.id)).await?;
     tx.commit().await?;
     read(app, caller, plane.id).await.map(Some)
+}
+
+/// Asks the cloud what the data plane's role may do, and keeps what it says about the external id.
+#[cfg(feature = "aws")]
+pub async fn check(app: &Shared, caller: &Caller, plane: &DataPlane) -> ServiceResult<DataPlaneCheck> {
+    check::run(app, caller, plane).await
+}
+
+/// Without a way to a cloud there is nothing to ask.
+#[cfg(not(feature = "aws"))]
+pub async fn check(_: &Shared, _: &Caller, _: &DataPlane) -> ServiceResult<DataPlaneCheck> {
+    Err(Refused::new(ProblemCode::Unusable, "this server was built without AWS"))
+}
+
+/// 128 random bits: nobody guesses it, and two organizations never have the same.
+fn new_external_id() -> String {
+    format!("wb-{}", hex::encode(crate::random::<16>()))
+}
+
+/// Checked settings as they are stored, and the place that they name.
+fn aws_ecs(settings: &AwsEcsSettings, external_id: &str) -> ServiceResult<(String, EcsPlace)> {
+    if cfg!(not(feature = "aws")) {
+        return Err(Refused::field(ProblemCode::Unusable, "/kind", "this server was built without AWS"));
+    }
+    let internal = |_| Refused::from(ProblemCode::Internal);
+    let json = serde_json::to_value(settings).map_err(internal)?;
+    let capacity = "one of fargate, fargate-spot, ec2";
+    let read: EcsSettings = serde_json::from_value(json)
+        .map_err(|_| Refused::field(ProblemCode::Unusable, "/aws_ecs/capacity", capacity))?;
+    let place = EcsPlace::new(read, external_id).map_err(|error| {
+        Refused::field(ProblemCode::Unusable, &format!("/aws_ecs/{}", error.field), error.to_string())
+    })?;
+    Ok((serde_json::to_string(place.settings()).map_err(internal)?, place))
+}
+
+/// New settings of a data plane: what its running tasks are found by stays as it is.
+fn changed(plane: &DataPlane, settings: &AwsEcsSettings) -> ServiceResult<String> {
+    let external_id = plane.external_id.as_deref().unwrap_or_default();
+    let (json, new) = aws_ecs(settings, external_id)?;
+    if let Ok(old) = EcsPlace::read(&plane.settings, external_id) {
+        let (was, is) = (old.settings(), new.settings());
+        for (field, same) in [
+            ("role_arn", was.role_arn == is.role_arn),
+            ("region", was.region == is.region),
+            ("cluster", was.cluster == is.cluster),
+        ] {
+            if !same {
+                let message = "can't change: tasks that run are found by it; register another data plane";
+                return Err(Refused::field(ProblemCode::Unusable, &format!("/aws_ecs/{field}"), message));
+            }
+        }
+    }
+    Ok(json)
 }
 
 /// The settings as they are stored, where every name can be one of an environment variable.

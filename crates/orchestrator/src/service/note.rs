@@ -13,10 +13,16 @@ pub enum Note {
     Launching,
     /// The launcher gave a task for the attempt.
     TaskStarted,
+    /// How far a task is that does not run yet.
+    TaskWaits,
     /// The launcher could not start a task.
     LaunchFailed,
     /// A worker presented the attempt's ticket.
     Enrolled,
+    /// The worker proved the role of its data plane.
+    RoleProven,
+    /// A good ticket came without the proof of its data plane's role: an alarm.
+    ProofRefused,
     /// A ticket was presented again with another key: an alarm.
     TicketReused,
     /// Leave to commit a stream was given.
@@ -47,12 +53,15 @@ pub enum Note {
 
 impl Note {
     /// Every note, for the tables that explain them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Queued,
         Self::Launching,
         Self::TaskStarted,
+        Self::TaskWaits,
         Self::LaunchFailed,
         Self::Enrolled,
+        Self::RoleProven,
+        Self::ProofRefused,
         Self::TicketReused,
         Self::CommitGranted,
         Self::CancelAsked,
@@ -75,8 +84,11 @@ impl Note {
             Self::Queued => "queued",
             Self::Launching => "launching",
             Self::TaskStarted => "task_started",
+            Self::TaskWaits => "task_waits",
             Self::LaunchFailed => "launch_failed",
             Self::Enrolled => "enrolled",
+            Self::RoleProven => "role_proven",
+            Self::ProofRefused => "proof_refused",
             Self::TicketReused => "ticket_reused",
             Self::CommitGranted => "commit_granted",
             Self::CancelAsked => "cancel_asked",

@@ -165,7 +165,16 @@ static LIMITS: Table = Table {
             "The worker's memory budget; its control group's where absent.",
         ),
         Key::new("time", Shape::Duration(1_000, 7 * DAY_MS), "Longest run; 24h where absent."),
-        Key::later("cpu"),
+        Key::new(
+            "cpu",
+            Shape::Count(256, 16_384),
+            "CPU units of the worker's task in a cloud, of which 1024 are one CPU; the data plane's where absent.",
+        ),
+        Key::new(
+            "disk",
+            Shape::Size(1 << 30, 200 << 30),
+            "Ephemeral storage of the worker's task in a cloud; the data plane's where absent.",
+        ),
     ],
 };
 

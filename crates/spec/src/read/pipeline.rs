@@ -139,6 +139,8 @@ fn limits(node: &Node) -> Limits {
         parallel: keys.parsed("parallel").unwrap_or(default.parallel),
         memory: keys.text("memory").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.memory),
         time_ms: keys.text("time").and_then(millis).unwrap_or(default.time_ms),
+        cpu: keys.parsed("cpu").unwrap_or(default.cpu),
+        disk: keys.text("disk").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.disk),
     }
 }
 

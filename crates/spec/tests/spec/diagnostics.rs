@@ -167,7 +167,6 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         "retry: { attempts: 3 }",
         "expect: { fresh-within: 26h }",
         "alert: [ops]",
-        "limits: { cpu: 1 }",
     ] {
         let found = mistakes(&format!(
             "{HEAD}pipelines:\n  p: {{ from: shop, to: lake, streams: {{ a: {{}} }}, {setting} }}\n"

@@ -154,7 +154,7 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
     let files =
         (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
     let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000)
-        .prop_map(|(parallel, memory, time_ms)| Limits { parallel, memory, time_ms });
+        .prop_map(|(parallel, memory, time_ms)| Limits { parallel, memory, time_ms, cpu: 0, disk: 0 });
     (schedule, prop::option::of(name()), prop::collection::vec(stream(), 1..4), files, limits).prop_map(
         |(schedule, data_plane, mut streams, files, limits)| {
             let mut seen = std::collections::HashSet::new();

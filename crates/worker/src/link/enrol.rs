@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
 use tonic::Status;
-use waybill_identity::{AgentAttestation, ProcessAttestation, Ticket, WorkerKey, client};
+use waybill_identity::{Ticket, WorkerKey, client};
 use waybill_model::AttemptId;
 use waybill_model::report::Assignment;
 use waybill_protocol::pb::enrolment as pb;
@@ -16,6 +16,7 @@ use waybill_protocol::{Problem, Version, WireError};
 
 use super::channel::{self, Backoff, Channels};
 use super::egress::Egress;
+use super::prove::Prover;
 use super::{Address, LinkError};
 
 /// A worker that has its first certificate.
@@ -48,9 +49,11 @@ pub(super) async fn enrol(
     let channel = channel::open(&address.endpoint, name, client::pinned(address.pin)?)?;
     let mut enrolment = EnrolmentClient::new(channel);
     let key = WorkerKey::generate()?;
+    let (prover, deployment) = (Prover::find(ticket)?, address.pin.to_string());
+    let showing = Showing { ticket, attempt, key: &key, prover: &prover, deployment: &deployment };
     let (mut pause, began) = (Backoff::default(), Instant::now());
     loop {
-        match once(&mut enrolment, ticket, attempt, &key, egress).await {
+        match once(&mut enrolment, &showing, egress).await {
             Ok(answer) => return Ok(Enrolled { attempt, key, answer }),
             Err(Failed::Link(error)) => return Err(error),
             Err(Failed::Status(status)) => {
@@ -76,42 +79,43 @@ impl<E: Into<LinkError>> From<E> for Failed {
     }
 }
 
+/// What a worker shows to get its certificate.
+struct Showing<'a> {
+    ticket: &'a Ticket,
+    attempt: AttemptId,
+    key: &'a WorkerKey,
+    prover: &'a Prover<'a>,
+    deployment: &'a str,
+}
+
 const ANSWER: Duration = Duration::from_secs(3);
+/// The orchestrator may have to ask a cloud who signed.
+const ENROL_ANSWER: Duration = Duration::from_secs(12);
 
 async fn once(
     enrolment: &mut EnrolmentClient<tonic::transport::Channel>,
-    ticket: &Ticket,
-    attempt: AttemptId,
-    key: &WorkerKey,
+    showing: &Showing<'_>,
     egress: &Egress,
 ) -> Result<pb::EnrolResponse, Failed> {
     let version = Some(Version::current().into());
-    let hello = egress.clear(pb::HelloRequest { attempt_id: attempt.to_string(), version })?;
+    let hello = egress.clear(pb::HelloRequest { attempt_id: showing.attempt.to_string(), version })?;
     let answer = channel::bounded(ANSWER, enrolment.hello(hello.into_request())).await.map_err(Failed::Status)?;
     let nonce: [u8; 32] = answer
         .into_inner()
         .nonce
         .try_into()
         .map_err(|_| LinkError::Answer(WireError::new("nonce", Problem::Length(32))))?;
-    let (kind, attestation) = proof(ticket, &nonce, &key.spki_sha256());
     let request = pb::EnrolRequest {
-        ticket: ticket.reveal().to_vec(),
+        ticket: showing.ticket.reveal().to_vec(),
         nonce: nonce.to_vec(),
-        csr: key.request().map_err(LinkError::Identity)?,
-        attestation_kind: kind.into(),
-        attestation,
+        csr: showing.key.request().map_err(LinkError::Identity)?,
+        ..pb::EnrolRequest::default()
     };
+    let request = showing.prover.complete(request, (&nonce, showing.key), showing.deployment).await?;
     let request = egress.clear(request)?;
-    let answer = channel::bounded(ANSWER, enrolment.enrol(request.into_request())).await.map_err(Failed::Status)?;
+    let answer =
+        channel::bounded(ENROL_ANSWER, enrolment.enrol(request.into_request())).await.map_err(Failed::Status)?;
     Ok(answer.into_inner())
-}
-
-/// What shows where this worker was started: by an agent, whose voucher came with the ticket, or on this very host.
-fn proof(ticket: &Ticket, nonce: &[u8; 32], spki_sha256: &[u8; 32]) -> (pb::AttestationKind, Vec<u8>) {
-    match ticket.voucher() {
-        Some(voucher) => (pb::AttestationKind::Agent, AgentAttestation::proof(voucher, nonce, spki_sha256).to_vec()),
-        None => (pb::AttestationKind::Process, ProcessAttestation::proof(nonce, spki_sha256).to_vec()),
-    }
 }
 
 /// What to do. The first answered call on the worker listener: only now is the worker connected.

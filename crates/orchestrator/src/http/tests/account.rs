@@ -9,7 +9,7 @@ async fn fresh() -> (World, String) {
     let dir = tempfile::tempdir().expect("a directory");
     let config = Config::load(None, Some(dir.path()), []).expect("settings");
     let store = Store::open(config.database.url.expose_secret()).await.expect("a store");
-    let app = Arc::new(Shared::new(&config, store, &KeyDirectory::created(&config.keys)).expect("the services"));
+    let app = Arc::new(Shared::new(&config, store, &KeyDirectory::created(&config.keys)).await.expect("the services"));
     let token = account::setup_token(&app.store, config.login.setup).await.expect("a token").expect("nobody yet");
     (World { app, dir, ..world }, token.reveal().to_owned())
 }

@@ -15,7 +15,7 @@ impl World {
         let environment = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::load(None, Some(world.dir.path()), environment).expect("settings");
         let keys = KeyDirectory::created(&config.keys);
-        let app = Arc::new(Shared::new(&config, world.app.store.clone(), &keys).expect("the services"));
+        let app = Arc::new(Shared::new(&config, world.app.store.clone(), &keys).await.expect("the services"));
         Self { app, ..world }
     }
 
@@ -164,7 +164,7 @@ async fn h41_a_quota_that_is_used_up_says_when_to_come_back_and_is_each_callers_
     let world = World::new().await;
     let config = Config::load(None, Some(world.dir.path()), []).expect("settings");
     let keys = KeyDirectory::created(&config.keys);
-    let mut app = Shared::new(&config, world.app.store.clone(), &keys).expect("the services");
+    let mut app = Shared::new(&config, world.app.store.clone(), &keys).await.expect("the services");
     app.quotas = Meter::new(Quotas { caller: 2, organization: 100, address: 1 });
     let world = World { app: Arc::new(app), ..world };
     let first = world.get("/v1/whoami").await;

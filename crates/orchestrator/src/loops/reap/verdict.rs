@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use waybill_launcher::TaskStatus;
+use waybill_launcher::{TaskPhase, TaskStatus};
 use waybill_model::run::{AttemptState, Desired};
 use waybill_model::{FailureCode, Micros};
 use waybill_store::{Attempt, Run};
 
+use super::super::dispatch::NO_ROOM;
 use crate::service::bounds::Bounds;
 
 /// What is known besides the rows.
@@ -24,6 +25,8 @@ pub(super) enum Verdict {
     Nothing,
     /// The task was not seen; one look is not enough.
     Missed { misses: i64 },
+    /// It does not run yet, and is further than the timeline says.
+    Waits(TaskPhase),
     /// No sign of life: the grace begins.
     Unreachable,
     /// The attempt may change nothing any more; its task is to end.
@@ -48,9 +51,12 @@ pub(super) fn judge(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict 
     if attempt.state.is_final() {
         return ended(attempt, facts);
     }
-    if let TaskStatus::Stopped { out_of_memory, .. } = facts.status {
-        let why = if out_of_memory { FailureCode::OutOfMemory } else { FailureCode::WorkerLost };
+    if let TaskStatus::Stopped { cause, .. } = facts.status {
+        let why = cause.unwrap_or(FailureCode::WorkerLost);
         return Verdict::Lost { why: reason(attempt, run, facts, why), over: true };
+    }
+    if facts.status == TaskStatus::Missing && !speaks(attempt, facts) {
+        return missing(attempt, run, facts);
     }
     if attempt.fenced_at.is_some() {
         return fenced(attempt, run, facts);
@@ -66,7 +72,12 @@ pub(super) fn judge(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict 
         return Verdict::FenceAndStop(FailureCode::RunTimeout);
     }
     if attempt.lease_until >= facts.now {
-        return Verdict::Nothing;
+        return match facts.status {
+            TaskStatus::Pending(phase) if attempt.task_phase.as_deref() != Some(phase.as_str()) => {
+                Verdict::Waits(phase)
+            }
+            _ => Verdict::Nothing,
+        };
     }
     match (attempt.state, attempt.unreachable_since) {
         (AttemptState::Launching, _) => Verdict::FenceAndStop(FailureCode::StartTimeout),
@@ -76,6 +87,22 @@ pub(super) fn judge(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict 
         }
         (_, Some(_)) => Verdict::Nothing,
     }
+}
+
+/// A worker that renews its lease lives, whatever a list says.
+fn speaks(attempt: &Attempt, facts: &Facts<'_>) -> bool {
+    attempt.state == AttemptState::Running && attempt.lease_until >= facts.now
+}
+
+/// A cloud may not know a task yet that it has just started. Two looks, and not in its first minute: then it is gone.
+fn missing(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict {
+    if !passed(attempt.created_at, facts.bounds.lease, facts) {
+        return Verdict::Nothing;
+    }
+    if attempt.task_misses < 1 {
+        return Verdict::Missed { misses: attempt.task_misses + 1 };
+    }
+    Verdict::Lost { why: reason(attempt, run, facts, FailureCode::WorkerLost), over: true }
 }
 
 /// Fenced, not over: stop again and again until it is confirmed, or until waiting longer helps nobody.
@@ -104,7 +131,9 @@ fn no_task(attempt: &Attempt, facts: &Facts<'_>, why: FailureCode) -> Verdict {
 fn ended(attempt: &Attempt, facts: &Facts<'_>) -> Verdict {
     match facts.status {
         TaskStatus::Stopped { .. } => Verdict::TaskOver,
-        TaskStatus::Pending | TaskStatus::Running => {
+        TaskStatus::Missing if attempt.task_misses < 1 => Verdict::Missed { misses: attempt.task_misses + 1 },
+        TaskStatus::Missing => Verdict::TaskOver,
+        TaskStatus::Pending(_) | TaskStatus::Running => {
             if attempt.stop_due.is_none_or(|due| due <= facts.now) {
                 Verdict::Stop
             } else {
@@ -135,7 +164,13 @@ fn reason(attempt: &Attempt, run: &Run, facts: &Facts<'_>, why: FailureCode) -> 
     }
     let waited_out =
         attempt.state == AttemptState::Launching && attempt.fenced_at.is_some_and(|at| at >= attempt.lease_until);
-    if waited_out { FailureCode::StartTimeout } else { why }
+    // Where it waited for room to the end, that is the reason.
+    let no_room = attempt.task_phase.as_deref().is_some_and(|p| p == NO_ROOM || p == TaskPhase::Provisioning.as_str());
+    match (waited_out, no_room) {
+        (true, true) => FailureCode::NoCapacity,
+        (true, false) => FailureCode::StartTimeout,
+        (false, _) => why,
+    }
 }
 
 fn passed(since: Micros, bound: Duration, facts: &Facts<'_>) -> bool {

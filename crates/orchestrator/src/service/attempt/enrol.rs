@@ -7,7 +7,7 @@ use super::{AttemptService, EnrolError, EnrolGrant, Held, Peer, TicketClaim};
 use crate::service::note::Note;
 
 /// How long an attempt whose ticket leaked is refused by every process: twice the longest life of a certificate.
-const DENIED: std::time::Duration = std::time::Duration::from_secs(2 * 60 * 60);
+pub(super) const DENIED: std::time::Duration = std::time::Duration::from_secs(2 * 60 * 60);
 
 impl AttemptService {
     /// Marks the ticket used and binds the key. The same key within a minute is granted again, since the answer may

@@ -1,0 +1,94 @@
+//! The options of `data-plane`.
+
+use clap::{Args, Subcommand};
+
+use super::{Limit, TEMPLATE};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataPlane {
+    /// Lists data planes.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane list -o name"))]
+    List(Limit),
+    /// Shows a data plane with its external id.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane show frankfurt", "waybill data-plane show frankfurt -o json"))]
+    Show {
+        /// Name or id.
+        data_plane: String,
+    },
+    /// Registers a data plane in a cloud and prints the external id that its role must ask for.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane add aws frankfurt", "waybill data-plane add aws dublin -o json"))]
+    Add(AddDataPlane),
+    /// Gives a data plane the roles and the network that were made for it.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster waybill --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718", "waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster waybill --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718 --capacity fargate-spot"))]
+    Set {
+        /// Name or id.
+        data_plane: String,
+        #[command(flatten)]
+        settings: Box<AwsEcs>,
+    },
+    /// Asks the cloud, permission by permission, what the role may do and that it may do nothing else. Starts nothing.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane check frankfurt", "waybill data-plane check frankfurt -o json"))]
+    Check {
+        /// Name or id.
+        data_plane: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AddDataPlane {
+    /// Tasks on Amazon ECS.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane add aws frankfurt", "waybill data-plane add aws dublin -o json"))]
+    Aws {
+        /// Its name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AwsEcs {
+    /// Role that starts and stops tasks; it never changes once given.
+    #[arg(long, value_name = "ARN")]
+    pub(crate) role_arn: String,
+    /// Role that workers run as.
+    #[arg(long, value_name = "ARN")]
+    pub(crate) task_role_arn: String,
+    /// Region; it never changes once given.
+    #[arg(long, value_name = "REGION")]
+    pub(crate) region: String,
+    /// Name of the cluster; it never changes once given.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) cluster: String,
+    /// Family of the task definition.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) task_family: String,
+    /// Name of the worker's container in it.
+    #[arg(long, value_name = "NAME", default_value = "worker")]
+    pub(crate) container: String,
+    /// Subnet; can be given several times.
+    #[arg(long = "subnet", value_name = "ID", required = true)]
+    pub(crate) subnets: Vec<String>,
+    /// Security group; can be given several times.
+    #[arg(long = "security-group", value_name = "ID", required = true)]
+    pub(crate) security_groups: Vec<String>,
+    /// Give tasks a public address.
+    #[arg(long)]
+    pub(crate) assign_public_ip: bool,
+    /// fargate, fargate-spot or ec2.
+    #[arg(long, value_name = "KIND", default_value = "fargate")]
+    pub(crate) capacity: String,
+    /// The sentence that allows ec2; its error message shows it.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) ec2_opt_in: Option<String>,
+    /// CPU units of a task; 1024 are one CPU.
+    #[arg(long, value_name = "UNITS", default_value_t = 1024)]
+    pub(crate) cpu: u32,
+    /// Memory of a task in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub(crate) memory_mib: u32,
+    /// Ephemeral storage in GiB; 0 for Fargate's own 20.
+    #[arg(long, value_name = "GIB", default_value_t = 0)]
+    pub(crate) disk_gib: u32,
+    /// Call FIPS endpoints.
+    #[arg(long)]
+    pub(crate) fips: bool,
+}

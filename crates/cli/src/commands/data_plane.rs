@@ -1,0 +1,147 @@
+//! `data-plane`: list, show, add, set, check.
+
+use waybill_api::client::ListQuery;
+use waybill_api::data_plane::{
+    AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, PermissionRow, ProcessSettings,
+};
+
+use crate::args::{AddDataPlane, AwsEcs, DataPlane as Command, Target};
+use crate::exit::{Exit, Result};
+use crate::output::{Output, Row, clean, facts};
+use crate::{resolve, session};
+
+impl Row for DataPlane {
+    const HEADER: &'static [&'static str] = &["NAME", "KIND", "WHERE", "TRUST"];
+
+    fn cells(&self) -> Vec<String> {
+        let place = self.aws_ecs.as_ref().map_or_else(String::new, |aws| format!("{} {}", aws.region, aws.cluster));
+        vec![self.name.clone(), self.kind.clone(), place, trust(self)]
+    }
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+}
+
+impl Row for PermissionRow {
+    const HEADER: &'static [&'static str] = &["", "ACTION", "RESOURCE", "FOUND"];
+
+    fn cells(&self) -> Vec<String> {
+        let mark = match self.found.as_str() {
+            "allowed" | "narrow" => "✓",
+            "not_tested" => "–",
+            _ => "×",
+        };
+        vec![mark.into(), self.action.clone(), self.resource.clone(), format!("{}: {}", self.found, self.detail)]
+    }
+
+    fn name(&self) -> String {
+        self.action.clone()
+    }
+}
+
+fn trust(plane: &DataPlane) -> String {
+    match (plane.kind.as_str(), plane.trust.as_deref()) {
+        ("process", _) => "–".into(),
+        (_, Some(found)) => found.to_owned(),
+        (_, None) => "not checked".into(),
+    }
+}
+
+pub(crate) async fn data_plane(target: &Target, command: Command, output: &Output) -> Result<Exit> {
+    let client = session::connect(target)?.client;
+    match command {
+        Command::List(limit) => {
+            let query = ListQuery { limit: Some(limit.limit), ..ListQuery::default() };
+            let page = client.data_plane_list(&query).await?;
+            output.list(&page.items, page.next_cursor.as_deref())?;
+        }
+        Command::Show { data_plane } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            output.one(&found, &found.name.clone(), || shown(&found))?;
+        }
+        Command::Add(AddDataPlane::Aws { name }) => {
+            let settings = ProcessSettings::default();
+            let body = DataPlaneCreate { name, kind: "aws-ecs".into(), settings, aws_ecs: None };
+            let made = client.data_plane_create(&body).await?;
+            output.one(&made, &made.name.clone(), || {
+                format!(
+                    "{}\nMake the roles with this external id (terraform/aws: external_id), then: waybill data-plane set {}\n",
+                    shown(&made),
+                    clean(&made.name)
+                )
+            })?;
+        }
+        Command::Set { data_plane, settings } => {
+            let found = resolve::data_plane(&client, &data_plane).await?;
+            let body = DataPlaneUpdate { settings: None, aws_ecs: Some((*settings).into()) };
+            let set = client.data_plane_update(found.value.id, &found.etag, &body).await?;
+            output.one(&set, &set.name.clone(), || {
+                format!("{}\nNext: waybill data-plane check {}\n", shown(&set), clean(&set.name))
+            })?;
+        }
+        Command::Check { data_plane } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            let check = client.data_plane_check(found.id).await?;
+            return told(&check, output);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
+    output.list(&check.rows, None)?;
+    for row in &check.rows {
+        if let Some(statement) = &row.statement {
+            output.say(&format!("add for {} on {}:\n  {}", clean(&row.action), clean(&row.resource), clean(statement)));
+        }
+    }
+    if check.ready {
+        output.say("ready: nothing is missing and nothing is too much, as far as it could be tried");
+        return Ok(Exit::Done);
+    }
+    output.say("not ready: see the rows marked ×");
+    Ok(Exit::Failed)
+}
+
+fn shown(plane: &DataPlane) -> String {
+    let mut rows = vec![("name", plane.name.clone()), ("id", plane.id.to_string()), ("kind", plane.kind.clone())];
+    if let Some(id) = &plane.external_id {
+        rows.push(("external id", id.clone()));
+        rows.push(("trust", trust(plane)));
+    }
+    if let Some(aws) = &plane.aws_ecs {
+        rows.extend([
+            ("region", aws.region.clone()),
+            ("cluster", aws.cluster.clone()),
+            ("task family", aws.task_family.clone()),
+            ("role", aws.role_arn.clone()),
+            ("task role", aws.task_role_arn.clone()),
+            ("capacity", aws.capacity.clone()),
+            ("size", format!("{} CPU units, {} MiB", aws.cpu, aws.memory_mib)),
+        ]);
+    }
+    facts(&rows)
+}
+
+impl From<AwsEcs> for AwsEcsSettings {
+    fn from(given: AwsEcs) -> Self {
+        Self {
+            role_arn: given.role_arn,
+            task_role_arn: given.task_role_arn,
+            region: given.region,
+            cluster: given.cluster,
+            task_family: given.task_family,
+            container: given.container,
+            subnets: given.subnets,
+            security_groups: given.security_groups,
+            assign_public_ip: given.assign_public_ip,
+            capacity: given.capacity,
+            ec2_opt_in: given.ec2_opt_in,
+            cpu: given.cpu,
+            memory_mib: given.memory_mib,
+            disk_gib: given.disk_gib,
+            fips: given.fips,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Workers as tasks on Amazon ECS in the customer's account: one task definition family, one cluster, one role.
+//!
+//! A start carries a client token made from the attempt, so that the cloud itself answers a repeated call with the first
+//! call's task; `startedBy` finds it where even that answer was lost. Tags are never relied upon: a stop deletes them.
+
+pub mod arn;
+pub mod place;
+pub mod size;
+pub mod task;
+
+#[cfg(feature = "aws")]
+mod answer;
+#[cfg(feature = "aws")]
+mod call;
+#[cfg(feature = "aws")]
+pub mod check;
+#[cfg(feature = "aws")]
+pub mod cloud;
+#[cfg(feature = "aws")]
+mod launcher;
+#[cfg(feature = "aws")]
+mod status;
+
+#[cfg(feature = "aws")]
+pub use cloud::{Cloud, CloudOptions};
+#[cfg(feature = "aws")]
+pub use launcher::EcsLauncher;
+pub use place::{Capacity, EcsPlace, EcsSettings, SettingError};
+pub use task::{EcsTask, Wish};
+
+use sha2::{Digest, Sha256};
+use waybill_model::AttemptId;
+
+/// The client token of an attempt: 64 characters, the same for the same attempt.
+#[must_use]
+pub fn client_token(attempt: AttemptId) -> String {
+    hex::encode(Sha256::digest(attempt.to_string()))
+}

@@ -1,0 +1,132 @@
+//! What a worker proves of where it runs, against what its data plane says. The data plane chooses the kind of proof, never
+//! the worker: a good proof of another kind is no proof.
+
+use std::time::Duration;
+
+use waybill_identity::attest::aws::{self, AwsProof, AwsRole, Caller};
+use waybill_identity::{AgentAttestation, AttestationError, AttestationKind, Binding, TicketClaim};
+use waybill_model::{AgentId, Micros};
+use waybill_protocol::enrolment::Enrol;
+use waybill_protocol::pb::enrolment as pb;
+
+use super::Services;
+
+/// Longest call of STS.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Largest answer that is read.
+const MOST: usize = 16 << 10;
+
+/// Where an attempt's worker must run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// On the orchestrator's own host.
+    Process,
+    /// Where this agent is, as a process that it started.
+    Agent(AgentId),
+    /// As a task with this role.
+    Aws(AwsRole),
+    /// Nowhere that can be proven: its data plane can't be used.
+    Nowhere,
+}
+
+/// Why a proof was not accepted.
+#[derive(Debug)]
+pub(super) enum Unproven {
+    /// It is wrong. Whoever sent it holds the ticket all the same.
+    Refused(AttestationError),
+    /// It could not be checked now.
+    Unavailable,
+}
+
+impl Expected {
+    /// Whether a ticket without the right proof is an alarm: everybody who may describe tasks can read a task's ticket.
+    pub(super) const fn guards_the_ticket(&self) -> bool {
+        matches!(self, Self::Aws(_))
+    }
+}
+
+/// Asks STS who signed a rebuilt call.
+pub struct StsDoor {
+    client: reqwest::Client,
+    endpoint: Option<String>,
+}
+
+impl StsDoor {
+    /// To each region's own STS, or to this endpoint instead.
+    pub fn new(endpoint: Option<String>) -> Result<Self, reqwest::Error> {
+        let none = reqwest::redirect::Policy::none();
+        let client = reqwest::Client::builder().redirect(none).timeout(PATIENCE).connect_timeout(PATIENCE).build()?;
+        Ok(Self { client, endpoint })
+    }
+
+    async fn ask(&self, proof: &AwsProof, role: &AwsRole, challenge: &str) -> Result<Caller, Unproven> {
+        let call = proof.rebuild(role, challenge, Micros::now()).map_err(Unproven::Refused)?;
+        let url = self.endpoint.clone().unwrap_or_else(|| format!("https://{}", call.host));
+        let mut request = self.client.post(format!("{}/", url.trim_end_matches('/'))).header("host", &call.host);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        let unavailable = |error: reqwest::Error| {
+            tracing::warn!(error = &error as &dyn std::error::Error, "STS could not be asked");
+            Unproven::Unavailable
+        };
+        let mut answer = request.body(aws::BODY).send().await.map_err(unavailable)?;
+        let status = answer.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(unavailable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MOST {
+                return Err(Unproven::Refused(AttestationError("the answer of STS is too large")));
+            }
+        }
+        match status.as_u16() {
+            200 => aws::read_caller(&body).map_err(Unproven::Refused),
+            300..=399 => Err(Unproven::Refused(AttestationError("STS answered with a redirect"))),
+            429 | 500..=599 => Err(Unproven::Unavailable),
+            // STS says this with 400 too.
+            _ if body.windows(10).any(|part| part == b"Throttling") => Err(Unproven::Unavailable),
+            _ => Err(Unproven::Refused(AttestationError("STS did not accept the signature"))),
+        }
+    }
+}
+
+/// Checks what was presented; where a role was proven, who STS says it is.
+pub(super) async fn check(
+    services: &Services,
+    (claim, enrol): (&TicketClaim, &Enrol),
+    expected: &Expected,
+    binding: Binding,
+) -> Result<Option<Caller>, Unproven> {
+    match (expected, enrol.kind, &enrol.aws) {
+        (Expected::Process, pb::AttestationKind::Process, _) => {
+            let accepted = services.attestations.iter().find(|it| it.kind() == AttestationKind::Process);
+            let accepted = accepted.ok_or(Unproven::Refused(AttestationError("processes are not accepted here")))?;
+            accepted.verify(&enrol.attestation, binding).await.map_err(Unproven::Refused)?;
+            Ok(None)
+        }
+        // A task that an agent holds is proven by that agent's voucher, and by nothing else.
+        (Expected::Agent(agent), pb::AttestationKind::Agent, _) => {
+            let voucher = services.tickets.voucher(claim, *agent);
+            AgentAttestation::verify(&voucher, &enrol.attestation, &binding).map_err(Unproven::Refused)?;
+            Ok(None)
+        }
+        (Expected::Aws(role), pb::AttestationKind::Aws, Some(presented)) => {
+            let deployment = services.authority.pin().to_string();
+            let challenge = aws::challenge(&binding.nonce, &binding.spki_sha256, &deployment);
+            let caller = services.sts.ask(&proof(presented), role, &challenge).await?;
+            role.accept(&caller).map_err(Unproven::Refused)?;
+            Ok(Some(caller))
+        }
+        _ => Err(Unproven::Refused(AttestationError("it is of another kind than the data plane asks for"))),
+    }
+}
+
+fn proof(wire: &pb::AwsProof) -> AwsProof {
+    AwsProof {
+        access_key_id: wire.access_key_id.clone(),
+        date: wire.date.clone(),
+        region: wire.region.clone(),
+        signature: wire.signature.clone(),
+        security_token: wire.security_token.clone(),
+    }
+}

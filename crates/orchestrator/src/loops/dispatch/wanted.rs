@@ -1,0 +1,70 @@
+//! The launch request of an attempt: what its data plane and its pipeline ask for, written down before any call.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use waybill_launcher::LaunchSpec;
+use waybill_launcher::ecs::{EcsPlace, EcsTask, Wish, client_token};
+use waybill_model::plan::{Limits, Plan};
+use waybill_model::{AttemptId, FailureCode};
+use waybill_store::{DataPlane, Run, StoreResult};
+
+use super::super::Context;
+use super::super::launchers::AWS_ECS;
+
+/// What a check must have found about the external id.
+const ENFORCED: &str = "enforced";
+
+/// What a data plane of kind `process` says about its workers.
+#[derive(Default, Deserialize)]
+struct ProcessSettings {
+    #[serde(default)]
+    environment: Vec<String>,
+}
+
+/// What is asked for. A failure: the data plane is gone, its kind has no launcher here, or the size can't be had.
+pub(super) async fn launch_spec(
+    context: &Context,
+    run: &Run,
+    id: AttemptId,
+) -> StoreResult<Result<LaunchSpec, FailureCode>> {
+    let Some(plane) = context.store.data_plane_get(run.org, run.data_plane).await? else {
+        return Ok(Err(FailureCode::LaunchFailed));
+    };
+    if context.launchers.of(&plane).is_none() {
+        return Ok(Err(FailureCode::LaunchFailed));
+    }
+    let limits = serde_json::from_str::<Plan>(&run.plan).map(|plan| plan.limits).unwrap_or_default();
+    let mut spec = process_spec(context, &plane, &limits, id);
+    if plane.kind == AWS_ECS {
+        // A role that nobody checked may be anybody's.
+        if plane.trust.as_deref() != Some(ENFORCED) {
+            tracing::warn!(plane.id = %plane.id, "nothing is started before a check found the external id enforced");
+            return Ok(Err(FailureCode::DataPlaneUnchecked));
+        }
+        let before = context.store.attempt_list(run.org, run.id).await?;
+        let spot = |failure| matches!(failure, FailureCode::NoCapacity | FailureCode::SpotInterrupted);
+        let spot_failed = before.iter().any(|attempt| attempt.failure.is_some_and(spot));
+        let wish = Wish { memory: limits.memory, cpu: limits.cpu, disk: limits.disk, spot_failed };
+        let Some(task) = ecs_task(context, &plane, wish) else { return Ok(Err(FailureCode::LaunchRefused)) };
+        (spec.environment, spec.program, spec.args) = (Vec::new(), String::new(), Vec::new());
+        spec.ecs = Some(task);
+    }
+    Ok(Ok(spec))
+}
+
+fn process_spec(context: &Context, plane: &DataPlane, limits: &Limits, id: AttemptId) -> LaunchSpec {
+    let (program, args) = (context.worker.program.clone(), context.worker.args.clone());
+    let settings: ProcessSettings = serde_json::from_str(&plane.settings).unwrap_or_default();
+    let mut spec = LaunchSpec::new(id, client_token(id), program, args);
+    spec.environment = settings.environment;
+    spec.memory = Some(limits.memory).filter(|memory| *memory > 0);
+    spec
+}
+
+fn ecs_task(context: &Context, plane: &DataPlane, wish: Wish) -> Option<EcsTask> {
+    let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref()?).ok()?;
+    let variables: BTreeMap<String, String> = context.worker.variables.iter().cloned().collect();
+    let task = EcsTask::new(&place, wish, variables);
+    task.map_err(|error| tracing::warn!(plane.id = %plane.id, %error, "no task of this size can be had")).ok()
+}

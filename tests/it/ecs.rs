@@ -1,0 +1,8 @@
+//! Workers as tasks of a cloud: the launcher, the loops and enrolment against the scripted cloud of `waybill_tests::aws`.
+
+mod conformance;
+mod endings;
+mod fixture;
+mod launches;
+mod planes;
+mod storm;

@@ -1,0 +1,281 @@
+//! Data planes in a cloud over REST, with a real orchestrator: what may be registered, what a check finds, and a task that
+//! enrols by its role.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use waybill_api::Example as _;
+use waybill_api::client::{ClientError, EventQuery};
+use waybill_api::data_plane::{
+    AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, ProcessSettings,
+};
+use waybill_model::FailureCode;
+use waybill_tests::aws::{Aws, Program, Trust};
+use waybill_tests::binaries::binary;
+use waybill_tests::sandbox::{Options, Sandbox};
+
+struct Story {
+    aws: Aws,
+    sandbox: Sandbox,
+}
+
+impl Story {
+    async fn start() -> Result<Self> {
+        let aws = Aws::start().await;
+        let key = aws.orchestrator_key();
+        let orchestrator = [
+            ("WAYBILL__AWS__ECS_ENDPOINT", aws.url()),
+            ("WAYBILL__AWS__STS_ENDPOINT", aws.url()),
+            ("AWS_ACCESS_KEY_ID", key.id),
+            ("AWS_SECRET_ACCESS_KEY", key.secret),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+        ];
+        let orchestrator = orchestrator.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let sandbox = Sandbox::start(Options { orchestrator, ..Options::default() }).await?;
+        Ok(Self { aws, sandbox })
+    }
+
+    fn create(aws_ecs: Option<AwsEcsSettings>) -> DataPlaneCreate {
+        DataPlaneCreate { name: "cloud".into(), kind: "aws-ecs".into(), settings: ProcessSettings::default(), aws_ecs }
+    }
+
+    /// A data plane with its settings, whose role asks for its external id.
+    async fn granted(&self) -> Result<DataPlane> {
+        let made = self.sandbox.client.data_plane_create(&Self::create(Some(settings()))).await?;
+        self.aws.grant(made.external_id.as_deref().context("an external id")?);
+        Ok(made)
+    }
+
+    async fn check(&self, plane: &DataPlane) -> Result<DataPlaneCheck, ClientError> {
+        self.sandbox.client.data_plane_check(plane.id).await
+    }
+}
+
+fn settings() -> AwsEcsSettings {
+    AwsEcsSettings::example()
+}
+
+fn code(error: &ClientError) -> &str {
+    error.problem().map_or("", |problem| problem.code.as_str())
+}
+
+/// What a check found for an action; in the order of its rows.
+fn found<'a>(check: &'a DataPlaneCheck, action: &str) -> Vec<&'a str> {
+    check.rows.iter().filter(|row| row.action == action).map(|row| row.found.as_str()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_servers() -> Result<()> {
+    let story = Story::start().await?;
+    let client = &story.sandbox.client;
+    for (field, change) in [
+        (
+            "role_arn",
+            (|s: &mut AwsEcsSettings| s.role_arn = "arn:aws:iam::222222222222:user/ada".into())
+                as fn(&mut AwsEcsSettings),
+        ),
+        ("role_arn", |s| s.role_arn = "arn:aws:iam::222222222222:role/*".into()),
+        ("role_arn", |s| s.role_arn = "arn:aws-cn:iam::222222222222:role/launch".into()),
+        ("role_arn", |s| s.role_arn.push('\n')),
+        ("task_role_arn", |s| s.task_role_arn = "arn:aws:iam::333333333333:role/waybill-worker".into()),
+        ("region", |s| s.region = "us-iso-east-1".into()),
+        ("subnets", |s| s.subnets.clear()),
+        ("memory_mib", |s| s.memory_mib = 1000),
+        ("ec2_opt_in", |s| s.capacity = "ec2".into()),
+        ("capacity", |s| s.capacity = "lambda".into()),
+    ] {
+        let mut bad = settings();
+        change(&mut bad);
+        let refused = client.data_plane_create(&Story::create(Some(bad))).await.expect_err(field);
+        let problem = refused.problem().context("a problem")?;
+        assert_eq!(problem.status, 422, "{field}");
+        assert_eq!(problem.errors[0].pointer.as_deref(), Some(format!("/aws_ecs/{field}").as_str()));
+    }
+    let made = client.data_plane_create(&Story::create(None)).await?;
+    let id = made.external_id.clone().context("an external id")?;
+    assert!(id.starts_with("wb-") && id.len() == 35, "{id}");
+    let mut own = serde_json::to_value(Story::create(None))?;
+    own["name"] = "other".into();
+    own["external_id"] = "wb-mine".into();
+    let refused =
+        client.raw(&http::Method::POST, "/v1/data-planes", Some(&own.to_string())).await.expect_err("refused");
+    assert_eq!(refused.problem().context("a problem")?.status, 400);
+
+    let held = client.data_plane_get(made.id).await?;
+    let update = DataPlaneUpdate { settings: None, aws_ecs: Some(settings()) };
+    let set = client.data_plane_update(made.id, &held.etag, &update).await?;
+    assert_eq!((set.external_id.as_ref(), set.trust), (Some(&id), None), "it stays the same, and nothing was checked");
+    for change in [
+        (|s: &mut AwsEcsSettings| s.role_arn = "arn:aws:iam::222222222222:role/another".into())
+            as fn(&mut AwsEcsSettings),
+        |s| s.cluster = "another".into(),
+        |s| s.region = "eu-west-1".into(),
+    ] {
+        let mut other = settings();
+        change(&mut other);
+        let etag = client.data_plane_get(made.id).await?.etag;
+        let update = DataPlaneUpdate { settings: None, aws_ecs: Some(other) };
+        let refused = client.data_plane_update(made.id, &etag, &update).await.expect_err("refused");
+        assert_eq!(code(&refused), "unusable");
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t09_h13_a_role_that_does_not_ask_for_its_external_id_is_refused_with_the_line_to_add() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    story.aws.change_role(&Aws::launch_role(), |role| role.trust = Trust::Anyone);
+    let refused = story.check(&plane).await.expect_err("refused");
+    assert_eq!(code(&refused), "external_id_not_enforced");
+    let problem = refused.problem().context("a problem")?;
+    let (next, id) = (problem.next.clone().unwrap_or_default(), plane.external_id.clone().unwrap_or_default());
+    assert!(problem.status == 422 && next.contains("sts:ExternalId") && next.contains(&id), "{next}");
+    let held = story.sandbox.client.data_plane_get(plane.id).await?.value;
+    assert_eq!(held.trust.as_deref(), Some("open"));
+
+    // A wrong id of somebody else is no way in either.
+    story.aws.change_role(&Aws::launch_role(), |role| role.trust = Trust::Id("wb-of-somebody-else".into()));
+    let check = story.check(&plane).await?;
+    assert!(!check.ready);
+    assert_eq!(found(&check, "sts:AssumeRole"), ["missing", "narrow", "narrow"]);
+    assert!(check.rows[0].statement.as_ref().is_some_and(|statement| statement.contains(&id)));
+    assert_eq!(story.sandbox.client.data_plane_get(plane.id).await?.value.trust, None);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_narrow_grant_is_found_ready_and_nothing_is_started_by_the_check() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    let check = story.check(&plane).await?;
+    assert!(check.ready, "{check:#?}");
+    assert_eq!(found(&check, "sts:AssumeRole"), ["allowed", "narrow", "narrow", "narrow"], "the task role too");
+    assert_eq!(found(&check, "ecs:ListTasks"), ["allowed", "narrow"]);
+    assert_eq!(found(&check, "ecs:DescribeTasks"), ["allowed"]);
+    assert_eq!(found(&check, "ecs:StopTask"), ["allowed", "narrow"]);
+    assert_eq!(found(&check, "ecs:RunTask"), ["narrow", "narrow", "not_tested"]);
+    assert_eq!(found(&check, "iam:PassRole"), ["not_tested"]);
+    assert_eq!(found(&check, "ecs:RegisterTaskDefinition"), ["narrow"]);
+    assert_eq!(found(&check, "ecs:ExecuteCommand"), ["narrow"]);
+    assert!(story.aws.tasks().is_empty(), "nothing was started");
+    assert_eq!(story.sandbox.client.data_plane_get(plane.id).await?.value.trust.as_deref(), Some("enforced"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_missing_permission_and_each_one_too_much_is_a_row() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    story.aws.change_role(&Aws::launch_role(), |role| role.lacks = vec!["StopTask", "ListTasks"]);
+    let check = story.check(&plane).await?;
+    assert!(!check.ready);
+    assert_eq!(found(&check, "ecs:StopTask"), ["missing", "narrow"]);
+    let row = check.rows.iter().find(|row| row.action == "ecs:StopTask").context("a row")?;
+    let statement = row.statement.clone().context("a statement")?;
+    assert!(statement.contains("ecs:StopTask") && statement.contains("ecs:cluster"), "{statement}");
+
+    story.aws.change_role(&Aws::launch_role(), |role| {
+        (role.lacks, role.family) = (vec![], "*".into());
+        role.extra = vec!["RegisterTaskDefinition", "ExecuteCommand"];
+    });
+    let check = story.check(&plane).await?;
+    assert_eq!(found(&check, "ecs:RunTask"), ["too_much", "narrow", "not_tested"]);
+    assert_eq!(found(&check, "ecs:RegisterTaskDefinition"), ["too_much"]);
+    assert_eq!(found(&check, "ecs:ExecuteCommand"), ["too_much"]);
+
+    story
+        .aws
+        .change_role(&Aws::launch_role(), |role| (role.cluster, role.family) = ("*".into(), "waybill-worker".into()));
+    let check = story.check(&plane).await?;
+    assert_eq!(found(&check, "ecs:RunTask"), ["narrow", "too_much", "not_tested"]);
+    assert_eq!(found(&check, "ecs:ListTasks"), ["allowed", "too_much"]);
+    assert!(story.aws.tasks().is_empty(), "nothing was started");
+    Ok(())
+}
+
+impl Story {
+    async fn pipeline(&self) -> Result<()> {
+        let (source, lake) = (self.sandbox.path("shop.db"), self.sandbox.path("lake"));
+        let database = rusqlite::Connection::open(&source)?;
+        database.execute_batch("create table items (id integer primary key); insert into items values (1), (2)")?;
+        let document = format!(
+            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{}\" }}\n  lake: {{ type: local, path: \"{}\" }}\n\
+             pipelines:\n  items:\n    data-plane: cloud\n    from: shop\n    to: lake\n    streams:\n      items: {{ load: full }}\n",
+            source.display(),
+            lake.display()
+        );
+        self.sandbox.apply(&document).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_started_on_a_data_plane_that_nobody_checked() -> Result<()> {
+    let story = Story::start().await?;
+    story.granted().await?;
+    story.pipeline().await?;
+    let run = story.sandbox.trigger("items").await?;
+    let ended = story.sandbox.ended(run).await?;
+    let failure = ended.run.failure.context("a failure")?;
+    assert_eq!(failure.code, FailureCode::DataPlaneUnchecked);
+    assert!(story.aws.calls("AssumeRole").is_empty() && story.aws.tasks().is_empty());
+    Ok(())
+}
+
+/// The worker is a real one, started by the scripted cloud with the keys of its task. It is let in by its role, as the
+/// task that was started; then its own guard refuses the plan, as it must where no true cloud stands behind the keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_worker_enrols_from_the_cloud_by_its_tasks_role() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    assert!(story.check(&plane).await?.ready);
+    story.aws.run_as(Program::Process {
+        program: binary("waybill-worker").display().to_string(),
+        args: vec!["run".into()],
+        environment: vec![],
+        stop_time: Duration::from_secs(5),
+    });
+    story.pipeline().await?;
+    let run = story.sandbox.trigger("items").await?;
+    let ended = story.sandbox.ended(run).await?;
+    // Law 7: this task has keys from another address than the cloud's own, and no guard of its role.
+    assert_eq!(ended.run.failure.context("a failure")?.code, FailureCode::PolicyDenied);
+    let seen = story.sandbox.client.run_events(run, &EventQuery::default()).await?.items;
+    let at =
+        |code: &str| seen.iter().position(|event| event.code == code).with_context(|| format!("{code}: {seen:#?}"));
+    assert!(at("launching")? < at("task_started")? && at("enrolled")? < at("role_proven")?);
+    let proven = &seen[at("role_proven")?];
+    assert!(proven.text.contains("as the task that was started"), "{}", proven.text);
+    let asked = story.aws.calls("GetCallerIdentity");
+    assert!(asked[0].by.ends_with(&story.aws.tasks()[0].id), "{}", asked[0].by);
+    Ok(())
+}
+
+/// A thief who read the ticket in DescribeTasks and starts a worker with it elsewhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn t04_a_worker_with_a_stolen_ticket_and_another_role_is_refused() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    assert!(story.check(&plane).await?.ready);
+    story.aws.give_tasks("arn:aws:iam::333333333333:role/waybill-worker");
+    story.aws.run_as(Program::Process {
+        program: binary("waybill-worker").display().to_string(),
+        args: vec!["run".into()],
+        environment: vec![],
+        stop_time: Duration::from_secs(5),
+    });
+    story.pipeline().await?;
+    let run = story.sandbox.trigger("items").await?;
+    let refused = async |wanted: &str| {
+        let seen = story.sandbox.client.run_events(run, &EventQuery::default()).await;
+        seen.is_ok_and(|page| page.items.iter().any(|event| event.code == wanted))
+    };
+    let until = std::time::Instant::now() + Duration::from_secs(60);
+    while !refused("proof_refused").await {
+        assert!(std::time::Instant::now() < until, "{}", story.sandbox.log());
+        tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the public API, bounded above
+    }
+    assert!(!refused("enrolled").await, "nobody was let in");
+    assert!(story.sandbox.log().contains("ALARM"), "{}", story.sandbox.log());
+    Ok(())
+}
