@@ -469,13 +469,25 @@ mod tests {
         }
     }
 
+    /// The examples on top of a help text; a long one is wrapped.
+    fn examples_of(help: &str) -> Vec<String> {
+        let mut examples: Vec<String> = Vec::new();
+        for line in help.lines().skip(1).take_while(|line| !line.trim().is_empty()) {
+            match examples.last_mut() {
+                Some(example) if !line.starts_with("  waybill") => *example = format!("{example} {}", line.trim()),
+                _ => examples.push(line.trim().to_owned()),
+            }
+        }
+        examples
+    }
+
     #[test]
     fn every_help_begins_with_examples_that_are_understood() {
         let mut seen = 0;
         every_command(&Cli::command(), &mut |command| {
             let help = command.clone().render_long_help().to_string();
             assert!(help.starts_with("Examples:\n  waybill "), "{}: {help}", command.get_name());
-            let examples: Vec<&str> = help.lines().skip(1).take_while(|line| line.starts_with("  waybill")).collect();
+            let examples = examples_of(&help);
             assert!(examples.len() >= 2, "{}", command.get_name());
             for example in examples {
                 let understood = Cli::try_parse_from(words(example.trim()));
