@@ -19,7 +19,7 @@ pub(crate) enum DataPlane {
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane add aws frankfurt", "waybill data-plane add aws dublin -o json"))]
     Add(AddDataPlane),
     /// Gives a data plane the roles and the network that were made for it.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster waybill --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718", "waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster waybill --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718 --capacity fargate-spot"))]
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster main --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718", "waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster main --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718 --capacity fargate-spot"))]
     Set {
         /// Name or id.
         data_plane: String,
