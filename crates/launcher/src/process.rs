@@ -5,11 +5,11 @@
 //! the one that ended. The ticket goes over standard input. The pipe stays open as long as this process lives: a task
 //! that meets the end of its input before it has its ticket must exit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -40,6 +40,8 @@ pub struct ProcessLauncher {
     root: PathBuf,
     host: Host,
     stop_grace: Duration,
+    /// Tasks whose end this process waits for and has not recorded yet.
+    watched: Arc<Mutex<HashMap<AttemptId, ProcessRef>>>,
     exited: Arc<dyn Fn() + Send + Sync>,
 }
 
@@ -49,7 +51,7 @@ impl ProcessLauncher {
         directory::make_private(root).map_err(LaunchError::Directory)?;
         let root = root.canonicalize().map_err(LaunchError::Directory)?;
         let host = Host::this().map_err(LaunchError::Directory)?;
-        Ok(Self { root, host, stop_grace: Duration::from_secs(20), exited: Arc::new(|| ()) })
+        Ok(Self { root, host, stop_grace: Duration::from_secs(20), watched: Arc::default(), exited: Arc::new(|| ()) })
     }
 
     /// The same, with this time between the request to end and the end by force.
@@ -89,6 +91,10 @@ impl ProcessLauncher {
         AttemptDirectory::new(&self.root, attempt)
     }
 
+    fn watched(&self) -> MutexGuard<'_, HashMap<AttemptId, ProcessRef>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn spawn(&self, request: &LaunchRequest, log: LockedLog) -> Result<TaskRef, LaunchError> {
         let spec = request.spec();
         let directory = self.directory(spec.attempt);
@@ -105,7 +111,13 @@ impl ProcessLauncher {
         let reference = ProcessRef::new(&self.host, spec.attempt, pid, started);
         directory.keep_task(&reference).map_err(LaunchError::Directory)?;
         let input = hand_over(input, request).await;
-        tokio::spawn(watch(child, (input, kills), directory, Arc::clone(&self.exited)));
+        self.watched().insert(spec.attempt, reference.clone());
+        let (launcher, attempt) = (self.clone(), spec.attempt);
+        tokio::spawn(async move {
+            watch(child, (input, kills), directory).await;
+            launcher.watched().remove(&attempt);
+            (launcher.exited)();
+        });
         tracing::info!(attempt.id = %spec.attempt, task.pid = pid.as_raw_nonzero().get(), "started a worker process");
         Ok(reference.to_task())
     }
@@ -133,6 +145,8 @@ impl Launcher for ProcessLauncher {
         Ok(match self.host.see(&task) {
             Sight::OtherHost => TaskStatus::Unknown,
             Sight::Alive => TaskStatus::Running,
+            // How it ended is not recorded yet: a look now would take it for lost without a reason.
+            Sight::Over if self.watched().get(&task.attempt) == Some(&task) => TaskStatus::Running,
             Sight::Over => {
                 let exit = self.directory(task.attempt).exit();
                 let ran_out = exit.is_some_and(|exit| exit.out_of_memory);
@@ -212,12 +226,7 @@ async fn hand_over(mut input: ChildStdin, request: &LaunchRequest) -> ChildStdin
 }
 
 /// Holds the pipe and waits for the end, so that no zombie stays and the exit code is known to later looks.
-async fn watch(
-    mut child: Child,
-    (input, kills): (ChildStdin, Option<KillCount>),
-    directory: AttemptDirectory,
-    exited: Arc<dyn Fn() + Send + Sync>,
-) {
+async fn watch(mut child: Child, (input, kills): (ChildStdin, Option<KillCount>), directory: AttemptDirectory) {
     let status = child.wait().await;
     drop(input);
     let exit = |status: ExitStatus| {
@@ -230,7 +239,6 @@ async fn watch(
             tracing::warn!(error = &error as &dyn std::error::Error, "the worker's exit code could not be kept");
         }
     }
-    exited();
 }
 
 /// Killed while the kernel's count rose, or given up by itself at the limit that stands around it.
