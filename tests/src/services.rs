@@ -1,7 +1,6 @@
 //! Real servers for tests, one throw-away instance each, on loopback.
 
 pub mod aws;
-pub mod ministack;
 pub mod openbao;
 pub mod postgres;
 mod programs;

@@ -1,7 +1,7 @@
 //! Secrets Manager and Systems Manager, as an emulator that checks signatures and enforces policies.
 
 use serde_json::{Value, json};
-use waybill_tests::services::ministack::{ACCOUNT, Aws, Keys, REGION};
+use waybill_tests::services::aws::{ACCOUNT, Emulator, Keys, REGION};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 use super::{Environment, Story};
@@ -29,8 +29,8 @@ fn environment(endpoint: String, keys: &Keys) -> Environment {
 }
 
 /// An account with secrets, and a user that may read those below `shop/`; the ARN of the first.
-async fn account() -> (Aws, Keys, String) {
-    let aws = Aws::start().await;
+async fn account() -> (Emulator, Keys, String) {
+    let aws = Emulator::start().expect("the emulator");
     let secret =
         |name: &str, text: &str| json!(["secretsmanager", "create_secret", { "Name": name, "SecretString": text }]);
     let parameter = |name: &str, text: &str| json!(["ssm", "put_parameter", { "Name": name, "Value": text, "Type": "SecureString" }]);

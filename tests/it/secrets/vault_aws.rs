@@ -11,7 +11,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use waybill_tests::services::ministack::{ACCOUNT, Aws};
+use waybill_tests::services::aws::{ACCOUNT, Emulator};
 use waybill_tests::services::openbao::OpenBao;
 
 use super::{Environment, Story};
@@ -72,7 +72,8 @@ async fn pass_on(State(method): State<Arc<Method>>, uri: Uri, headers: HeaderMap
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_logs_in_at_vault_by_its_aws_role() {
-    let (story, bao, aws) = tokio::join!(Story::with(PASSWORD), OpenBao::start(), Aws::start());
+    let aws = Emulator::start().expect("the emulator");
+    let (story, bao) = tokio::join!(Story::with(PASSWORD), OpenBao::start());
     bao.put("shop", json!({ "password": PASSWORD })).await;
     let _ = bao.role("worker", &["shop"], json!({})).await;
     let nothing = json!({ "Version": "2012-10-17", "Statement": [

@@ -1,9 +1,14 @@
 //! An emulator of AWS that enforces IAM, on loopback: ministack, mended as `deploy/dev/emulator/aws.py` says.
 //!
-//! Without a container engine its tasks only pretend to run. Ended by its own handle.
+//! It is no AWS: what a test shows here, it shows of our requests and of how we read answers. Without a container engine its
+//! tasks only pretend to run. Ended by its own handle.
+
+mod account;
+
+pub use self::account::{ACCOUNT, Keys, REGION};
 
 use std::fs::File;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +18,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::binaries::{python, repository};
 use crate::grants::{Rendered, feed};
+
+use super::programs::free_port;
 
 /// How long the emulator may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,13 +36,13 @@ impl Emulator {
     pub fn start() -> Result<Self> {
         let dir = tempfile::tempdir()?;
         for _ in 0..5 {
-            let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+            let port = free_port();
             let log = File::create(dir.path().join("emulator.log"))?;
             let mut child = Command::new(python("grants"))
                 .arg(repository().join("deploy/dev/emulator/aws.py"))
                 .env_remove("DOCKER_HOST")
                 .envs([("AUTH", "true"), ("IOT_MTLS_ENABLED", "0"), ("SFTP_ENABLED", "0"), ("BIND_HOST", "127.0.0.1")])
-                .envs([("GATEWAY_PORT", port.to_string()), ("MINISTACK_REGION", "eu-west-1".into())])
+                .envs([("GATEWAY_PORT", port.to_string()), ("MINISTACK_REGION", REGION.into())])
                 .env("HOME", dir.path())
                 .current_dir(dir.path())
                 .stdin(Stdio::null())
@@ -50,6 +57,12 @@ impl Emulator {
         }
         let log = std::fs::read_to_string(dir.path().join("emulator.log")).unwrap_or_default();
         bail!("the emulator did not start: {log}")
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
     }
 
     /// Its endpoint for clients.

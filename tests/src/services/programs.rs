@@ -2,17 +2,15 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
+
+use crate::binaries::python;
 
 /// A program of the pinned environment of this name.
 ///
 /// # Panics
 /// When the environment can't be made.
 pub(super) fn program(environment: &str, name: &str) -> PathBuf {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/dev/python.sh");
-    let out = Command::new(script).arg(environment).output().expect("run python.sh");
-    assert!(out.status.success(), "python.sh {environment}: {}", String::from_utf8_lossy(&out.stderr));
-    PathBuf::from(String::from_utf8_lossy(&out.stdout).trim()).with_file_name(name)
+    python(environment).with_file_name(name)
 }
 
 /// A port that was free a moment ago.
