@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use waybill_model::egress::EgressClass;
 use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
 
 static LEFT: Mutex<Option<Ledger>> = Mutex::new(None);
@@ -16,14 +15,7 @@ pub(crate) fn clear<M: Outgoing>(message: M) -> Result<M, Unclassified> {
 
 /// Tells the customer's own log what left so far.
 pub(crate) fn tell() {
-    let Some(ledger) = *LEFT.lock().unwrap_or_else(PoisonError::into_inner) else { return };
-    let classes: Vec<String> =
-        EgressClass::ALL.iter().map(|class| format!("{class} {}", ledger.bytes(*class))).collect();
-    tracing::info!(
-        messages = ledger.messages,
-        bytes = ledger.total(),
-        framing = ledger.framing,
-        classes = classes.join(", "),
-        "what left for the orchestrator, in bytes per class"
-    );
+    if let Some(ledger) = *LEFT.lock().unwrap_or_else(PoisonError::into_inner) {
+        ledger.tell();
+    }
 }

@@ -76,6 +76,19 @@ impl Ledger {
         self.framing += other.framing;
         self.messages += other.messages;
     }
+
+    /// Tells the customer's own log what left so far.
+    pub fn tell(&self) {
+        let classes: Vec<String> =
+            EgressClass::ALL.iter().map(|class| format!("{class} {}", self.bytes(*class))).collect();
+        tracing::info!(
+            messages = self.messages,
+            bytes = self.total(),
+            framing = self.framing,
+            classes = classes.join(", "),
+            "what left for the orchestrator, in bytes per class"
+        );
+    }
 }
 
 /// Encodes a message and weighs it. The bytes are exactly what will be sent.

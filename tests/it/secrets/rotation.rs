@@ -28,7 +28,7 @@ fn refusals(server: &Postgres) -> usize {
     server.log().matches("password authentication failed for user \"reader\"").count()
 }
 
-/// A worker that is connected with the old password and waits for its first table; its second one needs another connection.
+/// A worker that is connected with the old password and waits for a table; the other one needs another connection.
 struct Held {
     worker: Child,
     holder: Client,
@@ -40,7 +40,8 @@ impl Held {
         // The token serves one read: the read after the rotation has to log in anew.
         let ids = bao.role("worker", &["shop"], json!({ "token_num_uses": 1 })).await;
         let holder = story.server.client().await;
-        holder.batch_execute("BEGIN; LOCK TABLE first IN ACCESS EXCLUSIVE MODE").await.expect("the lock");
+        // Both: the order of the streams is the worker's affair.
+        holder.batch_execute("BEGIN; LOCK TABLE first, second IN ACCESS EXCLUSIVE MODE").await.expect("the locks");
         let mut command = story.worker("vault://kv/shop#password", &by_role(story, bao.address(), &ids));
         let worker = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start the worker");
         let watcher = story.server.client().await;

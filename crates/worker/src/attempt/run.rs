@@ -15,7 +15,7 @@ use super::outcome;
 use crate::connect::{self, Means};
 use crate::exit::Exit;
 use crate::guard::{self, Guarded, Place};
-use crate::link::{Link, LinkError, egress};
+use crate::link::{Link, LinkError};
 use crate::logs::{self, AttemptLog, Logged};
 use crate::panic;
 use crate::secret::Resolver;
@@ -45,7 +45,7 @@ pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal
         }
     };
     let exit = end(link, &stop, completion).await;
-    egress::tell(&link.ledger());
+    link.ledger().tell();
     if let Some(begun) = begun {
         begun.log.finish().await;
     }

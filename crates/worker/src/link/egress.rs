@@ -4,7 +4,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use waybill_model::egress::EgressClass;
 use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
 
 /// Counts what leaves.
@@ -52,19 +51,6 @@ impl Egress {
     }
 }
 
-/// Tells the customer's own log what left.
-pub fn tell(ledger: &Ledger) {
-    let classes: Vec<String> =
-        EgressClass::ALL.iter().map(|class| format!("{class} {}", ledger.bytes(*class))).collect();
-    tracing::info!(
-        messages = ledger.messages,
-        bytes = ledger.total(),
-        framing = ledger.framing,
-        classes = classes.join(", "),
-        "what left for the orchestrator, in bytes per class"
-    );
-}
-
 /// A leak on purpose: `WAYBILL_LEAK` as the SQLSTATE of every event, so that the test that looks for rows in what leaves
 /// can show that it would find one. Not in a release build.
 #[cfg(feature = "failpoints")]
@@ -101,6 +87,7 @@ mod tap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use waybill_model::egress::EgressClass;
     use waybill_protocol::pb::worker::PrepareCommitRequest;
 
     #[test]
