@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use waybill_identity::Pin;
 use waybill_tests::sandbox::{Options, Ports, Sandbox};
@@ -73,18 +74,72 @@ async fn carry(
     match target.as_str() {
         API => {
             let inside = gateway.accept(stream).await?;
-            let mut roots = rustls::RootCertStore::empty();
-            for root in rustls_pem(&std::fs::read(ca)?) {
-                roots.add(root).map_err(std::io::Error::other)?;
-            }
-            let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-            tls.alpn_protocols = vec![b"h2".to_vec()];
-            let name = rustls::pki_types::ServerName::try_from("localhost").map_err(std::io::Error::other)?;
-            let outside = TcpStream::connect(&ports.api).await?;
-            copy(inside, TlsConnector::from(Arc::new(tls)).connect(name, outside).await?, passed).await
+            copy(inside, to_api(&ports, ca).await?, passed).await
         }
         WORKERS => copy(stream, TcpStream::connect(&ports.worker).await?, passed).await,
         _ => Ok(()),
+    }
+}
+
+/// To the API itself, whose own CA the gateway knows.
+async fn to_api(ports: &Ports, ca: &Path) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    for root in rustls_pem(&std::fs::read(ca)?) {
+        roots.add(root).map_err(std::io::Error::other)?;
+    }
+    let mut tls = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let name = rustls::pki_types::ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+    let outside = TcpStream::connect(&ports.api).await?;
+    TlsConnector::from(Arc::new(tls)).connect(name, outside).await
+}
+
+/// A gateway before the API, with a certificate of a private CA that the product is told to have its callers expect.
+pub(crate) struct Gateway {
+    port: u16,
+    pin: Pin,
+    passed: Arc<Passed>,
+    known: tempfile::TempDir,
+}
+
+impl Gateway {
+    pub(crate) async fn start() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (gateway, pin) = private_ca("localhost");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let (passed, known) = (Arc::new(Passed::default()), tempfile::tempdir().expect("a directory"));
+        let (counted, place) = (Arc::clone(&passed), known.path().to_owned());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (gateway, counted, place) = (gateway.clone(), Arc::clone(&counted), place.clone());
+                tokio::spawn(async move {
+                    let inside = gateway.accept(stream).await?;
+                    counted.hosts.lock().expect("hosts").push("localhost".into());
+                    let ports: Ports = serde_json::from_slice(&std::fs::read(place.join("ports.json"))?)?;
+                    copy(inside, to_api(&ports, &place.join("ca.pem")).await?, &counted).await
+                });
+            }
+        });
+        Self { port, pin, passed, known }
+    }
+
+    /// What an orchestrator behind it is told.
+    pub(crate) fn settings(&self) -> Vec<(String, String)> {
+        let set = |name: &str, value: String| (format!("WAYBILL__{name}"), value);
+        vec![set("SERVER__PUBLIC_API", format!("localhost:{}", self.port)), set("WORKER__CA_PIN", self.pin.to_string())]
+    }
+
+    /// Leads to this product from now on.
+    pub(crate) fn leads_to(&self, sandbox: &Sandbox) {
+        for name in ["ports.json", "ca.pem"] {
+            std::fs::copy(sandbox.path("state").join(name), self.known.path().join(name)).expect("a copy");
+        }
+    }
+
+    /// Handshakes under the private CA.
+    pub(crate) fn passed(&self) -> usize {
+        self.passed.hosts.lock().expect("hosts").len()
     }
 }
 
@@ -104,14 +159,14 @@ fn rustls_pem(pem: &[u8]) -> Vec<rustls::pki_types::CertificateDer<'static>> {
 }
 
 /// A gateway's TLS with a certificate of a private CA, and that CA's pin.
-fn private_ca() -> (TlsAcceptor, Pin) {
+fn private_ca(name: &str) -> (TlsAcceptor, Pin) {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let ca = params.self_signed(&key).expect("a CA").der().clone();
     let issuer = Issuer::new(params, key);
     let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["orchestrator.invalid".to_owned()]).expect("parameters");
+    let leaf = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
     let leaf = leaf.signed_by(&key, &issuer).expect("signed").der().clone();
     let pin = Pin::of(&ca);
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into());
@@ -127,7 +182,7 @@ fn private_ca() -> (TlsAcceptor, Pin) {
 async fn behind(proxied: bool) -> (Sandbox, Proxy) {
     // Whoever set one before set the same.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (gateway, pin) = private_ca();
+    let (gateway, pin) = private_ca("orchestrator.invalid");
     // The orchestrator's ports are known only once it runs: the proxy looks them up.
     let scratch = tempfile::tempdir().expect("a directory").keep();
     let (ports, ca) = (scratch.join("ports.json"), scratch.join("ca.pem"));

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
-use waybill_identity::{Attestation, Authority, DenyList, Nonces, ProcessAttestation, TicketKey};
+use waybill_identity::{Attestation, Authority, DenyList, Nonces, Pin, ProcessAttestation, TicketKey};
 use waybill_protocol::pb::agent::agent_enrolment_server::{AgentEnrolmentServer, SERVICE_NAME as AGENT_ENROLMENT};
 use waybill_protocol::pb::agent::agent_server::{AgentServer, SERVICE_NAME as AGENT};
 use waybill_protocol::pb::enrolment::enrolment_server::{EnrolmentServer, SERVICE_NAME as ENROLMENT};
@@ -64,6 +64,8 @@ pub struct Services {
     pub attempts: Arc<dyn Attempts>,
     /// Issues certificates.
     pub authority: Arc<Authority>,
+    /// What workers are told to expect of this server's TLS: a task binds its proof to it.
+    pub pin: Pin,
     /// Decides for agents; without it none is served.
     pub agents: Option<AgentService>,
     /// Checks tickets.
@@ -100,6 +102,7 @@ impl Services {
     ) -> Self {
         Self {
             attempts,
+            pin: authority.pin(),
             authority,
             agents: None,
             tickets,

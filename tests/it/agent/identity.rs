@@ -9,6 +9,7 @@ use waybill_api::client::AuditQuery;
 use waybill_tests::sandbox::Options;
 
 use super::fixture::{Host, Office, said};
+use crate::proxy::Gateway;
 
 /// An orchestrator whose agents' certificates live this long.
 fn short_lived(life: &str) -> Options {
@@ -90,5 +91,21 @@ async fn t06_two_agents_with_one_copied_identity_are_both_locked() -> Result<()>
     ensure!(audited(&office, "identity_cloned", "locked").await?, "the copy is not in the audit chain");
     let agent = office.until_agent(genuine.id, |agent| !agent.connected).await?;
     ensure!(agent.state == "locked", "{agent:?}");
+    Ok(())
+}
+
+/// What ends the API's TLS has a certificate of a private CA: the agent, and the worker that it starts, expect that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_behind_a_gateway_with_a_private_ca_enrols_and_so_does_its_worker() -> Result<()> {
+    let gateway = Gateway::start().await;
+    let options = Options { orchestrator: gateway.settings(), ..Options::default() };
+    let office = Office::start(options, 1_000).await?;
+    gateway.leads_to(&office.sandbox);
+    let _host = office.agent("office-1").await?;
+    let enrolled = gateway.passed();
+    ensure!(enrolled > 0, "the agent enrolled by another way");
+    let run = office.sandbox.trigger("items").await?;
+    office.succeeds(run, 1).await?;
+    ensure!(gateway.passed() > enrolled, "the worker enrolled by another way");
     Ok(())
 }

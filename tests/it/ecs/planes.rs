@@ -14,6 +14,8 @@ use waybill_tests::aws::{Aws, Program, Trust};
 use waybill_tests::binaries::binary;
 use waybill_tests::sandbox::{Options, Sandbox};
 
+use crate::proxy::Gateway;
+
 struct Story {
     aws: Aws,
     sandbox: Sandbox,
@@ -21,6 +23,11 @@ struct Story {
 
 impl Story {
     async fn start() -> Result<Self> {
+        Self::start_with(Vec::new()).await
+    }
+
+    /// With these settings besides.
+    async fn start_with(settings: Vec<(String, String)>) -> Result<Self> {
         let aws = Aws::start().await;
         let key = aws.orchestrator_key();
         let orchestrator = [
@@ -30,7 +37,8 @@ impl Story {
             ("AWS_SECRET_ACCESS_KEY", key.secret),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ];
-        let orchestrator = orchestrator.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let orchestrator =
+            orchestrator.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(settings).collect();
         let sandbox = Sandbox::start(Options { orchestrator, ..Options::default() }).await?;
         Ok(Self { aws, sandbox })
     }
@@ -53,6 +61,16 @@ impl Story {
 
 fn settings() -> AwsEcsSettings {
     AwsEcsSettings::example()
+}
+
+/// The real worker, started by the scripted cloud.
+fn worker() -> Program {
+    Program::Process {
+        program: binary("waybill-worker").display().to_string(),
+        args: vec!["run".into()],
+        environment: vec![],
+        stop_time: Duration::from_secs(5),
+    }
 }
 
 fn code(error: &ClientError) -> &str {
@@ -229,12 +247,7 @@ async fn a_real_worker_enrols_from_the_cloud_by_its_tasks_role() -> Result<()> {
     let story = Story::start().await?;
     let plane = story.granted().await?;
     assert!(story.check(&plane).await?.ready);
-    story.aws.run_as(Program::Process {
-        program: binary("waybill-worker").display().to_string(),
-        args: vec!["run".into()],
-        environment: vec![],
-        stop_time: Duration::from_secs(5),
-    });
+    story.aws.run_as(worker());
     story.pipeline().await?;
     let run = story.sandbox.trigger("items").await?;
     let ended = story.sandbox.ended(run).await?;
@@ -251,6 +264,26 @@ async fn a_real_worker_enrols_from_the_cloud_by_its_tasks_role() -> Result<()> {
     Ok(())
 }
 
+/// A gateway ends the API's TLS with a certificate of a private CA: what the task signs names that CA.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_behind_a_gateway_with_a_private_ca_proves_its_role() -> Result<()> {
+    let gateway = Gateway::start().await;
+    let story = Story::start_with(gateway.settings()).await?;
+    gateway.leads_to(&story.sandbox);
+    let plane = story.granted().await?;
+    assert!(story.check(&plane).await?.ready);
+    story.aws.run_as(worker());
+    story.pipeline().await?;
+    let run = story.sandbox.trigger("items").await?;
+    let ended = story.sandbox.ended(run).await?;
+    let seen = story.sandbox.client.run_events(run, &EventQuery::default()).await?.items;
+    let codes: Vec<&str> = seen.iter().map(|event| event.code.as_str()).collect();
+    assert!(codes.contains(&"role_proven") && !codes.contains(&"proof_refused"), "{codes:?}\n{}", story.sandbox.log());
+    assert_eq!(ended.run.failure.context("a failure")?.code, FailureCode::PolicyDenied);
+    assert!(gateway.passed() > 0, "the task came by another way");
+    Ok(())
+}
+
 /// A thief who read the ticket in DescribeTasks and starts a worker with it elsewhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn t04_a_worker_with_a_stolen_ticket_and_another_role_is_refused() -> Result<()> {
@@ -258,12 +291,7 @@ async fn t04_a_worker_with_a_stolen_ticket_and_another_role_is_refused() -> Resu
     let plane = story.granted().await?;
     assert!(story.check(&plane).await?.ready);
     story.aws.give_tasks("arn:aws:iam::333333333333:role/waybill-worker");
-    story.aws.run_as(Program::Process {
-        program: binary("waybill-worker").display().to_string(),
-        args: vec!["run".into()],
-        environment: vec![],
-        stop_time: Duration::from_secs(5),
-    });
+    story.aws.run_as(worker());
     story.pipeline().await?;
     let run = story.sandbox.trigger("items").await?;
     let refused = async |wanted: &str| {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, ServerName, TicketKey, TrustDomain};
+use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, Pin, ServerName, TicketKey, TrustDomain};
 use waybill_launcher::ProcessLauncher;
 use waybill_model::Micros;
 use waybill_store::{Attempt, Store, StoreOptions};
@@ -89,16 +89,18 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     state::put(&config.state, state::CA, 0o644, &state::pem(authority.root()))?;
     let ports = doors.ports.clone();
     let endpoint = reachable(&config.server, config.server.public_api.as_ref(), ports.api);
-    let reach = Reach { endpoint, pin: authority.pin().to_string() };
+    // One pin for all who come: whoever ends the API's TLS, tasks and agents are told of the same CA.
+    let pin = config.ca_pin.unwrap_or_else(|| authority.pin());
+    let reach = Reach { endpoint, pin: pin.to_string() };
     // Set once: a server starts once.
     let _ = shared.reach.set(reach);
     let loops_stop = CancellationToken::new();
     let launcher = ProcessLauncher::open(&config.state.join("attempts"))?;
-    let context = context(config, &shared, &authority, &tickets, (ports.api, launcher.clone()))?;
+    let context = context(config, &shared, (&tickets, pin), ports.api, launcher.clone())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy::tidy(launcher, config.keep_attempts, shared.store.clone(), shared.stop.clone()));
     tasks.spawn(loops::run(context, shared.loops.clone(), loops_stop.clone()));
-    serve(config, &shared, (&authority, &tickets), doors, &mut tasks)?;
+    serve(config, &shared, (&authority, &tickets, pin), doors, &mut tasks)?;
     let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
     state::put(&config.state, state::PORTS, 0o644, &text)?;
     Ok(Running {
@@ -153,9 +155,9 @@ fn reachable(server: &Server, outside: Option<&String>, bound: SocketAddr) -> St
 fn context(
     config: &Config,
     shared: &Arc<Shared>,
-    authority: &Authority,
-    tickets: &Arc<TicketKey>,
-    (api, launcher): (SocketAddr, ProcessLauncher),
+    (tickets, pin): (&Arc<TicketKey>, Pin),
+    api: SocketAddr,
+    launcher: ProcessLauncher,
 ) -> Result<Context, StartError> {
     let nudges = Arc::clone(&shared.nudges);
     let launcher = launcher.on_exit(move || nudges.task_changed());
@@ -166,7 +168,7 @@ fn context(
     let launchers = launchers.with_aws(Arc::clone(&shared.aws));
     let tickets = Arc::clone(tickets);
     let program = worker_program(config)?;
-    let pin = config.ca_pin.unwrap_or_else(|| authority.pin()).to_string();
+    let pin = pin.to_string();
     let address = reachable(&config.server, config.server.public_api.as_ref(), api);
     let args = ["run", "--orchestrator", &address, "--ca-pin", &pin].map(str::to_owned).to_vec();
     let variables = vec![("WAYBILL_ORCHESTRATOR".to_owned(), address), ("WAYBILL_CA_PIN".to_owned(), pin)];
@@ -192,7 +194,7 @@ fn worker_program(config: &Config) -> Result<String, StartError> {
 fn serve(
     config: &Config,
     shared: &Arc<Shared>,
-    (authority, tickets): (&Arc<Authority>, &Arc<TicketKey>),
+    (authority, tickets, pin): (&Arc<Authority>, &Arc<TicketKey>, Pin),
     doors: Doors,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), StartError> {
@@ -207,6 +209,7 @@ fn serve(
     let (authority_of, tickets_of) = (Arc::clone(authority), Arc::clone(tickets));
     let mut services = grpc::Services::new(Arc::new(attempts), authority_of, tickets_of, worker, sts);
     let (store, bounds) = (shared.store.clone(), Arc::clone(&shared.bounds));
+    services.pin = pin;
     services.agents = Some(AgentService::new(store, bounds, Arc::clone(&shared.nudges)));
     services.report_idle = shared.bounds.lease * 2;
     services.connected = shared.connected.clone();

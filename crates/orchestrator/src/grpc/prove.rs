@@ -111,7 +111,7 @@ pub(super) async fn check(
             Ok(None)
         }
         (Expected::Aws(role), pb::AttestationKind::Aws, Some(presented)) => {
-            let deployment = services.authority.pin().to_string();
+            let deployment = services.pin.to_string();
             let challenge = aws::challenge(&binding.nonce, &binding.spki_sha256, &deployment);
             let caller = services.sts.ask(&proof(presented), role, &challenge).await?;
             role.accept(&caller).map_err(Unproven::Refused)?;
