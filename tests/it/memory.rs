@@ -77,8 +77,11 @@ impl Group {
         Some(group)
     }
 
-    fn take(&self, pid: u32) {
-        std::fs::write(self.0.join("cgroup.procs"), pid.to_string()).expect("a process in the group");
+    /// Kills by the kernel for want of memory here.
+    fn kills(&self) -> u64 {
+        let files = ["memory.events", "memory.oom_control"].map(|name| std::fs::read_to_string(self.0.join(name)));
+        let text = files.into_iter().find_map(Result::ok).expect("the group's counters");
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).expect("a count of kills")
     }
 }
 
@@ -96,11 +99,12 @@ async fn f41_the_kernel_ends_the_worker_and_not_the_orchestrator_and_the_run_say
     };
     let scratch = tempfile::tempdir().expect("a directory");
     let marker = scratch.path().join("fired");
-    let sandbox = Sandbox::start(Options::default().with_worker_fault("first_part=exhaust", &marker)).await;
-    let sandbox = sandbox.expect("a product");
-    group.take(sandbox.orchestrator_pid().expect("a process"));
+    let mut options = Options::default().with_worker_fault("first_part=exhaust", &marker);
+    options.orchestrator.push(("WAYBILL__WORKER__CONTROL_GROUP".into(), group.0.display().to_string()));
+    let sandbox = Sandbox::start(options).await.expect("a product");
     let ended = run(&sandbox, "").await;
     assert!(marker.exists(), "the fault did not fire");
+    assert_eq!(group.kills(), 1, "the kernel ended the worker, and what was asked for its end goes on");
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}", ended.run.failure);
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), None]);
     drop(sandbox);

@@ -40,6 +40,8 @@ pub struct ProcessLauncher {
     root: PathBuf,
     host: Host,
     stop_grace: Duration,
+    /// The control group that tasks are put into, other than ours.
+    group: Option<PathBuf>,
     /// Tasks whose end this process waits for and has not recorded yet.
     watched: Arc<Mutex<HashMap<AttemptId, ProcessRef>>>,
     exited: Arc<dyn Fn() + Send + Sync>,
@@ -51,13 +53,22 @@ impl ProcessLauncher {
         directory::make_private(root).map_err(LaunchError::Directory)?;
         let root = root.canonicalize().map_err(LaunchError::Directory)?;
         let host = Host::this().map_err(LaunchError::Directory)?;
-        Ok(Self { root, host, stop_grace: Duration::from_secs(20), watched: Arc::default(), exited: Arc::new(|| ()) })
+        let stop_grace = Duration::from_secs(20);
+        Ok(Self { root, host, stop_grace, group: None, watched: Arc::default(), exited: Arc::new(|| ()) })
     }
 
     /// The same, with this time between the request to end and the end by force.
     #[must_use]
     pub const fn with_stop_grace(mut self, grace: Duration) -> Self {
         self.stop_grace = grace;
+        self
+    }
+
+    /// The same, with tasks in this control group: its directory, which exists and may be written to. Memory that runs out
+    /// there is no concern of ours; in one group with them, the kernel may end us while it ends a task.
+    #[must_use]
+    pub fn with_control_group(mut self, group: Option<PathBuf>) -> Self {
+        self.group = group;
         self
     }
 
@@ -104,6 +115,9 @@ impl ProcessLauncher {
             return Err(LaunchError::Unusable("the process ended before it could be seen"));
         };
         // It waits for its ticket now, so limits and reference stand before it does anything.
+        if let Some(group) = &self.group {
+            memory::enter(group, pid).map_err(LaunchError::Start)?;
+        }
         limit(pid, spec.memory).map_err(LaunchError::Start)?;
         memory::offer_first(pid);
         let kills = KillCount::of(pid);

@@ -39,6 +39,8 @@ pub struct Config {
     pub make_keys: bool,
     /// The worker program; the one beside this program where none is named.
     pub worker_program: Option<PathBuf>,
+    /// The control group that the process launcher puts workers into, other than ours.
+    pub worker_group: Option<PathBuf>,
     /// What is kept of the process launcher's attempts that are over.
     pub keep_attempts: Keep,
     /// The CA that the API's certificate comes from, where it is not our own.
@@ -170,6 +172,7 @@ impl Config {
             keys: keys?,
             make_keys: dev.is_some(),
             worker_program: settings.path("worker.program"),
+            worker_group: worker_group(settings),
             keep_attempts: keep_attempts?,
             ca_pin,
             bounds: bounds?,
@@ -254,6 +257,17 @@ impl Http {
 }
 
 const CA_PIN: &str = "must be sha256: and 64 hexadecimal digits";
+
+/// Looked at before anything is started, since each launch would fail on it.
+fn worker_group(settings: &mut Settings) -> Option<PathBuf> {
+    let group = settings.path("worker.control-group")?;
+    if std::fs::OpenOptions::new().write(true).open(group.join("cgroup.procs")).is_ok() {
+        return Some(group);
+    }
+    let message = "must be the directory of a control group whose `cgroup.procs` may be written to";
+    settings.refuse("worker.control-group", message);
+    None
+}
 
 fn keep_attempts(settings: &mut Settings) -> Option<Keep> {
     let newest = settings.number("worker.keep-attempts", 1, 100_000);

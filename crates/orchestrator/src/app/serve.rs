@@ -96,6 +96,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let _ = shared.reach.set(reach);
     let loops_stop = CancellationToken::new();
     let launcher = ProcessLauncher::open(&config.state.join("attempts"))?;
+    let launcher = launcher.with_control_group(config.worker_group.clone());
     let context = context(config, &shared, (&tickets, pin), ports.api, launcher.clone())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy::tidy(launcher, config.keep_attempts, shared.store.clone(), shared.stop.clone()));

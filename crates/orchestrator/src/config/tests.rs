@@ -43,6 +43,10 @@ fn h48_every_mistake_in_the_file_is_refused_with_its_line() {
         "/orchestrator.toml:3: there is no setting `bound.lease`; did you mean `bounds.lease`?",
     );
     refused("[state]\ndirectory = \"state\"\n", "/orchestrator.toml:2: state.directory must be an absolute path");
+    refused(
+        "[worker]\ncontrol-group = \"/nowhere\"\n",
+        "/orchestrator.toml:2: worker.control-group must be the directory of a control group",
+    );
     refused("[keys]\ndirectory = \"./keys\"\n", "/orchestrator.toml:2: keys.directory must be an absolute path");
     refused(
         "[database]\nurl = \"sqlite://waybill.db\"\n",
