@@ -5,5 +5,7 @@ mod attempts;
 pub(crate) mod fixture;
 mod launches;
 mod reaping;
+mod retention;
 mod schedules;
+mod slow;
 mod together;

@@ -1,6 +1,7 @@
 //! The loops: schedule, dispatch, reap, retention. Each reads the database, acts idempotently and reports counts; a nudge only
 //! makes a round come earlier. A loop that fails tries again at its next tick: nothing is kept in memory that matters.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -183,7 +184,7 @@ pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken)
         async move {
             while wait(bounds.schedule_every, std::future::pending(), &stop).await {
                 if let Some(lease) = leader.take(&stats).await {
-                    record(leader.name, &stats, scheduler.round(&lease).await);
+                    record(leader.name, &stats, leader.lead(scheduler.round(&lease)).await);
                 }
             }
             leader.give_back().await;
@@ -207,7 +208,7 @@ pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken)
         let (reaper, leader) = (reap::Reaper::new(context.clone()), Leader::new(&context, "reap"));
         while wait(bounds.reconcile_every, nudges.reap_nudged(), &stop).await {
             if let Some(lease) = leader.take(&stats.reap).await {
-                record(leader.name, &stats.reap, reaper.round(&lease).await);
+                record(leader.name, &stats.reap, leader.lead(reaper.round(&lease)).await);
             }
         }
         leader.give_back().await;
@@ -223,7 +224,7 @@ async fn keep(context: Context, stats: Arc<LoopStats>, stop: CancellationToken) 
     let (keeper, leader) = (retention::Keeper::new(context.clone()), Leader::new(&context, "retention"));
     loop {
         if let Some(lease) = leader.take(&stats).await {
-            record(leader.name, &stats, keeper.round(&lease).await);
+            record(leader.name, &stats, leader.lead(keeper.round(&lease)).await);
         }
         if !wait(keeper.pause(), std::future::pending(), &stop).await {
             break;
@@ -293,6 +294,26 @@ impl Leader {
         let lease = self.store.loop_lease_take(self.name, &self.holder, self.life).await?;
         *self.lease.lock().unwrap_or_else(PoisonError::into_inner) = lease.clone().map(|lease| (lease, asked));
         Ok(lease)
+    }
+
+    /// A round in the name of the lease, which is renewed for as long as the round takes.
+    async fn lead<T>(&self, round: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            done = round => done,
+            never = self.renewals() => match never {},
+        }
+    }
+
+    async fn renewals(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(self.life / 3).await;
+            // One that is lost shows at the round's next write.
+            if let Err(error) = self.renew().await {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, "the lease of the loop {} could not be renewed", self.name);
+            }
+        }
     }
 
     async fn give_back(&self) {

@@ -257,10 +257,11 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Fences an attempt: nothing that it says counts any more. False: it was fenced before, or has ended.
+    /// Fences an attempt: nothing that it says counts any more. What a stray task of it was asked before does not count as
+    /// this fence's stop. False: it was fenced before, or has ended.
     pub async fn attempt_fence_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<bool> {
         let sql = tx.sql(
-            "update attempt set fenced_at = {now}
+            "update attempt set fenced_at = {now}, stop_sent = null
              where organization_id = $1 and id = $2 and fenced_at is null and state in ('launching', 'running')",
         );
         let done = sqlx::query(sql)
@@ -379,12 +380,16 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Notes that the task was asked to stop; the first time counts.
-    pub async fn attempt_stop_sent_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<()> {
+    /// Notes that a task of the attempt was asked to stop. False: that was noted before, and the first time counts.
+    pub async fn attempt_stop_sent_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<bool> {
         let sql =
-            tx.sql("update attempt set stop_sent = coalesce(stop_sent, {now}) where organization_id = $1 and id = $2");
-        sqlx::query(sql).bind(attempt.org.to_string()).bind(attempt.id.to_string()).execute(tx.connection()).await?;
-        Ok(())
+            tx.sql("update attempt set stop_sent = {now} where organization_id = $1 and id = $2 and stop_sent is null");
+        let done = sqlx::query(sql)
+            .bind(attempt.org.to_string())
+            .bind(attempt.id.to_string())
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Gives every live lease one fresh window, after a restart or a jump of the clock. For the reaper alone.

@@ -228,9 +228,13 @@ async fn f45_a_task_that_the_cloud_shows_only_after_its_attempt_ended_is_stopped
     reap_until(&world, run.id, RunState::Canceled).await;
     assert!(world.attempt(run.id).await.task_over && !aws.tasks()[0].is_over());
     aws.change_task(&arn, |task| task.vanished = false);
+    aws.fault("StopTask", Fault::ServerError, 3);
     until("a reconcile stops it", async || {
         world.reap().await;
         aws.tasks()[0].is_over()
     })
     .await;
+    assert_eq!(aws.fired("StopTask"), 3, "it was asked again and again");
+    let told = world.codes(run.id).await.iter().filter(|code| *code == "stop_sent").count();
+    assert_eq!(told, 1, "the timeline tells it once");
 }

@@ -2,13 +2,17 @@
 //! Running or unknown: after the grace the attempt is fenced first, its task stopped second, the attempt declared lost
 //! third. No task outlives its attempt, no attempt its task.
 //!
-//! Tasks are looked at in batches, data plane by data plane, so that a cloud that answers slowly holds up none but its own.
+//! Tasks are looked at in batches, data plane by data plane, each within a bound: what one shows is acted on as soon as it
+//! is there, so a cloud that answers slowly, or never, holds up none but its own. Only the database is written by one hand.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde_json::json;
-use waybill_launcher::{LaunchError, Launcher, TaskRef};
+use tokio::task::JoinSet;
+use waybill_launcher::TaskRef;
+use waybill_model::DataPlaneId;
 use waybill_store::{Attempt, LoopLease, Run, Store, StoreError, StoreResult, Tx};
 
 use super::clock::ClockWatch;
@@ -20,7 +24,7 @@ mod look;
 mod stray;
 mod verdict;
 
-use look::Seen;
+use look::{PlaneSeen, Seen};
 use verdict::{Facts, Verdict, judge};
 
 const ACTOR: &str = "system:reap";
@@ -48,15 +52,15 @@ impl Reaper {
         if !self.clock.is_steady(self.context.store.clock().await?) {
             self.refresh_leases(lease).await?;
         }
-        let mut round = Round::default();
-        let mut after = None;
+        let (mut round, mut silent, mut after) = (Round::default(), HashSet::new(), None);
+        let mut stops = JoinSet::new();
         loop {
             let open = self.context.store.attempt_open(after, BATCH).await?;
-            let seen = look::at(&self.context, &open).await?;
-            for (attempt, seen) in open.iter().zip(seen) {
-                match self.handle(lease, attempt, seen).await {
-                    Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
-                    result => round.count("an attempt", result),
+            let mut looks = look::begin(&self.context, &open, &silent).await?;
+            while let Some(seen) = looks.join_next().await {
+                match seen {
+                    Ok(seen) => self.plane(lease, &open, seen, (&mut round, &mut silent, &mut stops)).await?,
+                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "a look ended"),
                 }
             }
             after = open.last().map(|attempt| attempt.id);
@@ -65,9 +69,34 @@ impl Reaper {
             }
         }
         if self.sweep_is_due() {
-            stray::sweep(&self.context, lease, &mut round).await?;
+            stray::sweep(&self.context, lease, &mut round, &mut stops).await?;
         }
+        while stops.join_next().await.is_some() {}
         Ok(round)
+    }
+
+    /// What follows for the attempts of one data plane; their tasks are asked to end while others are looked at.
+    async fn plane(
+        &self,
+        lease: &LoopLease,
+        open: &[Attempt],
+        plane: PlaneSeen,
+        (round, silent, stops): (&mut Round, &mut HashSet<DataPlaneId>, &mut JoinSet<()>),
+    ) -> StoreResult<()> {
+        let mut to_stop = Vec::new();
+        for (at, seen) in plane.attempts {
+            match self.handle(lease, &open[at], seen, &mut to_stop).await {
+                Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
+                result => round.count("an attempt", result),
+            }
+        }
+        if !plane.answered {
+            silent.insert(plane.plane);
+        }
+        if let (Some(launcher), false) = (plane.launcher, to_stop.is_empty()) {
+            stops.spawn(look::stop_all(launcher, to_stop, self.context.bounds.look));
+        }
+        Ok(())
     }
 
     /// A nudge brings a round early; looking for stray tasks keeps to the clock.
@@ -91,36 +120,48 @@ impl Reaper {
     }
 
     /// One attempt: what is known, what follows, and doing it.
-    async fn handle(&self, lease: &LoopLease, attempt: &Attempt, seen: Seen) -> StoreResult<bool> {
+    async fn handle(
+        &self,
+        lease: &LoopLease,
+        attempt: &Attempt,
+        seen: Seen,
+        to_stop: &mut Vec<TaskRef>,
+    ) -> StoreResult<bool> {
         let store = &self.context.store;
         let Some(run) = store.run_get(attempt.org, attempt.run).await? else { return Ok(false) };
         let now = store.clock().await?;
-        let facts = Facts { now, status: seen.status, has_task: seen.task.is_some(), bounds: &self.context.bounds };
+        let facts = Facts {
+            now,
+            status: seen.status,
+            has_task: seen.task.is_some() || seen.hidden,
+            bounds: &self.context.bounds,
+        };
         let verdict = judge(attempt, &run, &facts);
         tracing::debug!(attempt.id = %attempt.id, status = ?seen.status, ?verdict, "looked at an attempt");
-        self.act(lease, attempt, verdict, seen).await
+        let (acted, stop) = self.act(lease, attempt, verdict).await?;
+        to_stop.extend(seen.task.filter(|_| stop));
+        Ok(acted)
     }
 
-    async fn act(&self, lease: &LoopLease, attempt: &Attempt, verdict: Verdict, seen: Seen) -> StoreResult<bool> {
+    /// Whether something was written, and whether the task is to end.
+    async fn act(&self, lease: &LoopLease, attempt: &Attempt, verdict: Verdict) -> StoreResult<(bool, bool)> {
+        const NOTHING: (bool, bool) = (false, false);
         if matches!(verdict, Verdict::Nothing) {
-            return Ok(false);
+            return Ok(NOTHING);
         }
         let mut tx = self.context.store.write_tx_led(lease).await?;
-        let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(false) };
+        let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(NOTHING) };
         let Some(current) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else {
-            return Ok(false);
+            return Ok(NOTHING);
         };
         // Whoever spoke since we looked (a report, an enrolment, an outcome) is looked at again next time.
         if verdict::moved_on(attempt, &current) {
-            return Ok(false);
+            return Ok(NOTHING);
         }
         let stop = self.write(&mut tx, (&run, &current), verdict).await?;
         tx.commit().await?;
         self.context.nudges.run_changed(run.id);
-        if let (true, Some(launcher), Some(task)) = (stop, seen.launcher, seen.task) {
-            send_stop(launcher.as_ref(), &task).await;
-        }
-        Ok(true)
+        Ok((true, stop))
     }
 
     /// Writes what follows; true where the task is to be stopped after the commit.
@@ -174,21 +215,12 @@ impl Reaper {
 
 /// Notes the first request to stop; a repeated one is made every round until the task is over.
 async fn stop_sent(tx: &mut Tx, attempt: &Attempt) -> StoreResult<()> {
-    if attempt.stop_sent.is_none() {
+    if Store::attempt_stop_sent_in_txn(tx, attempt).await? {
         note(tx, attempt, Note::StopSent).await?;
     }
-    Store::attempt_stop_sent_in_txn(tx, attempt).await
+    Ok(())
 }
 
 async fn note(tx: &mut Tx, attempt: &Attempt, note: Note) -> StoreResult<()> {
     Store::run_event_append_in_txn(tx, attempt.org, attempt.run, &[note.event(Some(attempt.id))]).await
-}
-
-async fn send_stop(launcher: &dyn Launcher, task: &TaskRef) {
-    match launcher.stop(task).await {
-        Ok(()) | Err(LaunchError::OutOfReach) => {}
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be stopped; tried again");
-        }
-    }
 }

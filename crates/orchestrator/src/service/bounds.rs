@@ -40,6 +40,9 @@ pub struct Bounds {
     /// How long one orchestrator alone may call the launcher for an attempt.
     #[serde(deserialize_with = "duration")]
     pub launch_claim: Duration,
+    /// How long a data plane may take to answer one look of the reaper, or to take its requests to stop.
+    #[serde(deserialize_with = "duration")]
+    pub look: Duration,
     /// Life of an agent's certificate, which is renewed at half of it.
     #[serde(deserialize_with = "duration")]
     pub agent_certificate: Duration,
@@ -100,6 +103,7 @@ impl Default for Bounds {
             final_grace: secs(30),
             stop_confirm: secs(150),
             launch_claim: secs(60),
+            look: secs(10),
             agent_certificate: secs(24 * 60 * 60),
             agent_invitation: secs(30 * 60),
             leader_lease: secs(15),
@@ -144,6 +148,7 @@ impl Bounds {
             ("final-grace", self.final_grace, 50),
             ("stop-confirm", self.stop_confirm, 100),
             ("launch-claim", self.launch_claim, 50),
+            ("look", self.look, 50),
             ("agent-certificate", self.agent_certificate, 2_000),
             ("agent-invitation", self.agent_invitation, 1_000),
             ("leader-lease", self.leader_lease, 200),
@@ -211,7 +216,7 @@ mod tests {
             [b.stop_confirm, b.launch_claim, b.leader_lease, b.schedule_floor].map(|d| d.as_secs()),
             [150, 60, 15, 60]
         );
-        assert_eq!([b.schedule_every, b.dispatch_every].map(|d| d.as_secs()), [1, 2]);
+        assert_eq!([b.schedule_every, b.dispatch_every, b.look].map(|d| d.as_secs()), [1, 2, 10]);
         assert_eq!((b.attempts, b.poison_runs, b.live_per_organization, b.launches), (5, 3, 100, 16));
         assert_eq!((b.events_per_attempt, b.events_per_report), (10_000, 1_000));
     }

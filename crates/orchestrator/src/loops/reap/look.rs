@@ -1,77 +1,127 @@
-//! Looks at the tasks of many attempts: each data plane once, all data planes at the same time.
+//! Looks at the tasks of many attempts: each data plane once, all data planes at the same time, none longer than its bound.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
-use futures::future::join_all;
+use tokio::task::JoinSet;
 use waybill_launcher::{LaunchError, Launcher, TaskRef, TaskStatus};
-use waybill_model::{DataPlaneId, OrgId};
+use waybill_model::{AttemptId, DataPlaneId, OrgId};
 use waybill_store::{Attempt, StoreResult};
 
 use super::super::Context;
 
-/// Look-ups of unrecorded tasks at once on one data plane.
-const FINDS: usize = 8;
+/// Calls for single tasks at once on one data plane.
+const AT_ONCE: usize = 8;
 
 /// An attempt's task and what can be said about it.
+#[derive(Clone, Debug)]
 pub(super) struct Seen {
-    pub(super) launcher: Option<Arc<dyn Launcher>>,
     pub(super) task: Option<TaskRef>,
     pub(super) status: TaskStatus,
+    /// Nobody could say whether there is a task: none is known, which does not mean that there is none.
+    pub(super) hidden: bool,
 }
 
-/// What is seen of each attempt, in their order. A launcher that fails to answer knows nothing.
-pub(super) async fn at(context: &Context, attempts: &[Attempt]) -> StoreResult<Vec<Seen>> {
-    let mut planes: HashMap<(OrgId, DataPlaneId), Vec<usize>> = HashMap::new();
+/// An attempt as a look needs it: its place in the batch, and what is recorded of its task.
+#[derive(Clone)]
+struct Wanted {
+    at: usize,
+    attempt: AttemptId,
+    task: Option<TaskRef>,
+}
+
+/// What one data plane showed.
+pub(super) struct PlaneSeen {
+    pub(super) plane: DataPlaneId,
+    /// None where its kind is not served here.
+    pub(super) launcher: Option<Arc<dyn Launcher>>,
+    /// Whether it answered in time.
+    pub(super) answered: bool,
+    /// Places in the batch, and what is seen there.
+    pub(super) attempts: Vec<(usize, Seen)>,
+}
+
+/// Begins to look at every data plane of these attempts. Each answer can be taken as soon as it is there; those that
+/// were silent before are not asked again.
+pub(super) async fn begin(
+    context: &Context,
+    attempts: &[Attempt],
+    silent: &HashSet<DataPlaneId>,
+) -> StoreResult<JoinSet<PlaneSeen>> {
+    let mut planes: HashMap<(OrgId, DataPlaneId), Vec<Wanted>> = HashMap::new();
     for (at, attempt) in attempts.iter().enumerate() {
-        planes.entry((attempt.org, attempt.data_plane)).or_default().push(at);
+        let wanted = Wanted { at, attempt: attempt.id, task: attempt.task.clone().map(TaskRef) };
+        planes.entry((attempt.org, attempt.data_plane)).or_default().push(wanted);
     }
-    let mut looks = Vec::with_capacity(planes.len());
-    for ((org, plane), places) in planes {
-        let plane = context.store.data_plane_get(org, plane).await?;
+    let mut looks = JoinSet::new();
+    for ((org, id), wanted) in planes {
+        let plane = context.store.data_plane_get(org, id).await?;
         let launcher = plane.and_then(|plane| context.launchers.of(&plane));
-        looks.push(plane_at(launcher, places, attempts));
+        let bound = (!silent.contains(&id)).then_some(context.bounds.look);
+        looks.spawn(plane_at(id, launcher, wanted, bound));
     }
-    let mut seen: Vec<Option<Seen>> = attempts.iter().map(|_| None).collect();
-    for (at, one) in join_all(looks).await.into_iter().flatten() {
-        seen[at] = Some(one);
-    }
-    let nothing = || Seen { launcher: None, task: None, status: TaskStatus::Unknown };
-    Ok(seen.into_iter().map(|one| one.unwrap_or_else(nothing)).collect())
+    Ok(looks)
 }
 
-async fn plane_at(launcher: Option<Arc<dyn Launcher>>, places: Vec<usize>, attempts: &[Attempt]) -> Vec<(usize, Seen)> {
+/// What one data plane shows. One that does not answer in time knows nothing, and neither does a launcher that fails.
+async fn plane_at(
+    plane: DataPlaneId,
+    launcher: Option<Arc<dyn Launcher>>,
+    wanted: Vec<Wanted>,
+    bound: Option<Duration>,
+) -> PlaneSeen {
     let Some(launcher) = launcher else {
-        let blind = |at: usize| {
-            let task = attempts[at].task.clone().map(TaskRef);
-            (at, Seen { launcher: None, task, status: TaskStatus::Unknown })
-        };
-        return places.into_iter().map(blind).collect();
+        let blind = |it: Wanted| (it.at, Seen { task: it.task, status: TaskStatus::Unknown, hidden: false });
+        return PlaneSeen { plane, launcher: None, answered: true, attempts: wanted.into_iter().map(blind).collect() };
     };
-    let found = futures::stream::iter(places.into_iter().map(|at| find(launcher.as_ref(), at, &attempts[at])));
-    let found: Vec<(usize, Option<TaskRef>)> = found.buffer_unordered(FINDS).collect().await;
-    let tasks: Vec<TaskRef> = found.iter().filter_map(|(_, task)| task.clone()).collect();
+    let answer = match bound {
+        Some(bound) => tokio::time::timeout(bound, ask(&launcher, wanted.clone())).await.ok(),
+        None => None,
+    };
+    let answered = answer.is_some();
+    if !answered && bound.is_some() {
+        tracing::warn!(plane.id = %plane, "a data plane did not answer in time; what its tasks do is not known");
+    }
+    let blind = |it: Wanted| (it.at, Seen { hidden: it.task.is_none(), task: it.task, status: TaskStatus::Unknown });
+    let attempts = answer.unwrap_or_else(|| wanted.into_iter().map(blind).collect());
+    PlaneSeen { plane, launcher: Some(launcher), answered, attempts }
+}
+
+async fn ask(launcher: &Arc<dyn Launcher>, wanted: Vec<Wanted>) -> Vec<(usize, Seen)> {
+    let finds = futures::stream::iter(wanted).map(|it| find(Arc::clone(launcher), it));
+    let found: Vec<(usize, Found)> = finds.buffer_unordered(AT_ONCE).collect().await;
+    let tasks: Vec<TaskRef> = found.iter().filter_map(|(_, found)| found.task.clone()).collect();
     let mut statuses = launcher.describe_all(&tasks).await.into_iter();
-    let see = |(at, task): (usize, Option<TaskRef>)| {
+    let see = |(at, Found { task, hidden }): (usize, Found)| {
         let status = match &task {
             Some(_) => known(statuses.next().unwrap_or(Ok(TaskStatus::Unknown))),
             None => TaskStatus::Unknown,
         };
-        (at, Seen { launcher: Some(Arc::clone(&launcher)), task, status })
+        (at, Seen { task, status, hidden })
     };
     found.into_iter().map(see).collect()
 }
 
-async fn find(launcher: &dyn Launcher, at: usize, attempt: &Attempt) -> (usize, Option<TaskRef>) {
-    if let Some(task) = &attempt.task {
-        return (at, Some(TaskRef(task.clone())));
+/// A task's reference, as recorded or as looked for.
+struct Found {
+    task: Option<TaskRef>,
+    hidden: bool,
+}
+
+async fn find(launcher: Arc<dyn Launcher>, wanted: Wanted) -> (usize, Found) {
+    if wanted.task.is_some() {
+        return (wanted.at, Found { task: wanted.task, hidden: false });
     }
-    let found = launcher.find(attempt.id).await.unwrap_or_else(|error| {
-        tracing::warn!(error = &error as &dyn std::error::Error, "an unrecorded task could not be looked for");
-        None
-    });
-    (at, found)
+    let found = match launcher.find(wanted.attempt).await {
+        Ok(task) => Found { task, hidden: false },
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "an unrecorded task could not be looked for");
+            Found { task: None, hidden: true }
+        }
+    };
+    (wanted.at, found)
 }
 
 fn known(looked: Result<TaskStatus, LaunchError>) -> TaskStatus {
@@ -79,4 +129,23 @@ fn known(looked: Result<TaskStatus, LaunchError>) -> TaskStatus {
         tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be looked at");
         TaskStatus::Unknown
     })
+}
+
+/// Asks one data plane's tasks to end, some at once and none longer than the bound; what fails is tried again next time.
+pub(super) async fn stop_all(launcher: Arc<dyn Launcher>, tasks: Vec<TaskRef>, bound: Duration) {
+    let many = tasks.len();
+    let stops = futures::stream::iter(tasks).map(|task| stop(Arc::clone(&launcher), task));
+    let all = stops.buffer_unordered(AT_ONCE).for_each(|()| std::future::ready(()));
+    if tokio::time::timeout(bound, all).await.is_err() {
+        tracing::warn!(tasks = many, "a data plane did not stop its tasks in time; tried again");
+    }
+}
+
+async fn stop(launcher: Arc<dyn Launcher>, task: TaskRef) {
+    match launcher.stop(&task).await {
+        Ok(()) | Err(LaunchError::OutOfReach) => {}
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a task could not be stopped; tried again");
+        }
+    }
 }

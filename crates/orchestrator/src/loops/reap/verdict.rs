@@ -14,6 +14,7 @@ use crate::service::bounds::Bounds;
 pub(super) struct Facts<'a> {
     pub(super) now: Micros,
     pub(super) status: TaskStatus,
+    /// A task is known, or nobody could say that there is none.
     pub(super) has_task: bool,
     pub(super) bounds: &'a Bounds,
 }
