@@ -59,7 +59,8 @@ impl Kept {
 
 /// Ended, and no task of it is left: what both kinds of removal of runs demand, at the choice and at the deletion.
 const ENDED: &str = "state in ('succeeded', 'failed', 'canceled') and finished_at < {now} - $1
-    and not exists (select 1 from attempt a where a.run_id = run.id and a.task_over = 0)";
+    and not exists (select 1 from attempt a
+        where a.organization_id = run.organization_id and a.run_id = run.id and a.task_over = 0)";
 
 impl Store {
     /// Removes at most `limit` things that are older than `age`; says how many of each organization went.
@@ -162,7 +163,8 @@ async fn remove_idempotency_keys(tx: &mut Tx, age: Duration, limit: i64) -> Stor
 
 async fn remove_deleted(tx: &mut Tx, limit: i64) -> StoreResult<BTreeMap<OrgId, u64>> {
     let chosen = "select organization_id, id from pipeline where deleted_at is not null
-            and not exists (select 1 from run where run.pipeline_id = pipeline.id) limit $1";
+            and not exists (select 1 from run
+                where run.organization_id = pipeline.organization_id and run.pipeline_id = pipeline.id) limit $1";
     let mut rows = choose(tx, chosen, &[limit]).await?;
     for row in &rows {
         let (org, id) = (text(row, "organization_id")?, text(row, "id")?);
@@ -174,9 +176,10 @@ async fn remove_deleted(tx: &mut Tx, limit: i64) -> StoreResult<BTreeMap<OrgId, 
             sqlx::query(statement).bind(&org).bind(&id).execute(tx.connection()).await?;
         }
     }
-    let chosen = "delete from connection where id in (
-             select id from connection where deleted_at is not null
-                and not exists (select 1 from run where run.connection_id = connection.id) limit $1)
+    let chosen = "delete from connection where (organization_id, id) in (
+             select organization_id, id from connection where deleted_at is not null
+                and not exists (select 1 from run where run.organization_id = connection.organization_id
+                    and run.connection_id = connection.id) limit $1)
          returning organization_id";
     rows.extend(choose(tx, chosen, &[limit]).await?);
     counted(&rows)

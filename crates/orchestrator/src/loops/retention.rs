@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use waybill_store::{AuditEntry, Kept, LoopLease, Store, StoreResult};
+use waybill_store::{AuditEntry, Kept, LoopLease, Store, StoreError, StoreResult};
 
 use super::{Context, Round};
 
@@ -36,24 +36,30 @@ impl Keeper {
         if self.more.load(Ordering::Relaxed) { SOON.min(every) } else { every }
     }
 
-    /// Removes of each kind what is too old, in the name of the lease's holder.
+    /// Removes of each kind what is too old, in the name of the lease's holder. A kind that fails holds up no other.
     pub async fn round(&self, lease: &LoopLease) -> StoreResult<Round> {
         let (mut round, mut more) = (Round::default(), false);
         for kept in Kept::ALL {
-            for portion in 0.. {
-                let gone = self.portion(lease, kept).await?;
-                (round.seen, round.acted) = (round.seen + gone, round.acted + gone);
-                if gone < PORTION.unsigned_abs() {
-                    break;
-                }
-                if portion == PORTIONS {
-                    more = true;
-                    break;
-                }
+            match self.kind(lease, kept, &mut round).await {
+                Ok(left) => more |= left,
+                Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
+                Err(error) => round.count(kept.as_str(), Err(error)),
             }
         }
         self.more.store(more, Ordering::Relaxed);
         Ok(round)
+    }
+
+    /// Removes one kind, portion by portion; true where more is left than one round takes.
+    async fn kind(&self, lease: &LoopLease, kept: Kept, round: &mut Round) -> StoreResult<bool> {
+        for _ in 0..=PORTIONS {
+            let gone = self.portion(lease, kept).await?;
+            (round.seen, round.acted) = (round.seen + gone, round.acted + gone);
+            if gone < PORTION.unsigned_abs() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Removes one portion; tells how many things went.
