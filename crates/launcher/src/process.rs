@@ -98,6 +98,14 @@ impl ProcessLauncher {
         sweep::sweep(&self.root, keep, live).map_err(LaunchError::Directory)
     }
 
+    /// Looks at a task of another boot or pid namespace, for a caller that knows that these directories were that task's own:
+    /// it is over once nobody holds its log. None: somebody does.
+    pub fn left_behind(&self, task: &TaskRef) -> Result<Option<TaskStatus>, LaunchError> {
+        let directory = self.directory(ProcessRef::read(task)?.attempt);
+        let is_held = directory.is_held().map_err(LaunchError::Directory)?;
+        Ok((!is_held).then(|| stopped(&directory)))
+    }
+
     fn directory(&self, attempt: AttemptId) -> AttemptDirectory {
         AttemptDirectory::new(&self.root, attempt)
     }
@@ -161,14 +169,7 @@ impl Launcher for ProcessLauncher {
             Sight::Alive => TaskStatus::Running,
             // How it ended is not recorded yet: a look now would take it for lost without a reason.
             Sight::Over if self.watched().get(&task.attempt) == Some(&task) => TaskStatus::Running,
-            Sight::Over => {
-                let exit = self.directory(task.attempt).exit();
-                let ran_out = exit.is_some_and(|exit| exit.out_of_memory);
-                TaskStatus::Stopped {
-                    exit_code: exit.map(|exit| exit.code),
-                    cause: ran_out.then_some(FailureCode::OutOfMemory),
-                }
-            }
+            Sight::Over => stopped(&self.directory(task.attempt)),
         })
     }
 
@@ -196,6 +197,13 @@ impl Launcher for ProcessLauncher {
         let found = self.directory(attempt).task().map_err(LaunchError::Directory)?;
         Ok(found.map(|task| task.to_task()))
     }
+}
+
+/// How a task that is over ended.
+fn stopped(directory: &AttemptDirectory) -> TaskStatus {
+    let exit = directory.exit();
+    let ran_out = exit.is_some_and(|exit| exit.out_of_memory);
+    TaskStatus::Stopped { exit_code: exit.map(|exit| exit.code), cause: ran_out.then_some(FailureCode::OutOfMemory) }
 }
 
 /// Only what is listed passes from our environment; the process leads a group of its own, so that a signal reaches all

@@ -66,6 +66,19 @@ impl AttemptDirectory {
         std::fs::remove_dir_all(&self.0).map(|()| true)
     }
 
+    /// Whether a process holds its log.
+    pub(super) fn is_held(&self) -> Result<bool> {
+        let log = match OpenOptions::new().append(true).open(self.log()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        match log.try_lock() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
     pub(super) fn log(&self) -> PathBuf {
         self.0.join("worker.log")
     }

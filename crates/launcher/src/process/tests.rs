@@ -128,7 +128,19 @@ async fn another_host_answers_unknown_and_never_gone() {
     assert_eq!(elsewhere.describe(&task).await.expect("a look"), TaskStatus::Unknown);
     assert!(matches!(elsewhere.stop(&task).await, Err(LaunchError::OutOfReach)));
     assert_eq!(shell.launcher.describe(&task).await.expect("a look"), TaskStatus::Running);
+    assert_eq!(elsewhere.left_behind(&task).expect("a look"), None, "its log is held");
     shell.launcher.stop(&task).await.expect("a stop");
+}
+
+#[tokio::test]
+async fn a_task_of_another_boot_is_over_once_nobody_holds_its_log() {
+    let shell = Shell::new();
+    let (attempt, _) = shell.run_to_end("read ticket; exit 3", &[]).await;
+    let task = shell.launcher.find(attempt).await.expect("a look").expect("a task");
+    let elsewhere = shell.launcher.clone().seen_from("another boot pid:[1]");
+    assert_eq!(elsewhere.describe(&task).await.expect("a look"), TaskStatus::Unknown);
+    let over = TaskStatus::Stopped { exit_code: Some(3), cause: None };
+    assert_eq!(elsewhere.left_behind(&task).expect("a look"), Some(over));
 }
 
 #[tokio::test]
