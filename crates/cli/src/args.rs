@@ -217,11 +217,12 @@ pub(crate) enum Agent {
     /// Makes a one-time token for an agent, and says what to do with it. An agent that there is gets a new one.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent enrol office-1", "waybill agent enrol office-2 --data-plane office --approval"))]
     Enrol {
-        /// Name of the agent.
+        /// Name of the agent; its id too, where there is one.
         name: String,
-        /// Data plane whose workers it starts; made where there is none of this name.
-        #[arg(long, value_name = "NAME", default_value = "agents")]
-        data_plane: String,
+        /// Data plane whose workers it starts; made where there is none of this name. An agent that there is keeps its own; a
+        /// new one gets `agents` where none is named.
+        #[arg(long, value_name = "NAME")]
+        data_plane: Option<String>,
         /// The agent gets no certificate before its key is approved.
         #[arg(long)]
         approval: bool,

@@ -9,6 +9,9 @@ use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Row, facts};
 use crate::{resolve, session};
 
+/// Of new agents where none is named.
+const PLANE: &str = "agents";
+
 impl Row for Agent {
     const HEADER: &'static [&'static str] = &["NAME", "STATE", "CONNECTED", "LAST HEARD", "WORKERS", "VERSION"];
 
@@ -36,7 +39,7 @@ pub(crate) async fn agent(target: &Target, command: Command, output: &Output) ->
     let client = session::connect(target)?.client;
     match command {
         Command::Enrol { name, data_plane, approval } => {
-            enrol(&client, (&name, &data_plane, approval), output).await?;
+            enrol(&client, (&name, data_plane.as_deref(), approval), output).await?;
         }
         Command::List(limit) => {
             let query = ListQuery { limit: Some(limit.limit), ..ListQuery::default() };
@@ -87,17 +90,42 @@ fn show(agent: &Agent, output: &Output) -> Result<()> {
 }
 
 /// Invites a new agent, or one that there is anew. The data plane is made where it is missing.
-async fn enrol(client: &Client, (name, plane, approval): (&str, &str, bool), output: &Output) -> Result<()> {
-    let known = ListQuery { name: Some(name.to_owned()), ..ListQuery::default() };
-    let invited = match client.agent_list(&known).await?.items.into_iter().find(|agent| agent.name == name) {
-        Some(agent) => client.agent_invite(agent.id, &AgentInvite { needs_approval: approval }).await?,
+async fn enrol(client: &Client, (name, plane, approval): (&str, Option<&str>, bool), output: &Output) -> Result<()> {
+    let invited = match known(client, name).await? {
+        Some(agent) => {
+            if let Some(plane) = plane {
+                same_plane(client, &agent, plane).await?;
+            }
+            client.agent_invite(agent.id, &AgentInvite { needs_approval: approval }).await?
+        }
         None => {
-            let data_plane_id = data_plane(client, plane, output).await?.id;
+            let data_plane_id = data_plane(client, plane.unwrap_or(PLANE), output).await?.id;
             let body = AgentCreate { name: name.to_owned(), data_plane_id, needs_approval: approval };
             client.agent_create(&body).await?
         }
     };
     output.one(&invited, &invited.agent.name, || people(&invited))
+}
+
+/// The agent of this name or id, if there is one.
+async fn known(client: &Client, name: &str) -> Result<Option<Agent>> {
+    if let Ok(id) = name.parse() {
+        return Ok(Some(client.agent_get(id).await?.value));
+    }
+    let query = ListQuery { name: Some(name.to_owned()), ..ListQuery::default() };
+    Ok(client.agent_list(&query).await?.items.into_iter().find(|agent| agent.name == name))
+}
+
+/// An agent stays with its data plane: asked for another one, nothing is done, since a token would void what it has.
+async fn same_plane(client: &Client, agent: &Agent, wanted: &str) -> Result<()> {
+    let own = client.data_plane_get(agent.data_plane_id).await?.value;
+    if own.name == wanted || own.id.to_string() == wanted {
+        return Ok(());
+    }
+    let (agent, own) = (crate::output::clean(&agent.name), crate::output::clean(&own.name));
+    let message = format!("the agent {agent} is of the data plane {own}, not {wanted}");
+    Err(Failure::new(Exit::Conflict, "unusable", message)
+        .next("leave --data-plane out to invite it anew, or enrol one of another name"))
 }
 
 async fn data_plane(client: &Client, name: &str, output: &Output) -> Result<DataPlane> {
