@@ -2,7 +2,7 @@
 
     build.py --binaries DIRECTORY --out DIRECTORY [--sbom DIRECTORY] [--level 0..9] NAME…
 
-NAME is worker, orchestrator, agent or cli. An image holds one program, the C library's files that it links, CA certificates and four
+NAME is worker, orchestrator or cli. An image holds one program, the C library's files that it links, CA certificates and four
 small text files; no shell, no package manager, nobody's user but 65532. Written are NAME.tar, an OCI layout that `docker load` and
 `skopeo copy oci-archive:` take as well, and a line `NAME sha256:… SIZE` on standard output: the manifest's digest, to pin.
 """
@@ -23,7 +23,6 @@ IMAGES = {
     # Where it runs is part of the entry point, which no launch request can change: there the guard is not optional.
     "worker": {"program": "waybill-worker", "fixed": ["--cloud", "aws-ecs"], "command": ["run"]},
     "orchestrator": {"program": "waybill-orchestrator", "command": ["serve", "--config", "/etc/waybill/orchestrator.toml"]},
-    "agent": {"program": "waybill-agent", "command": ["run"]},
     "cli": {"program": "waybill", "command": ["--help"]},
 }
 TEXTS = {
