@@ -11,6 +11,7 @@ use waybill_store::{
 };
 use waybill_tests::services::postgres::Postgres;
 
+mod agents;
 mod lists;
 mod retention;
 

@@ -31,6 +31,9 @@ pub(crate) struct Identity {
     /// Generation of the certificate.
     pub(crate) generation: u64,
     renew_at_ms: u64,
+    /// End of the certificate's life; never, where an earlier version kept the file: the orchestrator says so then.
+    #[serde(default = "never")]
+    not_after_ms: u64,
 }
 
 mod kept_key {
@@ -104,7 +107,8 @@ impl Identity {
             key: bytes_of(key),
             next_key: None,
             generation: certificate.generation,
-            renew_at_ms: half(certificate.life),
+            renew_at_ms: after(certificate.life / 2),
+            not_after_ms: after(certificate.life),
         }
     }
 
@@ -118,6 +122,11 @@ impl Identity {
     /// How long until half of the certificate's life is over.
     pub(crate) fn renew_in(&self) -> Duration {
         Duration::from_millis(self.renew_at_ms.saturating_sub(now_ms()))
+    }
+
+    /// Whether the certificate's life is over: nothing but a new enrolment helps.
+    pub(crate) fn is_over(&self) -> bool {
+        now_ms() >= self.not_after_ms
     }
 
     /// Whether a renewal was begun whose answer never came.
@@ -141,7 +150,8 @@ impl Identity {
         }
         self.chain = encode(&certificate.chain);
         self.generation = certificate.generation;
-        self.renew_at_ms = half(certificate.life);
+        self.renew_at_ms = after(certificate.life / 2);
+        self.not_after_ms = after(certificate.life);
     }
 
     /// An identity that nobody issued.
@@ -165,8 +175,12 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn half(life: Duration) -> u64 {
-    now_ms().saturating_add(u64::try_from((life / 2).as_millis()).unwrap_or(u64::MAX))
+const fn never() -> u64 {
+    u64::MAX
+}
+
+fn after(time: Duration) -> u64 {
+    now_ms().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -187,5 +201,15 @@ mod tests {
         assert_eq!(read.generation, 2);
         assert!(read.renew_in() <= Duration::from_secs(30));
         assert_ne!(read.next_key().unwrap().spki_sha256(), first);
+    }
+
+    #[test]
+    fn a_certificate_is_over_when_its_life_is_and_a_new_one_is_not() {
+        let mut identity = Identity::example();
+        assert!(!identity.is_over());
+        identity.renewed(&Certificate { chain: Vec::new(), life: Duration::ZERO, generation: 2 });
+        assert!(identity.is_over());
+        let read: Identity = serde_json::from_slice(&serde_json::to_vec(&identity).unwrap()).unwrap();
+        assert!(read.is_over(), "a start finds it so");
     }
 }

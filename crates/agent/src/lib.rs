@@ -38,6 +38,16 @@ enum AgentError {
     /// The orchestrator refused for good.
     #[error("the orchestrator refused: {0}")]
     Refused(String),
+    /// The certificate is over, or newer than what the orchestrator knows of.
+    #[error(
+        "{reason}: an administrator runs `waybill agent enrol {agent}`; then enrol here with the token that it prints"
+    )]
+    EnrolAnew {
+        /// Whose.
+        agent: String,
+        /// What is the matter.
+        reason: &'static str,
+    },
     /// The command line or standard input can't be used.
     #[error("{0}")]
     Usage(String),
@@ -48,7 +58,7 @@ impl AgentError {
     fn exit(&self) -> ExitCode {
         match self {
             Self::Usage(_) => 2.into(),
-            Self::Refused(_) => 77.into(),
+            Self::Refused(_) | Self::EnrolAnew { .. } => 77.into(),
             _ => 1.into(),
         }
     }

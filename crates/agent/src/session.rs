@@ -26,6 +26,8 @@ const UNWANTED: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(15);
 /// Before the first answer tells another one.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long the last word may take to be heard.
+const LAST_WORD: Duration = Duration::from_secs(5);
 /// Between two looks at workers that are not this process's children: an earlier process of the agent started them.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,8 @@ enum End {
     Away(Status),
     /// An administrator disabled the agent, or its identity was copied.
     Unwanted(Status),
+    /// Its identity is no good any more, for this reason.
+    EnrolAnew(&'static str),
     /// It was asked to end, and no worker is left to wait for.
     Drained,
 }
@@ -83,8 +87,8 @@ fn settings(arguments: &RunArguments, identity: &Identity) -> Result<Settings, A
         }
         args.extend(["--guard".to_owned(), guard.display().to_string()]);
     }
-    let environment = arguments.pass_env.clone();
-    Ok(Settings { program: program.display().to_string(), args, environment, stop_grace: arguments.stop_grace })
+    let (environment, stop_grace, slots) = (arguments.pass_env.clone(), arguments.stop_grace, arguments.slots);
+    Ok(Settings { program: program.display().to_string(), args, environment, stop_grace, slots })
 }
 
 impl Agent {
@@ -99,6 +103,9 @@ impl Agent {
                     continue;
                 }
                 End::Drained => return Ok(()),
+                End::EnrolAnew(reason) => {
+                    return Err(AgentError::EnrolAnew { agent: self.identity.agent.clone(), reason });
+                }
                 End::Away(status) => {
                     tracing::warn!(code = ?status.code(), reason = status.message(), "no session; trying again");
                     if began.elapsed() > AWAY {
@@ -158,6 +165,9 @@ impl Agent {
     }
 
     async fn one_session(&mut self) -> Result<End, AgentError> {
+        if self.identity.is_over() {
+            return Ok(End::EnrolAnew("the certificate's life is over"));
+        }
         let channel = self.identity.channel()?;
         let mut client = AgentClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         if (self.identity.is_renewing() || self.identity.renew_in().is_zero())
@@ -171,7 +181,7 @@ impl Agent {
         send(&sender, first)?;
         let opened = tokio::time::timeout(ANSWER, client.session(ReceiverStream::new(outgoing))).await;
         match opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("silent"))) {
-            Ok(answer) => self.converse(&mut client, &sender, answer.into_inner()).await,
+            Ok(answer) => self.converse(&mut client, sender, answer.into_inner()).await,
             Err(status) => Ok(end_of(status)),
         }
     }
@@ -179,7 +189,7 @@ impl Agent {
     async fn converse(
         &mut self,
         client: &mut AgentClient<tonic::transport::Channel>,
-        sender: &mpsc::Sender<pb::SessionRequest>,
+        sender: mpsc::Sender<pb::SessionRequest>,
         mut answers: Streaming<pb::SessionResponse>,
     ) -> Result<End, AgentError> {
         let (mut heartbeat, ended) = (HEARTBEAT, self.workers.ended());
@@ -188,9 +198,7 @@ impl Agent {
         let mut beat_at = Instant::now() + heartbeat.mul_f64(0.7);
         loop {
             if self.is_drained() {
-                // The last word: what became of the workers.
-                send(sender, self.message(true))?;
-                return Ok(End::Drained);
+                return self.last_word(sender, answers).await;
             }
             let look = if self.workers.is_busy() { LOOK } else { heartbeat };
             tokio::select! {
@@ -215,26 +223,50 @@ impl Agent {
                 () = tokio::time::sleep(look) => self.workers.look().await,
                 () = tokio::time::sleep_until(beat_at) => {
                     beat_at = Instant::now() + heartbeat.mul_f64(0.7);
-                    send(sender, self.message(true))?;
+                    send(&sender, self.message(true))?;
                 }
                 _ = self.terminate.recv() => {
                     self.begin_drain();
-                    send(sender, self.message(true))?;
+                    send(&sender, self.message(true))?;
                 }
                 () = &mut renew => return Ok(self.renew(client).await?.unwrap_or(End::Renewed)),
             }
             let changed = self.message(false);
             if !changed.tasks.is_empty() {
-                send(sender, changed)?;
+                send(&sender, changed)?;
             }
         }
+    }
+
+    /// Tells what became of the workers, and waits until the orchestrator has heard it and said what may be forgotten.
+    async fn last_word(
+        &mut self,
+        sender: mpsc::Sender<pb::SessionRequest>,
+        mut answers: Streaming<pb::SessionResponse>,
+    ) -> Result<End, AgentError> {
+        let last = egress::clear(pb::SessionRequest::from(self.message(true)))?;
+        let heard = async {
+            // A stream that takes nothing more shows its end by its answers.
+            let _ = sender.send(last).await;
+            drop(sender);
+            while let Ok(Some(answer)) = answers.message().await {
+                if let Ok(orders) = Orders::try_from(answer) {
+                    self.obey(orders).await;
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_WORD, heard).await.is_err() {
+            tracing::warn!("the orchestrator did not confirm the last word; the next start of the agent says it again");
+        }
+        Ok(End::Drained)
     }
 
     async fn obey(&mut self, orders: Orders) {
         for order in orders.start {
             // One that comes while the agent is about to end goes to another agent, or to its next start.
-            if self.drain_until.is_none() {
-                self.workers.start(order).await;
+            match self.drain_until {
+                None => self.workers.start(order).await,
+                Some(_) => self.workers.refuse(order.attempt),
             }
         }
         for attempt in orders.stop {
@@ -271,6 +303,9 @@ impl Agent {
 fn end_of(status: Status) -> End {
     match status.code() {
         Code::PermissionDenied => End::Unwanted(status),
+        Code::FailedPrecondition if status.message() == "enrol_anew" => {
+            End::EnrolAnew("the orchestrator's database is older than the certificate")
+        }
         _ => End::Away(status),
     }
 }

@@ -5,7 +5,6 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use waybill_model::AttemptId;
 
@@ -14,8 +13,6 @@ use crate::identity::Identity;
 const IDENTITY: &str = "identity.json";
 const LOCK: &str = "lock";
 const TASKS: &str = "tasks";
-/// Directories of attempts hold the workers' own output; it is kept so long after their end.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Why the state directory can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -130,20 +127,6 @@ impl State {
             && error.kind() != ErrorKind::NotFound
         {
             tracing::warn!(attempt.id = %attempt, error = %error.kind(), "an attempt could not be forgotten");
-        }
-    }
-
-    /// Removes the directories of attempts that ended long ago and that nobody asks about any more.
-    pub(crate) fn prune(&self) {
-        let (known, now) = (self.tasks(), SystemTime::now());
-        for entry in fs::read_dir(self.attempts()).into_iter().flatten().flatten() {
-            let attempt = entry.file_name().to_str().and_then(|name| name.parse::<AttemptId>().ok());
-            let changed = entry.metadata().and_then(|about| about.modified()).ok();
-            let old = changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age >= KEPT);
-            if old && attempt.is_some_and(|attempt| !known.contains(&attempt)) {
-                // What stays is tried again with the next start.
-                let _ = fs::remove_dir_all(entry.path());
-            }
         }
     }
 }

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use waybill_launcher::process::Keep;
 use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, Launcher, ProcessLauncher, TaskRef, TaskStatus};
 use waybill_model::{AttemptId, FailureCode};
 use waybill_protocol::agent::{Phase, StartOrder, Task};
@@ -24,7 +25,14 @@ pub(crate) struct Settings {
     pub(crate) environment: Vec<String>,
     /// How long one may take to end by itself.
     pub(crate) stop_grace: Duration,
+    /// Most workers at once.
+    pub(crate) slots: u32,
 }
+
+/// What is kept of attempts that are over: the workers' own output, for so long after it was written last.
+const KEPT: Keep = Keep { newest: usize::MAX, age: Duration::from_secs(7 * 24 * 60 * 60) };
+/// Between two looks for what is kept no longer.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// The workers of this host.
 pub(crate) struct Workers {
@@ -34,12 +42,28 @@ pub(crate) struct Workers {
     known: BTreeMap<AttemptId, Known>,
     /// A worker ended.
     ended: Arc<Notify>,
+    swept: Option<Instant>,
 }
 
 struct Known {
     task: Option<TaskRef>,
     phase: Phase,
     told: bool,
+}
+
+const ENDED: Phase = Phase::Stopped { exit_code: None, cause: None };
+/// There is no room for it: the order goes back.
+const NO_ROOM: Phase = Phase::Failed(FailureCode::NoCapacity);
+
+impl Known {
+    const fn new(task: Option<TaskRef>, phase: Phase) -> Self {
+        Self { task, phase, told: false }
+    }
+
+    /// Its process is not known to be over. Of one without a task nothing can be found out any more.
+    const fn is_live(&self) -> bool {
+        self.task.is_some() && matches!(self.phase, Phase::Running | Phase::Unknown)
+    }
 }
 
 impl Workers {
@@ -53,14 +77,13 @@ impl Workers {
         for attempt in state.tasks() {
             match launcher.find(attempt).await? {
                 Some(task) => {
-                    known.insert(attempt, Known { task: Some(task), phase: Phase::Unknown, told: false });
+                    known.insert(attempt, Known::new(Some(task), Phase::Unknown));
                 }
                 // The last process ended between its note and the start: the order will come again.
                 None => state.forget(attempt),
             }
         }
-        state.prune();
-        let mut workers = Self { state, settings, launcher, known, ended };
+        let mut workers = Self { state, settings, launcher, known, ended, swept: None };
         workers.look().await;
         Ok(workers)
     }
@@ -77,7 +100,11 @@ impl Workers {
 
     /// Whether some worker is not known to be over.
     pub(crate) fn is_busy(&self) -> bool {
-        self.known.values().any(|known| matches!(known.phase, Phase::Running | Phase::Unknown))
+        self.known.values().any(Known::is_live)
+    }
+
+    fn is_full(&self) -> bool {
+        self.known.values().filter(|known| known.is_live()).count() >= self.settings.slots as usize
     }
 
     /// Every task that is known.
@@ -97,21 +124,47 @@ impl Workers {
             .collect()
     }
 
-    /// Starts the worker of an order, or finds the one that it started before.
+    /// Starts the worker of an order, or finds the one that it started before. Where there is no room the order goes back:
+    /// this host's own setting counts, whatever the orchestrator takes it for.
     pub(crate) async fn start(&mut self, order: StartOrder) {
         let attempt = order.attempt;
-        if let Some(known) = self.known.get_mut(&attempt) {
-            known.told = false;
+        if self.knows(attempt) {
             return;
         }
-        let (task, phase) = match self.launch(order).await {
-            Ok(task) => (Some(task), Phase::Running),
+        if self.is_full() {
+            self.look().await;
+        }
+        if self.is_full() {
+            self.refuse(attempt);
+            return;
+        }
+        let known = match self.launch(order).await {
+            Ok(task) => Known::new(Some(task), Phase::Running),
             Err(error) => {
                 tracing::error!(error = &*error, attempt.id = %attempt, "a worker could not be started");
-                (None, Phase::Failed(FailureCode::LaunchFailed))
+                Known::new(None, Phase::Failed(FailureCode::LaunchFailed))
             }
         };
-        self.known.insert(attempt, Known { task, phase, told: false });
+        self.known.insert(attempt, known);
+    }
+
+    /// Whether the attempt was started here; it is told of again.
+    fn knows(&mut self, attempt: AttemptId) -> bool {
+        match self.known.get_mut(&attempt) {
+            Some(known) if known.phase != NO_ROOM => {
+                known.told = false;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives an order back: there is no room for it, or the agent is about to end.
+    pub(crate) fn refuse(&mut self, attempt: AttemptId) {
+        if !self.knows(attempt) {
+            tracing::info!(attempt.id = %attempt, "no room for a worker: its order goes back");
+            self.known.insert(attempt, Known::new(None, NO_ROOM));
+        }
     }
 
     async fn launch(&self, order: StartOrder) -> Result<TaskRef, Box<dyn std::error::Error + Send + Sync>> {
@@ -124,18 +177,25 @@ impl Workers {
         Ok(self.launcher.start(&request).await?)
     }
 
-    /// Asks a worker to end. One that this agent never started has ended.
+    /// Asks a worker to end. One that this agent never started, or of which nothing can be found out, has ended. What runs
+    /// is told of when it has ended, not before.
     pub(crate) async fn stop(&mut self, attempt: AttemptId) {
-        let known = self.known.entry(attempt).or_insert(Known {
-            task: None,
-            phase: Phase::Stopped { exit_code: None },
-            told: false,
-        });
-        known.told = false;
-        if let Some(task) = &known.task
-            && let Err(error) = self.launcher.stop(task).await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, attempt.id = %attempt, "a worker was not stopped");
+        let known = self.known.entry(attempt).or_insert_with(|| Known::new(None, ENDED));
+        let Some(task) = known.task.as_ref().filter(|_| known.is_live()) else {
+            if known.phase == Phase::Unknown {
+                known.phase = ENDED;
+            }
+            known.told = false;
+            return;
+        };
+        match self.launcher.stop(task).await {
+            Ok(()) => {}
+            // Of another boot: the next look says whether somebody still holds its log.
+            Err(LaunchError::OutOfReach) => self.look().await,
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(error, attempt.id = %attempt, "a worker was not stopped");
+            }
         }
     }
 
@@ -149,8 +209,7 @@ impl Workers {
 
     /// Will tell where an attempt stands; one that is not known can't be seen.
     pub(crate) fn describe(&mut self, attempt: AttemptId) {
-        let unseen = Known { task: None, phase: Phase::Unknown, told: false };
-        self.known.entry(attempt).or_insert(unseen).told = false;
+        self.known.entry(attempt).or_insert_with(|| Known::new(None, Phase::Unknown)).told = false;
     }
 
     /// The orchestrator knows the end of this attempt.
@@ -164,17 +223,14 @@ impl Workers {
         }
     }
 
-    /// Looks at every worker that is not known to be over.
+    /// Looks at every worker that is not known to be over, and now and then at what old ones left.
     pub(crate) async fn look(&mut self) {
         for (attempt, known) in &mut self.known {
-            let Some(task) = known.task.as_ref().filter(|_| matches!(known.phase, Phase::Running | Phase::Unknown))
-            else {
-                continue;
-            };
-            let phase = match self.launcher.describe(task).await {
-                Ok(TaskStatus::Running) => Phase::Running,
-                Ok(TaskStatus::Stopped { exit_code, .. }) => {
-                    Phase::Stopped { exit_code: exit_code.and_then(|code| u32::try_from(code).ok()) }
+            let Some(task) = known.task.as_ref().filter(|_| known.is_live()) else { continue };
+            let phase = match seen(&self.launcher, task).await {
+                TaskStatus::Running => Phase::Running,
+                TaskStatus::Stopped { exit_code, cause } => {
+                    Phase::Stopped { exit_code: exit_code.and_then(|code| u32::try_from(code).ok()), cause }
                 }
                 _ => Phase::Unknown,
             };
@@ -183,5 +239,34 @@ impl Workers {
                 (known.phase, known.told) = (phase, false);
             }
         }
+        if self.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+            self.swept = Some(Instant::now());
+            self.sweep();
+        }
+    }
+
+    /// Removes what attempts left that ended long ago and that nobody asks about any more.
+    fn sweep(&self) {
+        let live = self.known.keys().copied().chain(self.state.tasks()).collect();
+        let launcher = self.launcher.clone();
+        tokio::task::spawn_blocking(move || match launcher.sweep(KEPT, &live) {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed directories of attempts that are over"),
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old attempts could not be removed");
+            }
+        });
     }
 }
+
+/// Where a task stands. One of an earlier boot of this host is over once nobody holds its log.
+async fn seen(launcher: &ProcessLauncher, task: &TaskRef) -> TaskStatus {
+    match launcher.describe(task).await {
+        Ok(TaskStatus::Unknown) => launcher.left_behind(task).ok().flatten().unwrap_or(TaskStatus::Unknown),
+        Ok(status) => status,
+        Err(_) => TaskStatus::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests;

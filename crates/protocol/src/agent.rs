@@ -27,6 +27,8 @@ pub enum Phase {
     Stopped {
         /// Its exit code, where it is known.
         exit_code: Option<u32>,
+        /// Why, where its host knows: it ran out of memory.
+        cause: Option<FailureCode>,
     },
     /// It could not be started.
     Failed(FailureCode),
@@ -122,7 +124,9 @@ impl From<Task> for pb::Task {
     fn from(task: Task) -> Self {
         let (phase, exit_code, failure) = match task.phase {
             Phase::Running => (pb::TaskPhase::Running, None, None),
-            Phase::Stopped { exit_code } => (pb::TaskPhase::Stopped, exit_code, None),
+            Phase::Stopped { exit_code, cause } => {
+                (pb::TaskPhase::Stopped, exit_code, cause.map(|code| code.as_str().to_owned()))
+            }
             Phase::Failed(code) => (pb::TaskPhase::Failed, None, Some(code.as_str().to_owned())),
             Phase::Unknown => (pb::TaskPhase::Unknown, None, None),
         };
@@ -139,7 +143,7 @@ impl TryFrom<pb::Task> for Task {
         let phase = match wire.phase() {
             pb::TaskPhase::Unspecified => return Err(WireError::new("phase", Problem::UnknownValue)),
             pb::TaskPhase::Running => Phase::Running,
-            pb::TaskPhase::Stopped => Phase::Stopped { exit_code: wire.exit_code },
+            pb::TaskPhase::Stopped => Phase::Stopped { exit_code: wire.exit_code, cause: failure },
             pb::TaskPhase::Failed => Phase::Failed(failure.unwrap_or(FailureCode::LaunchFailed)),
             pb::TaskPhase::Unknown => Phase::Unknown,
         };
@@ -229,8 +233,9 @@ mod tests {
     fn what_an_agent_tells_reads_back() {
         let tasks = vec![
             task(Phase::Running),
-            task(Phase::Stopped { exit_code: Some(75) }),
-            task(Phase::Stopped { exit_code: None }),
+            task(Phase::Stopped { exit_code: Some(75), cause: None }),
+            task(Phase::Stopped { exit_code: Some(137), cause: Some(FailureCode::OutOfMemory) }),
+            task(Phase::Stopped { exit_code: None, cause: None }),
             task(Phase::Failed(FailureCode::LaunchFailed)),
             task(Phase::Unknown),
         ];

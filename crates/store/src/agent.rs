@@ -163,20 +163,6 @@ impl Store {
         one(row)
     }
 
-    /// Agents behind `after` in order of their ids, at most `limit`.
-    pub async fn agent_list(&self, org: OrgId, after: Option<AgentId>, limit: i64) -> StoreResult<Vec<Agent>> {
-        let rows = sqlx::query(
-            "select * from agent where organization_id = $1 and removed_at is null and ($2 is null or id > $2)
-             order by id limit $3",
-        )
-        .bind(org.to_string())
-        .bind(after.map(|id| id.to_string()))
-        .bind(limit)
-        .fetch_all(&self.pool)
-        .await?;
-        all(&rows)
-    }
-
     /// Every agent of a data plane.
     pub async fn agent_list_of_plane(&self, org: OrgId, plane: DataPlaneId) -> StoreResult<Vec<Agent>> {
         let rows = sqlx::query(
@@ -228,6 +214,38 @@ impl Store {
             .bind(to)
             .execute(tx.connection())
             .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Approves the key that a person compared, and no other: neither one of a later invitation nor one that came since.
+    /// False: another key or state stands there.
+    pub async fn agent_approve_in_txn(tx: &mut Tx, agent: &Agent) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update agent set state = 'active', version = version + 1, updated_at = {now}
+             where organization_id = $1 and id = $2 and version = $3 and spki = $4 and state = 'pending'
+               and removed_at is null",
+        );
+        let done = sqlx::query(sql)
+            .bind(agent.org.to_string())
+            .bind(agent.id.to_string())
+            .bind(agent.version)
+            .bind(agent.spki.clone())
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Locks an agent that may be given work: until the transaction ends, nobody else gives it a task and nobody takes its
+    /// right away. False: it may not be given any.
+    pub async fn agent_lock_in_txn(tx: &mut Tx, org: OrgId, id: AgentId) -> StoreResult<bool> {
+        let done = sqlx::query(
+            "update agent set slots = slots where organization_id = $1 and id = $2 and state = 'active' and draining = 0
+                and removed_at is null",
+        )
+        .bind(org.to_string())
+        .bind(id.to_string())
+        .execute(tx.connection())
+        .await?;
         Ok(done.rows_affected() == 1)
     }
 

@@ -334,14 +334,15 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Notes that the attempt's task is over, or that it never had one.
+    /// Notes that the attempt's task is over, or that it never had one. An agent that still held it holds it no more: one
+    /// that comes back with it is told to end it.
     pub async fn attempt_task_over_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<()> {
         sqlx::query("update attempt set task_over = 1 where organization_id = $1 and id = $2")
             .bind(attempt.org.to_string())
             .bind(attempt.id.to_string())
             .execute(tx.connection())
             .await?;
-        Ok(())
+        Self::agent_task_over_in_txn(tx, attempt.org, attempt.id).await
     }
 
     /// Notes what a look at the task brought: misses in a row, and whether the attempt counts as unreachable.

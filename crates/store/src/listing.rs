@@ -7,7 +7,7 @@ use waybill_model::{OrgId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int};
-use crate::{Connection, DataPlane, Pipeline, Project, Store, User};
+use crate::{Agent, Connection, DataPlane, Pipeline, Project, Store, User};
 
 /// A list of named things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub enum Listed {
     Projects,
     /// Data planes of the organization.
     DataPlanes,
+    /// Agents of the organization.
+    Agents,
     /// People of the organization, named by their e-mail addresses.
     Users,
     /// Connections of a project.
@@ -57,19 +59,20 @@ impl ListPart {
 
 impl Listed {
     fn select(self, org: OrgId) -> Select {
-        let (table, project, deletable) = match self {
-            Self::Projects => ("project", None, false),
-            Self::DataPlanes => ("data_plane", None, false),
-            Self::Users => ("app_user", None, false),
-            Self::Connections(project) => ("connection", Some(project), true),
-            Self::Pipelines(project) => ("pipeline", Some(project), true),
+        let (table, project, there) = match self {
+            Self::Projects => ("project", None, None),
+            Self::DataPlanes => ("data_plane", None, None),
+            Self::Agents => ("agent", None, Some("removed_at is null")),
+            Self::Users => ("app_user", None, None),
+            Self::Connections(project) => ("connection", Some(project), Some("deleted_at is null")),
+            Self::Pipelines(project) => ("pipeline", Some(project), Some("deleted_at is null")),
         };
         let mut select = Select::of(table, org);
         if let Some(project) = project {
             select.only("project_id = ?", [Bound::Text(project.to_string())]);
         }
-        if deletable {
-            select.only("deleted_at is null", []);
+        if let Some(there) = there {
+            select.only(there, []);
         }
         select
     }
@@ -110,6 +113,11 @@ impl Store {
     /// A part of the organization's data planes.
     pub async fn data_plane_part(&self, org: OrgId, part: &ListPart) -> StoreResult<Vec<DataPlane>> {
         self.listed(org, Listed::DataPlanes, part).await
+    }
+
+    /// A part of the organization's agents.
+    pub async fn agent_part(&self, org: OrgId, part: &ListPart) -> StoreResult<Vec<Agent>> {
+        self.listed(org, Listed::Agents, part).await
     }
 
     /// A part of the organization's people.

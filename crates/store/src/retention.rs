@@ -92,6 +92,8 @@ async fn remove_runs(tx: &mut Tx, age: Duration, limit: i64) -> StoreResult<BTre
             "delete from run_stream where organization_id = $1 and run_id = $2",
             "delete from certificate where organization_id = $1
                 and attempt_id in (select id from attempt where organization_id = $1 and run_id = $2)",
+            "delete from agent_task where organization_id = $1
+                and attempt_id in (select id from attempt where organization_id = $1 and run_id = $2)",
             "delete from attempt where organization_id = $1 and run_id = $2",
             "delete from run where organization_id = $1 and id = $2 and state in ('succeeded', 'failed', 'canceled')",
         ] {

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use waybill_api::agent::{AgentApprove, AgentInvite};
 use waybill_api::client::AuditQuery;
+use waybill_model::Micros;
 use waybill_tests::sandbox::Options;
 
-use super::fixture::{Host, Office, said};
+use super::fixture::{Host, Office, said, until};
 use crate::proxy::Gateway;
 
 /// An orchestrator whose agents' certificates live this long.
@@ -72,6 +73,26 @@ async fn an_agent_renews_its_certificate_and_goes_on() -> Result<()> {
     ensure!(agent.state == "active", "{agent:?}\n{}", host.log());
     let run = office.sandbox.trigger("items").await?;
     office.succeeds(run, 1).await?;
+    Ok(())
+}
+
+/// Its host was off for longer than the certificate lives. It ends and says what to do, and the way that it names leads back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_whose_certificate_is_over_ends_and_names_the_command_that_helps() -> Result<()> {
+    let office = Office::start(short_lived("4s"), 10).await?;
+    let mut host = office.enrolled("office-1").await?;
+    let over = office.sandbox.client.agent_get(host.id).await?.value.certificate_until;
+    let over = over.context("a certificate")?.0;
+    until("the certificate's life is over", || Micros::now() > over).await?;
+    host.run()?;
+    ensure!(host.ended().await? == Some(77), "{}", host.log());
+    let helps = format!("waybill agent enrol {}", host.id);
+    ensure!(host.log().contains(&helps), "{}", host.log());
+    let again = office.sandbox.client.agent_invite(host.id, &AgentInvite::default()).await?;
+    let output = host.enrol(&again)?.wait_with_output()?;
+    ensure!(output.status.success(), "{}", said(&output));
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
     Ok(())
 }
 

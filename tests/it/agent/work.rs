@@ -63,6 +63,11 @@ async fn an_agent_that_is_asked_to_end_waits_for_its_worker_and_takes_no_other()
     ensure!(!host.is_over()? && is_alive(host.workers()[0]), "the agent did not wait\n{}", host.log());
     office.succeeds(run, 1).await?;
     ensure!(host.ended().await? == Some(0), "{}", host.log());
+    // Its last word was heard before it ended: it was told what it may forget.
+    let kept: Vec<_> = std::fs::read_dir(host.state.join("tasks"))?.collect();
+    ensure!(kept.is_empty(), "{kept:?}\n{}", host.log());
+    let agent = office.until_agent(host.id, |agent| !agent.connected).await?;
+    ensure!(agent.workers == 0, "{agent:?}");
     Ok(())
 }
 
@@ -84,6 +89,26 @@ async fn f25_a_disabled_agent_is_cut_off_at_once_and_its_run_is_fenced() -> Resu
     // The agent asks again after half a minute to a minute; another one on the same data plane takes over at once.
     let _second = office.agent("office-2").await?;
     office.succeeds(run, 2).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_an_agent_that_runs_out_of_memory_ends_its_attempt_as_that() -> Result<()> {
+    let office = Office::start(Options::default(), 10).await?;
+    let script = office.sandbox.path("worker.sh");
+    let words =
+        "#!/bin/sh\nread ticket || exit 1\necho 'memory allocation of 16777216 bytes failed' >&2\nkill -ABRT $$\n";
+    std::fs::write(&script, words)?;
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
+    let mut host = office.enrolled("office-1").await?;
+    host.options = vec!["--worker".into(), script.display().to_string()];
+    host.run()?;
+    let run = office.sandbox.trigger("items").await?;
+    let seen = office.sandbox.until(run, |seen| seen.attempt_list.iter().any(|one| one.failure.is_some())).await?;
+    let failure = seen.attempt_list[0].failure.as_ref().map(|failure| failure.code.to_string());
+    ensure!(failure.as_deref() == Some("out_of_memory"), "{:?}\n{}", seen.attempt_list, host.log());
+    office.sandbox.client.run_cancel(run).await?;
+    office.sandbox.ended(run).await?;
     Ok(())
 }
 

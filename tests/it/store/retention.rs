@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use waybill_model::run::RunKind;
-use waybill_model::{AttemptId, RunId};
+use waybill_model::{AgentId, AttemptId, RunId};
 use waybill_store::{Kept, NewEvent, Pipeline};
 
 use super::lists::{furnished, run};
@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Both {
     /// Statements of a test's own, such as those that let time pass.
-    async fn raw(&self, database: usize, sql: &str) {
+    pub(super) async fn raw(&self, database: usize, sql: &str) {
         if database == 0 {
             let file = rusqlite::Connection::open(self.directory.path().join("waybill.db")).expect("the file");
             file.busy_timeout(Duration::from_secs(5)).expect("patience");
@@ -23,8 +23,26 @@ impl Both {
         }
     }
 
+    /// Says that an agent held this attempt's task.
+    async fn held_by_an_agent(&self, database: usize, (org, plane): (OrgId, DataPlaneId), attempt: AttemptId) {
+        let agent = AgentId::generate();
+        let sql = format!(
+            "insert into agent (organization_id, id, data_plane_id, name, state, invitation, invited_until,
+                needs_approval, generation, draining, slots, version, created_at, updated_at)
+             values ('{org}', '{agent}', '{plane}', 'office-1', 'active', 1, 1, 0, 1, 0, 4, 1, 1, 1);
+             insert into agent_task (organization_id, attempt_id, agent_id, state, stop_wanted, created_at, updated_at)
+             values ('{org}', '{attempt}', '{agent}', 'stopped', 0, 1, 1)"
+        );
+        self.raw(database, &sql).await;
+    }
+
     /// An attempt of a run that ended long ago; `over`: its task is known to be gone.
-    async fn attempt(&self, database: usize, (org, plane, run): (OrgId, DataPlaneId, RunId), over: bool) -> AttemptId {
+    pub(super) async fn attempt(
+        &self,
+        database: usize,
+        (org, plane, run): (OrgId, DataPlaneId, RunId),
+        over: bool,
+    ) -> AttemptId {
         let (id, over) = (AttemptId::generate(), i32::from(over));
         let bytes = if database == 0 { "X'6162'" } else { "'\\x6162'" };
         let sql = format!(
@@ -61,7 +79,8 @@ async fn a_run_goes_with_all_of_it_and_never_while_it_is_live_or_its_task_may_be
                 .expect("added");
             tx.commit().await.expect("committed");
         }
-        both.attempt(database, (org, plane, old), true).await;
+        let attempt = both.attempt(database, (org, plane, old), true).await;
+        both.held_by_an_agent(database, (org, plane), attempt).await;
         both.attempt(database, (org, plane, haunted), false).await;
         let now = store.clock().await.expect("the clock").0;
         // The live one is as old as they come: only its state keeps it.

@@ -25,7 +25,7 @@ use crate::service::agent::{AgentError, AgentService, OpenSession, Presented, Re
 /// How long an agent waits before it asks again whether its key was approved.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks for orders, where no nudge comes.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_secs(3);
 /// Answers that wait to be read; an agent that reads none of them is dropped.
 const UNREAD: usize = 8;
 const READ_TIME: Duration = Duration::from_secs(20);
@@ -173,9 +173,9 @@ impl Service {
         let mut orders = self.agents.hear(session, &told).await.map_err(of)?;
         orders.heartbeat = Some(self.agents.heartbeat());
         send(to_agent, orders).await?;
-        let (mut changes, mut heard_at) = (self.agents.changes(), Instant::now());
+        let (mut changes, mut heard_at) = (self.agents.changes(session), Instant::now());
         loop {
-            changes.mark_unchanged();
+            changes.mark_seen();
             if Micros::now() >= certified.not_after {
                 return Err(status::unauthenticated());
             }
@@ -186,7 +186,7 @@ impl Service {
                 () = self.shared.stop.cancelled() => return Err(status::going_away()),
                 () = to_agent.closed() => return Ok(()),
                 next = messages.message() => Some(next?),
-                _ = changes.changed() => None,
+                () = changes.changed() => None,
                 () = look => None,
             };
             match next {
@@ -229,6 +229,7 @@ fn of(error: AgentError) -> Status {
         AgentError::Disabled => Status::permission_denied("agent_disabled"),
         AgentError::Locked => Status::permission_denied("agent_locked"),
         AgentError::RenewFirst => Status::failed_precondition("renew_first"),
+        AgentError::EnrolAnew => Status::failed_precondition("enrol_anew"),
         AgentError::Superseded => Status::aborted("superseded"),
         AgentError::Store(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "an agent's call could not be answered");

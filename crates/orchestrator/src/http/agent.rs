@@ -9,7 +9,7 @@ use waybill_api::action::AllowedAction;
 use waybill_api::agent::{Agent, AgentApprove, AgentCreate, AgentInvite, AgentInvited};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::Micros;
-use waybill_store::Agent as Row;
+use waybill_store::{Agent as Row, Listed};
 
 use super::App;
 use super::action::{self, Action};
@@ -18,6 +18,7 @@ use super::conditions::{Conditions, Idempotency, stale, tag};
 use super::gate::Permit;
 use super::operation::{Operation, Operations};
 use super::organization::Named;
+use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply, nothing};
 use crate::service::agent::session::silence;
 use crate::service::{Refused, ServiceResult, agent};
@@ -30,6 +31,7 @@ pub(super) fn mount(all: &mut Operations) {
     all.add(
         Operation::of::<action::AgentList>(Method::GET, PATHS, "Agents")
             .pages::<Agent>()
+            .sorts(SORTS)
             .query("name", "Only the one of this name."),
         get(list),
     );
@@ -103,16 +105,28 @@ async fn list(
 ) -> Answer<Page<Agent>> {
     let org = permit.caller.org;
     let (paging, name) = query.split();
-    let turn = app.pager.turn(&permit.caller, action::AgentList::ID, paging, &name)?;
+    let turn = app.pager.sorted(&permit.caller, (action::AgentList::ID, BY_NAME), paging, &name)?;
     let rows = match &name {
         Some(name) => app.store.agent_find(org, name).await?.into_iter().collect(),
-        None => app.store.agent_list(org, turn.key()?, turn.fetch()).await?,
+        None => app.store.agent_part(org, &turn.part()).await?,
     };
-    let mut shown = Vec::with_capacity(rows.len());
-    for row in rows {
-        shown.push(show(&app, row).await?);
-    }
-    Ok(Reply::ok(turn.page(shown, |agent| agent.id.to_string(), |agent| agent)))
+    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let count = turn
+        .count(async |most| match &name {
+            Some(_) => Ok(found),
+            None => app.store.listed_count(org, Listed::Agents, most).await,
+        })
+        .await?;
+    let (now, held) = (app.store.clock().await?, app.store.agent_task_count(org).await?);
+    let page = turn.page(
+        rows,
+        |row| turn.place(&row.id, &row.name),
+        |row| {
+            let workers = held.get(&row.id).copied().unwrap_or(0);
+            shown(&app, row, (now, workers))
+        },
+    );
+    Ok(Reply::ok(Page { count, ..page }))
 }
 
 async fn create(
@@ -185,12 +199,16 @@ async fn invited(app: &App, row: Row) -> ServiceResult<AgentInvited> {
 async fn show(app: &App, row: Row) -> ServiceResult<Agent> {
     let now = app.store.clock().await?;
     let workers = app.store.agent_task_live(row.org, row.id).await?.len() as u64;
+    Ok(shown(app, row, (now, workers)))
+}
+
+fn shown(app: &App, row: Row, (now, workers): (Micros, u64)) -> Agent {
     let time = |at: Option<Micros>| at.map(Into::into);
     let is = |states: &[&str]| states.contains(&row.state.as_str());
     let unless = |action: &str, allowed: bool| {
         AllowedAction::unless(action, (!allowed).then(|| format!("the agent is {}", row.state)).as_deref())
     };
-    Ok(Agent {
+    Agent {
         connected: row.is_heard(now, silence(&app.bounds)),
         seen_at: time(row.seen_at),
         draining: row.draining,
@@ -213,5 +231,5 @@ async fn show(app: &App, row: Row) -> ServiceResult<Agent> {
         data_plane_id: row.data_plane,
         state: row.state,
         program_version: row.program_version,
-    })
+    }
 }

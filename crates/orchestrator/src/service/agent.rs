@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use waybill_api::ProblemCode;
 use waybill_api::agent::AgentCreate;
-use waybill_identity::Invitation;
+use waybill_identity::{CertifiedAgent, Invitation};
 use waybill_model::{AgentId, OrgId, RunId};
-use waybill_store::{Agent, AgentTask, AuditEntry, Store, StoreError, StoreResult, Tx};
+use waybill_store::{Agent, AuditEntry, Store, StoreError, StoreResult, Tx};
 use zeroize::Zeroizing;
 
 use super::note::Note;
@@ -51,6 +51,9 @@ pub enum AgentError {
     /// It holds the certificate before the one that was issued last: it renews, then comes again.
     #[error("the certificate is to be renewed first")]
     RenewFirst,
+    /// Its certificate is newer than what this database knows, so the database was restored: the agent is enrolled anew.
+    #[error("the agent is to be enrolled anew")]
+    EnrolAnew,
     /// A newer session of the same agent took over.
     #[error("another session of the agent took over")]
     Superseded,
@@ -77,14 +80,19 @@ impl AgentService {
         }
     }
 
+    /// Whether a certificate was issued after the last one that this database knows: a backup was restored since. The
+    /// generation is what the agent claims; the end of a certificate's life is not.
+    fn is_ahead(agent: &Agent, certified: &CertifiedAgent, claimed: i64) -> bool {
+        claimed > agent.generation && agent.not_after.is_none_or(|known| certified.not_after > known)
+    }
+
     /// Takes the right of whoever holds this identity away, and says so.
     async fn lock(&self, agent: &Agent) -> StoreResult<()> {
-        let tasks = self.store.agent_task_live(agent.org, agent.id).await?;
         let mut tx = self.store.write_tx().await?;
         if !Store::agent_move_in_txn(&mut tx, agent, &["active"], "locked").await? {
             return Ok(());
         }
-        let runs = fence_in_txn(&mut tx, agent.org, &tasks).await?;
+        let runs = fence_in_txn(&mut tx, agent).await?;
         let actor = format!("agent:{}", agent.id);
         let entry =
             AuditEntry { outcome: "locked", ..AuditEntry::done(agent.org, actor, "identity_cloned", &agent.id) };
@@ -92,22 +100,23 @@ impl AgentService {
         tx.commit().await?;
         tracing::error!(agent = %agent.id, "ALARM: an agent's identity was copied; both are locked");
         metrics::counter!("waybill_agents_locked_total").increment(1);
-        told(&self.nudges, &runs);
+        told(&self.nudges, agent, &runs);
         Ok(())
     }
 }
 
 /// Wakes whoever waits for agents and their runs.
-fn told(nudges: &Nudges, runs: &[RunId]) {
+fn told(nudges: &Nudges, agent: &Agent, runs: &[RunId]) {
     runs.iter().for_each(|run| nudges.run_changed(*run));
-    nudges.agents_changed();
+    nudges.agents_changed(agent.data_plane);
     nudges.task_changed();
 }
 
-/// Fences the attempts of these tasks: nothing that their workers say counts any more.
-async fn fence_in_txn(tx: &mut Tx, org: OrgId, tasks: &[AgentTask]) -> StoreResult<Vec<RunId>> {
-    let mut runs = Vec::new();
-    for task in tasks {
+/// Fences the attempts that an agent holds, whose right was taken away in this transaction: it is given no other ones from
+/// then on, so none is missed. Nothing that their workers say counts any more.
+async fn fence_in_txn(tx: &mut Tx, agent: &Agent) -> StoreResult<Vec<RunId>> {
+    let (org, mut runs) = (agent.org, Vec::new());
+    for task in Store::agent_task_live_in_txn(tx, org, agent.id).await? {
         let Some(attempt) = Store::attempt_get_in_txn(tx, org, task.attempt).await? else { continue };
         if Store::run_lock_in_txn(tx, org, attempt.run).await?.is_none() {
             continue;
@@ -160,15 +169,14 @@ pub async fn create(app: &Shared, caller: &Caller, body: &AgentCreate, key: Opti
 
 /// Invites an agent anew, such as one whose host was replaced; what it had before is void.
 pub async fn invite(app: &Shared, caller: &Caller, agent: &Agent, needs_approval: bool) -> ServiceResult<Agent> {
-    let tasks = app.store.agent_task_live(agent.org, agent.id).await?;
     let mut tx = app.store.write_tx().await?;
     if !Store::agent_invite_in_txn(&mut tx, agent, needs_approval, app.bounds.agent_invitation).await? {
         return Err(changed());
     }
-    let runs = fence_in_txn(&mut tx, agent.org, &tasks).await?;
+    let runs = fence_in_txn(&mut tx, agent).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("agent_invite", agent.id)).await?;
     tx.commit().await?;
-    told(&app.nudges, &runs);
+    told(&app.nudges, agent, &runs);
     read(app, caller, agent.id).await
 }
 
@@ -183,7 +191,15 @@ pub async fn approve(app: &Shared, caller: &Caller, agent: &Agent, fingerprint: 
         let next = "compare it with what the agent printed on its own host; do not approve a key that differs";
         return Err(Refused::field(ProblemCode::Unusable, "/fingerprint", message).next(next));
     }
-    shift(app, caller, agent, (&["pending"], "active", "agent_approve")).await
+    let mut tx = app.store.write_tx().await?;
+    // The key that was compared, not the one that may stand there by now.
+    if !Store::agent_approve_in_txn(&mut tx, agent).await? {
+        return Err(changed());
+    }
+    Store::audit_append_in_txn(&mut tx, &caller.audit("agent_approve", agent.id)).await?;
+    tx.commit().await?;
+    told(&app.nudges, agent, &[]);
+    read(app, caller, agent.id).await
 }
 
 /// Takes an agent's right away at once: its session ends, the attempts that it holds are fenced.
@@ -202,15 +218,14 @@ pub async fn enable(app: &Shared, caller: &Caller, agent: &Agent) -> ServiceResu
 
 /// Removes an agent; false where somebody else changed it meanwhile.
 pub async fn remove(app: &Shared, caller: &Caller, agent: &Agent) -> ServiceResult<bool> {
-    let tasks = app.store.agent_task_live(agent.org, agent.id).await?;
     let mut tx = app.store.write_tx().await?;
     if !Store::agent_remove_in_txn(&mut tx, agent).await? {
         return Ok(false);
     }
-    let runs = fence_in_txn(&mut tx, agent.org, &tasks).await?;
+    let runs = fence_in_txn(&mut tx, agent).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("agent_delete", agent.id)).await?;
     tx.commit().await?;
-    told(&app.nudges, &runs);
+    told(&app.nudges, agent, &runs);
     Ok(true)
 }
 
@@ -224,15 +239,14 @@ async fn shift(
         let detail = format!("the agent is {}", agent.state);
         return Err(Refused::new(ProblemCode::StateConflict, detail).next(next_of(&agent.state)));
     }
-    let tasks = if to == "disabled" { app.store.agent_task_live(agent.org, agent.id).await? } else { Vec::new() };
     let mut tx = app.store.write_tx().await?;
     if !Store::agent_move_in_txn(&mut tx, agent, from, to).await? {
         return Err(changed());
     }
-    let runs = fence_in_txn(&mut tx, agent.org, &tasks).await?;
+    let runs = if to == "disabled" { fence_in_txn(&mut tx, agent).await? } else { Vec::new() };
     Store::audit_append_in_txn(&mut tx, &caller.audit(action, agent.id)).await?;
     tx.commit().await?;
-    told(&app.nudges, &runs);
+    told(&app.nudges, agent, &runs);
     read(app, caller, agent.id).await
 }
 

@@ -1,8 +1,9 @@
 //! Wakes the loops early and tells watchers that a run changed. Losing a nudge costs a timer tick, nothing else: the
 //! loops read the database and take no input from here.
 
-use tokio::sync::{Notify, broadcast, watch};
-use waybill_model::RunId;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{Notify, broadcast};
+use waybill_model::{DataPlaneId, RunId};
 
 /// Who may be woken.
 #[derive(Debug)]
@@ -10,7 +11,32 @@ pub struct Nudges {
     dispatch: Notify,
     reap: Notify,
     runs: broadcast::Sender<RunId>,
-    agents: watch::Sender<u64>,
+    agents: broadcast::Sender<DataPlaneId>,
+}
+
+/// Waits for changes among the agents of one data plane; those of others wake nobody here.
+#[derive(Debug)]
+pub struct PlaneWatch {
+    plane: DataPlaneId,
+    ticks: broadcast::Receiver<DataPlaneId>,
+}
+
+impl PlaneWatch {
+    /// What was told until now counts as seen: to be called before the database is read.
+    pub fn mark_seen(&mut self) {
+        while !matches!(self.ticks.try_recv(), Err(TryRecvError::Empty | TryRecvError::Closed)) {}
+    }
+
+    /// Comes back when something changed since, or may have: where too much was told at once, nothing is passed over.
+    pub async fn changed(&mut self) {
+        loop {
+            match self.ticks.recv().await {
+                Ok(plane) if plane != self.plane => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                Err(RecvError::Closed) => return std::future::pending().await,
+            }
+        }
+    }
 }
 
 impl Default for Nudges {
@@ -19,7 +45,7 @@ impl Default for Nudges {
             dispatch: Notify::new(),
             reap: Notify::new(),
             runs: broadcast::channel(1024).0,
-            agents: watch::channel(0).0,
+            agents: broadcast::channel(1024).0,
         }
     }
 }
@@ -42,15 +68,16 @@ impl Nudges {
         self.reap.notify_one();
     }
 
-    /// Something is new for an agent, or of one: its session and whoever waits for it look.
-    pub fn agents_changed(&self) {
-        self.agents.send_modify(|n| *n = n.wrapping_add(1));
+    /// Something is new for an agent of this data plane, or of one: its session and whoever waits for it look.
+    pub fn agents_changed(&self, plane: DataPlaneId) {
+        // Nobody watches: that is no failure.
+        let _ = self.agents.send(plane);
     }
 
-    /// Ticks with every change that is told here. Changes by other replicas are found by reading.
+    /// Ticks with every change of a data plane's agents that is told here. Changes by other replicas are found by reading.
     #[must_use]
-    pub fn watch_agents(&self) -> watch::Receiver<u64> {
-        self.agents.subscribe()
+    pub fn watch_agents(&self, plane: DataPlaneId) -> PlaneWatch {
+        PlaneWatch { plane, ticks: self.agents.subscribe() }
     }
 
     /// Ids of runs that changed on this replica, from now on. Changes by other replicas are found by reading.
@@ -65,5 +92,32 @@ impl Nudges {
 
     pub(crate) async fn reap_nudged(&self) {
         self.reap.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn ticks(watch: &mut PlaneWatch) -> bool {
+        tokio::time::timeout(Duration::from_millis(50), watch.changed()).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn a_change_among_agents_wakes_who_watches_their_data_plane_and_nobody_else() {
+        let nudges = Nudges::default();
+        let (here, elsewhere) = (DataPlaneId::generate(), DataPlaneId::generate());
+        let mut watch = nudges.watch_agents(here);
+        nudges.agents_changed(elsewhere);
+        assert!(!ticks(&mut watch).await, "another data plane's change woke it");
+        nudges.agents_changed(here);
+        assert!(ticks(&mut watch).await);
+        nudges.agents_changed(here);
+        watch.mark_seen();
+        assert!(!ticks(&mut watch).await, "what was seen before is told again");
+        (0..5_000).for_each(|_| nudges.agents_changed(elsewhere));
+        assert!(ticks(&mut watch).await, "what may have been missed is looked for");
     }
 }

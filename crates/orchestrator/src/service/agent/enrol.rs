@@ -100,6 +100,9 @@ impl AgentService {
         if claimed + 1 == agent.generation && agent.spki.as_deref() == Some(spki) {
             return Ok(Renewal { peer, generation: agent.generation, again: true });
         }
+        if Self::is_ahead(&agent, certified, claimed) {
+            return Err(AgentError::EnrolAnew);
+        }
         self.lock(&agent).await?;
         Err(AgentError::Locked)
     }

@@ -5,16 +5,18 @@ use std::collections::HashSet;
 
 use waybill_identity::{AgentPeer, CertifiedAgent, TicketKey};
 use waybill_launcher::LaunchSpec;
-use waybill_model::{AttemptId, RunId};
+use waybill_model::{AttemptId, DataPlaneId, FailureCode, RunId};
 use waybill_protocol::agent::{Orders, Phase, StartOrder, Task, Told};
 use waybill_store::{Agent, AgentSaid, AgentTask, Store, StoreResult};
 
 use super::{AgentError, AgentService};
 use crate::service::attempt::TicketClaim;
+use crate::service::nudge::PlaneWatch;
 
 /// An open session.
 pub struct OpenSession {
     peer: AgentPeer,
+    plane: DataPlaneId,
     id: String,
     /// Attempts whose orders went out in this session: they are not repeated in it.
     started: HashSet<AttemptId>,
@@ -45,6 +47,9 @@ impl AgentService {
             if claimed + 1 == agent.generation {
                 return Err(AgentError::RenewFirst);
             }
+            if Self::is_ahead(&agent, certified, claimed) {
+                return Err(AgentError::EnrolAnew);
+            }
             self.lock(&agent).await?;
             return Err(AgentError::Locked);
         }
@@ -58,7 +63,7 @@ impl AgentService {
         tx.commit().await?;
         tracing::info!(org = %peer.org, agent = %peer.agent, "an agent connected");
         let none = HashSet::new;
-        Ok(OpenSession { peer, id, started: none(), stopped: none(), asked: none() })
+        Ok(OpenSession { peer, plane: agent.data_plane, id, started: none(), stopped: none(), asked: none() })
     }
 
     /// The session is over: the agent is silent from now on.
@@ -66,7 +71,7 @@ impl AgentService {
         let mut tx = self.store.write_tx().await?;
         Store::agent_session_end_in_txn(&mut tx, (session.peer.org, session.peer.agent), &session.id).await?;
         tx.commit().await?;
-        self.nudges.agents_changed();
+        self.nudges.agents_changed(session.plane);
         Ok(())
     }
 
@@ -87,7 +92,7 @@ impl AgentService {
         for task in &told.tasks {
             let (state, exit_code, failure) = match task.phase {
                 Phase::Running => ("running", None, None),
-                Phase::Stopped { exit_code } => ("stopped", exit_code.map(i64::from), None),
+                Phase::Stopped { exit_code, cause } => ("stopped", exit_code.map(i64::from), cause),
                 Phase::Failed(code) => ("failed", None, Some(code)),
                 Phase::Unknown => ("unknown", None, None),
             };
@@ -95,8 +100,13 @@ impl AgentService {
                 not_its_own(&mut orders, task);
                 continue;
             };
-            if row.state != state {
-                let whose = (org, agent, task.attempt);
+            let whose = (org, agent, task.attempt);
+            let given_back = task.phase == Phase::Failed(FailureCode::NoCapacity);
+            if given_back && Store::agent_task_return_in_txn(&mut tx, whose).await? {
+                // Another agent gets it, or this one once it has room.
+                session.started.remove(&task.attempt);
+                changed.push(task.attempt);
+            } else if row.state != state {
                 Store::agent_task_told_in_txn(&mut tx, whose, state, (exit_code, failure)).await?;
                 changed.push(task.attempt);
             }
@@ -119,7 +129,7 @@ impl AgentService {
             run.into_iter().for_each(|run| self.nudges.run_progressed(run));
         }
         if !changed.is_empty() {
-            self.nudges.agents_changed();
+            self.nudges.agents_changed(session.plane);
             self.nudges.task_changed();
         }
         Ok(())
@@ -186,8 +196,8 @@ impl AgentService {
 
     /// Ticks when something may be new for a session.
     #[must_use]
-    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.nudges.watch_agents()
+    pub fn changes(&self, session: &OpenSession) -> PlaneWatch {
+        self.nudges.watch_agents(session.plane)
     }
 }
 

@@ -15,8 +15,11 @@ use crate::service::note::Note;
 impl AttemptService {
     /// Where the attempt's worker must run.
     pub async fn expected(&self, claim: &TicketClaim) -> Result<Expected, EnrolError> {
-        if let Some(agent) = self.store.agent_task_get(claim.org, claim.attempt).await?.map(|task| task.agent) {
-            return Ok(Expected::Agent(agent));
+        if let Some(task) = self.store.agent_task_get(claim.org, claim.attempt).await? {
+            // An agent whose right was taken away vouches for nobody.
+            let agent = self.store.agent_get(claim.org, task.agent).await?;
+            let is_active = agent.is_some_and(|agent| agent.state == "active");
+            return Ok(if is_active { Expected::Agent(task.agent) } else { Expected::Nowhere });
         }
         let attempt = self.store.attempt_get(claim.org, claim.attempt).await?.ok_or(EnrolError::NotFound)?;
         let plane = self.store.data_plane_get(attempt.org, attempt.data_plane).await?.ok_or(EnrolError::NotFound)?;
