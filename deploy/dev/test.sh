@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 deploy/dev/tools.sh test
-for set in readers s3; do deploy/dev/python.sh "$set" >/dev/null; done
+for set in readers s3 secrets grants; do deploy/dev/python.sh "$set" >/dev/null; done
 deploy/dev/grants.sh || [ $# -gt 0 ] || set -- -E 'not test(/^grants::/)'
 deploy/dev/binaries.sh
 cargo nextest run --workspace --locked --features waybill-worker/aws "$@"

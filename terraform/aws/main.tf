@@ -5,7 +5,6 @@ data "aws_partition" "here" {}
 data "aws_region" "here" {}
 
 locals {
-  by_agent = var.orchestrator_principal_arn == null
   buckets = merge(
     { for name, grant in var.buckets : name => { prefixes = grant.prefixes, access = grant.access, delete = grant.delete } },
     var.new_bucket == null ? {} : { (var.new_bucket.name) = { prefixes = var.new_bucket.prefixes, access = "write", delete = var.new_bucket.delete } },
@@ -19,8 +18,8 @@ module "policies" {
   partition                  = data.aws_partition.here.partition
   region                     = data.aws_region.here.region
   account                    = data.aws_caller_identity.here.account_id
-  orchestrator_principal_arn = coalesce(var.orchestrator_principal_arn, "none")
-  external_id                = coalesce(var.external_id, "none")
+  orchestrator_principal_arn = var.orchestrator_principal_arn
+  external_id                = var.external_id
   buckets                    = local.buckets
   secret_arns                = var.secret_arns
   parameter_arns             = var.parameter_arns
@@ -29,11 +28,11 @@ module "policies" {
   other_writers              = try(var.new_bucket.other_writers, [])
 }
 
-# What the orchestrator assumes (or what the agent runs as): may start, stop and see workers, and nothing else.
+# What the orchestrator assumes: may start, stop and see workers, and nothing else.
 resource "aws_iam_role" "launch" {
   name                 = module.policies.names.launch_role
   description          = "Starts, stops and sees Waybill workers in one cluster; nothing else."
-  assume_role_policy   = local.by_agent ? module.policies.documents.tasks_trust : module.policies.documents.launch_trust
+  assume_role_policy   = module.policies.documents.launch_trust
   max_session_duration = 3600
   permissions_boundary = var.permissions_boundary_arn
   tags                 = var.tags

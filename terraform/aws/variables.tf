@@ -10,29 +10,22 @@ variable "name" {
 }
 
 variable "orchestrator_principal_arn" {
-  description = "The role or user that the orchestrator shows you (\"Add data plane\"). Null where an agent of your own starts the workers."
+  description = "The role or user that the orchestrator acts as; whoever runs it tells you."
   type        = string
-  default     = null
 
   validation {
-    condition     = var.orchestrator_principal_arn == null || can(regex("^arn:(aws|aws-us-gov|aws-cn):iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}$", var.orchestrator_principal_arn))
+    condition     = can(regex("^arn:(aws|aws-us-gov|aws-cn):iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}$", var.orchestrator_principal_arn))
     error_message = "orchestrator_principal_arn: the ARN of one role or user, such as arn:aws:iam::111111111111:role/waybill-orchestrator. A whole account (:root) and wildcards are refused."
   }
 }
 
 variable "external_id" {
-  description = "The external id that the orchestrator made for this data plane; it can't be chosen. Null where an agent starts the workers."
+  description = "The external id that the orchestrator made for this data plane; it can't be chosen."
   type        = string
-  default     = null
 
   validation {
-    condition     = var.external_id == null || can(regex("^[A-Za-z0-9+=,.@:/_-]{16,256}$", var.external_id))
+    condition     = can(regex("^[A-Za-z0-9+=,.@:/_-]{16,256}$", var.external_id))
     error_message = "external_id: paste what the orchestrator shows, 16 to 256 letters, digits and +=,.@:/_-"
-  }
-
-  validation {
-    condition     = (var.external_id == null) == (var.orchestrator_principal_arn == null)
-    error_message = "external_id and orchestrator_principal_arn go together: give both, or neither where an agent starts the workers."
   }
 }
 

@@ -9,6 +9,7 @@ cd "$(dirname "$0")/../../.."
 for tool in dockerd iptables-save terraform; do
   command -v "$tool" >/dev/null || { echo "containers.sh: $tool is missing (apt-get install docker.io iptables; Terraform from HashiCorp)" >&2; exit 2; }
 done
+! ip link show docker0 >/dev/null 2>&1 || { echo "containers.sh: docker0 is there, so an engine runs already, whose bridge this would take; stop that engine first" >&2; exit 2; }
 python=$(deploy/dev/python.sh grants)
 work=$(mktemp -d "${TMPDIR:-/tmp}/waybill-containers.XXXXXX")
 iptables-save > "$work/filter"

@@ -113,19 +113,3 @@ run "regions" {
     error_message = "each region must be a data plane of its own"
   }
 }
-
-run "agent" {
-  command = apply
-  module { source = "./examples/agent" }
-  variables {
-    worker_image = "registry.example.com/waybill-worker@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-    vpc_id       = "vpc-0123"
-    subnets      = ["subnet-0123"]
-    bucket       = "example-lake"
-    egress       = { orchestrator = { cidr = "203.0.113.10/32" } }
-  }
-  assert {
-    condition     = output.agent_role_arn != ""
-    error_message = "the agent needs a role"
-  }
-}

@@ -170,24 +170,6 @@ run "a_new_bucket_is_private_and_written_by_workers_alone" {
   }
 }
 
-run "an_agent_needs_no_role_for_anybody_outside" {
-  command = apply
-
-  variables {
-    orchestrator_principal_arn = null
-    external_id                = null
-  }
-
-  assert {
-    condition     = jsondecode(aws_iam_role.launch.assume_role_policy) == jsondecode(aws_iam_role.task.assume_role_policy)
-    error_message = "the launch role must be for tasks of this account"
-  }
-  assert {
-    condition     = one(jsondecode(aws_iam_role.launch.assume_role_policy).Statement).Principal.Service == "ecs-tasks.amazonaws.com" && one(jsondecode(aws_iam_role.launch.assume_role_policy).Statement).Condition.StringEquals["aws:SourceAccount"] == "222222222222"
-    error_message = "only tasks of this account may hold the launch role"
-  }
-}
-
 run "what_is_pasted_is_what_was_made" {
   command = apply
 

@@ -8,7 +8,7 @@ use waybill_tests::grants::{lint, render, terraform, values};
 
 use super::rendered;
 
-const EXAMPLES: &[&str] = &["existing-network", "new-network", "regions", "agent"];
+const EXAMPLES: &[&str] = &["existing-network", "new-network", "regions"];
 
 #[test]
 fn terraform_accepts_the_module_and_every_example() {

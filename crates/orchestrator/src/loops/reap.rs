@@ -134,6 +134,7 @@ impl Reaper {
             now,
             status: seen.status,
             has_task: seen.task.is_some() || seen.hidden,
+            stop_answered: seen.stop_answered,
             bounds: &self.context.bounds,
         };
         let verdict = judge(attempt, &run, &facts);

@@ -17,7 +17,7 @@ variable "vpc_id" { type = string }
 variable "subnets" { type = list(string) }
 
 variable "orchestrator_cidr" {
-  description = "Addresses of the orchestrator; it shows them beside the external id."
+  description = "Addresses of the orchestrator; whoever runs it tells you."
   type        = string
 }
 

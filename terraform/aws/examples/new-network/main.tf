@@ -18,7 +18,7 @@ variable "repository_arn" { type = string }
 variable "bucket" { type = string }
 
 variable "orchestrator" {
-  description = "The orchestrator's host names and addresses; it shows them beside the external id."
+  description = "The orchestrator's host names and addresses; whoever runs it tells you."
   type        = object({ names = list(string), cidrs = list(string) })
 }
 
@@ -27,8 +27,14 @@ variable "source_database" {
   type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string })
 }
 
+variable "guard" {
+  description = "The text of your own guard; null for one that allows the database and the bucket given here and nothing else."
+  type        = string
+  default     = null
+}
+
 locals {
-  guard = templatefile("${path.module}/guard.toml.tftpl", {
+  guard = var.guard != null ? var.guard : templatefile("${path.module}/guard.toml.tftpl", {
     source_host = var.source_database.name, source_port = var.source_database.port, bucket = var.bucket
   })
   egress = merge(

@@ -22,6 +22,14 @@ pub(super) struct Seen {
     pub(super) status: TaskStatus,
     /// Nobody could say whether there is a task: none is known, which does not mean that there is none.
     pub(super) hidden: bool,
+    /// It is not shown, its attempt is over, and a request to end it was answered.
+    pub(super) stop_answered: bool,
+}
+
+impl Seen {
+    const fn blind(task: Option<TaskRef>, hidden: bool) -> Self {
+        Self { task, status: TaskStatus::Unknown, hidden, stop_answered: false }
+    }
 }
 
 /// An attempt as a look needs it: its place in the batch, and what is recorded of its task.
@@ -30,6 +38,7 @@ struct Wanted {
     at: usize,
     attempt: AttemptId,
     task: Option<TaskRef>,
+    is_over: bool,
 }
 
 /// What one data plane showed.
@@ -52,7 +61,12 @@ pub(super) async fn begin(
 ) -> StoreResult<JoinSet<PlaneSeen>> {
     let mut planes: HashMap<(OrgId, DataPlaneId), Vec<Wanted>> = HashMap::new();
     for (at, attempt) in attempts.iter().enumerate() {
-        let wanted = Wanted { at, attempt: attempt.id, task: attempt.task.clone().map(TaskRef) };
+        let wanted = Wanted {
+            at,
+            attempt: attempt.id,
+            task: attempt.task.clone().map(TaskRef),
+            is_over: attempt.state.is_final(),
+        };
         planes.entry((attempt.org, attempt.data_plane)).or_default().push(wanted);
     }
     let mut looks = JoinSet::new();
@@ -73,7 +87,7 @@ async fn plane_at(
     bound: Option<Duration>,
 ) -> PlaneSeen {
     let Some(launcher) = launcher else {
-        let blind = |it: Wanted| (it.at, Seen { task: it.task, status: TaskStatus::Unknown, hidden: false });
+        let blind = |it: Wanted| (it.at, Seen::blind(it.task, false));
         return PlaneSeen { plane, launcher: None, answered: true, attempts: wanted.into_iter().map(blind).collect() };
     };
     let answer = match bound {
@@ -84,44 +98,64 @@ async fn plane_at(
     if !answered && bound.is_some() {
         tracing::warn!(plane.id = %plane, "a data plane did not answer in time; what its tasks do is not known");
     }
-    let blind = |it: Wanted| (it.at, Seen { hidden: it.task.is_none(), task: it.task, status: TaskStatus::Unknown });
+    let blind = |it: Wanted| {
+        let hidden = it.task.is_none();
+        (it.at, Seen::blind(it.task, hidden))
+    };
     let attempts = answer.unwrap_or_else(|| wanted.into_iter().map(blind).collect());
     PlaneSeen { plane, launcher: Some(launcher), answered, attempts }
 }
 
 async fn ask(launcher: &Arc<dyn Launcher>, wanted: Vec<Wanted>) -> Vec<(usize, Seen)> {
     let finds = futures::stream::iter(wanted).map(|it| find(Arc::clone(launcher), it));
-    let found: Vec<(usize, Found)> = finds.buffer_unordered(AT_ONCE).collect().await;
-    let tasks: Vec<TaskRef> = found.iter().filter_map(|(_, found)| found.task.clone()).collect();
+    let found: Vec<Found> = finds.buffer_unordered(AT_ONCE).collect().await;
+    let tasks: Vec<TaskRef> = found.iter().filter_map(|found| found.task.clone()).collect();
     let mut statuses = launcher.describe_all(&tasks).await.into_iter();
-    let see = |(at, Found { task, hidden }): (usize, Found)| {
+    let see = |Found { at, is_over, task, hidden }: Found| {
         let status = match &task {
             Some(_) => known(statuses.next().unwrap_or(Ok(TaskStatus::Unknown))),
             None => TaskStatus::Unknown,
         };
-        (at, Seen { task, status, hidden })
+        (at, is_over, Seen { status, ..Seen::blind(task, hidden) })
     };
-    found.into_iter().map(see).collect()
+    let seen: Vec<_> = found.into_iter().map(see).collect();
+    let ends =
+        futures::stream::iter(seen).map(|(at, is_over, seen)| end_unseen(Arc::clone(launcher), at, is_over, seen));
+    ends.buffer_unordered(AT_ONCE).collect().await
+}
+
+/// Asks the task of an attempt that is over to end where the cloud does not show it: a list may be wrong.
+async fn end_unseen(launcher: Arc<dyn Launcher>, at: usize, is_over: bool, mut seen: Seen) -> (usize, Seen) {
+    if let (true, TaskStatus::Missing, Some(task)) = (is_over, seen.status, &seen.task) {
+        let asked = launcher.stop(task).await;
+        let nobody = |error: &LaunchError| {
+            matches!(error, LaunchError::Busy | LaunchError::NoAnswer { .. } | LaunchError::SessionEnded)
+        };
+        seen.stop_answered = !asked.as_ref().is_err_and(nobody);
+    }
+    (at, seen)
 }
 
 /// A task's reference, as recorded or as looked for.
 struct Found {
+    at: usize,
+    is_over: bool,
     task: Option<TaskRef>,
     hidden: bool,
 }
 
-async fn find(launcher: Arc<dyn Launcher>, wanted: Wanted) -> (usize, Found) {
-    if wanted.task.is_some() {
-        return (wanted.at, Found { task: wanted.task, hidden: false });
+async fn find(launcher: Arc<dyn Launcher>, wanted: Wanted) -> Found {
+    let Wanted { at, attempt, task, is_over } = wanted;
+    if task.is_some() {
+        return Found { at, is_over, task, hidden: false };
     }
-    let found = match launcher.find(wanted.attempt).await {
-        Ok(task) => Found { task, hidden: false },
+    match launcher.find(attempt).await {
+        Ok(task) => Found { at, is_over, task, hidden: false },
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "an unrecorded task could not be looked for");
-            Found { task: None, hidden: true }
+            Found { at, is_over, task: None, hidden: true }
         }
-    };
-    (wanted.at, found)
+    }
 }
 
 fn known(looked: Result<TaskStatus, LaunchError>) -> TaskStatus {

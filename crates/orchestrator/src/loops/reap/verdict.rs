@@ -10,12 +10,16 @@ use waybill_store::{Attempt, Run};
 use super::super::dispatch::NO_ROOM;
 use crate::service::bounds::Bounds;
 
+/// Looks that a task is not seen in before it counts as over, though nobody answered the request to end it.
+const MOST_MISSES: i64 = 30;
+
 /// What is known besides the rows.
 pub(super) struct Facts<'a> {
     pub(super) now: Micros,
     pub(super) status: TaskStatus,
     /// A task is known, or nobody could say that there is none.
     pub(super) has_task: bool,
+    pub(super) stop_answered: bool,
     pub(super) bounds: &'a Bounds,
 }
 
@@ -103,7 +107,8 @@ fn missing(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict {
     if attempt.task_misses < 1 {
         return Verdict::Missed { misses: attempt.task_misses + 1 };
     }
-    Verdict::Lost { why: reason(attempt, run, facts, FailureCode::WorkerLost), over: true }
+    // It may run all the same: over it is when its stop was answered.
+    Verdict::Lost { why: reason(attempt, run, facts, FailureCode::WorkerLost), over: false }
 }
 
 /// Fenced, not over: stop again and again until it is confirmed, or until waiting longer helps nobody.
@@ -132,8 +137,12 @@ fn no_task(attempt: &Attempt, facts: &Facts<'_>, why: FailureCode) -> Verdict {
 fn ended(attempt: &Attempt, facts: &Facts<'_>) -> Verdict {
     match facts.status {
         TaskStatus::Stopped { .. } => Verdict::TaskOver,
-        TaskStatus::Missing if attempt.task_misses < 1 => Verdict::Missed { misses: attempt.task_misses + 1 },
-        TaskStatus::Missing => Verdict::TaskOver,
+        // What a cloud does not show may run all the same: it is over when somebody answered that it is to end.
+        TaskStatus::Missing => match attempt.task_misses {
+            1.. if facts.stop_answered => Verdict::TaskOver,
+            MOST_MISSES.. => Verdict::TaskOver,
+            misses => Verdict::Missed { misses: misses + 1 },
+        },
         TaskStatus::Pending(_) | TaskStatus::Running => {
             if attempt.stop_due.is_none_or(|due| due <= facts.now) {
                 Verdict::Stop
