@@ -36,12 +36,13 @@ impl Needs {
     fn of(&mut self, plan: &Plan) {
         self.read_connectors.insert(plan.from.system.kind().to_owned());
         self.write_connectors.insert(plan.to.system.kind().to_owned());
+        self.secrets.extend(plan.secrets().iter().map(|secret| secret.reference.to_string()));
         self.tables.extend(plan.streams.iter().map(|stream| stream.name.clone()));
         match &plan.from.system {
             System::Postgres(settings) => {
                 self.host(&settings.host, settings.port, false);
                 self.plain |= settings.tls == TlsMode::Disable;
-                self.secrets.extend(settings.password.iter().map(ToString::to_string));
+                self.read_paths.extend(settings.ca.as_deref().and_then(plain));
             }
             System::Sqlite { path } => self.read_paths.extend(plain(path)),
             System::Files(files) => match files.url.strip_prefix("file://") {
@@ -65,7 +66,6 @@ impl Needs {
     }
 
     fn access(&mut self, access: &S3Access) {
-        self.secrets.extend([&access.access_key, &access.secret_key].into_iter().flatten().map(ToString::to_string));
         if let Some((host, port)) = access.endpoint.as_deref().and_then(endpoint_of) {
             self.host(host, port, true);
             self.plain |= access.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));

@@ -5,7 +5,7 @@
 
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
-use waybill_model::plan::{FileSource, Plan, Postgres, S3Access, System, TlsMode};
+use waybill_model::plan::{Endpoint, FileSource, Plan, Postgres, S3Access, System, TlsMode};
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
@@ -21,10 +21,13 @@ const BEHIND_TABLE: &[char] = &['"'];
 pub fn evaluate(guard: &Guard, plan: &Plan, now: Micros) -> Vec<Refusal> {
     let mut held = Held { guard, of: String::new(), found: Vec::new() };
     held.found.extend(guard.refuses_all(now));
-    held.of = format!("source {}", show(&plan.from.connection));
-    held.source(&plan.from.system);
-    held.of = format!("destination {}", show(&plan.to.connection));
-    held.destination(&plan.to.system);
+    let Plan { from, to, .. } = plan;
+    held.of = format!("source {}", show(&from.connection));
+    held.source(&from.system);
+    held.secrets(from);
+    held.of = format!("destination {}", show(&to.connection));
+    held.destination(&to.system);
+    held.secrets(to);
     held.of = String::new();
     held.streams(plan);
     held.limits(plan);
@@ -96,12 +99,13 @@ impl Held<'_> {
     }
 
     fn postgres(&mut self, settings: &Postgres) {
-        self.host(&settings.host, settings.port, "read.hosts");
-        if settings.tls == TlsMode::Disable {
+        let Postgres { host, port, tls, ca, password: _, database: _, user: _ } = settings;
+        self.host(host, *port, "read.hosts");
+        if *tls == TlsMode::Disable {
             self.no_tls("a connection without TLS");
         }
-        if let Some(password) = &settings.password {
-            self.secret(password);
+        if let Some(ca) = ca {
+            self.path(ca, "read.paths");
         }
     }
 
@@ -120,9 +124,6 @@ impl Held<'_> {
     fn access(&mut self, access: &S3Access) {
         if access.region.as_deref().is_some_and(|region| (REGION.check)(region).is_err()) {
             self.malformed("a region that can't be one");
-        }
-        for secret in [&access.access_key, &access.secret_key].into_iter().flatten() {
-            self.secret(secret);
         }
         let Some(endpoint) = &access.endpoint else { return };
         let Some((host, port)) = endpoint_of(endpoint) else {
@@ -190,6 +191,13 @@ impl Held<'_> {
             self.refuse(Reason::Path, key, message, None);
         } else if !covered {
             self.unlisted(Reason::Path, key, path);
+        }
+    }
+
+    /// Every reference of one end, whatever field it stands in.
+    fn secrets(&mut self, end: &Endpoint) {
+        for (_, secret) in end.system.secrets() {
+            self.secret(secret);
         }
     }
 

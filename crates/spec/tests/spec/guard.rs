@@ -76,6 +76,9 @@ fn each_step_outside_is_refused_with_its_reason_and_line() {
         (|p| postgres(p).tls = waybill_model::plan::TlsMode::Disable, Reason::Tls, "network.require_tls", 1),
         (|p| postgres(p).password = "env://AWS_KEY".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| postgres(p).password = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| postgres(p).ca = Some("/etc/shadow".into()), Reason::Path, "read.paths", 5),
+        (|p| postgres(p).ca = Some("ca.pem".into()), Reason::Path, "read.paths", 5),
+        (|p| s3(p).access.secret_key = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| s3(p).bucket = "attacker".into(), Reason::Bucket, "write.buckets", 12),
         (|p| s3(p).prefix = "rawer".into(), Reason::Bucket, "write.buckets", 12),
         (|p| s3(p).prefix = "raw/../x".into(), Reason::PlanMalformed, "guard", 1),
@@ -226,6 +229,37 @@ fn a_draft_allows_the_plans_that_it_was_made_from_and_no_other() {
     let one = guard(&draft(std::slice::from_ref(&nightly)));
     assert!(!refused(&one, &local).is_empty());
     assert!(!refused(&guard(&draft(&[])), &nightly).is_empty());
+}
+
+#[test]
+fn a_draft_names_the_ca_file_and_every_secret_of_a_plan() {
+    let mut nightly = plan("nightly");
+    postgres(&mut nightly).ca = Some("/etc/ssl/shop.pem".into());
+    let access = &mut s3(&mut nightly).access;
+    (access.access_key, access.secret_key) = ("env://KEY".parse().ok(), "file:///run/secret".parse().ok());
+    let text = draft(std::slice::from_ref(&nightly));
+    assert_eq!(refused(&guard(&text), &nightly), []);
+    for needed in ["/etc/ssl/shop.pem", "env://SHOP_PASSWORD", "env://KEY", "file:///run/secret"] {
+        let narrower = guard(
+            &text
+                .replace(&format!("\"{needed}\""), "\"env://OTHER\"")
+                .replace("paths = [\"env://OTHER\"]", "paths = []"),
+        );
+        assert_eq!(refused(&narrower, &nightly).len(), 1, "{needed}");
+    }
+}
+
+#[test]
+fn only_a_listed_image_runs_and_one_that_is_not_known_is_none_of_them() {
+    let (own, other) = (format!("sha256:{}", "a".repeat(64)), format!("sha256:{}", "b".repeat(64)));
+    let listed = guard(&GUARD.replace("secrets =", &format!("images = [\"{own}\"]\nsecrets =")));
+    assert_eq!(listed.refuses_image(&[other.clone(), own.clone()]), None);
+    for (known, told) in [(vec![other.clone()], other.as_str()), (vec![], "not known")] {
+        let refusal = listed.refuses_image(&known).expect("refused");
+        assert_eq!((refusal.reason, refusal.key, refusal.line), (Reason::Image, "images", 3));
+        assert!(refusal.message.contains(told), "{}", refusal.message);
+    }
+    assert_eq!(guard(GUARD).refuses_image(&[]), None, "without a list any image runs");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
+use std::io::Read;
 use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject;
@@ -16,6 +17,9 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::refusal::broken;
 use super::socket::Socket;
 use super::wire::Stream;
+
+/// Bytes of a CA file that is read at all: a bundle of every public CA has a quarter of that.
+const LARGEST_CA: u64 = 1 << 20;
 
 /// What the server's certificate is held against.
 #[derive(Clone)]
@@ -74,17 +78,38 @@ fn roots(ca: Option<&str>) -> FaultResult<RootCertStore> {
         };
     };
     let unreadable = |why: String| Fault::new(FailureCode::TlsFailed, format!("`ca` {path}: {why}"));
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unreadable(error.to_string()))?;
-    for certificate in certificates {
+    let text = read(path).map_err(|error| unreadable(error.to_string()))?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
         roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
     }
     if roots.is_empty() { Err(unreadable("it holds no PEM certificate".into())) } else { Ok(roots) }
 }
 
+/// A regular file of ordinary size: the path comes with the plan, and a pipe or a device would never end.
+fn read(path: &str) -> std::io::Result<Vec<u8>> {
+    let about = std::fs::metadata(path)?;
+    if !about.is_file() || about.len() > LARGEST_CA {
+        return Err(std::io::Error::other("it is no regular file of at most 1 MiB"));
+    }
+    let mut text = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_CA).read_to_end(&mut text)?;
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ca_path_that_leads_to_a_device_a_directory_or_too_much_is_not_read() {
+        let large = tempfile::NamedTempFile::new().expect("a file");
+        large.as_file().set_len(LARGEST_CA + 1).expect("its size");
+        for path in ["/dev/zero", "/", large.path().to_str().expect("a path")] {
+            let fault = Tls::new("db.example", Some(path)).err().expect(path);
+            assert!(fault.text.for_customer().contains("no regular file"), "{path}: {}", fault.text.for_customer());
+        }
+    }
 
     #[test]
     fn a_ca_file_that_is_missing_or_empty_is_named() {
