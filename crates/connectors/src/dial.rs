@@ -4,6 +4,7 @@
 //! spelled and whatever its name resolves to, unless the guard names them. A name is resolved once per connection, and
 //! what was checked is what is dialed: a second answer of a name server changes nothing.
 
+mod cause;
 mod resolve;
 mod rules;
 #[cfg(feature = "s3")]
@@ -11,8 +12,9 @@ pub mod sdk;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -21,6 +23,7 @@ use waybill_model::FailureCode;
 use waybill_model::net::{Host, HostError};
 use waybill_pipeline::Fault;
 
+pub use cause::{causes, denial};
 pub use resolve::{Resolve, SystemResolver};
 pub use rules::{Denied, Rules};
 
@@ -29,11 +32,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// More addresses of one name are not tried.
 const MOST: usize = 8;
 
-/// Resolves, checks and dials. Clones share the resolver.
+/// Resolves, checks and dials. Clones share the rules and the resolver.
 #[derive(Clone)]
 pub struct Dialer {
-    rules: Arc<Rules>,
+    state: Arc<Mutex<State>>,
     resolver: Arc<dyn Resolve>,
+}
+
+struct State {
+    rules: Rules,
+    /// Addresses that were handed out: connections to them may be open.
+    given: HashSet<IpAddr>,
 }
 
 /// An address that was checked. Only a dialer makes one, and only such a one is dialed.
@@ -102,14 +111,25 @@ impl Dialer {
     /// The same with another resolver.
     #[must_use]
     pub fn with(rules: Rules, resolver: Arc<dyn Resolve>) -> Self {
-        Self { rules: Arc::new(rules), resolver }
+        let state = State { rules, given: HashSet::new() };
+        Self { state: Arc::new(Mutex::new(state)), resolver }
+    }
+
+    /// From now on these rules count, in all clones. Refuses where an address that was handed out is not dialed any more:
+    /// what was connected to it lasts.
+    pub fn follow(&self, rules: Rules) -> Result<(), DialError> {
+        let mut state = self.state();
+        state.rules = rules;
+        state.given.iter().try_for_each(|address| state.allow(&Host::Address(*address), *address))
     }
 
     /// Checks what can be told of a host without a look-up: its spelling, and its address where it is one.
     pub fn check(&self, text: &str) -> Result<Host, DialError> {
         let host = Host::read(text).map_err(|source| DialError::Host { host: shown(text), source })?;
         if let Host::Address(address) = &host {
-            self.allow(&host, *address)?;
+            let mut state = self.state();
+            state.allow(&host, *address)?;
+            state.given.insert(*address);
         }
         Ok(host)
     }
@@ -125,10 +145,12 @@ impl Dialer {
                 Err(_) => return Err(DialError::Slow(shown(text))),
             },
         };
-        for address in &found {
-            self.allow(&host, *address)?;
-        }
-        Ok(found.into_iter().take(MOST).map(|address| Checked(SocketAddr::new(address, port))).collect())
+        // Checked and noted as one step: rules that follow see every address that was handed out under others.
+        let mut state = self.state();
+        found.iter().try_for_each(|address| state.allow(&host, *address))?;
+        let found: Vec<IpAddr> = found.into_iter().take(MOST).collect();
+        state.given.extend(&found);
+        Ok(found.into_iter().map(|address| Checked(SocketAddr::new(address, port))).collect())
     }
 
     /// Connects to a checked address.
@@ -137,6 +159,12 @@ impl Dialer {
         timeout(PATIENCE, TcpStream::connect(to.0)).await.unwrap_or_else(|_| Err(late()))
     }
 
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
     fn allow(&self, host: &Host, address: IpAddr) -> Result<(), DialError> {
         self.rules.check(address).map_err(|source| DialError::Denied { host: host.to_string(), source })
     }

@@ -85,6 +85,8 @@ named! {
         Fenced = "fenced",
         /// The customer's guard forbids this plan.
         PolicyDenied = "policy_denied",
+        /// The place of the guard did not answer: neither allowed nor forbidden.
+        GuardUnreachable = "guard_unreachable",
         /// The guard runs only signed plans, and this one's signature is missing, over or not right.
         SignatureRejected = "signature_rejected",
         /// A host is, or resolves to, an address that workers never dial: metadata, link-local, loopback in a cloud.
@@ -158,6 +160,7 @@ impl FailureCode {
             | C::BucketUnreachable
             | C::BucketFailed
             | C::SecretUnreachable
+            | C::GuardUnreachable
             | C::CommitUnknown
             | C::NoCapacity
             | C::LaunchFailed
@@ -257,6 +260,9 @@ impl FailureCode {
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
+            C::GuardUnreachable => {
+                "check the worker's network way to the place of its guard; the next attempt asks anew"
+            }
             C::SignatureRejected => "sign the pipeline file again with `waybill sign`, then apply it",
             C::EgressDenied => "name another host; the worker's log says which address it led to and why",
             C::SecretUnresolved => "what the reference names can't be used as a secret; the worker's own log says why",

@@ -8,7 +8,7 @@ use waybill_model::FailureCode;
 use crate::fault::Fault;
 
 /// What the worker should do from now on; a later one wins only if it is stronger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Directive {
     /// Go on.
     #[default]
@@ -19,10 +19,36 @@ pub enum Directive {
     Cancel,
     /// The longest run time is over: as cancel, and the failure is `run_timeout`.
     TimeOut,
-    /// The guard does not allow it any more: as cancel, and the failure is `policy_denied`.
-    Forbidden,
+    /// The guard does not allow it any more: as cancel, and the failure is that of the first refusal.
+    Forbidden(FailureCode),
     /// Another attempt took over: stop at once and touch nothing.
     Fenced,
+}
+
+impl Directive {
+    /// Of two directives the stronger one stays; of two equally strong ones the first.
+    const fn strength(self) -> u8 {
+        match self {
+            Self::Continue => 0,
+            Self::Drain => 1,
+            Self::Cancel => 2,
+            Self::TimeOut => 3,
+            Self::Forbidden(_) => 4,
+            Self::Fenced => 5,
+        }
+    }
+
+    /// Why work must end at once; none while it may go on (a drain lets the streams under way finish).
+    #[must_use]
+    pub const fn halt(self) -> Option<Halt> {
+        match self {
+            Self::Continue | Self::Drain => None,
+            Self::Cancel => Some(Halt::Cancel),
+            Self::TimeOut => Some(Halt::TimeOut),
+            Self::Forbidden(why) => Some(Halt::Forbidden(why)),
+            Self::Fenced => Some(Halt::Fenced),
+        }
+    }
 }
 
 /// Why a stream was stopped or its commit was not allowed.
@@ -34,8 +60,8 @@ pub enum Halt {
     Drain,
     /// The longest run time is over.
     TimeOut,
-    /// The guard does not allow it any more.
-    Forbidden,
+    /// The guard does not allow it any more, for this reason.
+    Forbidden(FailureCode),
     /// Another attempt took over.
     Fenced,
     /// Whoever gives leave to commit could not be reached in time.
@@ -49,7 +75,7 @@ impl Halt {
         match self {
             Self::Cancel | Self::Drain => None,
             Self::TimeOut => Some(FailureCode::RunTimeout),
-            Self::Forbidden => Some(FailureCode::PolicyDenied),
+            Self::Forbidden(why) => Some(why),
             Self::Fenced => Some(FailureCode::Fenced),
             Self::Offline => Some(FailureCode::WorkerLost),
         }
@@ -96,7 +122,7 @@ impl StopSwitch {
     /// Raises the directive; a weaker one than the current changes nothing.
     pub fn raise(&self, directive: Directive) {
         self.0.send_if_modified(|current| {
-            let stronger = directive > *current;
+            let stronger = directive.strength() > current.strength();
             if stronger {
                 *current = directive;
             }
@@ -127,13 +153,7 @@ impl StopSignal {
     /// Why work must end at once; none while it may go on (a drain lets the streams under way finish).
     #[must_use]
     pub fn halt(&self) -> Option<Halt> {
-        match self.current() {
-            Directive::Continue | Directive::Drain => None,
-            Directive::Cancel => Some(Halt::Cancel),
-            Directive::TimeOut => Some(Halt::TimeOut),
-            Directive::Forbidden => Some(Halt::Forbidden),
-            Directive::Fenced => Some(Halt::Fenced),
-        }
+        self.current().halt()
     }
 
     /// Waits until work must end at once; for ever where nobody holds the switch any more.
@@ -180,6 +200,16 @@ mod tests {
         switch.raise(Directive::Fenced);
         switch.raise(Directive::Cancel);
         assert_eq!(signal.halted().await, Halt::Fenced);
+    }
+
+    #[tokio::test]
+    async fn the_first_of_two_refusals_is_the_one_that_is_told() {
+        let (switch, signal) = stop_pair();
+        switch.raise(Directive::Cancel);
+        switch.raise(Directive::Forbidden(FailureCode::SignatureRejected));
+        switch.raise(Directive::Forbidden(FailureCode::PolicyDenied));
+        let halt = signal.halted().await;
+        assert_eq!(halt.failure(), Some(FailureCode::SignatureRejected));
     }
 
     #[tokio::test]

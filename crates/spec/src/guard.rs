@@ -20,6 +20,7 @@ use waybill_model::net::{HostPattern, Range};
 
 pub use draft::draft;
 pub use evaluate::evaluate;
+pub use file::MOST_BYTES;
 pub use lint::lint;
 pub use pattern::{PathPattern, TextPattern};
 pub use refusal::{Reason, Refusal};

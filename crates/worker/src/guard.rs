@@ -7,6 +7,7 @@ mod find;
 mod launch;
 mod steer;
 mod watch;
+mod ways;
 
 #[cfg(feature = "aws")]
 mod image;
@@ -17,14 +18,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
-use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
 use waybill_pipeline::{CommitGate, Fault, FaultResult, Observer, Source, StopSwitch};
 use waybill_spec::guard::{Names, Refusal};
 
 use crate::connect::Means;
-use crate::secret::{Resolver, Servers};
 pub(crate) use launch::{Cloud, Place};
 use watch::Watch;
 
@@ -45,7 +44,6 @@ pub(crate) struct Wanted<'a> {
 /// A plan that may run, with what holds it to the guard.
 pub(crate) struct Guarded {
     watch: Option<Arc<Watch>>,
-    rules: Rules,
     looking: Option<JoinHandle<()>>,
 }
 
@@ -53,32 +51,24 @@ impl Guarded {
     /// Finds the guard and holds the plan against it. Opens no connection that the plan names.
     pub(crate) async fn enter(wanted: Wanted<'_>, switch: StopSwitch) -> FaultResult<Self> {
         let Some((origin, guard)) = find::find(wanted.place, wanted.file).await.map_err(|one| fault(&[one]))? else {
-            return Ok(Self { watch: None, rules: Rules::local(), looking: None });
+            return Ok(Self { watch: None, looking: None });
         };
-        let rules =
-            Rules { loopback: false, special: guard.network.special.clone(), egress: guard.network.egress.clone() };
-        let image = find::image(wanted.place, &guard).await;
         let subject = watch::Subject {
             plan: wanted.plan.clone(),
             bytes: wanted.bytes.to_vec(),
             signature: wanted.signature.map(str::to_owned),
-            images: image,
+            images: find::image(wanted.place).await,
         };
         let refused = subject.judge(&guard);
         if !refused.is_empty() {
             return Err(fault(&refused));
         }
-        Ok(Self { watch: Some(Arc::new(Watch::new(origin, guard, subject, switch))), rules, looking: None })
+        Ok(Self { watch: Some(Arc::new(Watch::new(origin, guard, subject, switch))), looking: None })
     }
 
     /// Dials what the guard leaves open, and logs in for secrets only where the guard lists the server.
-    pub(crate) async fn means(&self) -> Means {
-        let dialer = Dialer::new(self.rules.clone());
-        let servers = match &self.watch {
-            Some(watch) => Servers::Listed(watch.guard().await.network.endpoints.clone()),
-            None => Servers::Any,
-        };
-        Means { secrets: Resolver::new(dialer.clone(), servers), dialer }
+    pub(crate) fn means(&self) -> Means {
+        self.watch.as_ref().map_or_else(Means::unguarded, |watch| watch.ways().means())
     }
 
     /// Reads no faster than the guard's ceiling.

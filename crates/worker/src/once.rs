@@ -116,7 +116,7 @@ async fn prepare(
     let (bytes, signature) = (bytes.as_bytes(), signature.as_deref());
     let wanted = Wanted { place: Place::Process, file, plan, bytes, signature };
     let mut guarded = Guarded::enter(wanted, switch).await?;
-    let means = guarded.means().await;
+    let means = guarded.means();
     let source = connect::source(&plan.from.system, &run.to_string(), &means).await?;
     let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), &means).await?;
     let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);

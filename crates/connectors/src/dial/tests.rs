@@ -172,6 +172,24 @@ fn a_guard_names_single_special_addresses_and_bounds_the_ordinary_ones() {
 }
 
 #[tokio::test]
+async fn rules_that_follow_count_for_every_clone_and_tell_what_is_in_use_against_them() {
+    let range = |text: &str| text.parse::<waybill_model::net::Range>().expect("a range");
+    let only = |text: &str| Rules { egress: Some(vec![range(text)]), ..Rules::default() };
+    let answers = [&["10.1.0.5"][..], &["10.2.0.5"], &["192.0.2.9"]];
+    let dialer = Dialer::with(only("10.0.0.0/8"), Script::new(&answers));
+    let in_use = dialer.clone();
+    assert!(in_use.addresses("db.example", 5432).await.is_ok());
+    assert!(dialer.follow(only("10.1.0.0/16")).is_ok(), "what is in use still lies within");
+    assert!(in_use.addresses("db.example", 5432).await.is_err_and(|error| error.is_denied()), "the clone follows");
+    assert!(in_use.addresses("db.example", 5432).await.is_err_and(|error| error.is_denied()));
+    assert!(dialer.follow(only("10.1.0.0/16")).is_ok(), "what was denied was never in use");
+    let refused = dialer.follow(only("10.2.0.0/16")).expect_err("10.1.0.5 is in use");
+    assert!(refused.is_denied() && refused.to_string().contains("10.1.0.5"), "{refused}");
+    assert!(in_use.check("10.2.0.7").is_ok());
+    assert!(dialer.follow(only("192.0.2.0/24")).is_err(), "an address that was asked for as such is in use too");
+}
+
+#[tokio::test]
 async fn a_name_without_addresses_is_unknown_and_not_denied() {
     let dialer = Dialer::with(cloud(), Script::new(&[&[]]));
     let error = dialer.addresses("nowhere.example", 1).await.expect_err("unknown");

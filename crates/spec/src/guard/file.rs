@@ -11,11 +11,11 @@ use crate::diagnostic::{Code, Findings};
 use crate::tree::{Entry, Node, Span, Value};
 
 /// Bytes of a guard that is read at all: far more than a parameter store holds.
-const MOST_BYTES: usize = 64 << 10;
+pub const MOST_BYTES: u64 = 64 << 10;
 
 /// Reads a file. None where it can't be read as a tree at all; `found` then says why.
 pub(super) fn read(text: &str, found: &mut Findings) -> Option<Node> {
-    if text.len() > MOST_BYTES {
+    if text.len() as u64 > MOST_BYTES {
         found.add(Code::TooLarge, Span::START, "the guard is larger than 64 KiB");
         return None;
     }

@@ -28,8 +28,10 @@ macro_rules! reasons {
 reasons! {
     /// A worker in a cloud found no guard.
     Missing = "guard_missing",
-    /// The guard could not be fetched, or holds mistakes.
+    /// The guard may not be read, or holds mistakes.
     Unreadable = "guard_unreadable",
+    /// The place of the guard, or who says which guard is the worker's, did not answer.
+    Unreached = "guard_unreachable",
     /// The launch request tried to name a guard, credentials or service addresses.
     LaunchRefused = "launch_refused",
     /// The kill switch is on.
@@ -82,6 +84,7 @@ impl Reason {
             Self::Unsigned | Self::Signer | Self::SignatureExpired | Self::SignatureInvalid => {
                 FailureCode::SignatureRejected
             }
+            Self::Unreached => FailureCode::GuardUnreachable,
             _ => FailureCode::PolicyDenied,
         }
     }
@@ -140,10 +143,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_unique_and_leave_as_two_codes_only() {
+    fn reasons_are_unique_and_leave_as_three_codes_only() {
         for reason in Reason::ALL {
             assert_eq!(Reason::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count(), 1);
-            assert!(matches!(reason.failure(), FailureCode::PolicyDenied | FailureCode::SignatureRejected));
+            use FailureCode::{GuardUnreachable, PolicyDenied, SignatureRejected};
+            assert!(matches!(reason.failure(), PolicyDenied | SignatureRejected | GuardUnreachable));
         }
     }
 }

@@ -90,7 +90,8 @@ fn with_streams(outcome: Outcome, ends: Vec<StreamEnd>) -> Completion {
 
 /// Canceled only if the orchestrator told so and nothing failed by itself.
 fn unfinished(ends: &[StreamEnd], cancel_told: bool) -> Outcome {
-    let by_itself = |end: &StreamEnd| end.outcome.failure.is_some() && matches!(end.halt, None | Some(Halt::Forbidden));
+    let by_itself =
+        |end: &StreamEnd| end.outcome.failure.is_some() && matches!(end.halt, None | Some(Halt::Forbidden(_)));
     if cancel_told && !ends.iter().any(by_itself) { Outcome::Canceled } else { Outcome::Failed }
 }
 

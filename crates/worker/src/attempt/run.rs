@@ -67,7 +67,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let mut guarded = Guarded::enter(wanted, switch).await?;
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
-    let means = guarded.means().await;
+    let means = guarded.means();
     let (source, bucket) = match ends(&plan, &assignment.run.to_string(), &budget, &means).await {
         Ok(ends) => ends,
         Err(fault) => {

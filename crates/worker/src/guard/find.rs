@@ -1,24 +1,25 @@
 //! Where the guard comes from: a file for processes; in a cloud a parameter whose name follows from the worker's own role.
 
 use std::fmt;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use waybill_spec::Guard;
-use waybill_spec::guard::{Reason, Refusal};
+use waybill_spec::guard::{MOST_BYTES, Reason, Refusal};
 
 use super::launch::{self, Place};
 #[cfg(feature = "aws")]
 use super::parameter::Parameter;
-
-/// The longest file that is read: the guard's own reader takes no more.
-const LONGEST: u64 = 1 << 20;
 
 /// Where a guard was found, and will be looked at again.
 pub(super) enum Origin {
     File(PathBuf),
     #[cfg(feature = "aws")]
     Parameter(Parameter),
+    /// A place that answers as a test says.
+    #[cfg(test)]
+    Script(tests::Script),
 }
 
 /// Why there is no guard now.
@@ -69,14 +70,14 @@ async fn of_role() -> Result<Origin, Refusal> {
     Err(Refusal::without_guard(Reason::Missing, text))
 }
 
-/// Digests that the image of this worker is known by; none where nobody can tell, or nobody asks.
-pub(super) async fn image(place: Place, guard: &Guard) -> Vec<String> {
-    #[cfg(feature = "aws")]
-    if place == Place::AwsEcs && !guard.images.is_empty() {
-        return super::image::digests().await;
+/// Digests that the image of this worker is known by; none where nobody can tell. A guard that lists none now may list
+/// some while the run is under way, so in a cloud it is always asked.
+pub(super) async fn image(place: Place) -> Vec<String> {
+    match place {
+        #[cfg(feature = "aws")]
+        Place::AwsEcs => super::image::digests().await,
+        _ => Vec::new(),
     }
-    let _ = (place, guard);
-    Vec::new()
 }
 
 impl Origin {
@@ -86,6 +87,8 @@ impl Origin {
             Self::File(path) => read_file(path).map_err(Lost::Gone)?,
             #[cfg(feature = "aws")]
             Self::Parameter(parameter) => parameter.read().await?,
+            #[cfg(test)]
+            Self::Script(script) => script().await?,
         };
         Guard::parse(&text).map_err(|found| {
             let first = found.first().map_or_else(String::new, |first| {
@@ -102,6 +105,8 @@ impl fmt::Display for Origin {
             Self::File(path) => write!(f, "{}", path.display()),
             #[cfg(feature = "aws")]
             Self::Parameter(parameter) => f.write_str(parameter.name()),
+            #[cfg(test)]
+            Self::Script(_) => f.write_str("a script"),
         }
     }
 }
@@ -109,12 +114,36 @@ impl fmt::Display for Origin {
 fn read_file(path: &Path) -> Result<String, Refusal> {
     let unreadable = |reason, why: &str| Refusal::without_guard(reason, format!("{} {why}", path.display()));
     let about = std::fs::metadata(path).map_err(|_| unreadable(Reason::Missing, "can't be found"))?;
-    if !about.is_file() || about.len() > LONGEST {
-        return Err(unreadable(Reason::Unreadable, "is no file of at most 1 MiB"));
+    if !about.is_file() || about.len() > MOST_BYTES {
+        return Err(unreadable(Reason::Unreadable, "is no file of at most 64 KiB"));
     }
     if about.permissions().mode() & 0o002 != 0 {
         let why = "can be written by every user of the machine: take that right away (chmod o-w)";
         return Err(unreadable(Reason::Unreadable, why));
     }
-    std::fs::read_to_string(path).map_err(|_| unreadable(Reason::Unreadable, "can't be read as text"))
+    let mut text = String::new();
+    // One byte more than the reader takes: what grew meanwhile is refused there.
+    let read = std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    read.map(|_| text).map_err(|_| unreadable(Reason::Unreadable, "can't be read as text"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::pin::Pin;
+
+    use super::*;
+
+    /// What a place answers, and how long it takes.
+    pub(in crate::guard) type Script =
+        Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<String, Lost>> + Send>> + Send + Sync>;
+
+    #[test]
+    fn a_file_that_no_guard_can_be_is_not_read() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), " ".repeat(usize::try_from(MOST_BYTES).expect("small") + 1)).expect("write");
+        for (path, reason) in [(file.path(), Reason::Unreadable), (Path::new("/dev/zero"), Reason::Unreadable)] {
+            assert_eq!(read_file(path).err().map(|refusal| refusal.reason), Some(reason), "{}", path.display());
+        }
+        assert_eq!(read_file(Path::new("/nowhere")).err().map(|refusal| refusal.reason), Some(Reason::Missing));
+    }
 }

@@ -2,13 +2,16 @@
 //!
 //! Both are asked of AWS with the task's own credentials. Nothing that launched the task says where to look.
 
+use std::error::Error;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use waybill_connectors::dial;
 use waybill_spec::guard::{Reason, Refusal};
 
 use super::find::Lost;
@@ -59,7 +62,10 @@ impl Parameter {
     pub async fn of(config: &SdkConfig) -> Result<Self, Refusal> {
         let refuse = |text: String| Refusal::without_guard(Reason::Missing, text);
         let caller = aws_sdk_sts::Client::new(config).get_caller_identity().send().await;
-        let caller = caller.map_err(|error| refuse(format!("sts:GetCallerIdentity: {}", code_of(&error))))?;
+        let caller = caller.map_err(|error| {
+            let reason = if is_final(&error) { Reason::Missing } else { Reason::Unreached };
+            Refusal::without_guard(reason, format!("sts:GetCallerIdentity: {}", code_of(&error)))
+        })?;
         let Some((account, role)) = role_of(caller.arn().unwrap_or_default()) else {
             return Err(refuse(
                 "the worker's own identity is no assumed role, so no guard can belong to it".to_owned(),
@@ -91,9 +97,11 @@ impl Parameter {
             }
             Err(error) => {
                 let text = format!("ssm:GetParameter on {name}: {}", code_of(&error));
-                let refusal = Refusal::without_guard(Reason::Unreadable, text);
-                let denied = code_of(&error).contains("AccessDenied");
-                return Err(if denied { Lost::Gone(refusal) } else { Lost::Unreached(refusal) });
+                return Err(if is_final(&error) {
+                    Lost::Gone(Refusal::without_guard(Reason::Unreadable, text))
+                } else {
+                    Lost::Unreached(Refusal::without_guard(Reason::Unreached, text))
+                });
             }
         };
         let gone = |text: &str| Lost::Gone(Refusal::without_guard(Reason::Unreadable, format!("{name} {text}")));
@@ -104,6 +112,21 @@ impl Parameter {
             return Err(gone("belongs to another account than the worker's role"));
         }
         parameter.value.ok_or_else(|| gone("came without a value"))
+    }
+}
+
+/// Whether asking again would bring the same: the worker may not ask, or has nothing to ask with.
+fn is_final<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: ProvideErrorMetadata + Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    let credentials = dial::causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+    match (error, credentials) {
+        (SdkError::ServiceError(_), _) => code_of(error).contains("AccessDenied"),
+        (_, Some(CredentialsError::ProviderTimedOut(_) | CredentialsError::ProviderError(_))) => false,
+        (_, Some(_)) | (SdkError::ConstructionFailure(_), None) => true,
+        (_, None) => false,
     }
 }
 

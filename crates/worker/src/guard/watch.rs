@@ -1,7 +1,8 @@
 //! The guard while a run is under way: read again at each part and before each commit, its ceilings counted.
 //!
-//! What was read counts for seconds. A guard that is gone, wrong, switched off or over ends the run at once; one that
-//! can't be reached ends it a minute later. A refusal raises the run's own switch, so nothing commits after it.
+//! What was read counts for seconds, also for connections that are made from then on. A guard that is gone, wrong, switched
+//! off or over ends the run at once; one that can't be reached ends it a minute later. A refusal raises the run's own
+//! switch, so nothing commits after it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +13,16 @@ use tokio::time::Instant;
 use waybill_model::Micros;
 use waybill_model::plan::Plan;
 use waybill_model::size::show_bytes;
-use waybill_pipeline::{Directive, Progress, StopSwitch};
+use waybill_pipeline::{Directive, Halt, Progress, StopSwitch};
 use waybill_spec::Guard;
 use waybill_spec::guard::{Ceilings, Reason, Refusal, evaluate};
 use waybill_spec::sign::check_signature;
 
 use super::find::{Lost, Origin};
+use super::ways::Ways;
 
 /// How long a reading counts without question.
-const FRESH: Duration = Duration::from_secs(3);
+pub(super) const FRESH: Duration = Duration::from_secs(3);
 /// How long it counts while the guard's place can't be reached.
 #[cfg(feature = "aws")]
 const STALE: Duration = Duration::from_secs(60);
@@ -50,6 +52,7 @@ impl Subject {
 pub(super) struct Watch {
     origin: Origin,
     subject: Subject,
+    ways: Ways,
     seen: AsyncMutex<Seen>,
     /// Those of the newest reading, where no lock may be waited for.
     ceilings: Mutex<Ceilings>,
@@ -65,13 +68,17 @@ struct Seen {
 
 impl Watch {
     pub(super) fn new(origin: Origin, guard: Guard, subject: Subject, switch: StopSwitch) -> Self {
-        let ceilings = Mutex::new(guard.limits.clone());
+        let (ways, ceilings) = (Ways::of(&guard), Mutex::new(guard.limits.clone()));
         let seen = AsyncMutex::new(Seen { guard: Arc::new(guard), at: Instant::now() });
-        Self { origin, subject, seen, ceilings, totals: Mutex::default(), switch, part: Notify::new() }
+        Self { origin, subject, ways, seen, ceilings, totals: Mutex::default(), switch, part: Notify::new() }
     }
 
     pub(super) const fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    pub(super) const fn ways(&self) -> &Ways {
+        &self.ways
     }
 
     pub(super) async fn guard(&self) -> Arc<Guard> {
@@ -80,7 +87,7 @@ impl Watch {
 
     /// Looks whenever a part has ended, and in between, until the guard refuses.
     pub(super) async fn look_again(self: Arc<Self>) {
-        while self.allows().await {
+        while self.allows().await.is_ok() {
             // A look that comes too early for a new reading costs nothing; one that never comes is bounded.
             let _ = tokio::time::timeout(EVERY, self.part.notified()).await;
         }
@@ -92,22 +99,23 @@ impl Watch {
     }
 
     /// Whether the guard still allows the run; where it does not, the run's switch is raised.
-    pub(super) async fn allows(&self) -> bool {
+    pub(super) async fn allows(&self) -> Result<(), Halt> {
         self.asked(FRESH).await
     }
 
     /// The same of a reading that is made now: a commit rests on it.
-    pub(super) async fn allows_now(&self) -> bool {
+    pub(super) async fn allows_now(&self) -> Result<(), Halt> {
         self.asked(Duration::ZERO).await
     }
 
-    async fn asked(&self, fresh: Duration) -> bool {
-        if self.switch.current() >= Directive::Forbidden {
-            return false;
+    async fn asked(&self, fresh: Duration) -> Result<(), Halt> {
+        if let Some(halt @ (Halt::Forbidden(_) | Halt::Fenced)) = self.switch.current().halt() {
+            return Err(halt);
         }
         let refused = match self.current(fresh).await {
             Ok(guard) => {
                 let mut refused = self.subject.judge(&guard);
+                refused.extend(self.ways.follow(&guard));
                 refused.extend(self.over(None));
                 refused
             }
@@ -116,7 +124,7 @@ impl Watch {
         for refusal in &refused {
             self.forbid(refusal);
         }
-        refused.is_empty()
+        refused.first().map_or(Ok(()), |first| Err(Halt::Forbidden(first.reason.failure())))
     }
 
     /// Takes a stream's numbers in and ends the run where a ceiling is passed.
@@ -127,10 +135,10 @@ impl Watch {
     }
 
     fn forbid(&self, refusal: &Refusal) {
-        if self.switch.current() < Directive::Forbidden {
+        if !matches!(self.switch.current(), Directive::Forbidden(_) | Directive::Fenced) {
             tracing::error!(text = refusal.sentence(), "the guard does not allow this run any more");
         }
-        self.switch.raise(Directive::Forbidden);
+        self.switch.raise(Directive::Forbidden(refusal.reason.failure()));
     }
 
     /// The guard as it was read at most this long ago.
@@ -176,4 +184,4 @@ impl Watch {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

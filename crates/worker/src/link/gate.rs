@@ -117,7 +117,7 @@ const fn halt_of(directive: Directive) -> Halt {
         Directive::Cancel => Halt::Cancel,
         Directive::Drain => Halt::Drain,
         Directive::TimeOut => Halt::TimeOut,
-        Directive::Forbidden => Halt::Forbidden,
+        Directive::Forbidden(why) => Halt::Forbidden(why),
         // No leave and told to go on makes no sense: nothing is touched.
         Directive::Continue | Directive::Fenced => Halt::Fenced,
     }

@@ -44,16 +44,24 @@ impl Vault {
     }
 
     async fn server(&self) -> Result<&Server, Problem> {
+        if let Some(server) = self.server.get() {
+            self.admit(&server.settings)?;
+        }
         self.server.get_or_try_init(|| async { self.open(Settings::of_environment()?) }).await
     }
 
-    /// A server that may be logged in at.
-    fn open(&self, settings: Settings) -> Result<Server, Problem> {
+    /// Whether the server may be logged in at: asked each time, since a guard may get narrower.
+    fn admit(&self, settings: &Settings) -> Result<(), Problem> {
         let (host, port) = settings.host();
-        if !self.servers.allow(host, port) {
-            let why = format!("can't be read: the guard does not list {host}:{port} below network.endpoints");
-            return Err(Problem::barred(why));
+        if self.servers.allow(host, port) {
+            return Ok(());
         }
+        Err(Problem::barred(format!("can't be read: the guard does not list {host}:{port} below network.endpoints")))
+    }
+
+    fn open(&self, settings: Settings) -> Result<Server, Problem> {
+        self.admit(&settings)?;
+        let (host, _) = settings.host();
         self.dialer.check(host).map_err(|error| Problem::barred(format!("can't be read: {error}")))?;
         let client = http::client(settings.roots.as_deref(), settings.is_local(), self.dialer.clone())?;
         Ok(Server { settings, client })

@@ -5,11 +5,20 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use waybill_model::failure::RetryPolicy;
 
 use super::*;
 
+fn caller(arn: &str) -> (u16, String) {
+    let text = format!(
+        "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>x</UserId>\
+         <Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    );
+    (200, text)
+}
+
 /// Both services at one address: STS answers in XML, SSM in JSON, as the SDK asks each.
-async fn services(arn: &'static str, parameter: (u16, &'static str)) -> SdkConfig {
+async fn services(caller: (u16, String), parameter: (u16, &'static str)) -> SdkConfig {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
     let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
     // It ends with the test's runtime.
@@ -24,13 +33,7 @@ async fn services(arn: &'static str, parameter: (u16, &'static str)) -> SdkConfi
                 }
             }
             let (status, body) = if String::from_utf8_lossy(&asked).contains("Action=GetCallerIdentity") {
-                (
-                    200,
-                    format!(
-                        "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>{arn}</Arn><UserId>x</UserId>\
-                     <Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
-                    ),
-                )
+                caller.clone()
             } else {
                 let named = String::from_utf8_lossy(&asked).contains(r#""Name":"/waybill/guard/waybill-task""#);
                 assert!(named, "another parameter was asked for");
@@ -63,7 +66,7 @@ const FOUND: &str = r#"{"Parameter":{"Name":"/waybill/guard/waybill-task","Type"
     "ARN":"arn:aws:ssm:eu-central-1:111122223333:parameter/waybill/guard/waybill-task"}}"#;
 
 async fn read(parameter: (u16, &'static str)) -> Result<String, (Reason, bool)> {
-    let parameter = Parameter::of(&services(TASK, parameter).await).await.expect("a role");
+    let parameter = Parameter::of(&services(caller(TASK), parameter).await).await.expect("a role");
     assert_eq!(parameter.name(), "/waybill/guard/waybill-task");
     parameter.read().await.map_err(|lost| {
         let passing = matches!(lost, Lost::Unreached(_));
@@ -83,8 +86,8 @@ async fn a_guard_that_is_missing_denied_or_anothers_is_none_and_a_failing_servic
     };
     assert_eq!(read((400, code("ParameterNotFound"))).await, Err((Reason::Missing, false)));
     assert_eq!(read((400, code("AccessDeniedException"))).await, Err((Reason::Unreadable, false)));
-    assert_eq!(read((400, code("ThrottlingException"))).await, Err((Reason::Unreadable, true)));
-    assert_eq!(read((500, code("InternalServerError"))).await, Err((Reason::Unreadable, true)));
+    assert_eq!(read((400, code("ThrottlingException"))).await, Err((Reason::Unreached, true)));
+    assert_eq!(read((500, code("InternalServerError"))).await, Err((Reason::Unreached, true)));
     let others = FOUND.replace("eu-central-1:111122223333", "eu-central-1:444455556666");
     assert_eq!(read((200, Box::leak(others.into_boxed_str()))).await, Err((Reason::Unreadable, false)));
     assert_eq!(read((200, "{}")).await, Err((Reason::Unreadable, false)));
@@ -93,9 +96,29 @@ async fn a_guard_that_is_missing_denied_or_anothers_is_none_and_a_failing_servic
 #[tokio::test]
 async fn a_worker_whose_identity_is_no_role_has_no_guard() {
     for arn in ["arn:aws:iam::111122223333:user/eve", "arn:aws:sts::444455556666:assumed-role/waybill-task/x"] {
-        let refused = Parameter::of(&services(arn, (200, FOUND)).await).await.err().expect("refused");
+        let refused = Parameter::of(&services(caller(arn), (200, FOUND)).await).await.err().expect("refused");
         assert_eq!(refused.reason, Reason::Missing);
     }
+}
+
+#[tokio::test]
+async fn who_can_not_tell_whose_guard_it_is_yet_is_asked_again_by_the_next_attempt() {
+    let error = |code: &str| format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>");
+    for (status, code, reason) in [
+        (403, "AccessDenied", Reason::Missing),
+        (503, "ServiceUnavailable", Reason::Unreached),
+        (400, "Throttling", Reason::Unreached),
+    ] {
+        let config = services((status, error(code)), (200, FOUND)).await;
+        let refused = Parameter::of(&config).await.err().expect("refused");
+        assert_eq!(refused.reason, reason, "{code}: {}", refused.message);
+        assert_eq!(refused.reason.failure().policy() == RetryPolicy::Retry, reason == Reason::Unreached);
+    }
+    let nobody = SdkConfig::builder().region(Region::from_static("eu-central-1")).endpoint_url("http://127.0.0.1:1");
+    let keys = SharedCredentialsProvider::new(Credentials::new("AKIDEXAMPLE", "secret", None, None, "test"));
+    let nobody = nobody.behavior_version(BehaviorVersion::latest()).credentials_provider(keys);
+    let refused = Parameter::of(&nobody.retry_config(RetryConfig::disabled()).build()).await.err().expect("refused");
+    assert_eq!(refused.reason, Reason::Unreached);
 }
 
 #[test]

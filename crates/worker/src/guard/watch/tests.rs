@@ -1,14 +1,21 @@
 //! A guard that changes while a run is under way, on a paused clock.
 
+#[cfg(feature = "aws")]
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use waybill_model::FailureCode;
 use waybill_model::run::StreamState;
 use waybill_pipeline::{StopSignal, stop_pair};
 
 use super::*;
 
-const GUARD: &str = "guard = 1\n[read]\nconnectors = [\"sqlite\"]\npaths = [\"/data\"]\n[write]\nconnectors = [\"local\"]\n\
+pub(in crate::guard) const GUARD: &str = "guard = 1\n[read]\nconnectors = [\"sqlite\"]\npaths = [\"/data\"]\n[write]\nconnectors = [\"local\"]\n\
                      paths = [\"/data\"]\n[limits]\nrows_per_run = 100\nbytes_per_run = \"1KiB\"\n";
 const SPEC: &str = "waybill: 1\nconnections:\n  a: { type: sqlite, path: /data/x.db }\n  b: { type: local, path: /data/y }\n\
                     pipelines: { p: { from: a, to: b, streams: { t: { load: full } } } }\n";
+
+/// How a run ends that its guard does not allow any more.
+const DENIED: Option<Halt> = Some(Halt::Forbidden(FailureCode::PolicyDenied));
 
 struct Run {
     file: tempfile::NamedTempFile,
@@ -17,15 +24,23 @@ struct Run {
 }
 
 fn run() -> Run {
+    run_with(Vec::new())
+}
+
+fn run_with(images: Vec<String>) -> Run {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), GUARD).expect("write");
+    let (watch, stop) = watch(Origin::File(file.path().to_owned()), images);
+    Run { file, watch, stop }
+}
+
+pub(in crate::guard) fn watch(origin: Origin, images: Vec<String>) -> (Arc<Watch>, StopSignal) {
     let plan = waybill_spec::parse(SPEC).expect("a spec").plan("p").expect("a plan");
-    let subject = Subject { plan, bytes: Vec::new(), signature: None, images: Vec::new() };
+    let subject = Subject { plan, bytes: Vec::new(), signature: None, images };
     let guard = Guard::parse(GUARD).expect("a guard");
     assert_eq!(subject.judge(&guard), []);
     let (switch, stop) = stop_pair();
-    let watch = Watch::new(Origin::File(file.path().to_owned()), guard, subject, switch);
-    Run { file, watch: Arc::new(watch), stop }
+    (Arc::new(Watch::new(origin, guard, subject, switch)), stop)
 }
 
 impl Run {
@@ -47,13 +62,13 @@ fn progress(stream: u32, rows: u64, bytes: u64) -> Progress {
 async fn the_kill_switch_ends_a_run_within_seconds() {
     let run = run();
     run.guard_says(&GUARD.replace("guard = 1\n", "guard = 1\nstop = true\n"));
-    assert!(run.watch.allows().await, "a reading counts for seconds");
+    assert!(run.watch.allows().await.is_ok(), "a reading counts for seconds");
     run.later().await;
-    assert!(!run.watch.allows().await);
-    assert_eq!(run.stop.halt(), Some(waybill_pipeline::Halt::Forbidden));
+    assert!(run.watch.allows().await.is_err());
+    assert_eq!(run.stop.halt(), DENIED);
     run.guard_says(GUARD);
     run.later().await;
-    assert!(!run.watch.allows().await, "what was forbidden stays so");
+    assert!(run.watch.allows().await.is_err(), "what was forbidden stays so");
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,12 +83,12 @@ async fn a_guard_that_is_gone_wrong_over_or_narrower_ends_the_run() {
         let run = run();
         run.guard_says(text);
         run.later().await;
-        assert!(!run.watch.allows().await, "{text}");
+        assert!(run.watch.allows().await.is_err(), "{text}");
     }
     let run = run();
     std::fs::remove_file(run.file.path()).expect("remove");
     run.later().await;
-    assert!(!run.watch.allows().await);
+    assert!(run.watch.allows().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -82,7 +97,7 @@ async fn a_guard_that_everybody_can_write_is_none() {
     let run = run();
     std::fs::set_permissions(run.file.path(), std::fs::Permissions::from_mode(0o666)).expect("mode");
     run.later().await;
-    assert!(!run.watch.allows().await);
+    assert!(run.watch.allows().await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,13 +107,13 @@ async fn ceilings_count_all_streams_and_the_newest_numbers() {
     run.watch.count(&progress(0, 70, 10));
     run.watch.count(&progress(1, 30, 10));
     assert_eq!(run.stop.halt(), None);
-    assert!(run.watch.allows().await);
+    assert!(run.watch.allows().await.is_ok());
     run.watch.count(&progress(1, 31, 10));
-    assert_eq!(run.stop.halt(), Some(waybill_pipeline::Halt::Forbidden));
-    assert!(!run.watch.allows().await, "nothing commits afterwards");
+    assert_eq!(run.stop.halt(), DENIED);
+    assert!(run.watch.allows().await.is_err(), "nothing commits afterwards");
     let other = self::run();
     other.watch.count(&progress(0, 1, 1025));
-    assert_eq!(other.stop.halt(), Some(waybill_pipeline::Halt::Forbidden));
+    assert_eq!(other.stop.halt(), DENIED);
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,5 +122,71 @@ async fn looking_again_ends_by_itself_once_the_guard_refuses() {
     let looking = tokio::spawn(Arc::clone(&run.watch).look_again());
     run.guard_says("guard = 1\nstop = true\n");
     looking.await.expect("it ends");
-    assert_eq!(run.stop.halt(), Some(waybill_pipeline::Halt::Forbidden));
+    assert_eq!(run.stop.halt(), DENIED);
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_can_not_be_reached_ends_the_run_a_minute_later_and_says_so() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let origin = Origin::Script(Box::new(move || {
+        count.fetch_add(1, Ordering::SeqCst);
+        let refusal = Refusal::without_guard(Reason::Unreached, "no answer".to_owned());
+        Box::pin(async move { Err(Lost::Unreached(refusal)) })
+    }));
+    let (watch, stop) = watch(origin, Vec::new());
+    let begun = Instant::now();
+    let looking = tokio::spawn(Arc::clone(&watch).look_again());
+    tokio::time::sleep(STALE - Duration::from_secs(1)).await;
+    assert!(asked.load(Ordering::SeqCst) >= 5, "it was asked again and again");
+    assert!(watch.allows_now().await.is_ok() && stop.halt().is_none(), "the last reading still counts");
+    assert_eq!(stop.halted().await, Halt::Forbidden(FailureCode::GuardUnreachable));
+    looking.await.expect("it ends");
+    assert!(begun.elapsed() >= STALE && begun.elapsed() <= STALE + EVERY, "{:?}", begun.elapsed());
+    assert_eq!(watch.allows().await, Err(Halt::Forbidden(FailureCode::GuardUnreachable)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_whose_signature_ends_says_so_and_not_that_the_plan_is_denied() {
+    let run = run();
+    let signed = GUARD.replace("guard = 1\n", "guard = 1\nrequire_signed_specs = true\n");
+    run.guard_says(&format!("{signed}[signers.a]\nkey = \"ed25519:{}=\"\n", "A".repeat(43)));
+    run.later().await;
+    let halt = Halt::Forbidden(FailureCode::SignatureRejected);
+    assert_eq!(run.watch.allows().await, Err(halt));
+    assert_eq!(run.stop.halt(), Some(halt));
+}
+
+#[tokio::test(start_paused = true)]
+async fn images_that_are_listed_while_a_run_is_under_way_hold_for_it() {
+    let (own, other) = (format!("sha256:{}", "a".repeat(64)), format!("sha256:{}", "b".repeat(64)));
+    let listed = |image: &str| GUARD.replace("guard = 1\n", &format!("guard = 1\nimages = [\"{image}\"]\n"));
+    let run = run_with(vec![own.clone()]);
+    run.guard_says(&listed(&own));
+    run.later().await;
+    assert!(run.watch.allows().await.is_ok(), "its own image was known from the start");
+    run.guard_says(&listed(&other));
+    run.later().await;
+    assert!(run.watch.allows().await.is_err());
+    let unknown = self::run();
+    unknown.guard_says(&listed(&own));
+    unknown.later().await;
+    assert!(unknown.watch.allows().await.is_err(), "an image that is not known is none of the listed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guard_that_gets_narrower_counts_for_the_connections_of_a_run_under_way() {
+    let network = |lines: &str| GUARD.replace("[limits]", &format!("[network]\n{lines}\n[limits]"));
+    let run = run();
+    let in_use = run.watch.ways().means().dialer;
+    assert!(in_use.check("10.9.0.1").is_ok());
+    run.guard_says(&network("egress = [\"10.0.0.0/8\"]"));
+    run.later().await;
+    assert!(run.watch.allows().await.is_ok(), "what is in use lies within");
+    assert!(in_use.check("192.0.2.1").is_err(), "nothing outside is dialed any more");
+    run.guard_says(&network("egress = [\"10.1.0.0/16\"]"));
+    run.later().await;
+    assert_eq!(run.watch.allows().await.err(), DENIED, "a connection outside may be open");
+    assert_eq!(run.stop.halt(), DENIED);
 }
