@@ -170,6 +170,40 @@ async fn a_cancel_at_any_step_ends_the_run_and_agrees_with_the_bucket() -> Resul
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancel_ends_a_worker_that_still_waits_for_a_secret() -> Result<()> {
+    // It takes whoever connects and never answers.
+    let door = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let port = door.local_addr()?.port();
+    let mut options = Options::default();
+    for (name, value) in [
+        ("VAULT_ADDR", format!("http://127.0.0.1:{port}")),
+        ("WAYBILL_VAULT_AUTH", "token".into()),
+        ("WAYBILL_VAULT_TOKEN", "env://TOKEN".into()),
+        ("TOKEN", "t".into()),
+    ] {
+        options.orchestrator.push((name.into(), value));
+        options.passed.push(name.into());
+    }
+    let sandbox = Sandbox::start(options).await?;
+    let document = format!(
+        "waybill: 1\nconnections:\n  shop: {{ type: postgres, host: 127.0.0.1, port: {port}, database: d, user: u, \
+         tls: disable, password: \"vault://kv/shop#p\" }}\n  lake: {{ type: local, path: \"{}\" }}\n\
+         pipelines: {{ items: {{ from: shop, to: lake, streams: {{ public.t: {{ load: full }} }} }} }}\n",
+        sandbox.path("lake/below").display()
+    );
+    sandbox.apply(&document).await?;
+    let run = sandbox.trigger("items").await?;
+    let (_held, _) = door.accept().await?;
+    sandbox.client.run_cancel(run).await?;
+    let ended = sandbox.ended(run).await?;
+    ensure!(ended.run.state.to_string() == "canceled", "the run ended {}", ended.run.state);
+    let attempts: Vec<_> = ended.attempt_list.iter().map(|a| (a.state.to_string(), a.failure.is_some())).collect();
+    ensure!(attempts == [("canceled".to_owned(), false)], "{attempts:?}");
+    ensure!(!sandbox.path("lake/below").exists(), "something was begun");
+    Ok(())
+}
+
 /// A worker stopped past its grace with the grant in hand; the next attempt takes over.
 async fn stopped_with_a_grant() -> Result<(Story, RunId, u32)> {
     let story = Story::with_fault("before_commit_put=stop", "full").await?;

@@ -162,6 +162,34 @@ fn a_killed_worker_leaves_the_old_table_and_the_next_one_succeeds() {
 }
 
 #[test]
+fn a_run_that_still_waits_for_a_secret_ends_when_it_is_told_to() {
+    let shop = Shop::with("", "");
+    // It takes whoever connects and never answers.
+    let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = door.local_addr().expect("its address").port();
+    let from = format!(
+        "{{ type: postgres, host: 127.0.0.1, port: {port}, database: d, user: u, tls: disable, password: vault://kv/shop#p }}"
+    );
+    let lake = shop.path("lake");
+    let text = format!(
+        "waybill: 1\nconnections:\n  shop: {from}\n  lake: {{ type: local, path: {} }}\n\
+         pipelines: {{ p: {{ from: shop, to: lake, streams: {{ public.t: {{ load: full }} }} }} }}\n",
+        lake.display()
+    );
+    std::fs::write(shop.path("shop.yaml"), text).expect("write the spec");
+    let mut command = shop.command("waybill-worker");
+    command.env("VAULT_ADDR", format!("http://127.0.0.1:{port}"));
+    command.envs([("WAYBILL_VAULT_AUTH", "token"), ("WAYBILL_VAULT_TOKEN", "env://TOKEN"), ("TOKEN", "t")]);
+    let worker = command.stderr(std::process::Stdio::piped()).spawn().expect("start");
+    let (_held, _) = door.accept().expect("the worker asks for its secret");
+    let told = Command::new("kill").args(["-s", "TERM", &worker.id().to_string()]).status().expect("kill");
+    assert!(told.success());
+    let output = worker.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(12), "canceled: {}", talk(&output));
+    assert!(!lake.exists(), "nothing was begun");
+}
+
+#[test]
 fn streams_fail_each_by_itself() {
     let streams = "      orders: { load: full }\n      missing: { load: full }";
     let shop = Shop::with(&orders(""), streams);

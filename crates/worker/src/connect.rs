@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
-use waybill_model::plan::{FileSource, Postgres, S3, S3Access, System};
-use waybill_pipeline::{Bucket, Fault, FaultResult, Source};
+use waybill_model::plan::{FileSource, Plan, Postgres, S3, S3Access, System};
+use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
 
 use crate::secret::{Resolver, Servers};
 
@@ -29,6 +29,18 @@ impl Means {
         let dialer = Dialer::new(Rules::local());
         Self { secrets: Resolver::new(dialer.clone(), Servers::Any), dialer }
     }
+}
+
+/// Both ends of a plan, their secrets resolved.
+pub(crate) async fn ends(
+    plan: &Plan,
+    run: &str,
+    budget: &Budget,
+    means: &Means,
+) -> FaultResult<(Arc<dyn Source>, Arc<dyn Bucket>)> {
+    let source = source(&plan.from.system, run, means).await?;
+    let bucket = bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), means).await?;
+    Ok((source, bucket))
 }
 
 /// The source of a plan. `run` is what the source's own lists of sessions show; every

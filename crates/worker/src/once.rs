@@ -11,6 +11,7 @@ use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, FailureCode, RunId};
 use waybill_pipeline::engine::{self, Context, StreamEnd};
+use waybill_pipeline::stop::End;
 use waybill_pipeline::{
     Budget, Directive, Fault, FaultResult, Halt, Observer, OpenGate, StopSignal, StopSwitch, stop_pair,
 };
@@ -50,10 +51,11 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
             log.finish().await;
             exit
         }
-        Err(fault) => {
+        Err(End::Fault(fault)) => {
             logs::tell(&fault);
             Exit::RunFailed
         }
+        Err(End::Halt(_)) => Exit::Canceled,
     };
     asked.abort();
     exit
@@ -108,17 +110,16 @@ async fn prepare(
     budget: Budget,
     terminal: Arc<Terminal>,
     (switch, stop): (StopSwitch, StopSignal),
-) -> FaultResult<(Context, AttemptLog, Guarded)> {
+) -> Result<(Context, AttemptLog, Guarded), End> {
     let (run, attempt) = (RunId::generate(), AttemptId::generate());
     let bytes = waybill_spec::plan_canonical(plan);
     let file = arguments.guard.as_deref();
     let signature = signature(arguments.signatures.as_deref(), &plan.pipeline)?;
     let (bytes, signature) = (bytes.as_bytes(), signature.as_deref());
     let wanted = Wanted { place: Place::Process, file, plan, bytes, signature };
-    let mut guarded = Guarded::enter(wanted, switch).await?;
+    let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     let means = guarded.means();
-    let source = connect::source(&plan.from.system, &run.to_string(), &means).await?;
-    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), &means).await?;
+    let (source, bucket) = stop.or_halt(connect::ends(plan, &run.to_string(), &budget, &means)).await??;
     let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);
     tracing::info!(pipeline = plan.pipeline, memory = budget.limit(), "run begins without an orchestrator");
     let observer: Arc<dyn Observer> = Arc::new(Logged(Both(terminal)));

@@ -10,14 +10,27 @@ use waybill_pipeline::{Halt, Table};
 
 use crate::exit::Exit;
 
-/// An attempt that failed before its streams began.
-pub(super) fn failed(code: FailureCode) -> Completion {
+fn failed(code: FailureCode) -> Completion {
     Completion {
         outcome: Outcome::Failed,
         streams: Vec::new(),
         failure: Some(code),
         tables: Vec::new(),
         tables_withheld: 0,
+    }
+}
+
+/// An attempt that ended before its streams began.
+pub(super) fn without_streams(end: End, cancel_told: bool) -> Completion {
+    match end {
+        End::Fault(fault) => {
+            crate::logs::tell(&fault);
+            failed(fault.code)
+        }
+        End::Halt(Halt::Cancel) if cancel_told => {
+            Completion { outcome: Outcome::Canceled, failure: None, ..failed(FailureCode::WorkerLost) }
+        }
+        End::Halt(halt) => failed(halt.failure().unwrap_or(FailureCode::WorkerLost)),
     }
 }
 
@@ -39,14 +52,7 @@ pub(super) fn of_check(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
 pub(super) fn of_discovery(found: Result<Vec<Table>, End>, cancel_told: bool, ceiling: u64) -> Completion {
     let tables = match found {
         Ok(tables) => tables,
-        Err(End::Fault(fault)) => {
-            crate::logs::tell(&fault);
-            return failed(fault.code);
-        }
-        Err(End::Halt(Halt::Cancel)) if cancel_told => {
-            return Completion { outcome: Outcome::Canceled, failure: None, ..failed(FailureCode::WorkerLost) };
-        }
-        Err(End::Halt(halt)) => return failed(halt.failure().unwrap_or(FailureCode::WorkerLost)),
+        Err(end) => return without_streams(end, cancel_told),
     };
     let mut left = ceiling;
     let mut told = Vec::new();

@@ -9,14 +9,15 @@ use waybill_model::plan::Plan;
 use waybill_model::report::{Completion, Directive as Told};
 use waybill_model::run::RunKind;
 use waybill_pipeline::engine::{self, Context};
-use waybill_pipeline::{Bucket, Budget, Directive, Fault, FaultResult, Observer, Source, StopSignal, StopSwitch};
+use waybill_pipeline::stop::End;
+use waybill_pipeline::{Budget, Directive, Fault, Observer, StopSignal, StopSwitch};
 
 use super::outcome;
-use crate::connect::{self, Means};
+use crate::connect;
 use crate::exit::Exit;
 use crate::guard::{self, Guarded, Place};
 use crate::link::{Link, LinkError};
-use crate::logs::{self, AttemptLog, Logged};
+use crate::logs::{AttemptLog, Logged};
 use crate::panic;
 use crate::secret::Resolver;
 
@@ -39,10 +40,7 @@ struct Begun {
 pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> Exit {
     let (completion, begun) = match prepare(link, (switch, stop.clone()), own).await {
         Ok(begun) => (work(link, &begun).await, Some(begun)),
-        Err(fault) => {
-            logs::tell(&fault);
-            (outcome::failed(fault.code), None)
-        }
+        Err(end) => (outcome::without_streams(end, link.cancel_told()), None),
     };
     let exit = end(link, &stop, completion).await;
     link.ledger().tell();
@@ -52,8 +50,9 @@ pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal
     exit
 }
 
-/// Reads the plan, holds it against the guard, and only then opens both ends.
-async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> FaultResult<Begun> {
+/// Reads the plan, holds it against the guard, and only then opens both ends. What waits for others ends where the attempt
+/// is told to.
+async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> Result<Begun, End> {
     let assignment = link.assignment();
     let plan: Plan = serde_json::from_slice(&assignment.plan)
         .map_err(|error| Fault::new(FailureCode::SpecRefused, format!("the plan can't be read: {error}")))?;
@@ -64,17 +63,18 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         bytes: &assignment.plan,
         signature: assignment.signature.as_deref(),
     };
-    let mut guarded = Guarded::enter(wanted, switch).await?;
+    let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
     let means = guarded.means();
-    let (source, bucket) = match ends(&plan, &assignment.run.to_string(), &budget, &means).await {
-        Ok(ends) => ends,
-        Err(fault) => {
-            tell_secret(link, &plan, &means.secrets, fault.code);
-            return Err(fault);
-        }
-    };
+    let (source, bucket) =
+        match stop.or_halt(connect::ends(&plan, &assignment.run.to_string(), &budget, &means)).await? {
+            Ok(ends) => ends,
+            Err(fault) => {
+                tell_secret(link, &plan, &means.secrets, fault.code);
+                return Err(fault.into());
+            }
+        };
     let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     let observer = guarded.observer(observer).await;
@@ -93,18 +93,6 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         budget,
     };
     Ok(Begun { plan, context, log, guarded })
-}
-
-/// Both ends of the plan, their secrets resolved.
-async fn ends(
-    plan: &Plan,
-    run: &str,
-    budget: &Budget,
-    means: &Means,
-) -> FaultResult<(Arc<dyn Source>, Arc<dyn Bucket>)> {
-    let source = connect::source(&plan.from.system, run, means).await?;
-    let bucket = connect::bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), means).await?;
-    Ok((source, bucket))
 }
 
 /// Says which reference could not be followed, by its place in the plan: the orchestrator has the plan.
