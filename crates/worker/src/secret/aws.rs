@@ -13,7 +13,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use tokio::sync::OnceCell;
-use waybill_connectors::dial::{Dialer, sdk};
+use waybill_connectors::dial::{self, Dialer, sdk};
 use waybill_model::secret::{AwsParameter, AwsSecret, AwsVersion};
 use zeroize::Zeroizing;
 
@@ -129,15 +129,11 @@ where
 
 /// No answer came: there were no credentials to ask with, or no way to the service.
 fn unanswered(error: &(dyn Error + 'static)) -> Problem {
-    for cause in http::causes(error) {
-        if let Some(error) = cause.downcast_ref::<CredentialsError>() {
-            return no_credentials(error);
-        }
-        if let Some(problem) = http::barred(cause) {
-            return problem;
-        }
+    if let Some(problem) = http::barred(error) {
+        return problem;
     }
-    Problem::unreachable("can't be read: no answer came from the service")
+    let credentials = dial::causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+    credentials.map_or_else(|| Problem::unreachable("can't be read: no answer came from the service"), no_credentials)
 }
 
 fn no_credentials(error: &CredentialsError) -> Problem {
@@ -146,5 +142,53 @@ fn no_credentials(error: &CredentialsError) -> Problem {
             Problem::unreachable("can't be read: the worker's own AWS credentials could not be fetched")
         }
         _ => Problem::denied("can't be read: the worker has no AWS credentials"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use aws_credential_types::provider::SharedCredentialsProvider;
+    use waybill_connectors::dial::{Resolve, Rules};
+    use waybill_model::FailureCode;
+    use waybill_model::secret::SecretRef;
+
+    use super::*;
+
+    /// Every name leads to the metadata server.
+    struct Rebound;
+
+    #[async_trait]
+    impl Resolve for Rebound {
+        async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+            Ok(vec![IpAddr::from([169, 254, 169, 254])])
+        }
+    }
+
+    #[tokio::test]
+    async fn services_of_aws_whose_names_lead_to_the_metadata_server_are_not_dialed() {
+        let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
+        let settings = SdkConfig::builder()
+            .behavior_version(aws_config::BehaviorVersion::latest())
+            .region(Region::from_static("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .retry_config(aws_config::retry::RetryConfig::disabled())
+            .build();
+        let aws = Aws {
+            settings: OnceCell::new_with(Some(settings)),
+            http: sdk::http_client(Dialer::with(Rules::local(), Arc::new(Rebound))),
+        };
+        for text in ["aws-sm://shop/db", "aws-ssm:///shop/db"] {
+            let reference: SecretRef = text.parse().expect(text);
+            let answer = match &reference {
+                SecretRef::AwsSecret(secret) => aws.fetch(secret).await,
+                SecretRef::AwsParameter(parameter) => aws.fetch(parameter).await,
+                other => panic!("{other}"),
+            };
+            let Err(problem) = answer else { panic!("{text}: it was dialed") };
+            assert_eq!(problem.fault(&reference).code, FailureCode::EgressDenied, "{text}");
+        }
     }
 }

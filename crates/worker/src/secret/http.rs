@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder};
-use waybill_connectors::dial::{DialError, Dialer};
+use waybill_connectors::dial::{self, Dialer};
 use zeroize::Zeroizing;
 
 use super::Problem;
@@ -69,35 +69,19 @@ impl Resolve for CheckedNames {
     }
 }
 
-/// A problem, where this cause is that the dialer refused.
-pub(super) fn barred(cause: &(dyn Error + 'static)) -> Option<Problem> {
-    let refused = cause.downcast_ref::<DialError>().filter(|error| error.is_denied())?;
-    Some(Problem::barred(format!("can't be read: {refused}")))
-}
-
-/// An error and all that it was caused by.
-pub(super) fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item = &'e (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |cause| behind(*cause))
-}
-
-/// What an error was caused by. An I/O error hides what it wraps from `source`.
-fn behind<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
+/// A problem, where the dialer refused.
+pub(super) fn barred(error: &(dyn Error + 'static)) -> Option<Problem> {
+    dial::denial(error).map(|refused| Problem::barred(format!("can't be read: {refused}")))
 }
 
 /// What went wrong, without what the other side said.
 fn failed(error: &reqwest::Error) -> Problem {
-    for cause in causes(error) {
-        if cause.is::<rustls::Error>() {
-            let why = "can't be read: TLS to the server failed; give its CA with VAULT_CACERT, or check its name";
-            return Problem::unreachable(why);
-        }
-        if let Some(problem) = barred(cause) {
-            return problem;
-        }
+    if let Some(problem) = barred(error) {
+        return problem;
+    }
+    if dial::causes(error).any(|cause| cause.is::<rustls::Error>()) {
+        let why = "can't be read: TLS to the server failed; give its CA with VAULT_CACERT, or check its name";
+        return Problem::unreachable(why);
     }
     Problem::unreachable(match error {
         error if error.is_timeout() => "can't be read: the server did not answer in time",

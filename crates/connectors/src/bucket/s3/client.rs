@@ -75,3 +75,39 @@ pub(super) async fn connect(way: Way<'_>) -> BucketResult<Client> {
     let config = aws_sdk_s3::config::Builder::from(&shared).http_client(http);
     Ok(Client::from_conf(config.force_path_style(access.endpoint.is_some()).build()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::bucket::s3::error;
+    use crate::dial::{Resolve, Rules};
+
+    /// Every name leads to the metadata server.
+    struct Rebound;
+
+    #[async_trait]
+    impl Resolve for Rebound {
+        async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+            Ok(vec![IpAddr::from([169, 254, 169, 254])])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bucket_whose_name_leads_to_the_metadata_server_is_not_dialed() {
+        for endpoint in [None, Some("https://store.example:9000".to_owned())] {
+            let region = Some("eu-central-1".to_owned());
+            let access = S3Access { region, endpoint: endpoint.clone(), ..S3Access::default() };
+            let dialer = Dialer::with(Rules::local(), Arc::new(Rebound));
+            let way = Way { access: &access, keys: Some(StaticKeys::new("AKIDEXAMPLE", "secret")), dialer };
+            let client = connect(way).await.unwrap_or_else(|error| panic!("a client: {error:?}"));
+            let call = client.head_object().bucket("lake").key("x").send();
+            let failed = error::call("HeadObject", Duration::from_secs(5), call).await.expect_err("it was dialed");
+            assert_eq!(failed.error("s3://lake").code, FailureCode::EgressDenied, "{endpoint:?}: {failed:?}");
+        }
+    }
+}

@@ -6,11 +6,10 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::DateTime;
-use aws_smithy_runtime_api::client::result::ConnectorError;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::BucketError;
 
-use crate::dial::DialError;
+use crate::dial::denial;
 
 /// The kinds of failure that callers tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +107,7 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
             (Kind::Denied, None, "no credentials were found, or the request can't be built")
         }
         SdkError::TimeoutError(_) => (Kind::Unanswered, None, "no answer in time"),
-        SdkError::DispatchFailure(broken) if is_forbidden(broken.as_connector_error()) => {
+        SdkError::DispatchFailure(broken) if broken.as_connector_error().is_some_and(|e| denial(e).is_some()) => {
             (Kind::Forbidden, None, "the endpoint leads to an address that is not dialed")
         }
         // Whether a connection was refused or broke in the middle can't be told for sure.
@@ -131,18 +130,6 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
         "an unusable code"
     };
     Failed { kind, operation, status, code: code.to_owned() }
-}
-
-/// Whether the dialer's refusal is among the causes.
-fn is_forbidden(error: Option<&ConnectorError>) -> bool {
-    let mut cause = error.map(|error| error as &dyn std::error::Error);
-    while let Some(error) = cause {
-        if error.downcast_ref::<DialError>().is_some_and(DialError::is_denied) {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }
 
 fn by_answer(operation: &str, status: u16, code: &str) -> Kind {
