@@ -151,10 +151,12 @@ async fn f45_a_cancel_while_an_agent_launches_leaves_no_worker() -> Result<()> {
 }
 
 /// The first agent falls silent with the order in its hands; the second one starts the worker. When the first one wakes
-/// and starts its own, that one may not enrol.
+/// and starts its own, that one may not enrol. Heartbeats are long enough for the order to find it silent and not yet gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_agent_loses_its_order_and_its_late_worker_may_not_enrol() -> Result<()> {
-    let office = Office::start(Options::default(), 1_000).await?;
+    let bounds = [("HEARTBEAT", "2s"), ("LEASE", "8s")];
+    let orchestrator = bounds.map(|(name, value)| (format!("WAYBILL__BOUNDS__{name}"), value.into())).to_vec();
+    let office = Office::start(Options { orchestrator, ..Options::default() }, 1_000).await?;
     let first = office.agent("office-1").await?;
     let second = office.agent("office-2").await?;
     signal(first.pid()?, "STOP")?;
