@@ -455,3 +455,19 @@ async fn a_pipe_gets_no_progress_and_no_colour() {
         assert!(!said(&output).contains("Ctrl+C"), "{command:?}: {}", said(&output));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_enrolled_anew_keeps_its_data_plane() {
+    let sandbox = logged_in().await;
+    let cli = Cli { dir: sandbox.dir.path() };
+    let invited = cli.json(0, &["agent", "enrol", "office-1", "--data-plane", "office"]);
+    let id = invited["agent"]["id"].as_str().expect("an id");
+    assert_eq!(cli.refused(5, &["agent", "enrol", "office-1", "--data-plane", "elsewhere"]), "unusable");
+    // By its name, by the id that the agent prints, and with its own data plane named.
+    for arguments in [&["office-1"][..], &[id], &["office-1", "--data-plane", "office"]] {
+        let again = cli.json(0, &[&["agent", "enrol"], arguments].concat());
+        assert_eq!(again["agent"]["id"], id);
+        assert_eq!(again["agent"]["data_plane_id"], invited["agent"]["data_plane_id"]);
+    }
+    assert_eq!(cli.json(0, &["agent", "list"])["items"].as_array().map(Vec::len), Some(1));
+}
