@@ -27,7 +27,7 @@ pub struct AgentLauncher {
 /// Longest time that a start waits for its agent; the claim runs longer, and a replay waits anew.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two looks at the database, where no nudge comes: the agent may be connected to another replica.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_secs(1);
 const PREFIX: &str = "agent:";
 
 impl AgentLauncher {
