@@ -125,7 +125,9 @@ impl Output {
         }
         let mut text = format!("  × {}  [{}]\n", clean(&failure.message), clean(&failure.code));
         for error in &failure.errors {
-            let place = error.line.map(|line| format!("line {line}: ")).or(error.pointer.clone()).unwrap_or_default();
+            let place = error.line.map(|line| format!("line {line}: "));
+            let place =
+                place.or_else(|| error.pointer.as_ref().map(|pointer| format!("{pointer}: "))).unwrap_or_default();
             let hint = error.suggestion.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             text.push_str(&format!("    {}{}{}\n", clean(&place), clean(&error.message), clean(&hint)));
         }

@@ -30,7 +30,7 @@ struct Why {
     kept: String,
     /// What happens by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry: Option<&'static str>,
+    retry: Option<String>,
     /// The next command.
     next: String,
 }
@@ -69,7 +69,7 @@ fn explain(detail: &RunDetail) -> Why {
         waiting_for: if is_final { None } else { Some(waits(detail)) },
         hint: failure.map(hint),
         kept: kept(detail),
-        retry: failure.and_then(|failure| failure.code.known()).map(policy),
+        retry: failure.and_then(|failure| failure.code.known()).map(|code| retried(detail, policy(code))),
         next: next(detail, failure),
     }
 }
@@ -107,6 +107,15 @@ fn kept(detail: &RunDetail) -> String {
     format!("{} of {} streams delivered{late}{tail}", run.streams_delivered, run.streams_total)
 }
 
+/// What the policy comes to: a run that is over makes no attempt any more.
+fn retried(detail: &RunDetail, policy: &str) -> String {
+    let is_failed = detail.run.state.known() == Some(RunState::Failed);
+    match detail.attempt_list.len() {
+        attempts if is_failed && attempts > 1 => format!("{attempts} attempts were made, and none is to come"),
+        _ => policy.to_owned(),
+    }
+}
+
 const fn policy(code: FailureCode) -> &'static str {
     match code.policy() {
         RetryPolicy::Retry => "tried again by itself, with growing waits",
@@ -127,8 +136,9 @@ fn next(detail: &RunDetail, failure: Option<&Failure>) -> String {
         }
         (Some(RunState::Failed | RunState::Canceled), _) => {
             let undelivered = run.streams_total.saturating_sub(run.streams_delivered);
+            let noun = if undelivered == 1 { "stream" } else { "streams" };
             format!(
-                "mend it, then `waybill run retry {}` ({undelivered} streams); full log: `waybill run logs {}`",
+                "mend it, then `waybill run retry {}` ({undelivered} {noun}); full log: `waybill run logs {}`",
                 run.id, run.id
             )
         }
@@ -151,7 +161,7 @@ fn people(why: &Why) -> String {
         rows.push(("hint", hint.clone()));
     }
     rows.push(("kept", why.kept.clone()));
-    if let Some(retry) = why.retry {
+    if let Some(retry) = &why.retry {
         rows.push(("retry", retry.to_owned()));
     }
     rows.push(("next", why.next.clone()));
@@ -169,7 +179,17 @@ mod tests {
         assert_eq!(why.code.as_deref(), Some("source_denied"));
         assert!(why.kept.starts_with("1 of 2 streams delivered"), "{}", why.kept);
         assert!(why.next.contains("waybill run retry run_") && why.hint.is_some_and(|hint| hint.contains("password")));
-        assert_eq!(why.retry, Some("not tried again before something is changed"));
+        assert_eq!(why.retry.as_deref(), Some("not tried again before something is changed"));
+    }
+
+    #[test]
+    fn a_run_that_was_tried_to_the_end_says_so_and_promises_no_attempt() {
+        let mut run = RunDetail::example();
+        let attempt = run.attempt_list[0].clone();
+        run.attempt_list.push(attempt);
+        assert_eq!(explain(&run).retry.as_deref(), Some("2 attempts were made, and none is to come"));
+        run.run.state = RunState::Running.into();
+        assert!(explain(&run).retry.is_some_and(|retry| retry.contains("again")), "one may still come");
     }
 
     #[test]
