@@ -107,6 +107,12 @@ fn without_a_way_in_the_exit_code_tells_what_is_missing() {
     assert_eq!(cli.refused(3, &["whoami"]), "no_orchestrator");
     assert_eq!(cli.refused(4, &["whoami", "--state", "nowhere"]), "state_unreadable");
     assert_eq!(cli.refused(3, &["whoami", "--url", "https://127.0.0.1:1"]), "not_logged_in");
+    let steps = cli.json(1, &["doctor", "--url", "https://127.0.0.1:1"]);
+    let way = steps["items"].as_array().expect("steps").last().expect("a step").to_string();
+    assert!(
+        way.contains("Connection refused") && way.contains("waybill login --url") && !way.contains("doctor"),
+        "{way}"
+    );
     // Nothing listens on port 1 of loopback.
     assert_eq!(cli.refused(7, &["whoami", "--url", "https://127.0.0.1:1", "--token", "x"]), "unreachable");
     assert_eq!(cli.refused(6, &["whoami", "--url", "http://127.0.0.1:1", "--token", "x"]), "setting_unusable");

@@ -94,8 +94,10 @@ impl From<ClientError> for Failure {
                 let message = error.to_string();
                 Self { exit, code: problem.code.clone(), message, next, errors: problem.errors.clone() }
             }
-            ClientError::Unreachable(_) => Self::new(Exit::Unreachable, "unreachable", error.to_string())
-                .next("waybill doctor shows where the way ends"),
+            ClientError::Unreachable(why) => {
+                Self::new(Exit::Unreachable, "unreachable", format!("{error}: {}", innermost(why)))
+                    .next("waybill doctor shows where the way ends")
+            }
             ClientError::Foreign { .. } => Self::new(Exit::Failed, "foreign_answer", error.to_string())
                 .next("check the address: `waybill whoami` prints it, WAYBILL_URL and `waybill login --url` set it"),
             ClientError::Unusable(_) => {
@@ -103,4 +105,13 @@ impl From<ClientError> for Failure {
             }
         }
     }
+}
+
+/// What it comes from in the end, such as a refused connection or a certificate that nobody trusts.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
 }

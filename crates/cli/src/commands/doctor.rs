@@ -98,6 +98,10 @@ async fn online(target: &Target, steps: &mut Vec<Step>) {
     // Without a login, a 401 proves the way as well as an answer does.
     let way = async { session::client(&place)?.whoami().await.map(drop).map_err(Failure::from) }.await;
     match way {
+        Err(failure) if failure.exit == Exit::Unreachable => {
+            let next = "see that the orchestrator runs there, or name its place: `waybill login --url URL`";
+            return steps.push(Step { next: Some(next.into()), ..Step::broken("connection", &failure) });
+        }
         Err(failure) if failure.exit != Exit::Login => return steps.push(Step::broken("connection", &failure)),
         _ => steps.push(Step::ok("connection", "TLS is agreed and the API answers")),
     }
