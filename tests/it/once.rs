@@ -161,32 +161,50 @@ fn a_killed_worker_leaves_the_old_table_and_the_next_one_succeeds() {
     }
 }
 
-#[test]
-fn a_run_that_still_waits_for_a_secret_ends_when_it_is_told_to() {
-    let shop = Shop::with("", "");
-    // It takes whoever connects and never answers.
+/// `once` over a source whose password Vault has, a door that takes whoever connects and never answers, and its port.
+fn waiting_for_vault(shop: &Shop) -> (Command, std::net::TcpListener, u16) {
     let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let port = door.local_addr().expect("its address").port();
     let from = format!(
         "{{ type: postgres, host: 127.0.0.1, port: {port}, database: d, user: u, tls: disable, password: vault://kv/shop#p }}"
     );
-    let lake = shop.path("lake");
     let text = format!(
         "waybill: 1\nconnections:\n  shop: {from}\n  lake: {{ type: local, path: {} }}\n\
          pipelines: {{ p: {{ from: shop, to: lake, streams: {{ public.t: {{ load: full }} }} }} }}\n",
-        lake.display()
+        shop.path("lake").display()
     );
     std::fs::write(shop.path("shop.yaml"), text).expect("write the spec");
     let mut command = shop.command("waybill-worker");
     command.env("VAULT_ADDR", format!("http://127.0.0.1:{port}"));
     command.envs([("WAYBILL_VAULT_AUTH", "token"), ("WAYBILL_VAULT_TOKEN", "env://TOKEN"), ("TOKEN", "t")]);
+    (command, door, port)
+}
+
+#[test]
+fn a_run_that_still_waits_for_a_secret_ends_when_it_is_told_to() {
+    let shop = Shop::with("", "");
+    let (mut command, door, _) = waiting_for_vault(&shop);
     let worker = command.stderr(std::process::Stdio::piped()).spawn().expect("start");
     let (_held, _) = door.accept().expect("the worker asks for its secret");
     let told = Command::new("kill").args(["-s", "TERM", &worker.id().to_string()]).status().expect("kill");
     assert!(told.success());
     let output = worker.wait_with_output().expect("its end");
     assert_eq!(output.status.code(), Some(12), "canceled: {}", talk(&output));
-    assert!(!lake.exists(), "nothing was begun");
+    assert!(!shop.path("lake").exists(), "nothing was begun");
+}
+
+#[test]
+fn no_proxy_of_the_environment_is_asked_for_a_server_that_keeps_secrets() {
+    let shop = Shop::with("", "");
+    let (mut command, door, port) = waiting_for_vault(&shop);
+    command.env("VAULT_ADDR", "https://vault.invalid:8200");
+    for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        command.env(name, format!("http://127.0.0.1:{port}"));
+    }
+    let output = command.output().expect("run the worker");
+    assert!(output.status.code() == Some(10) && talk(&output).contains("secret_unreachable"), "{}", talk(&output));
+    door.set_nonblocking(true).expect("a mode");
+    assert!(door.accept().is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock), "the proxy was asked");
 }
 
 #[test]
