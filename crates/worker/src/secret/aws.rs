@@ -30,6 +30,12 @@ impl Aws {
         Self { settings: OnceCell::new(), http: sdk::http_client(dialer) }
     }
 
+    /// With settings that are known already.
+    #[cfg(test)]
+    pub(super) fn of(settings: SdkConfig, dialer: Dialer) -> Self {
+        Self { settings: OnceCell::new_with(Some(settings)), http: sdk::http_client(dialer) }
+    }
+
     async fn settings(&self) -> &SdkConfig {
         self.settings.get_or_init(http::aws).await
     }
@@ -146,7 +152,7 @@ fn no_credentials(error: &CredentialsError) -> Problem {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::net::IpAddr;
     use std::sync::Arc;
 
@@ -167,19 +173,21 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn services_of_aws_whose_names_lead_to_the_metadata_server_are_not_dialed() {
+    /// Keys and a region, and where it is given another endpoint than AWS's own.
+    pub(in crate::secret) fn settings(endpoint: Option<&str>) -> SdkConfig {
         let keys = Credentials::new("AKIDEXAMPLE", "secret", None, None, "test");
-        let settings = SdkConfig::builder()
+        let mut settings = SdkConfig::builder()
             .behavior_version(aws_config::BehaviorVersion::latest())
             .region(Region::from_static("eu-central-1"))
             .credentials_provider(SharedCredentialsProvider::new(keys))
-            .retry_config(aws_config::retry::RetryConfig::disabled())
-            .build();
-        let aws = Aws {
-            settings: OnceCell::new_with(Some(settings)),
-            http: sdk::http_client(Dialer::with(Rules::local(), Arc::new(Rebound))),
-        };
+            .retry_config(aws_config::retry::RetryConfig::disabled());
+        settings.set_endpoint_url(endpoint.map(str::to_owned));
+        settings.build()
+    }
+
+    #[tokio::test]
+    async fn services_of_aws_whose_names_lead_to_the_metadata_server_are_not_dialed() {
+        let aws = Aws::of(settings(None), Dialer::with(Rules::local(), Arc::new(Rebound)));
         for text in ["aws-sm://shop/db", "aws-ssm:///shop/db"] {
             let reference: SecretRef = text.parse().expect(text);
             let answer = match &reference {

@@ -28,12 +28,14 @@ pub struct Patience {
     pub wait: Duration,
     /// How long an answer is used before it is asked for again.
     pub keep: Duration,
+    /// How long an old answer counts on before whoever keeps the secret, and did not answer, is asked again.
+    pub again: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { call: seconds(10), tries: 3, wait: seconds(1), keep: seconds(300) }
+        Self { call: seconds(10), tries: 3, wait: seconds(1), keep: seconds(300), again: seconds(30) }
     }
 }
 
@@ -55,7 +57,8 @@ struct Inner {
 #[derive(Clone)]
 struct Known {
     secret: Secret,
-    since: Instant,
+    /// Until then it counts without question.
+    until: Instant,
 }
 
 impl Resolver {
@@ -75,16 +78,21 @@ impl Resolver {
     }
 
     /// The value, from memory where it was resolved some minutes ago at most. Where it can't be asked for again since
-    /// whoever keeps it does not answer, the one in memory counts on.
+    /// whoever keeps it does not answer, the one in memory counts on, and nobody is asked for a while: each question may
+    /// take as long as all tries do.
     pub async fn resolve(&self, reference: &SecretRef) -> FaultResult<Secret> {
         let slot = self.slot(reference);
         let mut slot = slot.lock().await;
         match &*slot {
-            Some(known) if known.since.elapsed() < self.inner.patience.keep => Ok(known.secret.clone()),
+            Some(known) if Instant::now() < known.until => Ok(known.secret.clone()),
             known => match self.ask(reference).await {
-                Ok(secret) => Ok(keep(&mut slot, secret)),
+                Ok(secret) => Ok(self.keep(&mut slot, secret)),
                 Err(problem) => match known.clone().filter(|_| problem.is_passing()) {
-                    Some(known) => Ok(known.secret),
+                    Some(Known { secret, .. }) => {
+                        *slot =
+                            Some(Known { secret: secret.clone(), until: Instant::now() + self.inner.patience.again });
+                        Ok(secret)
+                    }
                     None => Err(self.told(problem, reference)),
                 },
             },
@@ -99,7 +107,7 @@ impl Resolver {
             return Ok(known.secret.clone());
         }
         match self.ask(reference).await {
-            Ok(secret) => Ok(keep(&mut slot, secret)),
+            Ok(secret) => Ok(self.keep(&mut slot, secret)),
             Err(problem) => Err(self.told(problem, reference)),
         }
     }
@@ -119,6 +127,11 @@ impl Resolver {
     fn slot(&self, reference: &SecretRef) -> Arc<Mutex<Option<Known>>> {
         let mut known = self.inner.known.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(known.entry(reference.clone()).or_default())
+    }
+
+    fn keep(&self, slot: &mut Option<Known>, secret: Secret) -> Secret {
+        *slot = Some(Known { secret: secret.clone(), until: Instant::now() + self.inner.patience.keep });
+        secret
     }
 
     fn told(&self, problem: Problem, reference: &SecretRef) -> waybill_pipeline::Fault {
@@ -153,11 +166,6 @@ impl Resolver {
             SecretRef::Vault(secret) => self.inner.vault.fetch(secret).await,
         }
     }
-}
-
-fn keep(slot: &mut Option<Known>, secret: Secret) -> Secret {
-    *slot = Some(Known { secret: secret.clone(), since: Instant::now() });
-    secret
 }
 
 /// A reference that is followed when the value is needed.
@@ -201,6 +209,39 @@ mod tests {
         assert_eq!(value(forgetful.resolve(&reference).await), "third");
         write("fourth");
         assert_eq!(value(forgetful.resolve(&reference).await), "fourth", "old");
+    }
+
+    #[cfg(feature = "aws")]
+    #[tokio::test]
+    async fn an_old_value_counts_on_for_a_while_where_whoever_keeps_it_does_not_answer() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        // It hangs up at once, and ends with the test's runtime.
+        tokio::spawn(async move {
+            while let Ok((connection, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                drop(connection);
+            }
+        });
+        let reference: SecretRef = "aws-ssm:///shop/db".parse().expect("a reference");
+        for (again, questions) in [(Duration::from_secs(30), 1), (Duration::ZERO, 3)] {
+            asked.store(0, Ordering::SeqCst);
+            let dialer = Means::unguarded().dialer;
+            let patience = Patience { tries: 1, again, ..Patience::default() };
+            let mut resolver = Resolver::with(dialer.clone(), Servers::Any, patience);
+            let inner = Arc::get_mut(&mut resolver.inner).expect("its only owner");
+            inner.aws = Arc::new(Aws::of(super::super::aws::tests::settings(Some(&endpoint)), dialer));
+            let old = Secret::of(Zeroizing::new("old".to_owned())).unwrap_or_else(|_| panic!("a secret"));
+            *resolver.slot(&reference).lock().await = Some(Known { secret: old, until: Instant::now() });
+            for _ in 0..3 {
+                assert_eq!(resolver.resolve(&reference).await.expect("the old value").reveal(), "old");
+            }
+            assert_eq!(asked.load(Ordering::SeqCst), questions, "{again:?}");
+            assert_eq!(resolver.failed(), None);
+        }
     }
 
     #[tokio::test]
