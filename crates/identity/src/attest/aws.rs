@@ -19,7 +19,7 @@ mod answer;
 #[cfg(feature = "aws")]
 mod sign;
 
-pub use answer::{Caller, read_caller};
+pub use answer::{Caller, caller_of, read_caller};
 #[cfg(feature = "aws")]
 pub use sign::sign;
 

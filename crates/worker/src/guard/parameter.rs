@@ -12,6 +12,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use waybill_connectors::dial;
+use waybill_identity::attest::aws::{Caller, caller_of};
 use waybill_spec::guard::{Reason, Refusal};
 
 use super::find::Lost;
@@ -26,26 +27,6 @@ pub struct Parameter {
     client: Client,
     name: String,
     account: String,
-}
-
-/// The account and the role that a caller's ARN names; none where it is no assumed role.
-fn role_of(arn: &str) -> Option<(&str, &str)> {
-    let mut parts = arn.splitn(6, ':');
-    let (arn, partition, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let (account, rest) = (parts.next()?, parts.next()?);
-    let mut rest = rest.split('/');
-    let (kind, role, session) = (rest.next()?, rest.next()?, rest.next()?);
-    let is_role = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let fits = (arn, service, region, kind) == ("arn", "sts", "", "assumed-role")
-        && partition.starts_with("aws")
-        && account.len() == 12
-        && account.bytes().all(|b| b.is_ascii_digit())
-        && !role.is_empty()
-        && role.len() <= 64
-        && role.chars().all(is_role)
-        && !session.is_empty()
-        && rest.next().is_none();
-    fits.then_some((account, role))
 }
 
 impl Parameter {
@@ -66,16 +47,15 @@ impl Parameter {
             let reason = if is_final(&error) { Reason::Missing } else { Reason::Unreached };
             Refusal::without_guard(reason, format!("sts:GetCallerIdentity: {}", code_of(&error)))
         })?;
-        let Some((account, role)) = role_of(caller.arn().unwrap_or_default()) else {
+        let Some(Caller { account, role, .. }) = caller_of(caller.arn().unwrap_or_default()) else {
             return Err(refuse(
                 "the worker's own identity is no assumed role, so no guard can belong to it".to_owned(),
             ));
         };
-        if caller.account() != Some(account) {
+        if caller.account() != Some(account.as_str()) {
             return Err(refuse("sts:GetCallerIdentity names two accounts".to_owned()));
         }
-        let (name, account) = (format!("{ROOT}{role}"), account.to_owned());
-        Ok(Self { client: Client::new(config), name, account })
+        Ok(Self { client: Client::new(config), name: format!("{ROOT}{role}"), account })
     }
 
     /// Its name.

@@ -33,31 +33,26 @@ pub fn read_caller(body: &[u8]) -> Result<Caller, AttestationError> {
     }
     let result = inner(response, "GetCallerIdentityResult").ok_or(SHAPE)?;
     let (arn, account) = (inner(result, "Arn").ok_or(SHAPE)?, inner(result, "Account").ok_or(SHAPE)?);
+    let caller = caller_of(arn).ok_or(AttestationError("it was not signed by a role"))?;
+    if caller.account == account { Ok(caller) } else { Err(SHAPE) }
+}
+
+/// The caller that an ARN names; none where it is no session of a role.
+#[must_use]
+pub fn caller_of(arn: &str) -> Option<Caller> {
     let parts: Vec<&str> = arn.split(':').collect();
-    let ["arn", partition, "sts", of, resource] = without_region(&parts).ok_or(NOT_A_ROLE)? else {
-        return Err(NOT_A_ROLE);
-    };
+    let ["arn", partition, "sts", "", account, resource] = parts.as_slice() else { return None };
     let pieces: Vec<&str> = resource.split('/').collect();
-    let ["assumed-role", role, session] = pieces.as_slice() else { return Err(NOT_A_ROLE) };
-    if of != account || role.is_empty() || session.is_empty() {
-        return Err(SHAPE);
-    }
-    Ok(Caller {
-        partition: partition.to_owned(),
-        account: account.to_owned(),
+    let ["assumed-role", role, session] = pieces.as_slice() else { return None };
+    let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
+    let is_role = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
+    let fits = partition.starts_with("aws") && is_account && (1..=64).contains(&role.len());
+    (fits && role.chars().all(is_role) && !session.is_empty()).then(|| Caller {
+        partition: (*partition).to_owned(),
+        account: (*account).to_owned(),
         role: (*role).to_owned(),
         session: (*session).to_owned(),
     })
-}
-
-const NOT_A_ROLE: AttestationError = AttestationError("it was not signed by a role");
-
-/// The parts of an ARN whose region is empty, as STS writes them.
-fn without_region<'a>(parts: &[&'a str]) -> Option<[&'a str; 5]> {
-    match parts {
-        [arn, partition, service, "", account, resource] => Some([arn, partition, service, account, resource]),
-        _ => None,
-    }
 }
 
 /// What stands between the only opening and the only closing tag of this name.

@@ -9,10 +9,10 @@ use aws_sigv4::sign::v4::SigningParams;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value, json};
+use waybill_identity::attest::aws::{BODY, CONTENT_TYPE, sts_host};
 
 use crate::secret::{Aws, Problem};
 
-const BODY: &str = "Action=GetCallerIdentity&Version=2011-06-15";
 const SERVER_ID: &str = "x-vault-aws-iam-server-id";
 
 /// The body of a log-in. Without a region the global endpoint is meant, which is what servers ask by default.
@@ -23,13 +23,11 @@ pub(super) async fn proof(
     region: Option<&str>,
 ) -> Result<Value, Problem> {
     let broken = || Problem::unusable("can't be read: the proof of the worker's AWS role could not be signed");
-    let host = region.map_or_else(|| "sts.amazonaws.com".to_owned(), |region| format!("sts.{region}.amazonaws.com"));
+    let host = region.map_or_else(|| "sts.amazonaws.com".to_owned(), |region| sts_host(region, false));
     let url = format!("https://{host}/");
-    let mut headers = vec![
-        ("host", host.as_str()),
-        ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
-        ("content-length", "43"),
-    ];
+    let length = BODY.len().to_string();
+    let mut headers =
+        vec![("host", host.as_str()), ("content-type", CONTENT_TYPE), ("content-length", length.as_str())];
     headers.extend(server_id.map(|id| (SERVER_ID, id)));
     let identity = aws.credentials().await?.into();
     let parameters = SigningParams::builder()
@@ -57,14 +55,4 @@ pub(super) async fn proof(
         "iam_request_body": BASE64.encode(BODY),
         "iam_request_headers": BASE64.encode(Value::Object(all).to_string()),
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_length_that_is_signed_is_the_body_s() {
-        assert_eq!(BODY.len(), 43);
-    }
 }
