@@ -125,6 +125,8 @@ impl Held {
         );
         let (largest, nulls, strange): (Value, i64, i64) =
             connection.query_row(&sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).map_err(|e| fault(&e))?;
+        // Times take a second scan: a window that has to hold one way of writing must have seen every value, and SQLite gathers
+        // no distinct values beside the sums.
         let mut separators = Vec::new();
         if class == "text" {
             let sql = format!("SELECT DISTINCT substr({name}, 11, 1) FROM {table} WHERE {name} IS NOT NULL LIMIT 3");
