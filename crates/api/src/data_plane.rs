@@ -111,7 +111,7 @@ const fn memory() -> u32 {
 /// What a check found, permission by permission.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DataPlaneCheck {
-    /// Nothing is missing and nothing is too much, as far as it could be tried.
+    /// Nothing is missing, nothing is too much, and all that can be tried was tried.
     pub ready: bool,
     /// Every permission.
     pub rows: Vec<PermissionRow>,
@@ -124,7 +124,8 @@ pub struct PermissionRow {
     pub action: String,
     /// On what: an ARN.
     pub resource: String,
-    /// `allowed` and `narrow` are as they must be; `missing` and `too_much` are not; `not_tested` could not be tried.
+    /// `allowed` and `narrow` are as they must be; `missing` and `too_much` are not; `no_answer` could not be tried now;
+    /// `not_tested` can't be tried without an effect.
     pub found: String,
     /// What that means, and what to do.
     pub detail: String,

@@ -10,7 +10,7 @@ use waybill_api::data_plane::{
     AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, ProcessSettings,
 };
 use waybill_model::FailureCode;
-use waybill_tests::aws::{Aws, Program, Trust};
+use waybill_tests::aws::{Aws, Fault, Program, Trust};
 use waybill_tests::binaries::binary;
 use waybill_tests::sandbox::{Options, Sandbox};
 
@@ -178,6 +178,21 @@ async fn a_narrow_grant_is_found_ready_and_nothing_is_started_by_the_check() -> 
     assert_eq!(found(&check, "ecs:ExecuteCommand"), ["narrow"]);
     assert!(story.aws.tasks().is_empty(), "nothing was started");
     assert_eq!(story.sandbox.client.data_plane_get(plane.id).await?.value.trust.as_deref(), Some("enforced"));
+    Ok(())
+}
+
+/// A session that was given and a cloud that says nothing are no proof of anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_got_no_answers_is_not_ready_and_the_session_is_taken_once() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    story.aws.fault("StopTask", Fault::ServerError, 1_000);
+    let check = story.check(&plane).await?;
+    assert!(story.aws.fired("StopTask") > 0, "the fault fired");
+    assert_eq!(found(&check, "ecs:StopTask"), ["no_answer", "no_answer"]);
+    assert!(!check.ready, "{check:#?}");
+    let asked = story.aws.calls("AssumeRole").len();
+    assert_eq!(asked, 4, "with the id, without one, with a wrong one, and the workers' role");
     Ok(())
 }
 

@@ -30,6 +30,7 @@ impl Row for PermissionRow {
         let mark = match self.found.as_str() {
             "allowed" | "narrow" => "✓",
             "not_tested" => "–",
+            "no_answer" => "?",
             _ => "×",
         };
         vec![mark.into(), self.action.clone(), self.resource.clone(), format!("{}: {}", self.found, self.detail)]
@@ -41,10 +42,11 @@ impl Row for PermissionRow {
 }
 
 fn trust(plane: &DataPlane) -> String {
-    match (plane.kind.as_str(), plane.trust.as_deref()) {
-        ("process", _) => "–".into(),
-        (_, Some(found)) => found.to_owned(),
-        (_, None) => "not checked".into(),
+    // Only what has an external id has a role whose trust can be checked.
+    match (&plane.external_id, plane.trust.as_deref()) {
+        (None, _) => "–".into(),
+        (Some(_), Some(found)) => found.to_owned(),
+        (Some(_), None) => "not checked".into(),
     }
 }
 
@@ -97,10 +99,10 @@ fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
         }
     }
     if check.ready {
-        output.say("ready: nothing is missing and nothing is too much, as far as it could be tried");
+        output.say("ready: nothing is missing and nothing is too much, as far as it can be tried");
         return Ok(Exit::Done);
     }
-    output.say("not ready: see the rows marked ×");
+    output.say("not ready: see the rows marked × (to mend) and ? (no answer; check again)");
     Ok(Exit::Failed)
 }
 
@@ -143,5 +145,23 @@ impl From<AwsEcs> for AwsEcsSettings {
             disk_gib: given.disk_gib,
             fips: given.fips,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_api::Example as _;
+
+    use super::*;
+
+    #[test]
+    fn only_a_plane_with_an_external_id_has_a_trust_to_tell() {
+        let of = |kind: &str, id: Option<&str>, found: Option<&str>| {
+            let (external_id, found) = (id.map(str::to_owned), found.map(str::to_owned));
+            trust(&DataPlane { kind: kind.into(), external_id, trust: found, ..DataPlane::example() })
+        };
+        assert_eq!([of("process", None, None), of("agent", None, None)], ["–", "–"]);
+        assert_eq!(of("aws-ecs", Some("wb-1"), None), "not checked");
+        assert_eq!(of("aws-ecs", Some("wb-1"), Some("open")), "open");
     }
 }

@@ -1,6 +1,7 @@
 //! What a role of a data plane may do, one row per permission, and what it must not be able to do. Nothing can be started:
 //! refused things are asked for by names that do not exist, so *denied* means narrow and *not found* means too much.
 
+use aws_credential_types::Credentials;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use serde_json::{Value, json};
@@ -23,8 +24,10 @@ pub enum Found {
     Missing,
     /// It is allowed and must not be.
     TooMuch,
-    /// It can't be tried without an effect, or could not be tried now.
+    /// It can't be tried without an effect.
     NotTested,
+    /// It could not be tried now: nothing is known, which is not enough.
+    Unanswered,
 }
 
 impl Found {
@@ -37,6 +40,7 @@ impl Found {
             Self::Missing => "missing",
             Self::TooMuch => "too_much",
             Self::NotTested => "not_tested",
+            Self::Unanswered => "no_answer",
         }
     }
 }
@@ -88,9 +92,19 @@ pub struct Check {
     pub rows: Vec<CheckRow>,
 }
 
+impl Check {
+    /// Whether workers can be started: all that can be tried was tried, and is as it must be.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let good = |row: &CheckRow| matches!(row.found, Found::Allowed | Found::Narrow | Found::NotTested);
+        self.trust == TrustFound::Enforced && self.rows.iter().all(good)
+    }
+}
+
 impl Cloud {
-    /// Whether the external id is enforced: with it, without one, with a wrong one.
-    pub async fn check_trust(&self, place: &EcsPlace) -> Check {
+    /// Whether the external id is enforced: with it, without one, with a wrong one. And the session that the right one
+    /// gave.
+    async fn check_trust(&self, place: &EcsPlace) -> (Check, Option<Credentials>) {
         let (role, mut rows) = (place.role().to_string(), Vec::new());
         let with = self.assume(place, Some(place.external_id()), SESSION).await;
         rows.push(match &with {
@@ -99,7 +113,7 @@ impl Cloud {
                 let detail = "the role's trust policy does not name this orchestrator with this external id";
                 CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(trust_statement(place))
             }
-            Err(error) => CheckRow::new(ASSUME, &role, Found::NotTested, format!("STS could not be asked: {error}")),
+            Err(error) => CheckRow::new(ASSUME, &role, Found::Unanswered, format!("STS could not be asked: {error}")),
         });
         let mut trust = match &with {
             Ok(_) => TrustFound::Enforced,
@@ -124,22 +138,19 @@ impl Cloud {
                     if trust == TrustFound::Enforced {
                         trust = TrustFound::Unknown;
                     }
-                    CheckRow::new(ASSUME, &role, Found::NotTested, format!("STS could not be asked {what}: {error}"))
+                    CheckRow::new(ASSUME, &role, Found::Unanswered, format!("STS could not be asked {what}: {error}"))
                 }
             });
         }
-        Check { trust, rows }
+        (Check { trust, rows }, with.ok())
     }
 
     /// All rows. Those of ECS are asked only where the trust is right.
     pub async fn check(&self, place: &EcsPlace) -> Check {
-        let mut check = self.check_trust(place).await;
-        let client = match check.trust {
-            TrustFound::Enforced => self.ecs_as(place, SESSION).await.ok(),
-            _ => None,
-        };
-        match client {
-            Some(client) => {
+        let (mut check, session) = self.check_trust(place).await;
+        match session.filter(|_| check.trust == TrustFound::Enforced) {
+            Some(session) => {
+                let client = self.ecs(place, session);
                 check.rows.push(self.task_role_row(place).await);
                 check.rows.extend(wanted(&client, place).await);
                 check.rows.extend(unwanted(&client, place).await);
@@ -147,7 +158,7 @@ impl Cloud {
             None => {
                 let detail = "asked when the role can be assumed with its external id and only with it";
                 let resource = place.cluster_arn();
-                check.rows.push(CheckRow::new("ecs:*", resource, Found::NotTested, detail));
+                check.rows.push(CheckRow::new("ecs:*", resource, Found::Unanswered, detail));
             }
         }
         check.rows.extend(untested(place));
@@ -162,7 +173,7 @@ impl Cloud {
                 CheckRow::new(ASSUME, role, Found::Narrow, "the role of the workers can't be assumed from here")
             }
             Ok(_) => CheckRow::new(ASSUME, role, Found::TooMuch, "the role of the workers is to trust ECS tasks alone"),
-            Err(error) => CheckRow::new(ASSUME, role, Found::NotTested, error.to_string()),
+            Err(error) => CheckRow::new(ASSUME, role, Found::Unanswered, error.to_string()),
         }
     }
 }
@@ -224,7 +235,7 @@ fn needed(
             let detail = format!("there is no cluster {} in {}", place.settings().cluster, place.region().as_str());
             CheckRow::new(action, resource, Found::Missing, detail)
         }
-        Err(error) => CheckRow::new(action, resource, Found::NotTested, error.to_string()),
+        Err(error) => CheckRow::new(action, resource, Found::Unanswered, error.to_string()),
     }
 }
 
@@ -278,7 +289,7 @@ where
             ),
         ) => CheckRow::new(action, resource, Found::TooMuch, format!("allowed for {what}: remove it from the role")),
         (Err(_), _) => {
-            CheckRow::new(action, resource, Found::NotTested, format!("no answer about {what}; check again"))
+            CheckRow::new(action, resource, Found::Unanswered, format!("no answer about {what}; check again"))
         }
     }
 }

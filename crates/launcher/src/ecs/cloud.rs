@@ -170,7 +170,7 @@ impl Cloud {
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), end, "waybill"))
     }
 
-    fn ecs(&self, place: &EcsPlace, credentials: Credentials) -> Ecs {
+    pub(super) fn ecs(&self, place: &EcsPlace, credentials: Credentials) -> Ecs {
         let mut config = aws_sdk_ecs::config::Builder::from(&self.base)
             .region(aws_config::Region::new(place.region().as_str().to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))

@@ -9,6 +9,9 @@ use waybill_model::AttemptId;
 use super::place::{Capacity, EcsPlace};
 use super::size::{self, SizeError};
 
+/// By this the worker's SDK, and the proof of its role, take FIPS endpoints.
+const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
+
 /// What stands before the attempt's id in `startedBy`.
 const STARTED_BY: &str = "wb/";
 
@@ -55,8 +58,11 @@ pub struct Wish {
 
 impl EcsTask {
     /// The task of a place for this wish: the data plane's size, or the smallest that holds what the pipeline asks for.
-    pub fn new(place: &EcsPlace, wish: Wish, variables: BTreeMap<String, String>) -> Result<Self, SizeError> {
+    pub fn new(place: &EcsPlace, wish: Wish, mut variables: BTreeMap<String, String>) -> Result<Self, SizeError> {
         let settings = place.settings();
+        if settings.fips {
+            variables.insert(FIPS.to_owned(), "true".to_owned());
+        }
         let mib = u32::try_from(wish.memory.div_ceil(1 << 20)).unwrap_or(u32::MAX);
         let gib = u32::try_from(wish.disk.div_ceil(1 << 30)).unwrap_or(u32::MAX);
         let (cpu, memory) = match (wish.cpu, mib) {
@@ -130,6 +136,18 @@ mod tests {
             EcsTask::new(&place, wish, BTreeMap::new()).expect("a task").capacity
         };
         assert_eq!((of(false), of(true)), (Capacity::FargateSpot, Capacity::Fargate));
+    }
+
+    /// Without it the worker would sign for another host than the one that its proof is checked against.
+    #[test]
+    fn a_place_with_fips_endpoints_tells_its_tasks_so() {
+        let of = |fips| {
+            let place = EcsPlace::new(EcsSettings { fips, ..example() }, "id").expect("a place");
+            let given = BTreeMap::from([("WAYBILL_CA_PIN".to_owned(), "sha256:x".to_owned())]);
+            EcsTask::new(&place, Wish::default(), given).expect("a task").variables
+        };
+        assert_eq!(of(true).get("AWS_USE_FIPS_ENDPOINT").map(String::as_str), Some("true"));
+        assert_eq!((of(true).len(), of(false).len()), (2, 1));
     }
 
     #[test]

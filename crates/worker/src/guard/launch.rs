@@ -123,6 +123,8 @@ mod tests {
         for name in ["AWS_REGION", "HTTPS_PROXY", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "LANG"] {
             assert_eq!(one(name, "x"), None, "{name}");
         }
+        // What a data plane with FIPS endpoints brings: it leads to the cloud's own services still.
+        assert_eq!(one("AWS_USE_FIPS_ENDPOINT", "true"), None);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use waybill_api::ProblemCode;
 use waybill_api::data_plane::{DataPlaneCheck, PermissionRow};
 use waybill_launcher::ecs::EcsPlace;
-use waybill_launcher::ecs::check::{CheckRow, Found, TrustFound};
+use waybill_launcher::ecs::check::{CheckRow, TrustFound};
 use waybill_store::{DataPlane, Store};
 
 use super::{Refused, ServiceResult};
@@ -36,9 +36,7 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
     if check.trust == TrustFound::Open {
         return Err(not_enforced(&place));
     }
-    let good = |row: &CheckRow| !matches!(row.found, Found::Missing | Found::TooMuch);
-    let ready = check.trust == TrustFound::Enforced && check.rows.iter().all(good);
-    Ok(DataPlaneCheck { ready, rows: check.rows.into_iter().map(show).collect() })
+    Ok(DataPlaneCheck { ready: check.is_ready(), rows: check.rows.into_iter().map(show).collect() })
 }
 
 fn not_enforced(place: &EcsPlace) -> Refused {
