@@ -113,6 +113,20 @@ impl Office {
         Ok(ended)
     }
 
+    /// Waits until the run's timeline says this.
+    pub(super) async fn told(&self, run: RunId, text: &str) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let query = EventQuery { limit: Some(200), ..EventQuery::default() };
+        loop {
+            let events = self.sandbox.client.run_events(run, &query).await?.items;
+            if events.iter().any(|event| event.text.contains(text)) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "nobody said {text:?}: {events:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the public API, bounded above
+        }
+    }
+
     pub(super) async fn codes(&self, run: RunId) -> Result<Vec<String>> {
         let query = EventQuery { limit: Some(200), ..EventQuery::default() };
         let events = self.sandbox.client.run_events(run, &query).await?;

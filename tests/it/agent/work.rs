@@ -180,8 +180,37 @@ async fn a_run_waits_for_an_agent_that_comes_later() -> Result<()> {
     let office = Office::start(Options::default(), 10).await?;
     let mut host = office.enrolled("office-1").await?;
     let run = office.sandbox.trigger("items").await?;
-    office.sandbox.until(run, |seen| seen.run.state.to_string() == "launching").await?;
+    office.told(run, "no agent of the data plane is heard; start one on its host").await?;
     host.run()?;
     office.succeeds(run, 1).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_waits_for_a_free_slot_says_so() -> Result<()> {
+    let office = Office::start(Options::default(), 10).await?;
+    let mut host = office.enrolled("office-1").await?;
+    let (mut options, go) = waiting_worker(&office)?;
+    options.extend(["--slots".to_owned(), "1".to_owned()]);
+    host.options = options;
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    let holds = office.sandbox.trigger("items").await?;
+    until("the worker begins", || host.workers().len() == 1).await?;
+    let path = |name: &str| office.sandbox.path(name).display().to_string();
+    let document = format!(
+        "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{}\" }}\n  else: {{ type: local, path: \"{}\" }}\n\
+         pipelines:\n  second:\n    data-plane: office\n    from: shop\n    to: else\n    streams:\n      items: {{ load: full }}\n",
+        path("shop.db"),
+        path("else")
+    );
+    std::fs::create_dir(office.sandbox.path("else"))?;
+    office.sandbox.apply(&document).await?;
+    let waits = office.sandbox.trigger("second").await?;
+    office.told(waits, "the agents of the data plane have no free slot").await?;
+    std::fs::write(go, "")?;
+    office.succeeds(holds, 1).await?;
+    let ended = office.sandbox.ended(waits).await?;
+    ensure!(ended.run.state.to_string() == "succeeded", "{:?}", ended.run.failure);
     Ok(())
 }

@@ -191,6 +191,10 @@ fn waits(phase: &str) -> String {
         "pending" => "the cloud loads the worker's image (usually 5 to 30 s)".into(),
         "activating" => "the worker is about to run".into(),
         "no_room" => "the cloud has no room now; it is asked again".into(),
+        "no_agent" => "no agent of the data plane is heard; start one on its host (waybill agent list)".into(),
+        "slots_busy" => {
+            "the agents of the data plane have no free slot; the worker starts when one is, or on another agent".into()
+        }
         _ => "the task does not run yet".into(),
     }
 }
@@ -246,6 +250,15 @@ mod tests {
             event(row("worker", "stream_failed", r#"{"failure":"source_denied","sqlstate":"28P01"}"#), &names("{}"));
         assert!(shown.text.starts_with("failed (SQLSTATE 28P01): source_denied; check the user"), "{}", shown.text);
         assert_eq!(shown.level, "error");
+    }
+
+    #[test]
+    fn a_launch_that_waits_for_an_agent_says_what_to_do() {
+        let told =
+            |phase: &str| event(row("control", "task_waits", &format!(r#"{{"phase":"{phase}"}}"#)), &names("{}")).text;
+        assert!(told("no_agent").contains("start one on its host"), "{}", told("no_agent"));
+        assert!(told("slots_busy").contains("no free slot"), "{}", told("slots_busy"));
+        assert!(!told("no_agent").contains("cloud") && !told("slots_busy").contains("cloud"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use waybill_model::{AttemptId, Epoch, FailureCode, fault};
 use waybill_store::{Attempt, NewAttempt, Run, Store, StoreError, StoreResult, Tx};
 
 use super::{Context, Round};
+use crate::service::agent::AGENT;
 use crate::service::attempt::TicketClaim;
 use crate::service::note::Note;
 use crate::service::settle::{Ending, Finding, end_attempt_in_txn, end_queued_in_txn};
@@ -24,6 +25,10 @@ const ACTOR: &str = "system:dispatch";
 
 /// The phase of a launch that the cloud has no room for.
 pub(super) const NO_ROOM: &str = "no_room";
+/// The phase of a launch whose data plane has no agent that is heard.
+const NO_AGENT: &str = "no_agent";
+/// The phase of a launch whose data plane's agents all have as many workers as they take.
+pub(super) const SLOTS_BUSY: &str = "slots_busy";
 
 /// Runs and attempts in one round.
 const BATCH: i64 = 100;
@@ -203,14 +208,20 @@ impl Dispatcher {
     }
 }
 
-/// The launcher of an attempt's data plane.
-pub(super) async fn launcher_of(context: &Context, attempt: &Attempt) -> StoreResult<Option<Arc<dyn Launcher>>> {
-    let plane = context.store.data_plane_get(attempt.org, attempt.data_plane).await?;
-    Ok(plane.and_then(|plane| context.launchers.of(&plane)))
+/// What a launch waits for that does not go on yet, where that is known.
+const fn waits_for(error: &LaunchError, by_agent: bool) -> Option<&'static str> {
+    match (error, by_agent) {
+        (LaunchError::OutOfReach, true) => Some(NO_AGENT),
+        (LaunchError::NoCapacity, true) => Some(SLOTS_BUSY),
+        (LaunchError::NoCapacity, false) => Some(NO_ROOM),
+        _ => None,
+    }
 }
 
 async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
-    let Some(launcher) = launcher_of(context, attempt).await? else { return Ok(()) };
+    let plane = context.store.data_plane_get(attempt.org, attempt.data_plane).await?;
+    let by_agent = plane.as_ref().is_some_and(|plane| plane.kind == AGENT);
+    let Some(launcher) = plane.and_then(|plane| context.launchers.of(&plane)) else { return Ok(()) };
     let claim = TicketClaim { org: attempt.org, attempt: attempt.id, epoch: attempt.epoch };
     let ticket = (context.mint)(&claim, attempt.created_at.plus(context.bounds.start_timeout));
     let started = match LaunchRequest::from_bytes(&attempt.launch_request, ticket) {
@@ -226,7 +237,10 @@ async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
         // The claim runs out and the launch is replayed, until the start timeout ends the attempt.
         Err(error) if error.passes() => {
             tracing::info!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch waits");
-            if matches!(error, LaunchError::NoCapacity) { no_room(context, attempt).await } else { Ok(()) }
+            match waits_for(&error, by_agent) {
+                Some(phase) => waits(context, attempt, phase).await,
+                None => Ok(()),
+            }
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch failed");
@@ -255,14 +269,14 @@ async fn record(context: &Context, launcher: &dyn Launcher, attempt: &Attempt, t
     Ok(())
 }
 
-/// Says once in the run's timeline that the cloud has no room.
-async fn no_room(context: &Context, attempt: &Attempt) -> StoreResult<()> {
+/// Says once in the run's timeline what its launch waits for.
+async fn waits(context: &Context, attempt: &Attempt, phase: &'static str) -> StoreResult<()> {
     let mut tx = context.store.write_tx().await?;
     if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
         return Ok(());
     }
-    if Store::attempt_phase_in_txn(&mut tx, attempt, NO_ROOM).await? {
-        let note = Note::TaskWaits.with(Some(attempt.id), json!({ "phase": NO_ROOM }));
+    if Store::attempt_phase_in_txn(&mut tx, attempt, phase).await? {
+        let note = Note::TaskWaits.with(Some(attempt.id), json!({ "phase": phase }));
         Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
     }
     tx.commit().await?;

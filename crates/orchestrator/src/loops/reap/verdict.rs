@@ -7,7 +7,7 @@ use waybill_model::run::{AttemptState, Desired};
 use waybill_model::{FailureCode, Micros};
 use waybill_store::{Attempt, Run};
 
-use super::super::dispatch::NO_ROOM;
+use super::super::dispatch::{NO_ROOM, SLOTS_BUSY};
 use crate::service::bounds::Bounds;
 
 /// Looks that a task is not seen in before it counts as over, though nobody answered the request to end it.
@@ -175,7 +175,8 @@ fn reason(attempt: &Attempt, run: &Run, facts: &Facts<'_>, why: FailureCode) -> 
     let waited_out =
         attempt.state == AttemptState::Launching && attempt.fenced_at.is_some_and(|at| at >= attempt.lease_until);
     // Where it waited for room to the end, that is the reason.
-    let no_room = attempt.task_phase.as_deref().is_some_and(|p| p == NO_ROOM || p == TaskPhase::Provisioning.as_str());
+    let no_room = [NO_ROOM, SLOTS_BUSY, TaskPhase::Provisioning.as_str()].map(Some);
+    let no_room = no_room.contains(&attempt.task_phase.as_deref());
     match (waited_out, no_room) {
         (true, true) => FailureCode::NoCapacity,
         (true, false) => FailureCode::StartTimeout,
