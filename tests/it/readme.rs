@@ -2,6 +2,7 @@
 //! there, and every program, command and option that a sentence names exists. What is neither fails. Pages about hosts and clouds
 //! of one's own can't be run here: of their commands each program of ours, its options, and each file they name must exist.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -265,8 +266,15 @@ fn misnamed(words: &[&str]) -> Option<String> {
     if !output.status.success() {
         return Some(String::from_utf8_lossy(&output.stderr).into_owned());
     }
+    let known = options_of(&help);
     let options = words.iter().filter(|word| word.starts_with("--")).map(|word| word.split('=').next().unwrap_or(word));
-    options.filter(|option| !help.contains(*option)).map(|option| format!("no option {option}")).next()
+    options.filter(|option| !known.contains(*option)).map(|option| format!("no option {option}")).next()
+}
+
+/// The options that a help text names, whole: the beginning of one is no option.
+fn options_of(help: &str) -> BTreeSet<&str> {
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    help.split(|c| !is_of_a_name(c)).filter(|word| word.starts_with("--") && word.len() > 2).collect()
 }
 
 /// A word that is a command, not an argument or an option.
@@ -312,4 +320,7 @@ fn a_command_that_nothing_proves_is_noticed() {
     assert!(!make_targets().contains(&"dust".to_owned()));
     assert!(misnamed(&["waybill", "run", "start", "--frobnicate"]).is_some());
     assert!(misnamed(&["waybill", "frobnicate"]).is_some());
+    assert!(misnamed(&["waybill", "apply", "--secret"]).is_none());
+    assert!(misnamed(&["waybill", "apply", "--secre"]).is_some(), "the beginning of an option is none");
+    assert!(misnamed(&["waybill", "apply", "--secrets"]).is_some());
 }

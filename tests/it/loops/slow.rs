@@ -166,7 +166,7 @@ async fn a_cloud_that_never_takes_a_stop_keeps_no_other_planes_task_from_being_s
 #[tokio::test]
 async fn an_attempt_whose_task_nobody_can_look_for_is_not_taken_for_over() {
     let ms = Duration::from_millis;
-    let brief = Bounds { look: ms(100), launch_claim: ms(50), ..bounds() };
+    let brief = Bounds { look: ms(100), launch_claim: ms(50), final_grace: ms(50), ..bounds() };
     let both = Both::running(brief, "find", super::fixture::STAYS).await;
     let Database::Sqlite(directory) = &both.world.database else { panic!("SQLite") };
     let file = rusqlite::Connection::open(directory.path().join("waybill.db")).expect("the file");

@@ -67,11 +67,17 @@ async fn f24_a_key_that_leaked_is_refused_at_once_and_sessions_go_on() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// A worker stands still while another process revokes its attempt. Once it goes on, nothing that it says is heard: it
+/// delivers nothing, and another attempt does.
 #[tokio::test(flavor = "multi_thread")]
 async fn f25_what_another_process_revokes_is_refused_here_as_well() {
     let (sandbox, door) = sandbox().await;
     let org = door.get("/v1/whoami").await.body["organization"]["id"].as_str().expect("an id").to_owned();
-    let attempt = waybill_model::AttemptId::generate();
+    let run = copying(&sandbox).await;
+    let seen = sandbox.until(run, |seen| seen.run.state.to_string() == "running").await.expect("its worker");
+    let attempt = seen.attempt_list[0].id;
+    let worker = worker_of(&sandbox, attempt);
+    rustix::process::kill_process_group(worker, rustix::process::Signal::STOP).expect("stopped");
     // As the process does it that saw a ticket come with another key.
     let file = rusqlite::Connection::open(sandbox.path("state/waybill.db")).expect("the database");
     file.busy_timeout(Duration::from_secs(5)).expect("patience");
@@ -88,4 +94,36 @@ async fn f25_what_another_process_revokes_is_refused_here_as_well() {
         assert!(Instant::now() < deadline, "{}", sandbox.log());
         tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the log, bounded above
     }
+    let still = sandbox.client.run_get(run).await.expect("the run");
+    assert_eq!(still.run.state.to_string(), "running", "the worker was done before it was revoked");
+    rustix::process::kill_process_group(worker, rustix::process::Signal::CONT).expect("goes on");
+    let ended = sandbox.ended(run).await.expect("its end");
+    let states: Vec<String> = ended.attempt_list.iter().map(|attempt| attempt.state.to_string()).collect();
+    assert_eq!(states, ["lost", "succeeded"], "{}", sandbox.log());
+    assert_eq!(ended.streams[0].rows, Some(ROWS));
+}
+
+const ROWS: u64 = 200_000;
+
+/// A run that takes its worker some seconds.
+async fn copying(sandbox: &Sandbox) -> waybill_model::RunId {
+    let source = rusqlite::Connection::open(sandbox.path("shop.db")).expect("a source");
+    let rows = format!(
+        "create table t (id integer primary key, note text not null);
+         insert into t with recursive n(id) as (select 1 union all select id + 1 from n where id < {ROWS})
+         select id, 'note ' || id from n"
+    );
+    source.execute_batch(&rows).expect("rows");
+    let document = "waybill: 1\nconnections:\n  shop: { type: sqlite, path: DIR/shop.db }\n  \
+                    lake: { type: local, path: DIR/lake }\n\
+                    pipelines:\n  shop: { from: shop, to: lake, streams: { t: {} } }\n";
+    sandbox.apply(&document.replace("DIR", &sandbox.dir.path().display().to_string())).await.expect("applied");
+    sandbox.trigger("shop").await.expect("a run")
+}
+
+/// The process of an attempt's worker, as the launcher wrote it down.
+fn worker_of(sandbox: &Sandbox, attempt: waybill_model::AttemptId) -> rustix::process::Pid {
+    let task = std::fs::read(sandbox.path("state/attempts").join(attempt.to_string()).join("task")).expect("its task");
+    let pid = serde_json::from_slice::<Value>(&task).expect("JSON")["pid"].as_i64().expect("a process");
+    rustix::process::Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process")
 }
