@@ -5,7 +5,7 @@ use waybill_model::{Micros, OrgId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, count, int, one, parsed, stored, text, time};
-use crate::{ListPart, Store, Tx};
+use crate::{Store, Tx};
 
 /// A project.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,11 +81,6 @@ impl Store {
             .fetch_optional(&self.pool)
             .await?;
         one(row)
-    }
-
-    /// Projects behind `after` in order of their ids, at most `limit`.
-    pub async fn project_list(&self, org: OrgId, after: Option<ProjectId>, limit: i64) -> StoreResult<Vec<Project>> {
-        self.project_part(org, &ListPart::by_id(after, limit)).await
     }
 
     /// Changes name and ceiling if the version is still `version`; tells whether it was.

@@ -8,7 +8,7 @@ use waybill_model::{Micros, OrgId, UserId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, flag, int, one, parsed, text, time};
-use crate::{ListPart, Store, Tx};
+use crate::{Store, Tx};
 
 /// A person. No `Debug`: it holds a password hash.
 #[derive(Clone)]
@@ -89,11 +89,6 @@ impl Store {
     pub async fn user_find_by_email(&self, email: &str) -> StoreResult<Option<User>> {
         let row = sqlx::query("select * from app_user where email = $1").bind(email).fetch_optional(&self.pool).await?;
         one(row)
-    }
-
-    /// People behind `after` in order of their ids, at most `limit`.
-    pub async fn user_list(&self, org: OrgId, after: Option<UserId>, limit: i64) -> StoreResult<Vec<User>> {
-        self.user_part(org, &ListPart::by_id(after, limit)).await
     }
 
     /// How many people there are on this instance; none means that the setup token is wanted.

@@ -99,13 +99,9 @@ async fn list(
         Some(name) => app.store.connection_find(org, project.id, name).await?.into_iter().collect(),
         None => app.store.connection_part(org, project.id, &turn.part()).await?,
     };
-    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let all = Listed::Connections(project.id);
+    let found = filters.name.as_ref().map(|_| rows.len());
     let count = turn
-        .count(async |most| match &filters.name {
-            Some(_) => Ok(found),
-            None => app.store.listed_count(org, all, most).await,
-        })
+        .count_of(found, async |most| app.store.listed_count(org, Listed::Connections(project.id), most).await)
         .await?;
     let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| show(row, None));
     Ok(Reply::ok(Page { count, ..page }))

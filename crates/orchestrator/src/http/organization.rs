@@ -99,13 +99,8 @@ async fn list(
         Some(name) => app.store.project_find(org, name).await?.into_iter().collect(),
         None => app.store.project_part(org, &turn.part()).await?,
     };
-    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let count = turn
-        .count(async |most| match &name {
-            Some(_) => Ok(found),
-            None => app.store.listed_count(org, Listed::Projects, most).await,
-        })
-        .await?;
+    let found = name.as_ref().map(|_| rows.len());
+    let count = turn.count_of(found, async |most| app.store.listed_count(org, Listed::Projects, most).await).await?;
     let page = turn.page(rows, |row| turn.place(&row.id, &row.name), show);
     Ok(Reply::ok(Page { count, ..page }))
 }

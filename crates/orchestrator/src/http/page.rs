@@ -181,6 +181,18 @@ impl Turn<'_> {
         Ok(Some(PageCount { value: counted.min(most), exact: counted <= most }))
     }
 
+    /// How many a list holds that is either what has a name, already found, or all of its kind.
+    pub(super) async fn count_of<E>(
+        &self,
+        found: Option<usize>,
+        all: impl AsyncFnOnce(i64) -> Result<i64, E>,
+    ) -> Result<Option<PageCount>, E> {
+        match found {
+            Some(rows) => self.count(async |_| Ok(i64::try_from(rows).unwrap_or(i64::MAX))).await,
+            None => self.count(all).await,
+        }
+    }
+
     /// Makes a page of what [`Turn::fetch`] rows gave.
     pub(super) fn page<R, T>(&self, mut rows: Vec<R>, key: impl Fn(&R) -> String, show: impl FnMut(R) -> T) -> Page<T> {
         let more = rows.len() > self.limit;

@@ -106,13 +106,9 @@ async fn list(
         Some(name) => app.store.pipeline_find(org, project.id, name).await?.into_iter().collect(),
         None => app.store.pipeline_part(org, project.id, &turn.part()).await?,
     };
-    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let all = Listed::Pipelines(project.id);
+    let found = filters.name.as_ref().map(|_| rows.len());
     let count = turn
-        .count(async |most| match &filters.name {
-            Some(_) => Ok(found),
-            None => app.store.listed_count(org, all, most).await,
-        })
+        .count_of(found, async |most| app.store.listed_count(org, Listed::Pipelines(project.id), most).await)
         .await?;
     let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
