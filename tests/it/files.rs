@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 use waybill_tests::services::s3::{BUCKET, Roto};
+use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 fn once(dir: &Path, spec: &str) -> Output {
     std::fs::write(dir.join("spec.yaml"), spec).expect("write the spec");
@@ -73,6 +74,16 @@ fn a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
     assert!(!said.contains("SECRET") && !said.contains("hidden-name"), "{said}");
 }
 
+fn into_s3(dir: &Path, endpoint: &str) -> String {
+    format!(
+        "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: {}/shop.db }}\n  \
+         lake: {{ type: s3, bucket: {BUCKET}, prefix: raw, region: us-east-1, endpoint: \"{endpoint}\", \
+         access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET }}\n\
+         pipelines:\n  p:\n    from: shop\n    to: lake\n    streams:\n      t: {{ load: full, verify-count: true }}\n",
+        dir.display()
+    )
+}
+
 #[tokio::test]
 async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
     let server = Roto::start().await;
@@ -82,14 +93,7 @@ async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
                WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
                INSERT INTO t SELECT i, 'name ' || i FROM n";
     source.execute_batch(sql).expect("rows");
-    let spec = format!(
-        "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: {}/shop.db }}\n  \
-         lake: {{ type: s3, bucket: {BUCKET}, prefix: raw, region: us-east-1, endpoint: \"{}\", \
-         access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET }}\n\
-         pipelines:\n  p:\n    from: shop\n    to: lake\n    streams:\n      t: {{ load: full, verify-count: true }}\n",
-        dir.path().display(),
-        server.endpoint()
-    );
+    let spec = into_s3(dir.path(), &server.endpoint());
     for version in 0..2 {
         let report = delivered(dir.path(), &spec);
         let stream = &report["streams"][0];
@@ -97,5 +101,34 @@ async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
         let log = format!("raw/t/_delta_log/{version:020}.json");
         assert!(server.keys().await.contains(&log), "{log}");
     }
+    assert_eq!(server.open_uploads().await, 0);
+}
+
+/// Keys are unique and an upload is completed without a condition, so no store has a reason to answer like this.
+#[tokio::test(flavor = "multi_thread")]
+async fn f35_a_run_whose_upload_conflicts_for_ever_commits_nothing_and_the_next_one_is_exact() {
+    let server = Roto::start().await;
+    let proxy = S3Proxy::before(server.port()).await;
+    let dir = tempfile::tempdir().expect("dir");
+    let source = rusqlite::Connection::open(dir.path().join("shop.db")).expect("open");
+    let sql = "CREATE TABLE t (id integer primary key, noise blob); \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
+               INSERT INTO t SELECT i, randomblob(1000) FROM n";
+    source.execute_batch(sql).expect("rows");
+    let spec = into_s3(dir.path(), &proxy.endpoint());
+    let conflict = Break::Answer(409, "ConditionalRequestConflict");
+    proxy.inject(Rule { method: "POST", holds: "uploadId=", times: 8, breaks: conflict });
+    let output = tokio::task::block_in_place(|| once(dir.path(), &spec));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!((output.status.code(), proxy.fired()), (Some(10), vec![8]), "{said}");
+    assert!(said.contains("bucket_failed"), "{said}");
+    let tables = async || server.keys().await.into_iter().filter(|key| key.contains("/t/")).collect::<Vec<_>>();
+    assert_eq!((tables().await, server.open_uploads().await), (vec![], 0));
+    let report = tokio::task::block_in_place(|| delivered(dir.path(), &spec));
+    let stream = &report["streams"][0];
+    assert_eq!(
+        (&stream["rows"], &stream["grade"], &stream["version"]),
+        (&json!(12_000), &json!("verified"), &json!(0))
+    );
     assert_eq!(server.open_uploads().await, 0);
 }
