@@ -39,7 +39,7 @@ fn bounds() -> Bounds {
         heartbeat: Duration::from_millis(500),
         grant: Duration::from_secs(1),
         offline_grace: Duration::from_secs(3),
-        start_timeout: Duration::from_secs(30),
+        start_timeout: Duration::from_secs(12),
         cancel_grace: Duration::from_millis(500),
         final_grace: Duration::from_millis(500),
         stop_confirm: Duration::from_secs(3),
@@ -163,7 +163,7 @@ async fn weather(world: &World, runs: &[RunId], seed: u64) -> usize {
     while !open.is_empty() {
         assert!(Instant::now() < deadline, "{} runs did not end", open.len());
         // Most die before a grace is over; some must outlive one, or nothing is ever fenced.
-        let life = if random.random_ratio(1, 4) { 3_000..7_000 } else { 200..900 };
+        let life = if random.random_ratio(1, 4) { 7_000..8_000 } else { 200..900 };
         tokio::time::sleep(Duration::from_millis(random.random_range(life))).await;
         let victim = random.random_range(0..orchestrators.len());
         deaths += 1;
