@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use waybill_tests::sandbox::Options;
 
 use super::fixture::{Host, MANY, Office, is_alive, said, until};
@@ -154,7 +154,8 @@ async fn a_long_cut() -> Result<()> {
     let workers = host.workers();
     ensure!(workers.len() == 1, "{workers:?}");
     namespace.cut()?;
-    until("the worker gave up", || !is_alive(workers[0])).await?;
+    let gave_up = until("the worker gave up", || !is_alive(workers[0])).await;
+    gave_up.with_context(|| format!("{}\n{}", host.worker_logs(), office.sandbox.log()))?;
     // Nobody is left who could commit.
     let delivered = office.sandbox.path("lake/items/_delta_log/00000000000000000000.json").exists();
     ensure!(!delivered, "a worker without leave committed");

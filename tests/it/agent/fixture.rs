@@ -96,6 +96,12 @@ impl Office {
     pub(super) async fn running(&self) -> Result<RunId> {
         let run = self.sandbox.trigger("items").await?;
         self.sandbox.until(run, |seen| seen.run.state.to_string() == "running").await?;
+        // Enrolled is not enough: a worker without its assignment holds nothing that it could give up.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.codes(run).await?.iter().any(|code| code == "worker_started") {
+            ensure!(Instant::now() < deadline, "the worker did not begin\n{}", self.sandbox.log());
+            tokio::time::sleep(Duration::from_millis(20)).await; // a poll of the public API, bounded above
+        }
         Ok(run)
     }
 
