@@ -3,6 +3,7 @@
 # one selection of packages: another one would choose other features and compile the dependencies again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cargo build --release --locked -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests --bins >&2
+cargo build --release --locked --no-default-features --features waybill-worker/default \
+  -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests --bins >&2
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 echo "$target/release"

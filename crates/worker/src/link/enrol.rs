@@ -111,7 +111,7 @@ async fn once(
         csr: showing.key.request().map_err(LinkError::Identity)?,
         ..pb::EnrolRequest::default()
     };
-    let request = showing.prover.complete(request, (&nonce, showing.key), showing.deployment).await?;
+    let request = showing.prover.complete(request, (&nonce, showing.key, showing.deployment)).await?;
     let request = egress.clear(request)?;
     let answer =
         channel::bounded(ENROL_ANSWER, enrolment.enrol(request.into_request())).await.map_err(Failed::Status)?;

@@ -50,13 +50,13 @@ impl<'a> Prover<'a> {
         Err(LinkError::Proof("this worker was built without AWS and can't prove its task's role"))
     }
 
-    /// Completes a request to enrol with the proof for this nonce and key, at the orchestrator of this pin.
+    /// Completes a request to enrol with the proof for what was `asked`: a nonce, the key, the orchestrator's pin.
     pub(super) async fn complete(
         &self,
         request: pb::EnrolRequest,
-        (nonce, key): (&[u8; 32], &WorkerKey),
-        deployment: &str,
+        asked: (&[u8; 32], &WorkerKey, &str),
     ) -> Result<pb::EnrolRequest, LinkError> {
+        let (nonce, key, ..) = asked;
         match self {
             Self::Process => Ok(pb::EnrolRequest {
                 attestation_kind: pb::AttestationKind::Process.into(),
@@ -70,7 +70,7 @@ impl<'a> Prover<'a> {
             }
             #[cfg(feature = "aws")]
             Self::Aws(task) => {
-                let challenge = waybill_identity::attest::aws::challenge(nonce, &key.spki_sha256(), deployment);
+                let challenge = waybill_identity::attest::aws::challenge(nonce, &key.spki_sha256(), asked.2);
                 let proof = Some(task.sign(&challenge).await?);
                 Ok(pb::EnrolRequest { attestation_kind: pb::AttestationKind::Aws.into(), aws: proof, ..request })
             }
