@@ -12,6 +12,7 @@ use waybill_store::{
 use waybill_tests::services::postgres::Postgres;
 
 mod agents;
+mod full_disk;
 mod lists;
 mod retention;
 

@@ -11,3 +11,4 @@ pub mod reference;
 pub mod sandbox;
 pub mod seed;
 pub mod services;
+pub mod small_disk;

@@ -68,7 +68,9 @@ impl AgentError {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(arguments.level).init();
+    let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
+    // A line that can't be written is no reason to end.
+    lines.log_internal_errors(false).with_max_level(arguments.level).init();
     // One thread: the agent waits, nearly always.
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = built else {

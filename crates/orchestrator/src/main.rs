@@ -183,6 +183,8 @@ fn log(log: &Log) -> anyhow::Result<()> {
     let level: LevelFilter = log.level.parse()?;
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt().with_max_level(level).with_ansi(colours).with_writer(std::io::stderr);
+    // A line that can't be written is no reason to end: complaining about it on the same full disk would be.
+    let lines = lines.log_internal_errors(false);
     if log.json {
         lines.json().init()
     } else {

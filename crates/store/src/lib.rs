@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{Any, AnyPool, Executor};
+use sqlx::{Any, AnyPool, Connection as _, Executor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use waybill_model::Micros;
 
@@ -128,6 +128,9 @@ impl Store {
                     Ok(())
                 })
             })
+            // A database that rolls back by itself, as SQLite does without space, leaves the driver in a transaction that is
+            // none: such a connection would refuse every later one.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect(&dialect.complete_url(url))
             .await?;
         let turn = (dialect == Dialect::Sqlite).then(|| Arc::new(Semaphore::new(1)));
