@@ -197,7 +197,7 @@ def main():
             rows = int(server.ask(f"select count(*) from {table}"))
             grown = compare(f"Postgres lineitem, scale {LARGE}", rows, {
                 "waybill, two streams, 256 MiB": waybill(server, table, 2, "256MiB"),
-                "waybill, one stream, 128 MiB": waybill(server, table, 1, "128MiB")}, 1)
+                "waybill, one stream, 128 MiB": waybill(server, table, 1, "128MiB")}, ROUNDS)
             for name, value in grown.items():
                 print(f"{name}: peak {value['peak'] / large[name]['peak']:.2f} of scale {SCALE:g}")
         with open(f"{HOME}/results.json", "w") as file:
