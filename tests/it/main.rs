@@ -17,6 +17,7 @@ mod once;
 mod postgres;
 mod proxy;
 mod readme;
+mod replicas;
 mod rest;
 mod s3;
 mod secrets;

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use waybill_api::account::{Confidential, SetupRequest};
+use waybill_api::account::{Confidential, LoginRequest, SetupRequest};
 use waybill_api::client::{Client, ListQuery, Trust};
 use waybill_api::data_plane::{DataPlaneUpdate, ProcessSettings};
 use waybill_api::run::{RunDetail, RunStart};
@@ -36,6 +36,12 @@ const BOUNDS: &[(&str, &str)] = &[
     ("BACKOFF_MIN", "100ms"),
     ("BACKOFF_MAX", "500ms"),
 ];
+
+/// The orchestrator's own directory below the sandbox's.
+const STATE: &str = "state";
+/// The administrator.
+const EMAIL: &str = "admin@example.com";
+const PASSWORD: &str = "a long enough phrase for tests";
 
 /// What differs between sandboxes.
 #[derive(Clone, Default)]
@@ -87,9 +93,8 @@ impl Sandbox {
     pub async fn start(options: Options) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         std::fs::create_dir(dir.path().join("lake"))?;
-        let child = serve(dir.path(), &options)?;
-        let mut guard = Ended(Some(child));
-        let ports = ready(dir.path(), guard.0.as_mut().context("a process")?).await?;
+        let mut guard = Ended(Some(serve(dir.path(), STATE, &options)?));
+        let ports = ready(dir.path(), STATE, guard.0.as_mut().context("a process")?).await?;
         let (client, project) = first_administrator(dir.path(), &ports, &options).await?;
         Ok(Self { dir, options, orchestrator: guard.0.take(), client, project })
     }
@@ -141,10 +146,24 @@ impl Sandbox {
         for (name, value) in [("API", &ports.api), ("WORKER", &ports.worker), ("PRIVATE", &ports.private)] {
             options.orchestrator.push((format!("WAYBILL__SERVER__{name}"), value.clone()));
         }
-        let mut guard = Ended(Some(serve(self.dir.path(), &options)?));
-        ready(self.dir.path(), guard.0.as_mut().context("a process")?).await?;
+        let mut guard = Ended(Some(serve(self.dir.path(), STATE, &options)?));
+        ready(self.dir.path(), STATE, guard.0.as_mut().context("a process")?).await?;
         self.orchestrator = guard.0.take();
         Ok(())
+    }
+
+    /// Starts another orchestrator with the same keys and database, which `Options::orchestrator` names, and logs in there.
+    pub async fn replica(&self) -> Result<Replica> {
+        let mut options = self.options.clone();
+        let keys = self.path(STATE).join("keys").display().to_string();
+        options.orchestrator.push(("WAYBILL__KEYS__DIRECTORY".into(), keys));
+        let mut process = Ended(Some(serve(self.dir.path(), "replica", &options)?));
+        let ports = ready(self.dir.path(), "replica", process.0.as_mut().context("a process")?).await?;
+        let ca = std::fs::read(self.path("replica/ca.pem"))?;
+        let client = Client::new(&format!("https://{}", ports.api), &Trust::Pinned(&ca))?;
+        let login = LoginRequest { email: EMAIL.into(), password: Confidential::new(PASSWORD.to_owned()) };
+        client.login(&login).await.map_err(refused)?;
+        Ok(Replica { _process: process, ports, client })
     }
 
     /// Applies a pipeline document.
@@ -207,6 +226,15 @@ impl Drop for Sandbox {
     }
 }
 
+/// Another orchestrator on a sandbox's database, until it is dropped.
+pub struct Replica {
+    _process: Ended,
+    /// Where it listens.
+    pub ports: Ports,
+    /// The administrator's client there.
+    pub client: Client,
+}
+
 /// Ends its process when it is dropped.
 struct Ended(Option<Child>);
 
@@ -226,11 +254,11 @@ fn refused(error: waybill_api::client::ClientError) -> anyhow::Error {
     }
 }
 
-fn serve(dir: &Path, options: &Options) -> Result<Child> {
+fn serve(dir: &Path, state: &str, options: &Options) -> Result<Child> {
     let suffix = if options.faults { "-faults" } else { "" };
     let log = File::options().create(true).append(true).open(dir.join("orchestrator.log"))?;
     let mut command = Command::new(binary(&format!("waybill-orchestrator{suffix}")));
-    command.args(["serve", "--dev", "--state"]).arg(dir.join("state"));
+    command.args(["serve", "--dev", "--state"]).arg(dir.join(state));
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.env("WAYBILL__WORKER__PROGRAM", binary(&format!("waybill-worker{suffix}")));
     for port in ["API", "WORKER", "PRIVATE"] {
@@ -243,10 +271,10 @@ fn serve(dir: &Path, options: &Options) -> Result<Child> {
     command.spawn().context("start the orchestrator")
 }
 
-async fn ready(dir: &Path, child: &mut Child) -> Result<Ports> {
+async fn ready(dir: &Path, state: &str, child: &mut Child) -> Result<Ports> {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {
-        if let Ok(text) = std::fs::read(dir.join("state/ports.json"))
+        if let Ok(text) = std::fs::read(dir.join(state).join("ports.json"))
             && let Ok(ports) = serde_json::from_slice(&text)
         {
             return Ok(ports);
@@ -265,8 +293,8 @@ async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Re
     let token = std::fs::read_to_string(dir.join("state/setup-token"))?;
     let setup = SetupRequest {
         setup_token: Confidential::new(token.trim().to_owned()),
-        email: "admin@example.com".into(),
-        password: Confidential::new("a long enough phrase for tests".to_owned()),
+        email: EMAIL.into(),
+        password: Confidential::new(PASSWORD.to_owned()),
         organization: "Example".into(),
     };
     client.setup(&setup).await.map_err(refused)?;
