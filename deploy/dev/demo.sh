@@ -27,7 +27,7 @@ export WAYBILL_STATE=$home/state XDG_CONFIG_HOME=$home/config
 say "1. A source database on the customer's side: TPC-H orders and order lines"
 if [ -n "${WAYBILL_DEMO_SOURCE:-}" ]; then
   kind=postgres place=$WAYBILL_DEMO_SOURCE schema=public.
-  psql -Xq "$place" -c 'drop table if exists public.orders, public.lineitem'
+  PGOPTIONS='-c client_min_messages=warning' psql -Xq "$place" -c 'drop table if exists public.orders, public.lineitem'
 else
   kind=sqlite place=$home/shop.db schema=
 fi

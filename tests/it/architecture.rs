@@ -34,10 +34,14 @@ struct Graph {
 impl Graph {
     /// Normal and build dependencies of every package in the lock, with all features on.
     fn read() -> Self {
+        // What other platforms need is in no cache here.
+        let told = Command::new("rustc").arg("-vV").output().expect("rustc -vV");
+        let told = String::from_utf8(told.stdout).expect("text");
+        let host = told.lines().find_map(|line| line.strip_prefix("host: ")).expect("this platform");
         let metadata = MetadataCommand::new()
             .manifest_path(repository().join("Cargo.toml"))
             .features(cargo_metadata::CargoOpt::AllFeatures)
-            .other_options(vec!["--offline".into()])
+            .other_options(vec!["--offline".into(), "--filter-platform".into(), host.into()])
             .exec()
             .expect("cargo metadata");
         let names: BTreeMap<_, _> = metadata.packages.iter().map(|p| (&p.id, p.name.to_string())).collect();

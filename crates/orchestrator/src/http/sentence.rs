@@ -51,7 +51,13 @@ impl<'r> Names<'r> {
         let plan: Plan = serde_json::from_str(self.plan).ok()?;
         let all = plan.secrets();
         let secret = all.get(usize::try_from(place?).ok()?)?;
-        Some(format!("`{}` of connection {}, {},", secret.field, secret.connection, secret.reference))
+        let reference = secret.reference.to_string();
+        let note = if reference.starts_with("env://") {
+            " (a local worker gets only the variables that its data plane lists),"
+        } else {
+            ","
+        };
+        Some(format!("`{}` of connection {}, {reference}{note}", secret.field, secret.connection))
     }
 }
 
@@ -232,6 +238,7 @@ mod tests {
         let first =
             "`password` of connection shop, vault://kv/shop#password, could not be followed: secret_not_found; check";
         assert!(told(0).starts_with(first), "{}", told(0));
+        assert!(told(1).contains("env://A (a local worker gets only the variables that"), "{}", told(1));
         assert!(told(2).starts_with("`secret-key` of connection lake, aws-ssm:///lake,"), "{}", told(2));
         assert!(told(3).starts_with("a reference to a secret could not be followed"), "{}", told(3));
     }
