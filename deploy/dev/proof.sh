@@ -10,7 +10,9 @@ for set in readers s3 secrets grants; do deploy/dev/python.sh "$set" >/dev/null;
 deploy/dev/binaries.sh
 echo "proof: cases=$cases times=$times seed=$seed"
 run() { cargo nextest run --workspace --locked --features waybill-worker/aws "$@"; }
-PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(random) + test(any_text) + test(histories) + test(property)'
+PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(properties::) +
+  test(no_text_breaks) + test(no_bytes_changed) + test(no_host_of_a_plan) + test(text_is_what_was_sent) + test(every_decimal_that_fits) +
+  test(in_any_order) + test(literals::)'
 LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(storm)'
 run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
 # What hosts the orchestrator, and the scan of all Terraform. Left out, with a word, where Terraform or Node is missing.

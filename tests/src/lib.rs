@@ -6,6 +6,7 @@ pub mod aws;
 pub mod binaries;
 pub mod canary;
 pub mod grants;
+pub mod proof;
 pub mod readers;
 pub mod reference;
 pub mod sandbox;

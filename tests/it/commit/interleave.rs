@@ -8,6 +8,7 @@ use waybill_model::plan::Load;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::{Prepared, Table};
+use waybill_tests::proof::cases;
 
 use super::fixture::{Blow, Faulty, Place, Try, delivery, file, ids, open_on};
 
@@ -113,7 +114,7 @@ fn blow() -> impl Strategy<Value = Blow> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(48), ..ProptestConfig::default() })]
 
     #[test]
     fn two_writers_in_any_order_commit_each_run_once_and_every_row_once(

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use waybill_connectors::source::postgres::literal::{TableName, identifier, literal};
+use waybill_tests::proof::cases;
 use waybill_tests::services::postgres::Postgres;
 
 #[test]
@@ -17,7 +18,7 @@ fn every_literal_and_name_comes_back_from_the_server() {
         Just("'; DROP TABLE pg_class; --".to_owned()),
         Just("\\'".to_owned()),
     ];
-    let mut runner = TestRunner::new(ProptestConfig { cases: 300, ..ProptestConfig::default() });
+    let mut runner = TestRunner::new(ProptestConfig { cases: cases(300), ..ProptestConfig::default() });
     let strategy = (hostile, any::<bool>());
     runner
         .run(&strategy, |(text, conforming)| {

@@ -1,0 +1,7 @@
+//! How long a random story goes on: short in every run of the tests, long where a proof asks for it.
+
+/// As many cases as `PROPTEST_CASES` says; these many where it says nothing.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
