@@ -260,16 +260,9 @@ impl Store {
     /// Fences an attempt: nothing that it says counts any more. What a stray task of it was asked before does not count as
     /// this fence's stop. False: it was fenced before, or has ended.
     pub async fn attempt_fence_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<bool> {
-        let sql = tx.sql(
-            "update attempt set fenced_at = {now}, stop_sent = null
-             where organization_id = $1 and id = $2 and fenced_at is null and state in ('launching', 'running')",
-        );
-        let done = sqlx::query(sql)
-            .bind(attempt.org.to_string())
-            .bind(attempt.id.to_string())
-            .execute(tx.connection())
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "update attempt set fenced_at = {now}, stop_sent = null
+             where organization_id = $1 and id = $2 and fenced_at is null and state in ('launching', 'running')";
+        moved(tx, sql, attempt).await
     }
 
     /// Ends an attempt; its task, if it still runs, is to be stopped after `stop_after`. False: it had moved already.
@@ -383,14 +376,8 @@ impl Store {
 
     /// Notes that a task of the attempt was asked to stop. False: that was noted before, and the first time counts.
     pub async fn attempt_stop_sent_in_txn(tx: &mut Tx, attempt: &Attempt) -> StoreResult<bool> {
-        let sql =
-            tx.sql("update attempt set stop_sent = {now} where organization_id = $1 and id = $2 and stop_sent is null");
-        let done = sqlx::query(sql)
-            .bind(attempt.org.to_string())
-            .bind(attempt.id.to_string())
-            .execute(tx.connection())
-            .await?;
-        Ok(done.rows_affected() == 1)
+        let sql = "update attempt set stop_sent = {now} where organization_id = $1 and id = $2 and stop_sent is null";
+        moved(tx, sql, attempt).await
     }
 
     /// Gives every live lease one fresh window, after a restart or a jump of the clock. For the reaper alone.
@@ -444,3 +431,10 @@ impl Store {
 }
 
 const GET: &str = "select * from attempt where organization_id = $1 and id = $2";
+
+/// One compare-and-set statement about one attempt; true where it changed something.
+async fn moved(tx: &mut Tx, sql: &'static str, attempt: &Attempt) -> StoreResult<bool> {
+    let sql = tx.sql(sql);
+    let (org, id) = (attempt.org.to_string(), attempt.id.to_string());
+    Ok(sqlx::query(sql).bind(org).bind(id).execute(tx.connection()).await?.rows_affected() == 1)
+}

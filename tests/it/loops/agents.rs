@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use waybill_identity::{AgentPeer, CertifiedAgent, TicketKey};
-use waybill_launcher::{LaunchError, LaunchRequest, Launcher, TaskStatus};
+use waybill_launcher::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
 use waybill_model::{AgentId, AttemptId, FailureCode, Micros};
 use waybill_orchestrator::grpc::Expected;
 use waybill_orchestrator::loops::agent_launcher::AgentLauncher;
@@ -93,6 +93,16 @@ impl Desk {
         self.agents.hear(&mut clerk.session, &message).await.expect("heard")
     }
 
+    /// Starts the attempt's worker, which its agent says runs.
+    async fn started(&self, clerk: &mut Clerk, (attempt, request): (&Attempt, &LaunchRequest)) -> TaskRef {
+        let works = async {
+            self.order(clerk, attempt.id).await;
+            self.says(clerk, attempt.id, Phase::Running).await;
+        };
+        let (started, ()) = tokio::join!(self.launcher.start(request), works);
+        started.expect("started")
+    }
+
     async fn state(&self, clerk: &Clerk) -> String {
         let row = self.world.store.agent_get(self.world.org, clerk.id).await.expect("a read");
         row.expect("an agent").state
@@ -134,12 +144,7 @@ async fn an_order_that_the_only_agent_gave_back_waits_and_comes_to_it_again() {
     let (started, ()) = tokio::join!(desk.launcher.start(&request), host);
     assert!(matches!(started, Err(LaunchError::NoCapacity)), "{started:?}");
     assert!(desk.task(&attempt).await.is_none(), "it holds a slot that nobody uses");
-    let host = async {
-        desk.order(&mut only, attempt.id).await;
-        desk.says(&mut only, attempt.id, Phase::Running).await;
-    };
-    let (started, ()) = tokio::join!(desk.launcher.start(&request), host);
-    started.expect("started");
+    desk.started(&mut only, (&attempt, &request)).await;
 }
 
 #[tokio::test]
@@ -177,12 +182,7 @@ async fn of_an_agents_word_on_how_a_worker_ended_memory_counts_and_nothing_else(
         let desk = Desk::new().await;
         let mut host = desk.clerk("office-1", 4).await;
         let (attempt, request) = desk.waiting().await;
-        let works = async {
-            desk.order(&mut host, attempt.id).await;
-            desk.says(&mut host, attempt.id, Phase::Running).await;
-        };
-        let (started, ()) = tokio::join!(desk.launcher.start(&request), works);
-        let task = started.expect("started");
+        let task = desk.started(&mut host, (&attempt, &request)).await;
         let ended = Phase::Stopped { exit_code: Some(137), cause: Some(code) };
         desk.says(&mut host, attempt.id, ended).await;
         let seen = desk.launcher.describe(&task).await.expect("a look");
@@ -215,12 +215,7 @@ async fn an_agent_that_is_locked_loses_its_attempts_and_vouches_for_nobody() {
     let desk = Desk::new().await;
     let mut host = desk.clerk("office-1", 4).await;
     let (attempt, request) = desk.waiting().await;
-    let works = async {
-        desk.order(&mut host, attempt.id).await;
-        desk.says(&mut host, attempt.id, Phase::Running).await;
-    };
-    let (started, ()) = tokio::join!(desk.launcher.start(&request), works);
-    started.expect("started");
+    desk.started(&mut host, (&attempt, &request)).await;
     let expected = async || desk.world.attempts.expected(&claim(&attempt)).await.expect("a place");
     assert_eq!(expected().await, Expected::Agent(host.id));
     let copy = CertifiedAgent { serial: b"copy".to_vec(), ..host.certified.clone() };

@@ -110,13 +110,8 @@ async fn list(
         Some(name) => app.store.agent_find(org, name).await?.into_iter().collect(),
         None => app.store.agent_part(org, &turn.part()).await?,
     };
-    let found = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-    let count = turn
-        .count(async |most| match &name {
-            Some(_) => Ok(found),
-            None => app.store.listed_count(org, Listed::Agents, most).await,
-        })
-        .await?;
+    let found = name.as_ref().map(|_| rows.len());
+    let count = turn.count_of(found, async |most| app.store.listed_count(org, Listed::Agents, most).await).await?;
     let (now, held) = (app.store.clock().await?, app.store.agent_task_count(org).await?);
     let page = turn.page(
         rows,
