@@ -177,6 +177,9 @@ async fn every_commands_json_parses_and_stands_alone_on_standard_output() {
     assert!(cli.json(0, &["run", "events", &id])["items"].as_array().is_some_and(|events| !events.is_empty()));
     assert_eq!(cli.json(0, &["run", "receipt", &id])["streams"][0]["rows"], 1_000);
     assert!(cli.json(0, &["run", "why", &id])["kept"].as_str().is_some_and(|kept| kept.starts_with("1 of 1")));
+    assert_eq!(cli.json(0, &["run", "trail", &id])["items"], serde_json::json!([]), "nothing was called in a cloud");
+    std::fs::write(sandbox.path("trail.json"), "{\"Records\":[]}").expect("an export");
+    assert_eq!(cli.refused(4, &["trail", "match", "trail.json"]), "no_cloud");
     let place = cli.json(0, &["run", "logs", &id, "--where"]);
     assert_eq!(place["url"], format!("file://{}", sandbox.path("lake").display()));
     assert!(cli.json(0, &["doctor"])["items"].as_array().is_some_and(|steps| steps.len() > 5));

@@ -6,3 +6,4 @@ mod fixture;
 mod launches;
 mod planes;
 mod storm;
+mod trail;

@@ -15,6 +15,7 @@ mod agents;
 mod full_disk;
 mod lists;
 mod retention;
+mod trail;
 
 struct Both {
     directory: TempDir,

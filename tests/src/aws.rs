@@ -17,6 +17,7 @@ pub mod fault;
 pub mod signature;
 mod sts;
 pub mod task;
+mod trail;
 
 pub use fault::{Chaos, Fault};
 pub use task::{Ending, Program, Seat, Task};
@@ -101,8 +102,16 @@ pub struct Called {
     pub action: String,
     /// ARN of who signed; empty where nobody could be told.
     pub by: String,
+    /// The role that whoever signed is a session of.
+    pub role: Option<String>,
     /// The body.
     pub body: String,
+    /// What the cloud calls it.
+    pub request_id: String,
+    /// When it came in.
+    pub at: chrono::DateTime<chrono::Utc>,
+    /// Whether it reached the service, and with which error code it was refused there.
+    pub served: Option<Option<&'static str>>,
 }
 
 /// The cloud; its tasks end when it is dropped.

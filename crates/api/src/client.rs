@@ -18,8 +18,9 @@ mod agent;
 pub mod live;
 mod operations;
 pub mod query;
+mod trail;
 
-pub use query::{AuditQuery, EventQuery, ListQuery, RunQuery};
+pub use query::{AuditQuery, EventQuery, ListQuery, RunQuery, TrailQuery};
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]

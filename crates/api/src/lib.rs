@@ -20,6 +20,7 @@ pub mod run;
 pub mod schedule;
 pub mod spec;
 pub mod timestamp;
+pub mod trail;
 
 #[cfg(feature = "client")]
 pub mod client;

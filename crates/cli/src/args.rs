@@ -18,9 +18,11 @@ macro_rules! examples {
 
 mod data_plane;
 mod guard;
+mod trail;
 
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use trail::{Match, Trail};
 
 /// Moves data inside your own cloud, steered from outside of it.
 #[derive(Debug, Parser)]
@@ -30,7 +32,7 @@ pub(crate) use guard::{Guard, Sign, SignCommand};
     help_template = TEMPLATE,
     before_help = examples!("waybill validate shop.waybill.yaml", "waybill run start shop-nightly --watch"),
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 login, 4 not found, 5 conflict, 6 invalid file, 7 unreachable,\n\
-                  10 run failed, 11 partly failed, 12 canceled, 13 wait timed out, 20 plan has changes",
+                  10 run failed, 11 partly failed, 12 canceled, 13 wait timed out, 20 plan has changes, 21 trail differs",
     disable_help_subcommand = true,
     propagate_version = true
 )]
@@ -141,9 +143,12 @@ pub(crate) enum Command {
     /// Pipelines: list, show.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline show shop-nightly -o yaml"))]
     Pipeline(Pipeline),
-    /// Runs: start, list, show, watch, events, why, logs, cancel, retry, receipt.
+    /// Runs: start, list, show, watch, events, why, logs, cancel, retry, receipt, trail.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run why --last"))]
     Run(Run),
+    /// The infrastructure trail: what Waybill called in your cloud, held against your cloud's own record.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill trail match ./AWSLogs --since 24h", "waybill trail match events.json --run run_01jd8m…"))]
+    Trail(Trail),
     /// Guards: what workers may do here, whatever the orchestrator asks for. Offline.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill guard init shop.waybill.yaml > guard.toml", "waybill guard test shop.waybill.yaml --guard guard.toml"))]
     Guard(Guard),
@@ -407,6 +412,9 @@ pub(crate) enum Run {
         #[command(flatten)]
         wait: Wait,
     },
+    /// Lists what was called in your cloud for a run: which call, as whom, when, under which request id.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill run trail --last", "waybill run trail run_01jd8m… -o json"))]
+    Trail(WhichRun),
     /// Shows counts and digests of what a run delivered; the full receipts stand in your bucket.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill run receipt --last", "waybill run receipt run_01jd8m… -o json"))]
     Receipt(WhichRun),

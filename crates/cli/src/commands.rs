@@ -13,6 +13,7 @@ mod pipeline;
 mod run;
 mod schema;
 mod sign;
+mod trail;
 mod validate;
 mod watch;
 mod why;
@@ -49,6 +50,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,
+        Command::Trail(command) => trail::trail(target, command, output).await,
         Command::Doctor => doctor::doctor(target, output).await,
         Command::Api { method, path, body } => api::api(target, (&method, &path, body), output).await,
     }

@@ -34,6 +34,8 @@ pub enum Exit {
     TimedOut = 13,
     /// The plan has changes (`plan --exit-code`).
     Changes = 20,
+    /// One side of `trail match` has a call that the other does not have.
+    TrailDiffers = 21,
 }
 
 impl From<Exit> for ExitCode {

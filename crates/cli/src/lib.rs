@@ -4,6 +4,7 @@
 //! error. It touches no rows: where a bucket must be read, it runs the worker's own commands with the caller's rights.
 
 mod args;
+mod cloudtrail;
 mod commands;
 mod drawing;
 mod exit;
@@ -12,6 +13,7 @@ mod progress;
 mod resolve;
 mod session;
 mod terminal;
+mod trail_match;
 
 use std::process::ExitCode;
 

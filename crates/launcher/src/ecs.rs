@@ -20,6 +20,8 @@ pub mod cloud;
 mod launcher;
 #[cfg(feature = "aws")]
 mod status;
+#[cfg(feature = "aws")]
+mod tries;
 
 #[cfg(feature = "aws")]
 pub use cloud::{Cloud, CloudOptions};

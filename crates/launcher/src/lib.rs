@@ -12,6 +12,7 @@ pub mod conformance;
 pub mod ecs;
 pub mod process;
 mod request;
+pub mod trail;
 
 pub use process::ProcessLauncher;
 pub use request::{LaunchRequest, LaunchSpec, RequestError};

@@ -53,6 +53,8 @@ kinds! {
     Session, SessionId, "ses";
     /// An entry of the audit chain.
     Audit, AuditId, "aud";
+    /// An entry of the infrastructure trail.
+    Trail, TrailId, "trl";
     /// One request as it is named in answers and logs.
     Request, RequestId, "req";
 }

@@ -19,6 +19,7 @@ use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
 use crate::service::retention::Retention;
 use crate::service::run::RunService;
+use crate::service::trail::Trail;
 
 mod follow;
 mod prepare;
@@ -67,6 +68,8 @@ pub struct Shared {
     pub tickets: Arc<TicketKey>,
     /// How agents reach this server, once it listens.
     pub reach: OnceLock<Reach>,
+    /// Calls to clouds on their way into the store.
+    pub trail: Arc<Trail>,
     /// The way to AWS.
     #[cfg(feature = "aws")]
     pub aws: Arc<waybill_launcher::ecs::Cloud>,
@@ -124,7 +127,9 @@ impl StartError {
 impl Shared {
     /// What requests are served with, over this store and these keys.
     pub async fn new(config: &Config, store: Store, keys: &KeyDirectory) -> Result<Self, StartError> {
-        let nudges = Arc::new(Nudges::default());
+        let (nudges, trail) = (Arc::new(Nudges::default()), Arc::new(Trail::default()));
+        #[cfg(feature = "aws")]
+        let aws = waybill_launcher::ecs::Cloud::open(cloud_options(config)).await.seen_by(Arc::clone(&trail) as _);
         let passwords = Passwords::start().map_err(StartError::io("start the threads that hash passwords"))?;
         Ok(Self {
             runs: RunService::new(store.clone(), Arc::clone(&nudges)),
@@ -145,7 +150,8 @@ impl Shared {
             tickets: Arc::new(TicketKey::open(keys)?),
             reach: OnceLock::new(),
             #[cfg(feature = "aws")]
-            aws: Arc::new(waybill_launcher::ecs::Cloud::open(cloud_options(config)).await),
+            aws: Arc::new(aws),
+            trail,
             setup_file: config.state.join(state::SETUP_TOKEN),
             stop: CancellationToken::new(),
         })

@@ -29,6 +29,7 @@ mod reply;
 mod run;
 mod sentence;
 mod spec;
+mod trail;
 
 pub use gate::Permit;
 pub use operation::Operations;
@@ -51,6 +52,7 @@ pub fn operations() -> Operations {
     spec::mount(&mut all);
     pipeline::mount(&mut all);
     run::mount(&mut all);
+    trail::mount(&mut all);
     live::mount(&mut all);
     audit::mount(&mut all);
     all

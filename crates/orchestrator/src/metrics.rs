@@ -27,6 +27,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (LEADS, "whether this replica leads a loop: 1 or 0"),
     (REQUESTS, "seconds that requests took, by route, method and status"),
     (REMOVED, "things that had been kept long enough and were removed by this replica"),
+    (TRAIL_LOST, "calls to customers' clouds that this replica could not keep in the trail"),
     (UP, "whether the database answers: 1 or 0"),
 ];
 
@@ -42,6 +43,7 @@ const LEADS: &str = "waybill_loop_leads";
 const LAG: &str = "waybill_loop_lag_seconds";
 const REQUESTS: &str = "waybill_http_request_seconds";
 const REMOVED: &str = "waybill_retention_removed_total";
+const TRAIL_LOST: &str = "waybill_trail_lost_total";
 const UP: &str = "waybill_database_up";
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -62,7 +64,7 @@ pub fn install() {
 
 fn describe(name: &'static str, text: &'static str) {
     match name {
-        ROUNDS | SEEN | ACTED | FAILED | REMOVED => metrics::describe_counter!(name, text),
+        ROUNDS | SEEN | ACTED | FAILED | REMOVED | TRAIL_LOST => metrics::describe_counter!(name, text),
         REQUESTS => metrics::describe_histogram!(name, text),
         _ => metrics::describe_gauge!(name, text),
     }
@@ -78,6 +80,11 @@ pub(crate) fn request(method: &Method, route: &str, status: StatusCode, took: Du
 /// The retention loop removed so many.
 pub(crate) fn removed(kept: waybill_store::Kept, count: u64) {
     counter!(REMOVED, "what" => kept.as_str()).increment(count);
+}
+
+/// So many calls found no place in the trail.
+pub(crate) fn trail_lost(count: u64) {
+    counter!(TRAIL_LOST).increment(count);
 }
 
 /// The present values as text.

@@ -30,6 +30,7 @@ pub(crate) mod settle;
 mod signature;
 pub mod slots;
 pub mod start;
+pub mod trail;
 
 /// Why something was not done: a problem code and what to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -29,6 +29,7 @@ mod schedule;
 mod session;
 mod signature;
 mod stream;
+mod trail;
 mod user;
 
 use std::sync::Arc;
@@ -62,6 +63,7 @@ pub use schedule::{NewSchedule, Schedule};
 pub use session::{RefreshOutcome, Session};
 pub use signature::PlanSignature;
 pub use stream::RunStream;
+pub use trail::{NewTrailEntry, TrailCalls, TrailEntry, TrailFilter};
 pub use user::User;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");

@@ -20,6 +20,8 @@ pub enum Kept {
     Runs,
     /// The exact bytes of launches whose task is over.
     LaunchRequests,
+    /// Entries of the infrastructure trail.
+    Trail,
     /// Sign-in sessions that have ended, with their refresh tokens; setup tokens that have run out.
     Sessions,
     /// Answers to creating requests.
@@ -32,10 +34,11 @@ pub enum Kept {
 
 impl Kept {
     /// All of them, in the order in which they are removed: runs before what they refer to.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RunEvents,
         Self::Runs,
         Self::LaunchRequests,
+        Self::Trail,
         Self::Sessions,
         Self::IdempotencyKeys,
         Self::Deleted,
@@ -49,6 +52,7 @@ impl Kept {
             Self::RunEvents => "run_events",
             Self::Runs => "runs",
             Self::LaunchRequests => "launch_requests",
+            Self::Trail => "trail",
             Self::Sessions => "sessions",
             Self::IdempotencyKeys => "idempotency_keys",
             Self::Deleted => "deleted",
@@ -74,6 +78,7 @@ impl Store {
             Kept::RunEvents => remove_run_events(tx, age, limit).await,
             Kept::Runs => remove_runs(tx, age, limit).await,
             Kept::LaunchRequests => remove_launch_requests(tx, age, limit).await,
+            Kept::Trail => remove_trail(tx, age, limit).await,
             Kept::Sessions => remove_sessions(tx, age, limit).await,
             Kept::IdempotencyKeys => remove_idempotency_keys(tx, age, limit).await,
             Kept::Deleted => remove_deleted(tx, limit).await,
@@ -135,6 +140,13 @@ async fn remove_launch_requests(tx: &mut Tx, age: Duration, limit: i64) -> Store
             .await?;
     }
     counted(&rows)
+}
+
+async fn remove_trail(tx: &mut Tx, age: Duration, limit: i64) -> StoreResult<BTreeMap<OrgId, u64>> {
+    let chosen = "delete from trail where (organization_id, id) in (
+             select organization_id, id from trail where recorded_at < {now} - $1 limit $2)
+         returning organization_id";
+    counted(&choose(tx, chosen, &[Micros(0).plus(age).0, limit]).await?)
 }
 
 async fn remove_sessions(tx: &mut Tx, age: Duration, limit: i64) -> StoreResult<BTreeMap<OrgId, u64>> {

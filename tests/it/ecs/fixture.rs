@@ -44,6 +44,11 @@ pub(super) fn place() -> EcsPlace {
 
 /// The orchestrator's way to the scripted cloud.
 pub(super) async fn cloud(aws: &Aws, tries: u32) -> Arc<Cloud> {
+    Arc::new(open(aws, tries).await)
+}
+
+/// The same, before anybody shares it.
+pub(super) async fn open(aws: &Aws, tries: u32) -> Cloud {
     let key = aws.orchestrator_key();
     let credentials = Credentials::new(key.id, key.secret, key.token, None, "test");
     let options = CloudOptions {
@@ -53,7 +58,7 @@ pub(super) async fn cloud(aws: &Aws, tries: u32) -> Arc<Cloud> {
         backoff: Duration::from_millis(5),
         patience: Duration::from_secs(20),
     };
-    Arc::new(Cloud::open_as(credentials, options).await)
+    Cloud::open_as(credentials, options).await
 }
 
 /// A cloud with the customer's grant.

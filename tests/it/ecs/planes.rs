@@ -17,13 +17,13 @@ use waybill_tests::sandbox::{Options, Sandbox};
 
 use crate::proxy::Gateway;
 
-struct Story {
-    aws: Aws,
-    sandbox: Sandbox,
+pub(super) struct Story {
+    pub(super) aws: Aws,
+    pub(super) sandbox: Sandbox,
 }
 
 impl Story {
-    async fn start() -> Result<Self> {
+    pub(super) async fn start() -> Result<Self> {
         Self::start_with(Vec::new()).await
     }
 
@@ -49,13 +49,13 @@ impl Story {
     }
 
     /// A data plane with its settings, whose role asks for its external id.
-    async fn granted(&self) -> Result<DataPlane> {
+    pub(super) async fn granted(&self) -> Result<DataPlane> {
         let made = self.sandbox.client.data_plane_create(&Self::create(Some(settings()))).await?;
         self.aws.grant(made.external_id.as_deref().context("an external id")?);
         Ok(made)
     }
 
-    async fn check(&self, plane: &DataPlane) -> Result<DataPlaneCheck, ClientError> {
+    pub(super) async fn check(&self, plane: &DataPlane) -> Result<DataPlaneCheck, ClientError> {
         self.sandbox.client.data_plane_check(plane.id).await
     }
 }
@@ -65,7 +65,7 @@ fn settings() -> AwsEcsSettings {
 }
 
 /// The real worker, started by the scripted cloud.
-fn worker() -> Program {
+pub(super) fn worker() -> Program {
     Program::Process {
         program: binary("waybill-worker").display().to_string(),
         args: vec!["run".into()],
@@ -229,7 +229,7 @@ async fn each_missing_permission_and_each_one_too_much_is_a_row() -> Result<()> 
 }
 
 impl Story {
-    async fn pipeline(&self) -> Result<()> {
+    pub(super) async fn pipeline(&self) -> Result<()> {
         let (source, lake) = (self.sandbox.path("shop.db"), self.sandbox.path("lake"));
         let database = rusqlite::Connection::open(&source)?;
         database.execute_batch("create table items (id integer primary key); insert into items values (1), (2)")?;

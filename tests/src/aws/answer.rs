@@ -5,6 +5,10 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 
+/// The code of an error, for the cloud's own record.
+#[derive(Clone, Copy)]
+pub(crate) struct Code(pub(crate) &'static str);
+
 /// An answer of ECS.
 pub(crate) fn json(value: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1"), (header::SERVER, "fake")];
@@ -12,13 +16,14 @@ pub(crate) fn json(value: &Value) -> Response {
 }
 
 /// An error of ECS.
-pub(crate) fn error(status: u16, code: &str, message: &str, more: &Value) -> Response {
+pub(crate) fn error(status: u16, code: &'static str, message: &str, more: &Value) -> Response {
     let mut body = serde_json::json!({ "__type": code, "message": message });
     if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
         body.extend(more.clone());
     }
     let status = StatusCode::from_u16(status).expect("a status");
-    (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.1")], body.to_string()).into_response()
+    let kind = [(header::CONTENT_TYPE, "application/x-amz-json-1.1")];
+    (status, axum::Extension(Code(code)), kind, body.to_string()).into_response()
 }
 
 /// An answer of STS.
@@ -27,13 +32,13 @@ pub(crate) fn xml(body: String) -> Response {
 }
 
 /// An error of STS.
-pub(crate) fn xml_error(status: u16, code: &str, message: &str) -> Response {
+pub(crate) fn xml_error(status: u16, code: &'static str, message: &str) -> Response {
     let status = StatusCode::from_u16(status).expect("a status");
     let body = format!(
         "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><Error><Type>Sender</Type><Code>{code}</Code>\
          <Message>{message}</Message></Error><RequestId>fake</RequestId></ErrorResponse>"
     );
-    (status, [(header::CONTENT_TYPE, "text/xml")], body).into_response()
+    (status, axum::Extension(Code(code)), [(header::CONTENT_TYPE, "text/xml")], body).into_response()
 }
 
 /// An answer whose body never comes: the connection breaks.

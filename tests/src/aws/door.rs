@@ -43,8 +43,7 @@ async fn call(
         None => sts::field(form, "Action").unwrap_or_default(),
     };
     let signed = signature::check(&came, |id| shared.lock().keys.get(id).cloned());
-    let by = signed.as_ref().map(|(key, _)| key.arn.clone()).unwrap_or_default();
-    shared.lock().calls.push(Called { action: action.clone(), by, body: form.to_owned() });
+    let (place, request_id) = written_down(&shared, signed.as_ref().ok().map(|(key, _)| key), &action, form);
     let service = if target.is_some() { "ecs" } else { "sts" };
     let key = match signed {
         Ok((key, scope)) if scope.service == service => key,
@@ -53,17 +52,42 @@ async fn call(
     };
     let fault = shared.lock().faults.take(&action);
     if let Some(answered) = before(fault.as_ref(), target.is_some()) {
-        return answered;
+        return named(answered, &request_id);
     }
     let answered = match target {
         Some(_) => ecs::call(&shared, &key, (&action, form), fault.as_ref()),
         None => sts::call(&shared, &key, &action, form),
     };
+    shared.lock().calls[place].served = Some(answered.extensions().get::<answer::Code>().map(|code| code.0));
     match fault {
+        // No word of its request id either.
         Some(Fault::LostAnswer) => answer::broken(),
         Some(Fault::Silence) => std::future::pending().await,
-        _ => answered,
+        _ => named(answered, &request_id),
     }
+}
+
+/// Writes a call down: its place, and its request id.
+fn written_down(shared: &Shared, key: Option<&Key>, action: &str, form: &str) -> (usize, String) {
+    let mut state = shared.lock();
+    let request_id = format!("{:08x}-0000-4000-8000-{:012x}", shared.address.port(), state.calls.len() + 1);
+    state.calls.push(Called {
+        action: action.to_owned(),
+        by: key.map(|key| key.arn.clone()).unwrap_or_default(),
+        role: key.and_then(|key| key.role.clone()),
+        body: form.to_owned(),
+        request_id: request_id.clone(),
+        at: chrono::Utc::now(),
+        served: None,
+    });
+    (state.calls.len() - 1, request_id)
+}
+
+/// The same answer under its request id.
+fn named(mut answered: Response, request_id: &str) -> Response {
+    let value = request_id.parse().expect("an id is a header's value");
+    answered.headers_mut().insert("x-amzn-requestid", value);
+    answered
 }
 
 /// What a fault answers instead of the service, where the call has no effect.

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 use waybill_model::run::{RunKind, RunState};
-use waybill_model::{ConnectionId, PipelineId, ProjectId};
+use waybill_model::{ConnectionId, DataPlaneId, PipelineId, ProjectId};
+
+use crate::timestamp::Timestamp;
 
 /// What every list takes.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -79,4 +81,24 @@ pub struct AuditQuery {
     /// Where the page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
+}
+
+/// Which entries of the infrastructure trail.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TrailQuery {
+    /// Items per page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Only of this data plane.
+    #[serde(rename = "data_plane", skip_serializing_if = "Option::is_none")]
+    pub data_plane_id: Option<DataPlaneId>,
+    /// Only with a call at this time or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Only with a call before this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }

@@ -1,4 +1,4 @@
-//! `run`: start, list, show, watch, events, cancel, retry, receipt.
+//! `run`: start, list, show, watch, events, cancel, retry, receipt, trail.
 
 use waybill_api::client::{Client, EventQuery, RunQuery};
 use waybill_api::event::RunEvent;
@@ -6,7 +6,7 @@ use waybill_api::run::{Run, RunDetail, RunStart, StreamReceipt};
 use waybill_model::run::RunKind;
 
 use crate::args::{Run as Command, Target, Wait, WhichRun};
-use crate::commands::{logs, watch, why};
+use crate::commands::{logs, trail, watch, why};
 use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, facts, table};
 use crate::progress::grouped;
@@ -114,6 +114,10 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
                 started.streams.len()
             ));
             started_run(&client, started, watch.then_some(wait), output).await
+        }
+        Command::Trail(which) => {
+            let id = resolve::run(&client, target, &which).await?;
+            trail::of_run(&client, id, output).await
         }
         Command::Receipt(which) => receipt(&client, target, &which, output).await,
     }

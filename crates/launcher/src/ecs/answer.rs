@@ -47,11 +47,18 @@ fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
 }
 
 /// The code from a closed list.
-fn known(code: &str) -> &'static str {
+pub(super) fn known(code: &str) -> &'static str {
     const KNOWN: &[&str] = &[
+        "AccessDenied",
+        "AccessDeniedException",
         "BlockedException",
         "ClientException",
         "ClusterNotFoundException",
+        "ConflictException",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InternalFailure",
+        "InvalidClientTokenId",
         "InvalidParameterException",
         "InvalidSignatureException",
         "MalformedPolicyDocument",
@@ -59,7 +66,17 @@ fn known(code: &str) -> &'static str {
         "PlatformUnknownException",
         "RegionDisabledException",
         "RequestExpired",
+        "RequestLimitExceeded",
+        "ServerException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
         "SignatureDoesNotMatch",
+        "TargetNotConnectedException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
         "UnsupportedFeatureException",
         "ValidationError",
     ];

@@ -150,7 +150,7 @@ impl Cloud {
         let (mut check, session) = self.check_trust(place).await;
         match session.filter(|_| check.trust == TrustFound::Enforced) {
             Some(session) => {
-                let client = self.ecs(place, session);
+                let client = self.ecs(place, session, SESSION);
                 check.rows.push(self.task_role_row(place).await);
                 check.rows.extend(wanted(&client, place).await);
                 check.rows.extend(unwanted(&client, place).await);

@@ -17,14 +17,17 @@ use aws_sdk_sts::Client as Sts;
 
 use super::EcsLauncher;
 use super::answer::{self, Call};
-use super::arn::Region;
 use super::place::EcsPlace;
+use super::tries::Tries;
 use crate::LaunchError;
+use crate::trail::Witness;
 
 /// A session is not used in its last minutes.
 const REST: Duration = Duration::from_secs(5 * 60);
 /// The shortest life that STS gives.
 const LIFE: i32 = 900;
+/// Name of the kept session.
+const LOOK: &str = "waybill-look";
 
 /// How the cloud is called.
 #[derive(Clone, Debug)]
@@ -69,6 +72,7 @@ pub struct Cloud {
     base: SdkConfig,
     options: CloudOptions,
     sessions: Mutex<HashMap<Key, Slot>>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl Cloud {
@@ -90,7 +94,13 @@ impl Cloud {
             .operation_attempt_timeout(options.patience)
             .build();
         let base = base.into_builder().retry_config(retry).timeout_config(timeouts).build();
-        Self { base, options, sessions: Mutex::default() }
+        Self { base, options, sessions: Mutex::default(), witness: None }
+    }
+
+    /// The same with somebody who is told of every call for a place that has an owner.
+    #[must_use]
+    pub fn seen_by(self, witness: Arc<dyn Witness>) -> Self {
+        Self { witness: Some(witness), ..self }
     }
 
     /// The launcher of a place.
@@ -102,7 +112,7 @@ impl Cloud {
     /// An ECS client with a session of its own, for one launch.
     pub(super) async fn ecs_as(&self, place: &EcsPlace, session: &str) -> Result<Ecs, LaunchError> {
         let credentials = self.assume(place, Some(place.external_id()), session).await?;
-        Ok(self.ecs(place, credentials))
+        Ok(self.ecs(place, credentials, session))
     }
 
     /// An ECS client with the place's kept session.
@@ -111,11 +121,11 @@ impl Cloud {
         let mut kept = slot.lock().await;
         let good = |credentials: &Credentials| credentials.expiry().is_none_or(|end| SystemTime::now() + REST < end);
         if let Some(credentials) = kept.as_ref().filter(|credentials| good(credentials)) {
-            return Ok(self.ecs(place, credentials.clone()));
+            return Ok(self.ecs(place, credentials.clone(), LOOK));
         }
-        let fresh = self.assume(place, Some(place.external_id()), "waybill-look").await?;
+        let fresh = self.assume(place, Some(place.external_id()), LOOK).await?;
         *kept = Some(fresh.clone());
-        Ok(self.ecs(place, fresh))
+        Ok(self.ecs(place, fresh, LOOK))
     }
 
     /// Forgets the kept session: the cloud says that it is not good any more.
@@ -152,7 +162,7 @@ impl Cloud {
     ) -> Result<Credentials, LaunchError> {
         let call = Call { action: "sts:AssumeRole", resource: role };
         let assumed = self
-            .sts(place.region(), place.settings().fips)
+            .sts(place)
             .assume_role()
             .role_arn(role)
             .role_session_name(session)
@@ -170,21 +180,33 @@ impl Cloud {
         Ok(Credentials::new(given.access_key_id, given.secret_access_key, Some(given.session_token), end, "waybill"))
     }
 
-    pub(super) fn ecs(&self, place: &EcsPlace, credentials: Credentials) -> Ecs {
+    /// An ECS client with the credentials of a session of the place's role. It makes one call at a time.
+    pub(super) fn ecs(&self, place: &EcsPlace, credentials: Credentials, session: &str) -> Ecs {
         let mut config = aws_sdk_ecs::config::Builder::from(&self.base)
             .region(aws_config::Region::new(place.region().as_str().to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .use_fips(place.settings().fips);
         config.set_endpoint_url(self.options.ecs_endpoint.clone());
+        if let Some(tries) = self.tries(place, session) {
+            config = config.interceptor(tries);
+        }
         Ecs::from_conf(config.build())
     }
 
-    fn sts(&self, region: &Region, fips: bool) -> Sts {
+    fn sts(&self, place: &EcsPlace) -> Sts {
         let mut config = aws_sdk_sts::config::Builder::from(&self.base)
-            .region(aws_config::Region::new(region.as_str().to_owned()))
-            .use_fips(fips);
+            .region(aws_config::Region::new(place.region().as_str().to_owned()))
+            .use_fips(place.settings().fips);
         config.set_endpoint_url(self.options.sts_endpoint.clone());
+        // Role and session stand in the call itself.
+        if let Some(tries) = self.tries(place, "") {
+            config = config.interceptor(tries);
+        }
         Sts::from_conf(config.build())
+    }
+
+    fn tries(&self, place: &EcsPlace, session: &str) -> Option<Tries> {
+        Some(Tries::new(Arc::clone(self.witness.as_ref()?), place, session, place.owner()?))
     }
 }
 

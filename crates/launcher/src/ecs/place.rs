@@ -3,6 +3,7 @@
 //! The external id is not among the settings: it is made by the server, kept beside them, and never changed.
 
 use serde::{Deserialize, Serialize};
+use waybill_model::{DataPlaneId, OrgId};
 
 use super::arn::{Region, RoleArn, TaskArn, is_plain};
 use super::size;
@@ -103,6 +104,7 @@ pub struct EcsPlace {
     task_role: RoleArn,
     region: Region,
     external_id: String,
+    owner: Option<(OrgId, DataPlaneId)>,
 }
 
 impl EcsPlace {
@@ -133,7 +135,19 @@ impl EcsPlace {
         }
         check_names(&settings)?;
         check_size(&settings)?;
-        Ok(Self { settings, role, task_role, region, external_id: external_id.to_owned() })
+        Ok(Self { settings, role, task_role, region, external_id: external_id.to_owned(), owner: None })
+    }
+
+    /// The same as this data plane of this organization: calls for it are told of.
+    #[must_use]
+    pub fn owned_by(self, org: OrgId, plane: DataPlaneId) -> Self {
+        Self { owner: Some((org, plane)), ..self }
+    }
+
+    /// Whose data plane it is, where that was said.
+    #[must_use]
+    pub const fn owner(&self) -> Option<(OrgId, DataPlaneId)> {
+        self.owner
     }
 
     /// The settings.

@@ -100,6 +100,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let context = context(config, &shared, (&tickets, pin), ports.api, launcher.clone())?;
     let mut tasks = JoinSet::new();
     tasks.spawn(tidy::tidy(launcher, config.keep_attempts, shared.store.clone(), shared.stop.clone()));
+    tasks.spawn(keep_trail(Arc::clone(&shared)));
     tasks.spawn(loops::run(context, shared.loops.clone(), loops_stop.clone()));
     serve(config, &shared, (&authority, &tickets, pin), doors, &mut tasks)?;
     let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
@@ -226,6 +227,10 @@ fn serve(
     Ok(())
 }
 
+async fn keep_trail(shared: Arc<Shared>) {
+    shared.trail.keep(&shared.store, &shared.stop).await;
+}
+
 async fn serve_private(listener: TcpListener, router: Router, stop: CancellationToken) {
     let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await;
     if let Err(error) = served {
@@ -266,6 +271,11 @@ impl Running {
         let deadline = self.drain + Duration::from_secs(2);
         let ended = tokio::time::timeout(deadline, async { while self.tasks.join_next().await.is_some() {} }).await;
         self.tasks.abort_all();
+        // The last launches have left word by now.
+        let kept = tokio::time::timeout(Duration::from_secs(2), self.shared.trail.flush(&self.shared.store)).await;
+        if !matches!(kept, Ok(Ok(()))) {
+            tracing::warn!("the last calls to clouds could not be kept in the trail");
+        }
         // A worker that lost us goes on and finds the next orchestrator; its lease is in the database.
         let closed = tokio::time::timeout(Duration::from_secs(2), self.shared.store.close()).await;
         ended.is_ok() && closed.is_ok()

@@ -30,6 +30,8 @@ permissions! {
     UserWrite = "user:write",
     /// Read the audit chain.
     AuditRead = "audit:read",
+    /// Read the infrastructure trail: calls to customers' clouds.
+    TrailRead = "trail:read",
     /// See projects.
     ProjectRead = "project:read",
     /// Make and change projects.

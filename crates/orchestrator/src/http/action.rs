@@ -160,12 +160,16 @@ actions! {
     RunRetry = "run_retry", RunWrite, Run;
     /// Lists a run's events.
     RunEvents = "run_events", RunRead, Run;
+    /// Lists calls to a customer's cloud that were made for a run.
+    RunTrail = "run_trail", RunRead, Run;
     /// Reads digests of a run's receipts.
     RunReceipt = "run_receipt", RunRead, Run;
     /// Reads what a discovery found.
     RunDiscovery = "run_discovery", RunRead, Run;
     /// Reads an attempt.
     AttemptGet = "attempt_get", RunRead, Attempt;
+    /// Lists calls to customers' clouds.
+    TrailList = "trail_list", TrailRead, ();
     /// Follows runs.
     EventsWatch = "events_watch", RunRead, ();
 }

@@ -47,7 +47,7 @@ impl Launchers {
         if plane.kind == AWS_ECS {
             let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref()?);
             let place = place.map_err(|error| tracing::error!(plane.id = %plane.id, %error, "settings can't be used"));
-            return Some(Arc::new(self.aws.as_ref()?.launcher(place.ok()?)));
+            return Some(Arc::new(self.aws.as_ref()?.launcher(place.ok()?.owned_by(plane.org, plane.id))));
         }
         None
     }

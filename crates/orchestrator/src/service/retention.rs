@@ -20,6 +20,9 @@ pub struct Retention {
     /// Launch requests, from the end of the attempt.
     #[serde(deserialize_with = "duration")]
     pub launch_requests: Duration,
+    /// Entries of the infrastructure trail.
+    #[serde(deserialize_with = "duration")]
+    pub trail: Duration,
     /// Sign-in sessions, from their end.
     #[serde(deserialize_with = "duration")]
     pub sessions: Duration,
@@ -39,6 +42,7 @@ impl Default for Retention {
             runs: DAY * 400,
             run_events: DAY * 30,
             launch_requests: DAY,
+            trail: DAY * 90,
             sessions: DAY * 90,
             idempotency_keys: DAY,
             every: Duration::from_secs(10 * 60),
@@ -54,6 +58,7 @@ impl Retention {
             Kept::RunEvents => self.run_events,
             Kept::Runs => self.runs,
             Kept::LaunchRequests => self.launch_requests,
+            Kept::Trail => self.trail,
             Kept::Sessions => self.sessions,
             Kept::IdempotencyKeys => self.idempotency_keys,
             Kept::Deleted | Kept::Denials => Duration::ZERO,
@@ -66,6 +71,7 @@ impl Retention {
             ("runs", self.runs),
             ("run-events", self.run_events),
             ("launch-requests", self.launch_requests),
+            ("trail", self.trail),
             ("sessions", self.sessions),
             ("idempotency-keys", self.idempotency_keys),
             ("every", self.every),
@@ -91,7 +97,7 @@ mod tests {
         assert_eq!(kept.check(), Ok(()));
         let days = |time: Duration| time.as_secs() / DAY.as_secs();
         assert_eq!((days(kept.runs), days(kept.run_events), days(kept.sessions)), (400, 30, 90));
-        assert_eq!((days(kept.idempotency_keys), days(kept.launch_requests)), (1, 1));
+        assert_eq!((days(kept.idempotency_keys), days(kept.launch_requests), days(kept.trail)), (1, 1, 90));
         let table = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../SECURITY.md"));
         for words in ["400 days", "30 days", "90 days", "24 hours"] {
             assert!(table.contains(words), "SECURITY.md does not say {words}");

@@ -19,6 +19,7 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
     let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref().unwrap_or_default()).map_err(|_| {
         Refused::new(ProblemCode::Unusable, "its settings are not given yet").next("waybill data-plane set NAME")
     })?;
+    let place = place.owned_by(plane.org, plane.id);
     let check = app.aws.check(&place).await;
     let trust = match check.trust {
         TrustFound::Enforced => Some("enforced"),

@@ -1,0 +1,255 @@
+//! Keeps the infrastructure trail. Whoever calls a cloud only leaves word here and goes on: what can't be stored is tried
+//! again for as long as there is room, and then counted as lost. No launch waits for it, and none fails for it.
+//!
+//! Calls that change something are stored one by one, looks are gathered: they are made all the time, and each still
+//! counts with its own request id, so that a look that nobody here made stands out.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use waybill_api::ProblemCode;
+use waybill_launcher::trail::{CloudCall, Witness};
+use waybill_model::id::TrailId;
+use waybill_model::{DataPlaneId, Micros, OrgId};
+use waybill_store::{NewTrailEntry, Store, StoreError, StoreResult, TrailCalls, TrailEntry, TrailFilter};
+
+use crate::app::Shared;
+use crate::service::{Refused, ServiceResult};
+
+/// Calls that wait to be stored.
+const ROOM: usize = 10_000;
+/// Calls of one transaction.
+const BATCH: usize = 200;
+/// How long calls are gathered for one transaction.
+const GATHER: Duration = Duration::from_millis(100);
+/// Until the next try where the database is away.
+const AWAY: Duration = Duration::from_secs(1);
+/// How long an entry of looks grows, and to how many.
+const YOUNG: Duration = Duration::from_secs(5 * 60);
+const MOST_LOOKS: u64 = 100;
+
+/// What the looks of one entry have in common.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    owner: (OrgId, DataPlaneId),
+    action: &'static str,
+    role: String,
+    session: String,
+    region: String,
+    outcome: &'static str,
+}
+
+/// An entry of looks that may still grow.
+#[derive(Clone, Copy, Debug)]
+struct Growing {
+    id: TrailId,
+    since: Instant,
+    calls: u64,
+}
+
+/// Calls on their way into the store.
+#[derive(Debug, Default)]
+pub struct Trail {
+    waiting: Mutex<VecDeque<CloudCall>>,
+    came: Notify,
+    growing: tokio::sync::Mutex<HashMap<Kind, Growing>>,
+}
+
+impl Witness for Trail {
+    fn saw(&self, call: CloudCall) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() < ROOM {
+            waiting.push_back(call);
+        } else {
+            crate::metrics::trail_lost(1);
+        }
+        drop(waiting);
+        self.came.notify_one();
+    }
+}
+
+impl Trail {
+    /// Stores what comes, until `stop`. What is left then takes [`Self::flush`].
+    pub async fn keep(&self, store: &Store, stop: &CancellationToken) {
+        let mut pause = GATHER;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.came.notified() => {}
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = GATHER;
+            if let Err(error) = self.flush(store).await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "calls of the trail wait for the database");
+                pause = AWAY;
+                self.came.notify_one();
+            }
+        }
+    }
+
+    /// Stores what waits. Fails only where the database is away, and then forgets nothing.
+    pub async fn flush(&self, store: &Store) -> StoreResult<()> {
+        let mut growing = self.growing.lock().await;
+        growing.retain(|_, entry| entry.since.elapsed() < YOUNG);
+        loop {
+            let batch = self.take();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            match write(store, &batch, &mut growing).await {
+                Ok(()) => {}
+                Err(error @ StoreError::Unavailable(_)) => {
+                    self.put_back(batch);
+                    return Err(error);
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn std::error::Error, "calls of the trail are lost");
+                    crate::metrics::trail_lost(batch.len() as u64);
+                }
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<CloudCall> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = waiting.len().min(BATCH);
+        waiting.drain(..many).collect()
+    }
+
+    fn put_back(&self, batch: Vec<CloudCall>) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for call in batch.into_iter().rev() {
+            waiting.push_front(call);
+        }
+    }
+}
+
+/// Writes a batch in one transaction: all of it or nothing.
+async fn write(store: &Store, batch: &[CloudCall], growing: &mut HashMap<Kind, Growing>) -> StoreResult<()> {
+    let (looks, others): (Vec<_>, Vec<_>) = batch.iter().partition(|call| call.is_look());
+    let mut kinds: HashMap<Kind, TrailCalls> = HashMap::new();
+    for look in looks {
+        kinds.entry(kind(look)).and_modify(|calls| add(calls, look)).or_insert_with(|| one(look));
+    }
+    let mut tx = store.write_tx().await?;
+    for call in others {
+        let entry = NewTrailEntry { task: call.task.clone(), ..entry(&kind(call), TrailId::generate(), one(call)) };
+        Store::trail_insert_in_txn(&mut tx, &entry).await?;
+    }
+    let mut grown = Vec::new();
+    for (kind, calls) in kinds {
+        let young = growing.get(&kind).copied().filter(|entry| entry.calls < MOST_LOOKS);
+        let extended = match young {
+            Some(young) => Store::trail_extend_in_txn(&mut tx, kind.owner.0, young.id, &calls).await?,
+            None => false,
+        };
+        let now = match young.filter(|_| extended) {
+            Some(young) => Growing { calls: young.calls + calls.count, ..young },
+            None => {
+                let id = TrailId::generate();
+                let begun = Growing { id, since: Instant::now(), calls: calls.count };
+                Store::trail_insert_in_txn(&mut tx, &entry(&kind, id, calls)).await?;
+                begun
+            }
+        };
+        grown.push((kind, now));
+    }
+    tx.commit().await?;
+    growing.extend(grown);
+    Ok(())
+}
+
+fn kind(call: &CloudCall) -> Kind {
+    let CloudCall { owner, action, role, session, region, outcome, .. } = call.clone();
+    Kind { owner, action, role, session, region, outcome }
+}
+
+fn one(call: &CloudCall) -> TrailCalls {
+    let request_ids = call.request_id.iter().cloned().collect();
+    TrailCalls { count: 1, first_at: call.at, last_at: call.at, request_ids }
+}
+
+fn add(calls: &mut TrailCalls, call: &CloudCall) {
+    calls.count += 1;
+    calls.first_at = calls.first_at.min(call.at);
+    calls.last_at = calls.last_at.max(call.at);
+    calls.request_ids.extend(call.request_id.clone());
+}
+
+fn entry(kind: &Kind, id: TrailId, calls: TrailCalls) -> NewTrailEntry {
+    NewTrailEntry {
+        org: kind.owner.0,
+        id,
+        data_plane: kind.owner.1,
+        // The session of a launch is named after its attempt.
+        attempt: kind.session.parse().ok(),
+        task: None,
+        action: kind.action.to_owned(),
+        role: kind.role.clone(),
+        session: kind.session.clone(),
+        region: kind.region.clone(),
+        outcome: kind.outcome.to_owned(),
+        calls,
+    }
+}
+
+/// Entries by the time of their last call, oldest first. What is kept no more can't be asked for: its absence would read as
+/// if nobody had called.
+pub(crate) async fn list(app: &Shared, org: OrgId, filter: &TrailFilter, limit: i64) -> ServiceResult<Vec<TrailEntry>> {
+    let kept_from = Micros(Micros::now().0.saturating_sub(Micros(0).plus(app.retention.trail).0));
+    if filter.since.is_some_and(|since| since < kept_from) {
+        let detail = format!("the trail is kept from {kept_from} on (retention.trail)");
+        return Err(Refused::field(ProblemCode::ParameterInvalid, "since", detail).next("ask for a later time"));
+    }
+    Ok(app.store.trail_list(org, filter, limit).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_launcher::trail::{NO_ANSWER, OK};
+
+    use super::*;
+
+    fn look(at: i64, request_id: Option<&str>) -> CloudCall {
+        CloudCall {
+            owner: (OrgId::generate(), DataPlaneId::generate()),
+            action: "ecs:ListTasks",
+            role: "arn:aws:iam::222222222222:role/waybill-launch".into(),
+            session: "waybill-look".into(),
+            region: "eu-central-1".into(),
+            task: None,
+            at: Micros(at),
+            request_id: request_id.map(str::to_owned),
+            outcome: if request_id.is_some() { OK } else { NO_ANSWER },
+        }
+    }
+
+    #[test]
+    fn an_entry_of_looks_spans_its_calls_and_counts_those_without_an_id() {
+        let mut calls = one(&look(20, Some("b")));
+        add(&mut calls, &look(10, Some("a")));
+        add(&mut calls, &look(30, None));
+        let ids = vec!["b".to_owned(), "a".to_owned()];
+        assert_eq!(calls, TrailCalls { count: 3, first_at: Micros(10), last_at: Micros(30), request_ids: ids });
+    }
+
+    #[test]
+    fn what_finds_no_room_is_left_out_and_what_is_put_back_keeps_its_place() {
+        let trail = Trail::default();
+        for at in 0..=ROOM {
+            trail.saw(look(i64::try_from(at).expect("small"), None));
+        }
+        let batch = trail.take();
+        assert_eq!(batch.len(), BATCH);
+        trail.put_back(batch);
+        let again: Vec<i64> = trail.take().iter().map(|call| call.at.0).collect();
+        assert_eq!(again, (0..i64::try_from(BATCH).expect("small")).collect::<Vec<_>>());
+        assert_eq!(trail.waiting.lock().expect("whole").len(), ROOM - BATCH);
+    }
+}
