@@ -171,10 +171,12 @@ fn collect(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
     entries.iter().try_for_each(|entry| collect(entry, depth + 1, files))
 }
 
-/// Digest files prove that log files are whole; they hold no records.
+/// Beside log files CloudTrail delivers digests, which prove that log files are whole, and insights into how many calls are
+/// usual. Neither tells of calls.
 fn is_log(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.ends_with(".json") || name.ends_with(".json.gz")) && !name.contains("CloudTrail-Digest")
+    let others = ["CloudTrail-Digest", "CloudTrail-Insight"];
+    (name.ends_with(".json") || name.ends_with(".json.gz")) && !others.iter().any(|other| name.contains(other))
 }
 
 /// A reader that fails where a file goes on for too long, such as one that was packed to unpack without end.

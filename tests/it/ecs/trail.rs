@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use waybill_api::Timestamp;
 use waybill_api::client::{EventQuery, ListQuery, TrailQuery};
@@ -242,6 +243,32 @@ async fn cloudtrail_agrees_with_the_trail_and_a_foreign_call_and_a_removed_one_a
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orchestrator_that_is_asked_to_stop_leaves_no_call_out() -> Result<()> {
+    let mut story = Story::start().await?;
+    let plane = story.granted().await?;
+    assert!(story.check(&plane).await?.ready);
+    story.pipeline().await?;
+    let checked = story.aws.calls("RunTask").len();
+    let org = story.sandbox.client.whoami().await?.user.organization_id;
+    let run = story.sandbox.trigger("items").await?;
+    eventually("the task is asked for", async || Ok(story.aws.calls("RunTask").len() > checked)).await?;
+    let process = i32::try_from(story.sandbox.orchestrator_pid()?)?;
+    rustix::process::kill_process(rustix::process::Pid::from_raw(process).context("a process")?, Signal::TERM)?;
+    story.sandbox.orchestrator_left().await?;
+    let store = Store::connect(&database(&story), &StoreOptions::default()).await?;
+    let filter = TrailFilter { run: Some(run), ..TrailFilter::default() };
+    let entries = store.trail_list(org, &filter, 100).await?;
+    let known: Vec<_> = entries.iter().flat_map(|entry| &entry.calls.request_ids).collect();
+    let asked = &story.aws.calls("RunTask")[checked].request_id;
+    assert!(known.contains(&asked), "{asked} is not among {entries:#?}");
+    Ok(())
+}
+
+fn database(story: &Story) -> String {
+    format!("sqlite://{}", story.sandbox.path("state/waybill.db").display())
+}
+
 /// More entries than a page holds: one that was not fetched would look like a call that nobody here made.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trail_of_many_pages_is_matched_whole_and_a_time_that_is_not_kept_is_refused() -> Result<()> {
@@ -249,8 +276,7 @@ async fn a_trail_of_many_pages_is_matched_whole_and_a_time_that_is_not_kept_is_r
     let story = Story::start().await?;
     let plane = story.granted().await?;
     let org = story.sandbox.client.whoami().await?.user.organization_id;
-    let database = format!("sqlite://{}", story.sandbox.path("state/waybill.db").display());
-    let store = Store::connect(&database, &StoreOptions::default()).await?;
+    let store = Store::connect(&database(&story), &StoreOptions::default()).await?;
     let trail = Trail::default();
     let noon = Micros::now().0 / 1_000_000 * 1_000_000 - 600_000_000;
     for n in 0..MANY {

@@ -36,14 +36,17 @@ impl Event {
         let service = record["eventSource"].as_str()?.split('.').next()?;
         let action = format!("{service}:{}", record["eventName"].as_str()?);
         let (identity, asked) = (&record["userIdentity"], &record["requestParameters"]);
-        let (role, session) = if action == "sts:AssumeRole" && asked["roleArn"].is_string() {
-            (Role::of(asked["roleArn"].as_str()?)?, text(&asked["roleSessionName"]))
-        } else {
+        let asked_for = || Some((Role::of(asked["roleArn"].as_str()?)?, text(&asked["roleSessionName"])));
+        let made_by = || {
             let arn = identity["arn"].as_str()?;
             let issuer = identity["sessionContext"]["sessionIssuer"]["arn"].as_str();
-            (Role::of(issuer.unwrap_or(arn))?, arn.rsplit('/').next()?.to_owned())
+            Some((Role::of(issuer.unwrap_or(arn))?, arn.rsplit('/').next()?.to_owned()))
         };
-        roles.contains(&role).then(|| Self {
+        let is_looked_for = |(role, _): &(Role, String)| roles.contains(role);
+        let asked_for = if action == "sts:AssumeRole" { asked_for().filter(is_looked_for) } else { None };
+        // Whoever holds one of the roles and asks for another one is named as its holder.
+        let (role, session) = asked_for.or_else(|| made_by().filter(is_looked_for))?;
+        Some(Self {
             place,
             action,
             at,

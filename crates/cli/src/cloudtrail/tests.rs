@@ -91,6 +91,21 @@ fn calls_by_a_role_and_calls_for_it_are_read_packed_or_not_and_each_once() {
 }
 
 #[test]
+fn whoever_holds_a_role_and_asks_for_another_one_is_kept_as_its_holder() {
+    let mut further = run_task("r-further");
+    (further["eventSource"], further["eventName"]) = ("sts.amazonaws.com".into(), "AssumeRole".into());
+    let other = "arn:aws:iam::222222222222:role/administrator";
+    further["requestParameters"] = json!({ "roleArn": other, "roleSessionName": "anything" });
+    let mut elsewhere = assume_role();
+    elsewhere["requestParameters"]["roleArn"] = other.into();
+    let text = json!({ "Records": [further, elsewhere] }).to_string();
+    let export = read("log.json", text.as_bytes()).expect("read");
+    assert_eq!(export.events.len(), 1, "a role that nobody looks for is not looked at");
+    let event = &export.events[0];
+    assert_eq!((event.action.as_str(), event.session.as_str()), ("sts:AssumeRole", "att_01jd8m2v5k0000000000000001"));
+}
+
+#[test]
 fn a_directory_gives_its_log_files_in_order_and_no_digests() {
     let directory = tempfile::tempdir().expect("a directory");
     let deep = directory.path().join("AWSLogs/222222222222/CloudTrail/eu-central-1/2026/11/21");
@@ -99,6 +114,7 @@ fn a_directory_gives_its_log_files_in_order_and_no_digests() {
     std::fs::write(deep.join("b.json.gz"), gzip(&text("r-b"))).expect("a file");
     std::fs::write(deep.join("a.json"), text("r-a")).expect("a file");
     std::fs::write(deep.join("222222222222_CloudTrail-Digest_x.json.gz"), "no log").expect("a file");
+    std::fs::write(deep.join("222222222222_CloudTrail-Insight_x.json.gz"), "no log").expect("a file");
     std::fs::write(deep.join("README.txt"), "no log").expect("a file");
     std::os::unix::fs::symlink(directory.path(), deep.join("round.json")).expect("a link");
     let export = Export::read(&[directory.path().to_owned()], &roles()).expect("read");
