@@ -10,8 +10,8 @@ use waybill_tests::binaries::{binary, repository};
 use waybill_tests::sandbox::{Options, Sandbox};
 
 /// The program in a directory of its own, with nothing of the caller's environment.
-struct Cli<'a> {
-    dir: &'a Path,
+pub(crate) struct Cli<'a> {
+    pub(crate) dir: &'a Path,
 }
 
 impl Cli<'_> {
@@ -19,7 +19,7 @@ impl Cli<'_> {
         self.with_input(arguments, "")
     }
 
-    fn with_input(&self, arguments: &[&str], input: &str) -> Output {
+    pub(crate) fn with_input(&self, arguments: &[&str], input: &str) -> Output {
         let mut command = Command::new(binary("waybill"));
         command.args(arguments).current_dir(self.dir).env_clear().env("XDG_CONFIG_HOME", self.dir.join("config"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -33,7 +33,7 @@ impl Cli<'_> {
 
     /// The one JSON value on standard output of a command that ends with `exit`.
     #[track_caller]
-    fn json(&self, exit: i32, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, exit: i32, arguments: &[&str]) -> Value {
         let output = self.run(&[arguments, &["-o", "json"]].concat());
         assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", said(&output));
         let value: Value = serde_json::from_slice(&output.stdout)

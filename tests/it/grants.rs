@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use waybill_tests::grants::{Rendered, Request, render, values};
 
+pub(crate) use enforced::THROUGH;
+
 /// The documents of the values that all stories share.
 fn rendered() -> Rendered {
     render(&values()).expect("rendered documents")

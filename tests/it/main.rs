@@ -5,6 +5,7 @@ mod architecture;
 mod assurance;
 mod cli;
 mod commit;
+mod containers;
 mod ecs;
 mod files;
 mod grants;

@@ -8,7 +8,7 @@ mod postgis;
 mod readers;
 mod refused;
 mod tables;
-mod tls;
+pub(crate) mod tls;
 mod values;
 mod windows;
 mod wires;

@@ -1,6 +1,8 @@
-//! Real servers for tests, one throw-away instance each, on loopback.
+//! Real servers for tests, one throw-away instance each, on loopback or in a network of their own.
 
 pub mod aws;
+pub mod engine;
+pub mod network;
 pub mod openbao;
 pub mod postgres;
 mod programs;

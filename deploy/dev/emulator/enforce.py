@@ -12,7 +12,6 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 REGION, ORCHESTRATOR, CUSTOMER = "eu-west-1", "111111111111", "222222222222"
-EXTERNAL_ID = "wbx-0123456789abcdef"
 DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}
 
 
@@ -84,7 +83,8 @@ def orchestrator_side(cloud, launch_role):
     may = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": launch_role}]}
     keys = {}
     for user in ("orchestrator", "somebody-else"):
-        iam.create_user(UserName=user)
+        if user not in (found["UserName"] for found in iam.list_users()["Users"]):
+            iam.create_user(UserName=user)
         iam.put_user_policy(UserName=user, PolicyName="assume", PolicyDocument=json.dumps(may))
         made = iam.create_access_key(UserName=user)["AccessKey"]
         keys[user] = (made["AccessKeyId"], made["SecretAccessKey"])
@@ -118,20 +118,26 @@ def run_task(ecs, names, **changed):
     return ecs.run_task(**{**asked, **changed})["tasks"][0]["taskArn"]
 
 
-def as_orchestrator(cloud, keys, role, seen):
+def external_id_of(documents):
+    """The one that the launch role's trust asks for; some one where it asks for none."""
+    condition = documents["launch_trust"]["Statement"][0].get("Condition", {})
+    return condition.get("StringEquals", {}).get("sts:ExternalId", "wbx-0123456789abcdef")
+
+
+def as_orchestrator(cloud, keys, role, external_id, seen):
     def assume(user, **more):
         return cloud.client("sts", *keys[user]).assume_role(RoleArn=role, RoleSessionName="att_0", **more)
 
     seen["assume without an external id"] = outcome(lambda: assume("orchestrator"))
-    seen["assume with a wrong external id"] = outcome(lambda: assume("orchestrator", ExternalId=EXTERNAL_ID + "0"))
+    seen["assume with a wrong external id"] = outcome(lambda: assume("orchestrator", ExternalId=external_id + "0"))
     seen["assume with an empty wildcard"] = outcome(lambda: assume("orchestrator", ExternalId="**"))
-    seen["assume as another user of that account"] = outcome(lambda: assume("somebody-else", ExternalId=EXTERNAL_ID))
+    seen["assume as another user of that account"] = outcome(lambda: assume("somebody-else", ExternalId=external_id))
     root = cloud.client("sts", ORCHESTRATOR)
     seen["assume as that account's root"] = outcome(
-        lambda: root.assume_role(RoleArn=role, RoleSessionName="att_0", ExternalId=EXTERNAL_ID)
+        lambda: root.assume_role(RoleArn=role, RoleSessionName="att_0", ExternalId=external_id)
     )
     granted = {}
-    seen["assume with the external id"] = outcome(lambda: granted.update(assume("orchestrator", ExternalId=EXTERNAL_ID)))
+    seen["assume with the external id"] = outcome(lambda: granted.update(assume("orchestrator", ExternalId=external_id)))
     return session(granted["Credentials"])
 
 
@@ -208,7 +214,7 @@ def as_worker(cloud, worker, rendered, arns, seen):
         "worker reads another guard": lambda: ssm.get_parameter(Name="/waybill/guard/other"),
         "worker starts a worker": lambda: run_task(cloud.client("ecs", *worker), names),
         "worker becomes the launch role": lambda: cloud.client("sts", *worker).assume_role(
-            RoleArn=arns["launch_role"], RoleSessionName="xx", ExternalId=EXTERNAL_ID
+            RoleArn=arns["launch_role"], RoleSessionName="xx", ExternalId=external_id_of(rendered["documents"])
         ),
     }
     for name, call in calls.items():
@@ -219,7 +225,7 @@ def main(endpoint):
     rendered, cloud, seen = json.load(sys.stdin), Cloud(endpoint), {}
     arns = customer_side(cloud, rendered)
     keys = orchestrator_side(cloud, arns["launch_role"])
-    launch = as_orchestrator(cloud, keys, arns["launch_role"], seen)
+    launch = as_orchestrator(cloud, keys, arns["launch_role"], external_id_of(rendered["documents"]), seen)
     as_launch_role(cloud, launch, rendered["names"], arns, seen)
     as_worker(cloud, worker_session(cloud, rendered["documents"], rendered["names"]), rendered, arns, seen)
     json.dump(seen, sys.stdout, indent=1)

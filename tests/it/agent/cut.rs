@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use waybill_tests::sandbox::Options;
+use waybill_tests::services::network::ip;
 
 use super::fixture::{Host, MANY, Office, is_alive, said, until};
 
@@ -77,12 +78,6 @@ impl Drop for Namespace {
         let _ = ip(&["link", "del", &self.link]);
         let _ = ip(&["netns", "del", &self.name]);
     }
-}
-
-fn ip(args: &[&str]) -> Result<()> {
-    let output = Command::new("ip").args(args).output()?;
-    ensure!(output.status.success(), "ip {}: {}", args.join(" "), said(&output));
-    Ok(())
 }
 
 /// An orchestrator here and an agent in the namespace.

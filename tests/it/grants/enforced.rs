@@ -7,7 +7,7 @@ use waybill_tests::services::aws::Emulator;
 
 use super::rendered;
 
-const THROUGH: &[&str] = &[
+pub(crate) const THROUGH: &[&str] = &[
     "assume with the external id",
     "start a worker",
     "start it again by the same token",

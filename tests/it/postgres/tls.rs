@@ -1,6 +1,6 @@
 //! TLS that can't be trusted is refused with `tls_failed`, and the log says which trust is missing.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Postgres as Settings, TlsMode};
@@ -10,23 +10,26 @@ use waybill_tests::services::postgres::{Postgres, Setup};
 use super::wires::{Answer, scripted};
 use super::{full, settings};
 
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pem: String,
+    pub(crate) pem: String,
 }
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // With the default name of all certificates OpenSSL takes those below it for self-signed.
+    params.distinguished_name.push(DnType::CommonName, "an authority of a test");
     let pem = params.self_signed(&key).expect("a certificate").pem();
     Authority { issuer: Issuer::new(params, key), pem }
 }
 
-/// A certificate for a name and its key.
-fn leaf(authority: &Authority, name: &str, expired: bool) -> (String, String) {
+/// A certificate for these names and its key.
+pub(crate) fn leaf(authority: &Authority, names: &[&str], expired: bool) -> (String, String) {
     let key = KeyPair::generate().expect("a key");
-    let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(names).expect("parameters");
     if expired {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
@@ -59,9 +62,9 @@ async fn only_a_trusted_certificate_of_this_host_is_taken() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, &trusted.pem).expect("write");
-    let (good, good_key) = leaf(&trusted, "localhost", false);
-    let (late, late_key) = leaf(&trusted, "localhost", true);
-    let (foreign, foreign_key) = leaf(&other, "localhost", false);
+    let (good, good_key) = leaf(&trusted, &["localhost"], false);
+    let (late, late_key) = leaf(&trusted, &["localhost"], true);
+    let (foreign, foreign_key) = leaf(&other, &["localhost"], false);
     let cases = [
         ("good", &good, &good_key, "localhost", true),
         ("wrong host", &good, &good_key, "127.0.0.1", false),
@@ -93,7 +96,7 @@ async fn a_server_that_wants_a_client_certificate_is_told_from_a_dead_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let ca = folder.path().join("ca.pem");
     std::fs::write(&ca, &trusted.pem).expect("write");
-    let (certificate, key) = leaf(&trusted, "localhost", false);
+    let (certificate, key) = leaf(&trusted, &["localhost"], false);
     let server = server(&certificate, &key, &["ssl_ca_file = 'root.crt'"], &trusted.pem).await;
     let fault = check(server.port(), "localhost", &ca).await.map(drop).expect_err("wanted");
     assert!(matches!(fault.code, FailureCode::TlsFailed | FailureCode::SourceDenied), "{fault}");

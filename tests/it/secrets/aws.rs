@@ -86,7 +86,7 @@ async fn what_aws_lacks_or_refuses_is_told_apart_and_names_the_right_that_is_mis
     ] {
         story.refused(reference, &right, code, &[hint]).await;
     }
-    let wrong = environment(aws.endpoint(), &Keys { id: keys.id.clone(), secret: "wrong".into() });
+    let wrong = environment(aws.endpoint(), &Keys { secret: "wrong".into(), ..keys.clone() });
     let denied = "does not accept the worker's credentials";
     story.refused("aws-sm://shop/plain", &wrong, "secret_access_denied", &[denied]).await;
     let none: Environment = right.iter().filter(|(name, _)| !name.contains("KEY")).cloned().collect();

@@ -1,0 +1,59 @@
+//! A network namespace of a test's own, without a way out: a bridge that containers hang on, and the address that tasks of a
+//! cloud ask for their keys. Whoever enters it listens and dials there alone; links, routes and packet filter of this machine
+//! stay as they are.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The bridge.
+pub const BRIDGE: &str = "containers";
+/// This side of the bridge, as containers see it.
+pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 89, 0, 1);
+/// Where tasks ask for the keys of their role, and about themselves.
+pub const TASK_SERVER: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// The namespace; its name goes when it is dropped, the rest with the last process in it.
+pub struct Network {
+    name: String,
+}
+
+impl Network {
+    /// Makes one, and moves the calling thread into it: so do the threads and processes that it starts from then on.
+    pub fn enter() -> Result<Self> {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let this = Self { name: format!("wbc{}-{number}", std::process::id()) };
+        ip(&["netns", "add", &this.name])?;
+        let inside = |args: &[&str]| ip(&[&["-n", &this.name], args].concat());
+        inside(&["link", "set", "lo", "up"])?;
+        inside(&["addr", "add", &format!("{TASK_SERVER}/32"), "dev", "lo"])?;
+        inside(&["link", "add", BRIDGE, "type", "bridge"])?;
+        inside(&["addr", "add", &format!("{HERE}/24"), "dev", BRIDGE])?;
+        inside(&["link", "set", BRIDGE, "up"])?;
+        let namespace = File::open(Path::new("/run/netns").join(&this.name)).context("open the namespace")?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .context("enter the namespace")?;
+        Ok(this)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+/// Runs `ip`, which must succeed.
+pub fn ip(args: &[&str]) -> Result<()> {
+    let output = Command::new("ip").args(args).output().context("run ip")?;
+    ensure!(output.status.success(), "ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
