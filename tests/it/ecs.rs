@@ -5,5 +5,6 @@ mod endings;
 mod fixture;
 mod launches;
 mod planes;
+mod policy;
 mod storm;
 mod trail;

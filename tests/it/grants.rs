@@ -4,6 +4,7 @@
 mod calls;
 mod documents;
 mod enforced;
+mod printed;
 
 use std::collections::BTreeMap;
 

@@ -40,6 +40,8 @@ pub fn values() -> Value {
 pub struct Rendered {
     /// Policies by name; `bucket NAME` for those of buckets.
     pub documents: BTreeMap<String, Value>,
+    /// The same as Terraform wrote them, letter by letter; those of buckets are left out.
+    pub texts: BTreeMap<String, String>,
     /// Names of what is made.
     pub names: BTreeMap<String, String>,
     /// Name of the parameter that holds the guard.

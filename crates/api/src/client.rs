@@ -20,7 +20,7 @@ mod operations;
 pub mod query;
 mod trail;
 
-pub use query::{AuditQuery, EventQuery, ListQuery, RunQuery, TrailQuery};
+pub use query::{AuditQuery, EventQuery, ListQuery, PolicyQuery, RunQuery, TrailQuery};
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]

@@ -26,6 +26,12 @@ pub struct DataPlane {
     /// What the customer's trust policy must ask for. Made by the server; it never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_id: Option<String>,
+    /// Role or user of this orchestrator: what the customer's trust policy must name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orchestrator_principal_arn: Option<String>,
+    /// Why there is none to tell, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orchestrator_principal_missing: Option<String>,
     /// What the last check found about it: `enforced` or `open`. Nothing is started there before it was enforced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trust: Option<String>,
@@ -134,6 +140,21 @@ pub struct PermissionRow {
     pub statement: Option<String>,
 }
 
+/// The policies that the customer attaches to the launch role, as Terraform applies them. Each is the whole text of a JSON
+/// document; one that was not asked for is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DataPlanePolicy {
+    /// The launch role; absent before the settings are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+    /// Its trust policy: who may assume it, with which external id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
+    /// Its permission policy: what it may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch: Option<String>,
+}
+
 /// Registers a data plane.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -171,6 +192,8 @@ impl Example for DataPlane {
             settings: ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] },
             aws_ecs: None,
             external_id: None,
+            orchestrator_principal_arn: None,
+            orchestrator_principal_missing: None,
             trust: None,
             checked_at: None,
             created_at: example::at(0),
@@ -211,6 +234,14 @@ impl Example for AwsEcsSettings {
             disk_gib: 0,
             fips: false,
         }
+    }
+}
+
+impl Example for DataPlanePolicy {
+    fn example() -> Self {
+        let trust = r#"{ "Version": "2012-10-17", "Statement": [{ "Sid": "OrchestratorWithExternalId", "Effect": "Allow", "Principal": { "AWS": "arn:aws:iam::111111111111:role/waybill-orchestrator" }, "Action": "sts:AssumeRole", "Condition": { "StringEquals": { "sts:ExternalId": "wb-0123456789abcdef0123456789abcdef" } } }] }"#;
+        let role_arn = Some(AwsEcsSettings::example().role_arn);
+        Self { role_arn, trust: Some(trust.into()), launch: None }
     }
 }
 

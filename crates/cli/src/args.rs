@@ -20,7 +20,7 @@ mod data_plane;
 mod guard;
 mod trail;
 
-pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane};
+pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
 pub(crate) use trail::{Match, Trail};
 

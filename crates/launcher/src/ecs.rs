@@ -5,8 +5,11 @@
 
 pub mod arn;
 pub mod place;
+pub mod policy;
+pub mod principal;
 pub mod size;
 pub mod task;
+mod template;
 
 #[cfg(feature = "aws")]
 mod answer;
@@ -17,6 +20,8 @@ pub mod check;
 #[cfg(feature = "aws")]
 pub mod cloud;
 #[cfg(feature = "aws")]
+mod identity;
+#[cfg(feature = "aws")]
 mod launcher;
 #[cfg(feature = "aws")]
 mod status;
@@ -26,9 +31,13 @@ mod tries;
 #[cfg(feature = "aws")]
 pub use cloud::{Cloud, CloudOptions};
 #[cfg(feature = "aws")]
+pub use identity::NoPrincipal;
+#[cfg(feature = "aws")]
 pub use launcher::EcsLauncher;
 pub use place::{Capacity, EcsPlace, EcsSettings, SettingError};
+pub use principal::Principal;
 pub use task::{EcsTask, Wish};
+pub use template::TemplateError;
 
 use sha2::{Digest, Sha256};
 use waybill_model::AttemptId;

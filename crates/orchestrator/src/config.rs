@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 use waybill_identity::Pin;
+use waybill_launcher::ecs::Principal;
 use waybill_launcher::process::Keep;
 use waybill_model::net::Range;
 
@@ -66,6 +67,8 @@ pub struct Aws {
     pub ecs_endpoint: Option<String>,
     /// Another STS endpoint than each region's own.
     pub sts_endpoint: Option<String>,
+    /// Who we are to customers, where STS is not asked.
+    pub principal: Option<Principal>,
 }
 
 /// Addresses and names.
@@ -180,7 +183,11 @@ impl Config {
             login: login?,
             http: http?,
             log: log?,
-            aws: Aws { ecs_endpoint: settings.url("aws.ecs-endpoint"), sts_endpoint: settings.url("aws.sts-endpoint") },
+            aws: Aws {
+                ecs_endpoint: settings.url("aws.ecs-endpoint"),
+                sts_endpoint: settings.url("aws.sts-endpoint"),
+                principal: settings.optional("aws.principal-arn", PRINCIPAL, |text| text.parse().ok()),
+            },
             database: database?,
         })
     }
@@ -256,6 +263,7 @@ impl Http {
     }
 }
 
+const PRINCIPAL: &str = "takes the ARN of one role or user, such as arn:aws:iam::123456789012:role/path/name";
 const CA_PIN: &str = "must be sha256: and 64 hexadecimal digits";
 
 /// Looked at before anything is started, since each launch would fail on it.

@@ -73,6 +73,7 @@ def render(values):
     documents.update({f"bucket {name}": json.loads(text) for name, text in outputs["bucket_documents"]["value"].items()})
     return {
         "documents": documents,
+        "texts": outputs["documents"]["value"],
         "names": outputs["names"]["value"],
         "guard_parameter": outputs["guard_parameter"]["value"],
     }

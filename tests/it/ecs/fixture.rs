@@ -57,6 +57,7 @@ pub(super) async fn open(aws: &Aws, tries: u32) -> Cloud {
         tries,
         backoff: Duration::from_millis(5),
         patience: Duration::from_secs(20),
+        principal: None,
     };
     Cloud::open_as(credentials, options).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use waybill_api::Example as _;
-use waybill_api::client::{ClientError, EventQuery};
+use waybill_api::client::{ClientError, EventQuery, PolicyQuery};
 use waybill_api::data_plane::{
     AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, ProcessSettings,
 };
@@ -17,6 +17,7 @@ use waybill_tests::sandbox::{Options, Sandbox};
 
 use crate::proxy::Gateway;
 
+/// A real orchestrator and the scripted cloud that it calls.
 pub(super) struct Story {
     pub(super) aws: Aws,
     pub(super) sandbox: Sandbox,
@@ -28,7 +29,7 @@ impl Story {
     }
 
     /// With these settings besides.
-    async fn start_with(settings: Vec<(String, String)>) -> Result<Self> {
+    pub(super) async fn start_with(settings: Vec<(String, String)>) -> Result<Self> {
         let aws = Aws::start().await;
         let key = aws.orchestrator_key();
         let orchestrator = [
@@ -44,7 +45,7 @@ impl Story {
         Ok(Self { aws, sandbox })
     }
 
-    fn create(aws_ecs: Option<AwsEcsSettings>) -> DataPlaneCreate {
+    pub(super) fn create(aws_ecs: Option<AwsEcsSettings>) -> DataPlaneCreate {
         DataPlaneCreate { name: "cloud".into(), kind: "aws-ecs".into(), settings: ProcessSettings::default(), aws_ecs }
     }
 
@@ -60,7 +61,7 @@ impl Story {
     }
 }
 
-fn settings() -> AwsEcsSettings {
+pub(super) fn settings() -> AwsEcsSettings {
     AwsEcsSettings::example()
 }
 
@@ -74,7 +75,7 @@ pub(super) fn worker() -> Program {
     }
 }
 
-fn code(error: &ClientError) -> &str {
+pub(super) fn code(error: &ClientError) -> &str {
     error.problem().map_or("", |problem| problem.code.as_str())
 }
 
@@ -159,6 +160,13 @@ async fn t09_h13_a_role_that_does_not_ask_for_its_external_id_is_refused_with_th
     assert!(!check.ready);
     assert_eq!(found(&check, "sts:AssumeRole"), ["missing", "narrow", "narrow"]);
     assert!(check.rows[0].statement.as_ref().is_some_and(|statement| statement.contains(&id)));
+    // What is to be added is the very text of the trust policy.
+    let query = PolicyQuery { document: Some("trust".into()), execution_role: None };
+    let policy = story.sandbox.client.data_plane_policy(plane.id, &query).await?;
+    let policy: serde_json::Value = serde_json::from_str(&policy.trust.context("a trust policy")?)?;
+    let check = story.check(&plane).await?;
+    let statement = check.rows[0].statement.as_deref().context("a statement")?;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(statement)?, policy["Statement"][0]);
     assert_eq!(story.sandbox.client.data_plane_get(plane.id).await?.value.trust, None);
     Ok(())
 }
@@ -280,7 +288,9 @@ async fn a_real_worker_enrols_from_the_cloud_by_its_tasks_role() -> Result<()> {
     assert!(at("launching")? < at("task_started")? && at("enrolled")? < at("role_proven")?);
     let proven = &seen[at("role_proven")?];
     assert!(proven.text.contains("as the task that was started"), "{}", proven.text);
-    let asked = story.aws.calls("GetCallerIdentity");
+    // The orchestrator asks as well who it is itself.
+    let own = story.aws.orchestrator_key().arn;
+    let asked: Vec<_> = story.aws.calls("GetCallerIdentity").into_iter().filter(|call| call.by != own).collect();
     assert!(asked[0].by.ends_with(&story.aws.tasks()[0].id), "{}", asked[0].by);
     Ok(())
 }

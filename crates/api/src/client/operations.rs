@@ -4,11 +4,11 @@ use reqwest::Method;
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
 use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
 
-use super::{AuditQuery, CALL, Client, ClientResult, EventQuery, ListQuery, RunQuery, Tagged, read};
+use super::{AuditQuery, CALL, Client, ClientResult, EventQuery, ListQuery, PolicyQuery, RunQuery, Tagged, read};
 use crate::account::{LoginRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
 use crate::audit::AuditEntry;
 use crate::connection::{Connection, ConnectionCreate, ConnectionUpdate};
-use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate};
+use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate};
 use crate::event::RunEvents;
 use crate::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use crate::page::Page;
@@ -114,6 +114,11 @@ impl Client {
         body: &DataPlaneUpdate,
     ) -> ClientResult<DataPlane> {
         self.patch(&format!("/v1/data-planes/{id}"), etag, body).await
+    }
+
+    /// The policies that a data plane's role needs.
+    pub async fn data_plane_policy(&self, id: DataPlaneId, query: &PolicyQuery) -> ClientResult<DataPlanePolicy> {
+        self.get(&format!("/v1/data-planes/{id}/policy"), query).await
     }
 
     /// Asks the cloud, permission by permission, what a data plane's role may do.

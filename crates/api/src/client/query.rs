@@ -72,6 +72,17 @@ pub struct EventQuery {
     pub find: Option<String>,
 }
 
+/// Which policies of a data plane.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PolicyQuery {
+    /// `trust`, `launch` or `all`; `all` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
+    /// Name or ARN of the role by which ECS itself starts the tasks: `launch` names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution_role: Option<String>,
+}
+
 /// Which audit entries.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AuditQuery {

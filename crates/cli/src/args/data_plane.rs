@@ -1,6 +1,6 @@
 //! The options of `data-plane`.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Limit, TEMPLATE};
 
@@ -9,13 +9,13 @@ pub(crate) enum DataPlane {
     /// Lists data planes.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane list -o name"))]
     List(Limit),
-    /// Shows a data plane with its external id.
+    /// Shows a data plane with its external id and the orchestrator's own role.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane show frankfurt", "waybill data-plane show frankfurt -o json"))]
     Show {
         /// Name or id.
         data_plane: String,
     },
-    /// Registers a data plane in a cloud and prints the external id that its role must ask for.
+    /// Registers a data plane in a cloud and prints whom its role must trust, and with which external id.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane add aws frankfurt", "waybill data-plane add aws dublin -o json"))]
     Add(AddDataPlane),
     /// Gives a data plane the roles and the network that were made for it.
@@ -26,12 +26,36 @@ pub(crate) enum DataPlane {
         #[command(flatten)]
         settings: Box<AwsEcs>,
     },
+    /// Prints the policies to attach to the role of a data plane in AWS, with its own external id, cluster, family and roles.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane policy frankfurt --execution-role waybill-execution", "waybill data-plane policy frankfurt --document trust", "waybill data-plane policy frankfurt --document launch --execution-role waybill-execution | aws iam put-role-policy --role-name waybill-launch --policy-name start-and-stop-workers --policy-document file:///dev/stdin"))]
+    Policy {
+        /// Name or id.
+        data_plane: String,
+        /// Which one: alone it is printed as it is, ready to be attached.
+        #[arg(long, value_enum, default_value_t)]
+        document: Document,
+        /// Role by which ECS itself starts the tasks, by name or ARN: executionRoleArn of your task definition. The launch policy names it.
+        #[arg(long, value_name = "ROLE")]
+        execution_role: Option<String>,
+    },
     /// Asks the cloud, permission by permission, what the role may do and that it may do nothing else. Starts nothing.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane check frankfurt", "waybill data-plane check frankfurt -o json"))]
     Check {
         /// Name or id.
         data_plane: String,
     },
+}
+
+/// A policy of the launch role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Document {
+    /// Who may assume the role.
+    Trust,
+    /// What the role may do.
+    Launch,
+    /// Both.
+    #[default]
+    All,
 }
 
 #[derive(Debug, Subcommand)]

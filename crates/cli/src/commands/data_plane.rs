@@ -1,11 +1,12 @@
-//! `data-plane`: list, show, add, set, check.
+//! `data-plane`: list, show, add, set, policy, check.
 
-use waybill_api::client::ListQuery;
+use waybill_api::client::{ListQuery, PolicyQuery};
 use waybill_api::data_plane::{
-    AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, PermissionRow, ProcessSettings,
+    AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate, PermissionRow,
+    ProcessSettings,
 };
 
-use crate::args::{AddDataPlane, AwsEcs, DataPlane as Command, Target};
+use crate::args::{AddDataPlane, AwsEcs, DataPlane as Command, Document, Target};
 use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, clean, facts};
 use crate::{resolve, session};
@@ -57,6 +58,10 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let query = ListQuery { limit: Some(limit.limit), ..ListQuery::default() };
             let page = client.data_plane_list(&query).await?;
             output.list(&page.items, page.next_cursor.as_deref())?;
+            // One orchestrator has one name, so it is no column.
+            if let Some(plane) = page.items.iter().find(|plane| plane.external_id.is_some()) {
+                output.say(&format!("the orchestrator that roles in AWS must trust: {}", clean(&orchestrator(plane))));
+            }
         }
         Command::Show { data_plane } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
@@ -67,10 +72,11 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let body = DataPlaneCreate { name, kind: "aws-ecs".into(), settings, aws_ecs: None };
             let made = client.data_plane_create(&body).await?;
             output.one(&made, &made.name.clone(), || {
+                let name = clean(&made.name);
                 format!(
-                    "{}\nMake the roles with this external id (terraform/aws: external_id), then: waybill data-plane set {}\n",
-                    shown(&made),
-                    clean(&made.name)
+                    "{}\nMake the roles with these two (terraform/aws: orchestrator_principal_arn and external_id; by hand: \
+                     waybill data-plane policy {name} --document trust), then: waybill data-plane set {name}\n",
+                    shown(&made)
                 )
             })?;
         }
@@ -82,6 +88,12 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
                 format!("{}\nNext: waybill data-plane check {}\n", shown(&set), clean(&set.name))
             })?;
         }
+        Command::Policy { data_plane, document, execution_role } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            let query = PolicyQuery { document: Some(document.as_str().to_owned()), execution_role };
+            let policy = client.data_plane_policy(found.id, &query).await?;
+            print(&policy, (document, &found.name), output)?;
+        }
         Command::Check { data_plane } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
             let check = client.data_plane_check(found.id).await?;
@@ -89,6 +101,30 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
         }
     }
     Ok(Exit::Done)
+}
+
+impl Document {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trust => "trust",
+            Self::Launch => "launch",
+            Self::All => "all",
+        }
+    }
+}
+
+/// One document as it is, whatever form was asked for: what attaches it takes no word more.
+fn print(policy: &DataPlanePolicy, (document, name): (Document, &str), output: &Output) -> Result<()> {
+    let text = |document: &Option<String>| document.clone().unwrap_or_default();
+    match document {
+        Document::Trust => output.text(&text(&policy.trust)),
+        Document::Launch => output.text(&text(&policy.launch)),
+        Document::All => output.one(policy, name, || {
+            let role = policy.role_arn.as_deref().map_or_else(String::new, clean);
+            let (trust, launch) = (text(&policy.trust), text(&policy.launch));
+            format!("# Who may assume {role} (trust policy)\n{trust}\n# What it may do (permission policy)\n{launch}")
+        }),
+    }
 }
 
 fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
@@ -106,10 +142,17 @@ fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
     Ok(Exit::Failed)
 }
 
+/// Whom the role must trust, or why that is not known.
+fn orchestrator(plane: &DataPlane) -> String {
+    let missing = plane.orchestrator_principal_missing.as_ref().map(|why| format!("not known: {why}"));
+    plane.orchestrator_principal_arn.clone().or(missing).unwrap_or_else(|| "–".into())
+}
+
 fn shown(plane: &DataPlane) -> String {
     let mut rows = vec![("name", plane.name.clone()), ("id", plane.id.to_string()), ("kind", plane.kind.clone())];
     if let Some(id) = &plane.external_id {
         rows.push(("external id", id.clone()));
+        rows.push(("orchestrator", orchestrator(plane)));
         rows.push(("trust", trust(plane)));
     }
     if let Some(aws) = &plane.aws_ecs {

@@ -26,7 +26,7 @@ impl Partition {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         [Self::Aws, Self::UsGov, Self::China].into_iter().find(|partition| partition.as_str() == text)
     }
 }
@@ -117,6 +117,12 @@ impl RoleArn {
     pub fn name(&self) -> &str {
         self.text.rsplit('/').next().unwrap_or_default()
     }
+
+    /// Its path and its name: all that stands behind `role/`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.text.split_once('/').map_or("", |(_, path)| path)
+    }
 }
 
 impl fmt::Display for RoleArn {
@@ -198,11 +204,11 @@ impl FromStr for TaskArn {
     }
 }
 
-fn is_account(text: &str) -> bool {
+pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-const fn is_name_byte(byte: u8) -> bool {
+pub(super) const fn is_name_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'=' | b',' | b'.' | b'@' | b'-' | b'_')
 }
 
@@ -225,6 +231,7 @@ mod tests {
             let role: RoleArn = text.parse().expect(text);
             assert_eq!((role.partition(), role.account(), role.name()), (partition, "123456789012", name));
             assert_eq!(role.to_string(), text);
+            assert!(role.path().ends_with(name) && text.ends_with(&format!(":role/{}", role.path())));
         }
     }
 

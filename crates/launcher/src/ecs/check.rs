@@ -1,16 +1,19 @@
 //! What a role of a data plane may do, one row per permission, and what it must not be able to do. Nothing can be started:
 //! refused things are asked for by names that do not exist, so *denied* means narrow and *not found* means too much.
 
+use std::sync::Arc;
+
 use aws_credential_types::Credentials;
 use aws_sdk_ecs::Client;
 use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
-use serde_json::{Value, json};
+use serde_json::Value;
 use waybill_model::RunId;
 
 use super::arn::TaskArn;
 use super::call::{self, Listed};
 use super::cloud::Cloud;
 use super::place::EcsPlace;
+use super::policy;
 use crate::LaunchError;
 
 /// What a row found.
@@ -65,8 +68,8 @@ impl CheckRow {
         Self { action, resource: resource.into(), found, detail: detail.into(), statement: None }
     }
 
-    fn adding(self, statement: Value) -> Self {
-        Self { statement: Some(statement), ..self }
+    fn adding(self, statement: Option<Value>) -> Self {
+        Self { statement, ..self }
     }
 }
 
@@ -104,14 +107,15 @@ impl Check {
 impl Cloud {
     /// Whether the external id is enforced: with it, without one, with a wrong one. And the session that the right one
     /// gave.
-    async fn check_trust(&self, place: &EcsPlace) -> (Check, Option<Credentials>) {
+    async fn check_trust(self: &Arc<Self>, place: &EcsPlace) -> (Check, Option<Credentials>) {
         let (role, mut rows) = (place.role().to_string(), Vec::new());
+        let trusting = policy::trust_statement(self.principal().ok().as_ref(), place.external_id());
         let with = self.assume(place, Some(place.external_id()), SESSION).await;
         rows.push(match &with {
             Ok(_) => CheckRow::new(ASSUME, &role, Found::Allowed, "the role can be assumed with its external id"),
             Err(LaunchError::Denied { .. }) => {
                 let detail = "the role's trust policy does not name this orchestrator with this external id";
-                CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(trust_statement(place))
+                CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(trusting.clone())
             }
             Err(error) => CheckRow::new(ASSUME, &role, Found::Unanswered, format!("STS could not be asked: {error}")),
         });
@@ -132,7 +136,7 @@ impl Cloud {
                     trust = TrustFound::Open;
                     let detail =
                         format!("the role can be assumed {what}: anybody who knows its ARN could use it through us");
-                    CheckRow::new(ASSUME, &role, Found::TooMuch, detail).adding(trust_statement(place))
+                    CheckRow::new(ASSUME, &role, Found::TooMuch, detail).adding(trusting.clone())
                 }
                 Err(error) => {
                     if trust == TrustFound::Enforced {
@@ -146,7 +150,7 @@ impl Cloud {
     }
 
     /// All rows. Those of ECS are asked only where the trust is right.
-    pub async fn check(&self, place: &EcsPlace) -> Check {
+    pub async fn check(self: &Arc<Self>, place: &EcsPlace) -> Check {
         let (mut check, session) = self.check_trust(place).await;
         match session.filter(|_| check.trust == TrustFound::Enforced) {
             Some(session) => {
@@ -181,55 +185,29 @@ impl Cloud {
 const SESSION: &str = "waybill-check";
 const ASSUME: &str = "sts:AssumeRole";
 
-fn trust_statement(place: &EcsPlace) -> Value {
-    json!({
-        "Effect": "Allow",
-        "Principal": { "AWS": "<the orchestrator's principal>" },
-        "Action": ASSUME,
-        "Condition": { "StringEquals": { "sts:ExternalId": place.external_id() } },
-    })
-}
-
-fn in_cluster(place: &EcsPlace, action: &str, resource: &str) -> Value {
-    json!({
-        "Effect": "Allow",
-        "Action": action,
-        "Resource": resource,
-        "Condition": { "ArnEquals": { "ecs:cluster": place.cluster_arn() } },
-    })
-}
-
 /// What the role needs and can be asked without an effect.
 async fn wanted(client: &Client, place: &EcsPlace) -> Vec<CheckRow> {
     let tasks = place.arn(&format!("task/{}/*", place.settings().cluster));
     let nobody = place.arn(&format!("task/{}/{}", place.settings().cluster, "0".repeat(32)));
     let mut rows = Vec::new();
     let listed = call::list(client, place, Listed::Family).await.map(drop);
-    rows.push(needed(place, ("ecs:ListTasks", "*"), &place.cluster_arn(), listed));
+    rows.push(needed(place, "ecs:ListTasks", &place.cluster_arn(), listed));
     let looked = call::describe(client, place, &[&nobody]).await.map(drop);
-    rows.push(needed(place, ("ecs:DescribeTasks", &tasks), &tasks, looked));
+    rows.push(needed(place, "ecs:DescribeTasks", &tasks, looked));
     let stopped = match nobody.parse::<TaskArn>() {
         Ok(nobody) => call::stop(client, place, &nobody).await,
         Err(_) => Err(LaunchError::Unusable("task")),
     };
-    rows.push(needed(place, ("ecs:StopTask", &tasks), &tasks, stopped));
+    rows.push(needed(place, "ecs:StopTask", &tasks, stopped));
     rows
 }
 
-fn needed(
-    place: &EcsPlace,
-    (action, statement_resource): (&'static str, &str),
-    resource: &str,
-    answer: Result<(), LaunchError>,
-) -> CheckRow {
+fn needed(place: &EcsPlace, action: &'static str, resource: &str, answer: Result<(), LaunchError>) -> CheckRow {
     match answer {
         Ok(()) => CheckRow::new(action, resource, Found::Allowed, "allowed"),
         Err(LaunchError::Denied { .. }) => {
-            CheckRow::new(action, resource, Found::Missing, "refused: add the statement").adding(in_cluster(
-                place,
-                action,
-                statement_resource,
-            ))
+            let statement = policy::statement_for(place, action);
+            CheckRow::new(action, resource, Found::Missing, "refused: add the statement").adding(statement)
         }
         Err(LaunchError::Refused { code: "ClusterNotFoundException", .. }) => {
             let detail = format!("there is no cluster {} in {}", place.settings().cluster, place.region().as_str());

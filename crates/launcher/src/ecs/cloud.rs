@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -17,7 +19,9 @@ use aws_sdk_sts::Client as Sts;
 
 use super::EcsLauncher;
 use super::answer::{self, Call};
+use super::identity::Identity;
 use super::place::EcsPlace;
+use super::principal::Principal;
 use super::tries::Tries;
 use crate::LaunchError;
 use crate::trail::Witness;
@@ -36,6 +40,8 @@ pub struct CloudOptions {
     pub ecs_endpoint: Option<String>,
     /// Another STS endpoint than the region's own.
     pub sts_endpoint: Option<String>,
+    /// Who we are, where STS must not be asked: it leaves out the path of a role.
+    pub principal: Option<Principal>,
     /// How often a call is made before its failure counts.
     pub tries: u32,
     /// First wait between two tries; it doubles, with full jitter.
@@ -49,6 +55,7 @@ impl Default for CloudOptions {
         Self {
             ecs_endpoint: None,
             sts_endpoint: None,
+            principal: None,
             tries: 4,
             backoff: Duration::from_millis(500),
             patience: Duration::from_secs(10),
@@ -73,6 +80,7 @@ pub struct Cloud {
     options: CloudOptions,
     sessions: Mutex<HashMap<Key, Slot>>,
     witness: Option<Arc<dyn Witness>>,
+    identity: Identity,
 }
 
 impl Cloud {
@@ -94,13 +102,30 @@ impl Cloud {
             .operation_attempt_timeout(options.patience)
             .build();
         let base = base.into_builder().retry_config(retry).timeout_config(timeouts).build();
-        Self { base, options, sessions: Mutex::default(), witness: None }
+        let identity = Identity::new(options.principal.clone());
+        Self { base, options, sessions: Mutex::default(), witness: None, identity }
     }
 
     /// The same with somebody who is told of every call for a place that has an owner.
     #[must_use]
     pub fn seen_by(self, witness: Arc<dyn Witness>) -> Self {
         Self { witness: Some(witness), ..self }
+    }
+
+    pub(super) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Our own credentials, not a customer's.
+    pub(super) fn own_credentials(&self) -> Option<SharedCredentialsProvider> {
+        self.base.credentials_provider()
+    }
+
+    /// STS of our own region, with our own credentials: no call in a customer's account, so nobody is told of it.
+    pub(super) fn own_sts(&self) -> Sts {
+        let mut config = aws_sdk_sts::config::Builder::from(&self.base);
+        config.set_endpoint_url(self.options.sts_endpoint.clone());
+        Sts::from_conf(config.build())
     }
 
     /// The launcher of a place.
@@ -210,7 +235,8 @@ impl Cloud {
     }
 }
 
-/// Without a region of its own: each place brings one.
+/// The region that our own host names; it only says which STS knows us, since each place brings its own.
 fn loader() -> aws_config::ConfigLoader {
-    aws_config::defaults(BehaviorVersion::latest()).region(aws_config::Region::new("us-east-1"))
+    let own = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else("us-east-1");
+    aws_config::defaults(BehaviorVersion::latest()).region(own)
 }

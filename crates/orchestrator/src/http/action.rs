@@ -100,6 +100,8 @@ actions! {
     DataPlaneGet = "data_plane_get", DataPlaneRead, DataPlane;
     /// Changes a data plane.
     DataPlaneUpdate = "data_plane_update", DataPlaneWrite, DataPlane;
+    /// Reads the policies that a data plane's role needs.
+    DataPlanePolicy = "data_plane_policy", DataPlaneRead, DataPlane;
     /// Asks the cloud what a data plane's role may do.
     DataPlaneCheck = "data_plane_check", DataPlaneWrite, DataPlane;
     /// Lists agents.

@@ -4,8 +4,9 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, patch, post};
+use serde::Deserialize;
 use waybill_api::action::AllowedAction;
-use waybill_api::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate};
+use waybill_api::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate};
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{DataPlane as Row, Listed};
 
@@ -18,7 +19,8 @@ use super::operation::{Operation, Operations};
 use super::organization::Named;
 use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply};
-use crate::service::data_plane;
+use crate::service::data_plane::{self, Told, Wanted, told, told_soon};
+use crate::service::{Refused, ServiceResult};
 
 pub(super) fn mount(all: &mut Operations) {
     use ProblemCode as C;
@@ -50,6 +52,18 @@ pub(super) fn mount(all: &mut Operations) {
             .codes(&[C::NameInvalid, C::Unusable]),
         patch(update),
     );
+    all.add(
+        Operation::of::<action::DataPlanePolicy>(
+            Method::GET,
+            "/v1/data-planes/{data_plane}/policy",
+            "The policies that the role of a data plane in AWS needs, as Terraform applies them",
+        )
+        .query("document", "`trust`, `launch` or `all`; `all` where absent.")
+        .query("execution_role", "Name or ARN of the role by which ECS starts the tasks; `launch` names it.")
+        .answers::<DataPlanePolicy>(200)
+        .codes(&[C::ParameterInvalid, C::Unusable]),
+        get(policy),
+    );
     let summary = "Ask the cloud, permission by permission, what the role of a data plane may do";
     all.add(
         Operation::of::<action::DataPlaneCheck>(Method::POST, "/v1/data-planes/{data_plane}/check", summary)
@@ -73,7 +87,14 @@ async fn list(
     };
     let found = name.as_ref().map(|_| rows.len());
     let count = turn.count_of(found, async |most| app.store.listed_count(org, Listed::DataPlanes, most).await).await?;
-    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), show);
+    let page = turn.page(
+        rows,
+        |row| turn.place(&row.id, &row.name),
+        |row| {
+            let told = told(&app, &row);
+            show(row, told)
+        },
+    );
     Ok(Reply::ok(Page { count, ..page }))
 }
 
@@ -86,12 +107,14 @@ async fn create(
     let key = idempotency.once(&permit.caller, action::DataPlaneCreate::ID, &body.bytes);
     let row = data_plane::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::created(show(row)).tagged(tag))
+    let told = told_soon(&app, &row).await;
+    Ok(Reply::created(show(row, told)).tagged(tag))
 }
 
-async fn one(permit: Permit<action::DataPlaneGet>, conditions: Conditions) -> Response {
+async fn one(State(app): State<App>, permit: Permit<action::DataPlaneGet>, conditions: Conditions) -> Response {
     let tag = tag(permit.object.version, permit.object.updated_at);
-    conditions.answer(show(permit.object), tag)
+    let told = told_soon(&app, &permit.object).await;
+    conditions.answer(show(permit.object, told), tag)
 }
 
 async fn update(
@@ -106,14 +129,42 @@ async fn update(
     let row = data_plane::update(&app, &caller, row, &body.value).await?;
     let row = row.ok_or_else(|| stale(&old, changed))?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::ok(show(row)).tagged(tag))
+    let told = told(&app, &row);
+    Ok(Reply::ok(show(row, told)).tagged(tag))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    document: Option<String>,
+    execution_role: Option<String>,
+}
+
+async fn policy(
+    State(app): State<App>,
+    permit: Permit<action::DataPlanePolicy>,
+    Query(query): Query<Asked>,
+) -> Answer<DataPlanePolicy> {
+    let (trust, launch) = documents(query.document.as_deref())?;
+    let wanted = Wanted { trust, launch, execution_role: query.execution_role.as_deref() };
+    Ok(Reply::ok(data_plane::policy(&app, &permit.object, wanted).await?))
+}
+
+/// Whether the trust policy, and whether the launch policy is asked for.
+fn documents(document: Option<&str>) -> ServiceResult<(bool, bool)> {
+    match document {
+        None | Some("all") => Ok((true, true)),
+        Some("trust") => Ok((true, false)),
+        Some("launch") => Ok((false, true)),
+        Some(_) => Err(Refused::field(ProblemCode::ParameterInvalid, "document", "one of trust, launch, all")),
+    }
 }
 
 async fn check(State(app): State<App>, permit: Permit<action::DataPlaneCheck>) -> Answer<DataPlaneCheck> {
     Ok(Reply::ok(data_plane::check(&app, &permit.caller, &permit.object).await?))
 }
 
-fn show(row: Row) -> DataPlane {
+fn show(row: Row, told: Told) -> DataPlane {
     DataPlane {
         id: row.id,
         name: row.name,
@@ -121,6 +172,8 @@ fn show(row: Row) -> DataPlane {
         settings: serde_json::from_str(&row.settings).unwrap_or_default(),
         aws_ecs: serde_json::from_str(&row.settings).ok(),
         external_id: row.external_id,
+        orchestrator_principal_arn: told.arn,
+        orchestrator_principal_missing: told.missing,
         trust: row.trust,
         checked_at: row.checked_at.map(Into::into),
         created_at: row.created_at.into(),

@@ -3,7 +3,9 @@
 //! The external id is made here, by the server, once: a customer's role that asks for it can't be used for anybody else.
 
 use waybill_api::ProblemCode;
-use waybill_api::data_plane::{AwsEcsSettings, DataPlaneCheck, DataPlaneCreate, DataPlaneUpdate, ProcessSettings};
+use waybill_api::data_plane::{
+    AwsEcsSettings, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate, ProcessSettings,
+};
 use waybill_launcher::ecs::{EcsPlace, EcsSettings};
 use waybill_model::DataPlaneId;
 use waybill_store::{DataPlane, Store};
@@ -16,6 +18,11 @@ use crate::loops::launchers::{AWS_ECS, PROCESS};
 
 #[cfg(feature = "aws")]
 mod check;
+#[cfg(feature = "aws")]
+mod policy;
+mod principal;
+
+pub use principal::{Told, told, told_soon};
 
 /// What stands in a data plane of a cloud before its settings are given.
 const NOTHING_YET: &str = "{}";
@@ -98,6 +105,29 @@ pub async fn check(app: &Shared, caller: &Caller, plane: &DataPlane) -> ServiceR
 #[cfg(not(feature = "aws"))]
 pub async fn check(_: &Shared, _: &Caller, _: &DataPlane) -> ServiceResult<DataPlaneCheck> {
     Err(Refused::new(ProblemCode::Unusable, "this server was built without AWS"))
+}
+
+/// The policies that its role needs.
+#[cfg(feature = "aws")]
+pub async fn policy(app: &Shared, plane: &DataPlane, wanted: Wanted<'_>) -> ServiceResult<DataPlanePolicy> {
+    policy::print(app, plane, wanted).await
+}
+
+/// Without a way to a cloud there is nothing to grant.
+#[cfg(not(feature = "aws"))]
+pub async fn policy(_: &Shared, _: &DataPlane, _: Wanted<'_>) -> ServiceResult<DataPlanePolicy> {
+    Err(Refused::new(ProblemCode::Unusable, "this server was built without AWS"))
+}
+
+/// Which policies are asked for, and what no setting says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// Who may assume the role.
+    pub trust: bool,
+    /// What the role may do.
+    pub launch: bool,
+    /// Name or ARN of the role by which ECS itself starts the tasks.
+    pub execution_role: Option<&'a str>,
 }
 
 /// 128 random bits: nobody guesses it, and two organizations never have the same.
