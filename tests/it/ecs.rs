@@ -7,4 +7,5 @@ mod launches;
 mod planes;
 mod policy;
 mod storm;
+mod test_task;
 mod trail;

@@ -43,11 +43,11 @@ pub struct Run {
     /// Its project.
     #[schema(value_type = String)]
     pub project_id: ProjectId,
-    /// Its pipeline; none where it checks or discovers a connection.
+    /// Its pipeline; none where it checks or discovers a connection, or tests a data plane.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub pipeline_id: Option<PipelineId>,
-    /// Name of the pipeline or connection when it was triggered.
+    /// Name of the pipeline, connection or data plane when it was triggered.
     pub subject: String,
     /// Version of the pipeline that it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

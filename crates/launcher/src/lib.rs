@@ -164,6 +164,11 @@ pub trait Launcher: Send + Sync {
         answers
     }
 
+    /// Digest of the image that a task runs or ran, where the platform tells it.
+    async fn image(&self, _task: &TaskRef) -> Result<Option<String>, LaunchError> {
+        Ok(None)
+    }
+
     /// Tasks that this launcher started and that have not ended, where the platform can list them.
     async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
         Ok(Vec::new())

@@ -69,6 +69,12 @@ impl<K: Kind> Id<K> {
         Self(Ulid::generate(), PhantomData)
     }
 
+    /// The id of this noun over the bits of another's: what belongs to one thing only and is looked for under another noun.
+    #[must_use]
+    pub fn over<L: Kind>(other: Id<L>) -> Self {
+        Self(other.0, PhantomData)
+    }
+
     /// The 128 bits behind the prefix.
     #[must_use]
     pub fn to_u128(self) -> u128 {

@@ -57,6 +57,8 @@ named! {
         Check = "check",
         /// Lists tables and columns of the source.
         Discover = "discover",
+        /// Starts a worker that enrols and leaves again; opens nothing and moves nothing.
+        Test = "test",
     }
 }
 

@@ -380,17 +380,27 @@ impl Store {
         moved(tx, sql, attempt).await
     }
 
-    /// Gives every live lease one fresh window, after a restart or a jump of the clock. For the reaper alone.
-    pub async fn attempt_refresh_leases_in_txn(tx: &mut Tx, lease: Duration, start: Duration) -> StoreResult<u64> {
+    /// Gives every live lease one fresh window, after a restart or a jump of the clock; that of a test's start is shorter. For
+    /// the reaper alone.
+    pub async fn attempt_refresh_leases_in_txn(
+        tx: &mut Tx,
+        lease: Duration,
+        (start, test): (Duration, Duration),
+    ) -> StoreResult<u64> {
         let sql = tx.sql(
             "update attempt set unreachable_since = null,
-                    lease_until = case when state = 'running' then {now} + $1 else {now} + $2 end
+                    lease_until = {now} + case when state = 'running' then $1 when exists (select 1 from run
+                        where run.organization_id = attempt.organization_id and run.id = attempt.run_id
+                          and run.kind = 'test') then $3 else $2 end
              where state in ('launching', 'running')
-               and lease_until < case when state = 'running' then {now} + $1 else {now} + $2 end",
+               and lease_until < {now} + case when state = 'running' then $1 when exists (select 1 from run
+                        where run.organization_id = attempt.organization_id and run.id = attempt.run_id
+                          and run.kind = 'test') then $3 else $2 end",
         );
         let done = sqlx::query(sql)
             .bind(Micros(0).plus(lease).0)
             .bind(Micros(0).plus(start).0)
+            .bind(Micros(0).plus(test).0)
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected())

@@ -214,3 +214,25 @@ async fn a_run_that_waits_for_a_free_slot_says_so() -> Result<()> {
     ensure!(ended.run.state.to_string() == "succeeded", "{:?}", ended.run.failure);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_task_through_an_agent_starts_enrols_and_leaves() -> Result<()> {
+    let office = Office::start(Options::default(), 1).await?;
+    let host = office.agent("office-1").await?;
+    let run = office.sandbox.client.data_plane_test(office.plane).await?.run.id;
+    let ended = office.sandbox.ended(run).await?;
+    ensure!(ended.run.state.to_string() == "succeeded", "{:?}\n{}", ended.run.failure, office.sandbox.log());
+    office.told(run, "has ended with exit code 0").await?;
+    ensure!(host.workers().len() == 1 && !is_alive(host.workers()[0]), "a worker is left");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_task_without_an_agent_says_so_and_ends_within_its_own_bound() -> Result<()> {
+    let bound = ("WAYBILL__BOUNDS__TEST_START_TIMEOUT".to_owned(), "2s".to_owned());
+    let office = Office::start(Options { orchestrator: vec![bound], ..Options::default() }, 1).await?;
+    let run = office.sandbox.client.data_plane_test(office.plane).await?.run.id;
+    let ended = office.sandbox.ended(run).await?;
+    ensure!(ended.run.failure.is_some() && ended.run.attempts == 1, "{:?}", ended.run);
+    office.told(run, "no agent of the data plane is heard; start one").await
+}

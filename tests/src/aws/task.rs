@@ -11,6 +11,9 @@ use tokio::sync::Notify;
 
 use super::{REGION, Shared};
 
+/// Digest of the image of every task.
+pub const IMAGE: &str = "sha256:3f9c0d5e8a7b4c1d3f9c0d5e8a7b4c1d3f9c0d5e8a7b4c1d3f9c0d5e8a7b4c1d";
+
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -99,6 +102,7 @@ pub struct Task {
     pub secret: String,
     /// When it began and when it was over.
     pub ended_at: Option<std::time::Instant>,
+    ran: bool,
     stopping: bool,
     stopped: Arc<Notify>,
     pid: Option<Pid>,
@@ -121,6 +125,7 @@ impl Task {
             vanished: false,
             secret: format!("task-secret-{number}"),
             ended_at: None,
+            ran: false,
             stopping: false,
             stopped: Arc::default(),
             pid: None,
@@ -160,6 +165,10 @@ impl Task {
             "desiredStatus": if self.wanted_stopped() { "STOPPED" } else { "RUNNING" },
             "containers": [{ "name": "worker", "lastStatus": self.last_status }],
         });
+        // Known once the image was pulled.
+        if self.ran {
+            shown["containers"][0]["imageDigest"] = IMAGE.into();
+        }
         if let (true, Some(ending)) = (self.is_over(), &self.ending) {
             shown["stoppedReason"] = ending.reason.into();
             if !ending.stop_code.is_empty() {
@@ -182,7 +191,7 @@ pub(super) fn begin(shared: &Shared, arn: &str) {
     let mut state = shared.lock();
     let program = state.program.clone();
     let Some(task) = state.tasks.get_mut(arn).filter(|task| !task.wanted_stopped()) else { return };
-    task.last_status = "RUNNING";
+    (task.last_status, task.ran) = ("RUNNING", true);
     match program {
         Program::Nothing => {}
         Program::Seat(sit) => {

@@ -126,6 +126,11 @@ impl Client {
         self.post(&format!("/v1/data-planes/{id}/check"), &serde_json::json!({})).await
     }
 
+    /// Starts one task of a data plane that enrols and leaves.
+    pub async fn data_plane_test(&self, id: DataPlaneId) -> ClientResult<RunDetail> {
+        self.post(&format!("/v1/data-planes/{id}/test"), &serde_json::json!({})).await
+    }
+
     /// Connections.
     pub async fn connection_list(&self, query: &ListQuery) -> ClientResult<Page<Connection>> {
         self.get("/v1/connections", query).await

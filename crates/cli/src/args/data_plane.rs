@@ -1,8 +1,10 @@
 //! The options of `data-plane`.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{Limit, TEMPLATE};
+use super::{Limit, TEMPLATE, duration};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataPlane {
@@ -38,11 +40,17 @@ pub(crate) enum DataPlane {
         #[arg(long, value_name = "ROLE")]
         execution_role: Option<String>,
     },
-    /// Asks the cloud, permission by permission, what the role may do and that it may do nothing else. Starts nothing.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane check frankfurt", "waybill data-plane check frankfurt -o json"))]
+    /// Asks the cloud, permission by permission, what the role may do and that it may do nothing else. Starts nothing, unless told to.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane check frankfurt", "waybill data-plane check frankfurt --start-test-task"))]
     Check {
         /// Name or id.
         data_plane: String,
+        /// Then start one task that enrols and leaves, on any kind of data plane, and tell each step with its time. It is stopped whatever happens, also when this command is ended.
+        #[arg(long)]
+        start_test_task: bool,
+        /// Longest wait for the test; it goes on behind it.
+        #[arg(long, value_name = "DURATION", value_parser = duration, requires = "start_test_task")]
+        timeout: Option<Duration>,
     },
 }
 

@@ -1,5 +1,7 @@
 //! `data-plane`: list, show, add, set, policy, check.
 
+mod test_task;
+
 use waybill_api::client::{ListQuery, PolicyQuery};
 use waybill_api::data_plane::{
     AwsEcsSettings, DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate, PermissionRow,
@@ -94,10 +96,15 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let policy = client.data_plane_policy(found.id, &query).await?;
             print(&policy, (document, &found.name), output)?;
         }
-        Command::Check { data_plane } => {
+        Command::Check { data_plane, start_test_task: false, .. } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
             let check = client.data_plane_check(found.id).await?;
-            return told(&check, output);
+            output.list(&check.rows, None)?;
+            return Ok(told(&check, output));
+        }
+        Command::Check { data_plane, timeout, .. } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            return test_task::check_and_test(&client, &found, timeout, output).await;
         }
     }
     Ok(Exit::Done)
@@ -127,8 +134,8 @@ fn print(policy: &DataPlanePolicy, (document, name): (Document, &str), output: &
     }
 }
 
-fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
-    output.list(&check.rows, None)?;
+/// What a check comes to, beside its rows.
+fn told(check: &DataPlaneCheck, output: &Output) -> Exit {
     for row in &check.rows {
         if let Some(statement) = &row.statement {
             output.say(&format!("add for {} on {}:\n  {}", clean(&row.action), clean(&row.resource), clean(statement)));
@@ -136,10 +143,10 @@ fn told(check: &DataPlaneCheck, output: &Output) -> Result<Exit> {
     }
     if check.ready {
         output.say("ready: nothing is missing and nothing is too much, as far as it can be tried");
-        return Ok(Exit::Done);
+        return Exit::Done;
     }
     output.say("not ready: see the rows marked × (to mend) and ? (no answer; check again)");
-    Ok(Exit::Failed)
+    Exit::Failed
 }
 
 /// Whom the role must trust, or why that is not known.

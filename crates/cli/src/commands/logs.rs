@@ -65,7 +65,7 @@ async fn place(client: &Client, id: RunId) -> Result<Where> {
         return Err(Failure::new(
             Exit::NotFound,
             "no_bucket",
-            "a check or discovery of a connection writes no log to a bucket",
+            "a run of no pipeline (a check, a discovery, a test) writes no log to a bucket",
         )
         .next(format!("waybill run events {id}")));
     };

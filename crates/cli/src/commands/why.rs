@@ -130,7 +130,7 @@ fn next(detail: &RunDetail, failure: Option<&Failure>) -> String {
     match (run.state.known(), failure) {
         (Some(RunState::Succeeded), _) if run.kind != RunKind::Sync => "nothing".to_owned(),
         (Some(RunState::Succeeded), _) => format!("nothing; `waybill run receipt {}` shows what was delivered", run.id),
-        // A check or discovery delivers nothing that could be retried, and writes no log to a bucket.
+        // A check, discovery or test delivers nothing that could be retried, and writes no log to a bucket.
         (Some(RunState::Failed | RunState::Canceled), _) if run.kind != RunKind::Sync => {
             format!("mend it, then try again; `waybill run events {}` tells more", run.id)
         }

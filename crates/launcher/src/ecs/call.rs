@@ -6,7 +6,7 @@ use aws_sdk_ecs::config::http::HttpResponse;
 use aws_sdk_ecs::error::SdkError;
 use aws_sdk_ecs::operation::run_task::{RunTaskError, RunTaskOutput};
 use aws_sdk_ecs::types::{
-    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, ContainerOverride, DesiredStatus,
+    AssignPublicIp, AwsVpcConfiguration, CapacityProviderStrategyItem, Container, ContainerOverride, DesiredStatus,
     EphemeralStorage, KeyValuePair, LaunchType, NetworkConfiguration, Task, TaskOverride,
 };
 
@@ -135,8 +135,28 @@ pub(super) async fn describe(
     Ok(seen.chain(missing).collect())
 }
 
+/// Digest of the image of the worker's container, as the cloud pulled it.
+pub(super) async fn image(client: &Client, place: &EcsPlace, task: &TaskArn) -> Result<Option<String>, LaunchError> {
+    let cluster = place.cluster_arn();
+    let call = Call { action: "ecs:DescribeTasks", resource: &cluster };
+    let looked = client.describe_tasks().cluster(&place.settings().cluster).tasks(task.as_str());
+    let answer = looked.send().await.map_err(|error| answer::failed(&error, &call))?;
+    let worker = answer.tasks().first().and_then(|task| worker_of(task, &place.settings().container));
+    let digest = worker.and_then(Container::image_digest).filter(|digest| is_digest(digest));
+    Ok(digest.map(str::to_owned))
+}
+
+/// `sha256:` and 64 hexadecimal digits: nothing else of the cloud goes on.
+fn is_digest(text: &str) -> bool {
+    text.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+fn worker_of<'t>(task: &'t Task, container: &str) -> Option<&'t Container> {
+    task.containers().iter().find(|it| it.name() == Some(container))
+}
+
 fn status(task: &Task, container: &str) -> TaskStatus {
-    let of_worker = task.containers().iter().find(|it| it.name() == Some(container));
+    let of_worker = worker_of(task, container);
     let stop_code = task.stop_code().map(|code| code.as_str().to_owned());
     Seen {
         last_status: task.last_status().unwrap_or_default(),

@@ -143,6 +143,12 @@ impl Launcher for EcsLauncher {
         arns.into_iter().map(answer).collect()
     }
 
+    async fn image(&self, task: &TaskRef) -> Result<Option<String>, LaunchError> {
+        let arn = self.task_of(task)?;
+        let arn = &arn;
+        self.kept(|client| async move { call::image(&client, &self.place, arn).await }).await
+    }
+
     async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
         self.kept(|client| async move { self.listed(&client).await }).await
     }

@@ -40,6 +40,8 @@ permissions! {
     DataPlaneRead = "data_plane:read",
     /// Make and change data planes.
     DataPlaneWrite = "data_plane:write",
+    /// Start a data plane's test task: a task runs, and costs, in the customer's cloud.
+    DataPlaneTest = "data_plane:test",
     /// See agents.
     AgentRead = "agent:read",
     /// Invite, approve, disable and remove agents.

@@ -1,6 +1,7 @@
 //! What the gRPC services ask of whoever keeps the attempts.
 
 use async_trait::async_trait;
+use waybill_identity::attest::aws::Caller;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
 use waybill_model::{AttemptId, Epoch};
@@ -48,8 +49,8 @@ pub trait Attempts: Send + Sync + 'static {
     /// A good ticket came without the proof that its data plane asks for: the attempt is fenced, and the audit says so.
     async fn unproven(&self, claim: &TicketClaim, reason: &'static str) -> Result<(), Refusal>;
 
-    /// Records whether the session that proved the role is the attempt's task.
-    async fn proven(&self, claim: &TicketClaim, session: &str) -> Result<(), Refusal>;
+    /// Records the role that was proven, and whether its session is the attempt's task.
+    async fn proven(&self, claim: &TicketClaim, caller: &Caller) -> Result<(), Refusal>;
 
     /// Uses a ticket for a public key. The same key again within 60 seconds is no second use.
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal>;

@@ -119,7 +119,7 @@ impl pb::enrolment_server::Enrolment for Service {
         })?;
         let leaf = self.certificate(claim, &csr).await?;
         if let Some(caller) = caller {
-            self.shared.attempts.proven(&claim, &caller.session).await.map_err(status::of)?;
+            self.shared.attempts.proven(&claim, &caller).await.map_err(status::of)?;
         }
         tracing::info!(org = %claim.org, attempt = %claim.attempt, "a worker enrolled");
         let life_ms = life_ms(&leaf, Micros::now());

@@ -1,6 +1,7 @@
 //! The attempt service behind the wire: its refusals in the words of the wire.
 
 use async_trait::async_trait;
+use waybill_identity::attest::aws::Caller;
 use waybill_identity::{IssuedLeaf, Peer, TicketClaim};
 use waybill_model::report::{Assignment, Completion, Directive, Report};
 use waybill_model::{AttemptId, Epoch};
@@ -28,8 +29,8 @@ impl Attempts for AttemptService {
         Ok(self.unproven(claim, reason).await?)
     }
 
-    async fn proven(&self, claim: &TicketClaim, session: &str) -> Result<(), Refusal> {
-        Ok(self.proven(claim, session).await?)
+    async fn proven(&self, claim: &TicketClaim, caller: &Caller) -> Result<(), Refusal> {
+        Ok(self.proven(claim, caller).await?)
     }
 
     async fn enrol(&self, claim: &TicketClaim, spki_sha256: [u8; 32]) -> Result<(), Refusal> {

@@ -104,6 +104,8 @@ actions! {
     DataPlanePolicy = "data_plane_policy", DataPlaneRead, DataPlane;
     /// Asks the cloud what a data plane's role may do.
     DataPlaneCheck = "data_plane_check", DataPlaneWrite, DataPlane;
+    /// Starts a data plane's test task.
+    DataPlaneTest = "data_plane_test", DataPlaneTest, DataPlane;
     /// Lists agents.
     AgentList = "agent_list", AgentRead, ();
     /// Invites an agent.

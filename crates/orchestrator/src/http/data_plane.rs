@@ -7,6 +7,7 @@ use axum::routing::{get, patch, post};
 use serde::Deserialize;
 use waybill_api::action::AllowedAction;
 use waybill_api::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate};
+use waybill_api::run::RunDetail;
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{DataPlane as Row, Listed};
 
@@ -19,6 +20,7 @@ use super::operation::{Operation, Operations};
 use super::organization::Named;
 use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply};
+use super::run;
 use crate::service::data_plane::{self, Told, Wanted, told, told_soon};
 use crate::service::{Refused, ServiceResult};
 
@@ -70,6 +72,17 @@ pub(super) fn mount(all: &mut Operations) {
             .answers::<DataPlaneCheck>(200)
             .codes(&[C::Unusable, C::ExternalIdNotEnforced]),
         post(check),
+    );
+    all.add(
+        Operation::of::<action::DataPlaneTest>(
+            Method::POST,
+            "/v1/data-planes/{data_plane}/test",
+            "Start one task of a data plane that enrols and leaves; the run that is answered tells its steps",
+        )
+        .answers::<RunDetail>(201)
+        .creates()
+        .codes(&[C::Unusable, C::StateConflict]),
+        post(test),
     );
 }
 
@@ -148,6 +161,16 @@ async fn policy(
     let (trust, launch) = documents(query.document.as_deref())?;
     let wanted = Wanted { trust, launch, execution_role: query.execution_role.as_deref() };
     Ok(Reply::ok(data_plane::policy(&app, &permit.object, wanted).await?))
+}
+
+async fn test(
+    State(app): State<App>,
+    permit: Permit<action::DataPlaneTest>,
+    idempotency: Idempotency,
+) -> Answer<RunDetail> {
+    let key = idempotency.once(&permit.caller, action::DataPlaneTest::ID, &[]);
+    let run = data_plane::test(&app, &permit.caller, &permit.object, key.as_ref()).await?;
+    Ok(Reply::created(run::show::detail(&run)))
 }
 
 /// Whether the trust policy, and whether the launch policy is asked for.

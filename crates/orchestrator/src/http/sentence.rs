@@ -29,6 +29,9 @@ struct Arguments {
     resource: Option<String>,
     reason: Option<String>,
     same_task: Option<bool>,
+    role: Option<String>,
+    exit_code: Option<i32>,
+    image: Option<String>,
 }
 
 /// What the places in events stand for: a worker tells places only.
@@ -162,11 +165,16 @@ fn control(code: &str, args: &Arguments) -> String {
             _ => "the worker could not be started".into(),
         },
         "enrolled" => "the worker has enrolled".into(),
-        "role_proven" => match args.same_task {
-            Some(true) => "the worker proved its role, as the task that was started".into(),
-            Some(false) => "the worker proved its role, but as another task than the one that was started".into(),
-            None => "the worker proved its role; the task was not known yet".into(),
-        },
+        "role_proven" => {
+            let role = args.role.as_ref().map_or_else(String::new, |role| format!(" {role}"));
+            match args.same_task {
+                Some(true) => format!("the worker proved its role{role}, as the task that was started"),
+                Some(false) => {
+                    format!("the worker proved its role{role}, but as another task than the one that was started")
+                }
+                None => format!("the worker proved its role{role}; the task was not known yet"),
+            }
+        }
         "proof_refused" => {
             let reason = args.reason.as_deref().unwrap_or("no reason was kept");
             format!("a ticket came without the proof of its role: {reason}")
@@ -177,6 +185,7 @@ fn control(code: &str, args: &Arguments) -> String {
         "unreachable" => "no sign of life from the worker; its data plane is asked".into(),
         "fenced" => "the attempt is fenced: it may change nothing any more".into(),
         "stop_sent" => "the worker's task was asked to stop".into(),
+        "task_stopped" => stopped(args),
         "attempt_lost" => "the attempt ended without an outcome".into(),
         "attempt_failed" => "the attempt failed; another follows".into(),
         "events_dropped" => "events beyond the attempt's quota were dropped".into(),
@@ -188,6 +197,14 @@ fn control(code: &str, args: &Arguments) -> String {
         "paused" => "the pipeline is paused: its runs fail the same way".into(),
         other => other.replace('_', " "),
     }
+}
+
+/// How a task ended, and what it was made of.
+fn stopped(args: &Arguments) -> String {
+    let code =
+        args.exit_code.map_or_else(|| ", without an exit code".to_owned(), |code| format!(" with exit code {code}"));
+    let image = args.image.as_ref().map_or_else(String::new, |digest| format!("; its image was {digest}"));
+    format!("the worker's task has ended{code}{image}")
 }
 
 /// How far a task is, and how long that usually takes.

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use waybill_launcher::{LaunchError, LaunchRequest, Launcher, TaskRef};
-use waybill_model::run::{Desired, RunEvent, RunState};
+use waybill_model::run::{Desired, RunEvent, RunKind, RunState};
 use waybill_model::{AttemptId, Epoch, FailureCode, fault};
 use waybill_store::{Attempt, NewAttempt, Run, Store, StoreError, StoreResult, Tx};
 
@@ -162,6 +162,7 @@ impl Dispatcher {
             Err(failure) => return Ok(Err(failure)),
         };
         let Ok(launch_request) = spec.to_bytes() else { return Ok(Err(FailureCode::LaunchFailed)) };
+        let bounds = &self.context.bounds;
         Ok(Ok(NewAttempt {
             org: run.org,
             id,
@@ -171,8 +172,11 @@ impl Dispatcher {
             data_plane: run.data_plane,
             launch_request,
             launch_holder: self.context.holder.to_string(),
-            launch_claim: self.context.bounds.launch_claim,
-            start_timeout: self.context.bounds.start_timeout,
+            launch_claim: bounds.launch_claim,
+            start_timeout: match run.kind {
+                RunKind::Test => bounds.test_start(),
+                _ => bounds.start_timeout,
+            },
         }))
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tokio::task::JoinSet;
-use waybill_launcher::TaskRef;
+use waybill_launcher::{Launcher, TaskRef};
 use waybill_model::DataPlaneId;
 use waybill_store::{Attempt, LoopLease, Run, Store, StoreError, StoreResult, Tx};
 
@@ -20,10 +20,12 @@ use super::{Context, Round};
 use crate::service::note::Note;
 use crate::service::settle::{Ending, Finding, end_attempt_in_txn};
 
+mod end;
 mod look;
 mod stray;
 mod verdict;
 
+use end::End;
 use look::{PlaneSeen, Seen};
 use verdict::{Facts, Verdict, judge};
 
@@ -85,7 +87,8 @@ impl Reaper {
     ) -> StoreResult<()> {
         let mut to_stop = Vec::new();
         for (at, seen) in plane.attempts {
-            match self.handle(lease, &open[at], seen, &mut to_stop).await {
+            let looked = (&open[at], seen, plane.launcher.as_deref());
+            match self.handle(lease, looked, &mut to_stop).await {
                 Err(error @ StoreError::StaleLeader { .. }) => return Err(error),
                 result => round.count("an attempt", result),
             }
@@ -113,7 +116,8 @@ impl Reaper {
     async fn refresh_leases(&self, lease: &LoopLease) -> StoreResult<()> {
         let bounds = &self.context.bounds;
         let mut tx = self.context.store.write_tx_led(lease).await?;
-        let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, bounds.lease, bounds.start_timeout).await?;
+        let starts = (bounds.start_timeout, bounds.test_start());
+        let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, bounds.lease, starts).await?;
         tx.commit().await?;
         tracing::info!(leases = renewed, "gave every lease a fresh window");
         Ok(())
@@ -123,8 +127,7 @@ impl Reaper {
     async fn handle(
         &self,
         lease: &LoopLease,
-        attempt: &Attempt,
-        seen: Seen,
+        (attempt, seen, launcher): (&Attempt, Seen, Option<&dyn Launcher>),
         to_stop: &mut Vec<TaskRef>,
     ) -> StoreResult<bool> {
         let store = &self.context.store;
@@ -139,13 +142,19 @@ impl Reaper {
         };
         let verdict = judge(attempt, &run, &facts);
         tracing::debug!(attempt.id = %attempt.id, status = ?seen.status, ?verdict, "looked at an attempt");
-        let (acted, stop) = self.act(lease, attempt, verdict).await?;
+        let end = end::of_test(&self.context, &run, (verdict, &seen), launcher).await;
+        let (acted, stop) = self.act(lease, attempt, (verdict, end)).await?;
         to_stop.extend(seen.task.filter(|_| stop));
         Ok(acted)
     }
 
     /// Whether something was written, and whether the task is to end.
-    async fn act(&self, lease: &LoopLease, attempt: &Attempt, verdict: Verdict) -> StoreResult<(bool, bool)> {
+    async fn act(
+        &self,
+        lease: &LoopLease,
+        attempt: &Attempt,
+        (verdict, end): (Verdict, Option<End>),
+    ) -> StoreResult<(bool, bool)> {
         const NOTHING: (bool, bool) = (false, false);
         if matches!(verdict, Verdict::Nothing) {
             return Ok(NOTHING);
@@ -158,6 +167,9 @@ impl Reaper {
         // Whoever spoke since we looked (a report, an enrolment, an outcome) is looked at again next time.
         if verdict::moved_on(attempt, &current) {
             return Ok(NOTHING);
+        }
+        if let Some(end) = end {
+            end.note(&mut tx, &current).await?;
         }
         let stop = self.write(&mut tx, (&run, &current), verdict).await?;
         tx.commit().await?;

@@ -22,6 +22,9 @@ pub struct Bounds {
     /// Longest time from the attempt's row to its enrolment; also a ticket's life.
     #[serde(deserialize_with = "duration")]
     pub start_timeout: Duration,
+    /// The same for the task of a data plane's test, which somebody waits for; never longer than `start_timeout`.
+    #[serde(deserialize_with = "duration")]
+    pub test_start_timeout: Duration,
     /// Oldest grant that a commit may be made under.
     #[serde(deserialize_with = "duration")]
     pub grant: Duration,
@@ -97,6 +100,7 @@ impl Default for Bounds {
             lease: secs(60),
             offline_grace: secs(15 * 60),
             start_timeout: secs(15 * 60),
+            test_start_timeout: secs(3 * 60),
             grant: secs(45),
             enrol_again: secs(60),
             cancel_grace: secs(30),
@@ -135,6 +139,12 @@ pub struct BoundsError {
 }
 
 impl Bounds {
+    /// Longest time from the row of a test's attempt to its enrolment.
+    #[must_use]
+    pub fn test_start(&self) -> Duration {
+        self.test_start_timeout.min(self.start_timeout)
+    }
+
     /// Checks floors and that the bounds fit together; to be called before a port opens.
     pub fn check(&self) -> Result<(), BoundsError> {
         let floors = [
@@ -142,6 +152,7 @@ impl Bounds {
             ("lease", self.lease, 200),
             ("offline-grace", self.offline_grace, 200),
             ("start-timeout", self.start_timeout, 200),
+            ("test-start-timeout", self.test_start_timeout, 200),
             ("grant", self.grant, 100),
             ("enrol-again", self.enrol_again, 100),
             ("cancel-grace", self.cancel_grace, 50),
@@ -208,7 +219,7 @@ mod tests {
         let b = Bounds::default();
         assert_eq!(b.check(), Ok(()));
         assert_eq!([b.heartbeat, b.lease, b.grant, b.enrol_again].map(|d| d.as_secs()), [10, 60, 45, 60]);
-        assert_eq!([b.offline_grace, b.start_timeout].map(|d| d.as_secs()), [900, 900]);
+        assert_eq!([b.offline_grace, b.start_timeout, b.test_start_timeout].map(|d| d.as_secs()), [900, 900, 180]);
         assert_eq!([b.agent_certificate, b.agent_invitation].map(|d| d.as_secs()), [86_400, 1_800]);
         assert_eq!([b.cancel_grace, b.final_grace, b.reconcile_every].map(|d| d.as_secs()), [30, 30, 30]);
         assert_eq!([b.clock_gap, b.backoff_min, b.backoff_max].map(|d| d.as_secs()), [5, 1, 300]);

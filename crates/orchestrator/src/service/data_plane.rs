@@ -21,8 +21,10 @@ mod check;
 #[cfg(feature = "aws")]
 mod policy;
 mod principal;
+mod test;
 
 pub use principal::{Told, told, told_soon};
+pub use test::test;
 
 /// What stands in a data plane of a cloud before its settings are given.
 const NOTHING_YET: &str = "{}";

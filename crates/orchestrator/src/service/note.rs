@@ -35,6 +35,8 @@ pub enum Note {
     Fenced,
     /// The attempt's task was asked to stop.
     StopSent,
+    /// The task of a test has ended.
+    TaskStopped,
     /// The attempt ended without an outcome.
     AttemptLost,
     /// The attempt failed; another follows.
@@ -53,7 +55,7 @@ pub enum Note {
 
 impl Note {
     /// Every note, for the tables that explain them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Queued,
         Self::Launching,
         Self::TaskStarted,
@@ -68,6 +70,7 @@ impl Note {
         Self::Unreachable,
         Self::Fenced,
         Self::StopSent,
+        Self::TaskStopped,
         Self::AttemptLost,
         Self::AttemptFailed,
         Self::EventsDropped,
@@ -95,6 +98,7 @@ impl Note {
             Self::Unreachable => "unreachable",
             Self::Fenced => "fenced",
             Self::StopSent => "stop_sent",
+            Self::TaskStopped => "task_stopped",
             Self::AttemptLost => "attempt_lost",
             Self::AttemptFailed => "attempt_failed",
             Self::EventsDropped => "events_dropped",

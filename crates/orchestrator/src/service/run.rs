@@ -18,6 +18,11 @@ use crate::service::Refused;
 use crate::service::note::Note;
 use crate::service::nudge::Nudges;
 
+/// A run that moves nothing has no plan.
+const NO_PLAN: &str = "{}";
+/// Longest time from the enrolment of a test's worker to its end.
+const TEST_LIMIT: Duration = Duration::from_secs(60);
+
 /// On whose behalf something is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -100,6 +105,9 @@ pub enum RunError {
     /// A look at a connection is a check or a discovery.
     #[error("a connection can be checked or discovered, not synchronised")]
     NotAProbe,
+    /// A test task belongs to a data plane, and each is started anew.
+    #[error("a test task is started for a data plane: waybill data-plane check NAME --start-test-task")]
+    NotATest,
     /// The stored plan can't be read: a defect.
     #[error("the stored plan can't be read")]
     Plan(#[source] serde_json::Error),
@@ -112,7 +120,7 @@ impl From<RunError> for Refused {
     fn from(error: RunError) -> Self {
         let code = match &error {
             RunError::NotFound => return Self::from(ProblemCode::NotFound),
-            RunError::NoStream { .. } | RunError::NotAProbe => ProblemCode::Unusable,
+            RunError::NoStream { .. } | RunError::NotAProbe | RunError::NotATest => ProblemCode::Unusable,
             RunError::Plan(_) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "a stored plan can't be read");
                 return Self::from(ProblemCode::Internal);
@@ -175,15 +183,16 @@ impl RunService {
             return Err(RunError::Paused { hint });
         }
         match trigger {
+            Trigger::Manual { kind: RunKind::Test, .. } => Err(RunError::NotATest),
             Trigger::Manual { kind, streams } => {
                 let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
                 let wanted = chosen(&plan, &streams)?;
-                insert_in_txn(tx, who, new, &plan, &wanted).await
+                insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Schedule { schedule, slot } => {
                 let (new, plan) = new_run(tx, who, &found, ("schedule", RunKind::Sync, Some((schedule, slot)))).await?;
                 let wanted = chosen(&plan, &[])?;
-                insert_in_txn(tx, who, new, &plan, &wanted).await
+                insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Retry(run) => retry_in_txn(tx, who, pipeline, run).await,
         }
@@ -199,8 +208,10 @@ impl RunService {
 
     /// Looks at one connection, in the caller's transaction; call [`Self::nudge`] after the commit.
     pub async fn probe_in_txn(tx: &mut Tx, who: &Caller, probe: Probe) -> Result<RunId, RunError> {
-        if probe.kind == RunKind::Sync {
-            return Err(RunError::NotAProbe);
+        match probe.kind {
+            RunKind::Sync => return Err(RunError::NotAProbe),
+            RunKind::Test => return Err(RunError::NotATest),
+            RunKind::Check | RunKind::Discover => {}
         }
         let new = NewRun {
             org: who.org,
@@ -221,7 +232,36 @@ impl RunService {
             time_limit: Duration::from_millis(probe.plan.limits.time_ms),
         };
         let wanted = chosen(&probe.plan, &[])?;
-        insert_in_txn(tx, who, new, &probe.plan, &wanted).await
+        insert_in_txn(tx, who, new, &named(&probe.plan, &wanted)).await
+    }
+
+    /// Begins a run that starts one worker on a data plane, which enrols and leaves, in the caller's transaction; call
+    /// [`Self::nudge`] after the commit. A data plane has one such run at a time.
+    pub async fn test_in_txn(
+        tx: &mut Tx,
+        who: &Caller,
+        project: ProjectId,
+        (data_plane, name): (DataPlaneId, &str),
+    ) -> Result<RunId, RunError> {
+        let new = NewRun {
+            org: who.org,
+            project,
+            id: RunId::generate(),
+            pipeline: None,
+            connection: None,
+            owner: PipelineId::over(data_plane),
+            pipeline_version: None,
+            subject: name.to_owned(),
+            data_plane,
+            kind: RunKind::Test,
+            trigger: "manual",
+            slot: None,
+            retry_of: None,
+            requested_by: who.actor.clone(),
+            plan: NO_PLAN.to_owned(),
+            time_limit: TEST_LIMIT,
+        };
+        insert_in_txn(tx, who, new, &[]).await
     }
 
     /// Tries a final run again: a new run with only what was not delivered. It never adopts the old run's commits.
@@ -336,6 +376,9 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     if old.owner != owner {
         return Err(RunError::NotFound);
     }
+    if old.kind == RunKind::Test {
+        return Err(RunError::NotATest);
+    }
     if !old.state.is_final() {
         return Err(RunError::WrongState { state: old.state });
     }
@@ -365,22 +408,21 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
         plan: old.plan,
         time_limit: old.time_limit,
     };
-    insert_in_txn(tx, who, new, &plan, &wanted).await
+    insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
 }
 
-async fn insert_in_txn(
-    tx: &mut Tx,
-    who: &Caller,
-    new: NewRun,
-    plan: &Plan,
-    wanted: &[bool],
-) -> Result<RunId, RunError> {
+/// Each stream's name and whether it is wanted, in the plan's order.
+fn named<'p>(plan: &'p Plan, wanted: &[bool]) -> Vec<(&'p str, bool)> {
+    plan.streams.iter().map(|stream| stream.name.as_str()).zip(wanted.iter().copied()).collect()
+}
+
+async fn insert_in_txn(tx: &mut Tx, who: &Caller, new: NewRun, streams: &[(&str, bool)]) -> Result<RunId, RunError> {
     match Store::run_insert_in_txn(tx, &new).await {
         Err(StoreError::Conflict(_)) if new.slot.is_some() => return Err(RunError::SlotTaken),
         other => other?,
     }
-    for ((n, stream), wanted) in (0_u32..).zip(&plan.streams).zip(wanted) {
-        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, &stream.name, *wanted).await?;
+    for (n, (name, wanted)) in (0_u32..).zip(streams) {
+        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, name, *wanted).await?;
     }
     let mut body = json!({ "trigger": new.trigger, "kind": new.kind.as_str() });
     if let Some((_, slot)) = new.slot {

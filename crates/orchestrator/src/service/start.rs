@@ -16,7 +16,7 @@ use crate::auth::{Caller, Permission, authorize};
 /// Longest look at a connection.
 const LOOK_MS: u64 = 10 * 60 * 1_000;
 
-fn who(caller: &Caller) -> run::Caller {
+pub(super) fn who(caller: &Caller) -> run::Caller {
     run::Caller { org: caller.org, actor: caller.actor(), ip: caller.ip.map(|ip| ip.to_string()) }
 }
 
@@ -81,6 +81,10 @@ pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>)
 
 async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<Asked> {
     let kind = body.kind.unwrap_or(RunKind::Sync);
+    if kind == RunKind::Test {
+        let message = "a test task is started for a data plane: POST /v1/data-planes/{data_plane}/test";
+        return Err(Refused::field(ProblemCode::Unusable, "/kind", message));
+    }
     match (body.pipeline_id, body.connection_id) {
         (Some(id), None) => {
             let streams = streams(app, caller, id, &body.streams).await?;

@@ -19,6 +19,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
                 RunKind::Sync => pb::RunKind::Sync,
                 RunKind::Check => pb::RunKind::Check,
                 RunKind::Discover => pb::RunKind::Discover,
+                RunKind::Test => pb::RunKind::Test,
             }
             .into(),
             plan: a.plan,
@@ -43,6 +44,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             pb::RunKind::Sync => RunKind::Sync,
             pb::RunKind::Check => RunKind::Check,
             pb::RunKind::Discover => RunKind::Discover,
+            pb::RunKind::Test => RunKind::Test,
         };
         let bounds = wire.bounds.ok_or_else(|| WireError::new("bounds", Problem::Missing))?;
         Ok(Self {

@@ -34,6 +34,11 @@ pub(super) fn without_streams(end: End, cancel_told: bool) -> Completion {
     }
 }
 
+/// An attempt that was only to begin.
+pub(super) fn of_test() -> Completion {
+    Completion { outcome: Outcome::Succeeded, failure: None, ..failed(FailureCode::WorkerLost) }
+}
+
 /// An attempt that moved rows.
 pub(super) fn of_sync(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
     let delivered = |end: &StreamEnd| end.outcome.state == StreamState::Committed;

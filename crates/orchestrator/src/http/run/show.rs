@@ -75,6 +75,7 @@ fn actions(row: &Row, streams: &[StreamRow]) -> Vec<AllowedAction> {
     let no_retry = match (over, row.state, left) {
         (false, ..) => Some("the run has not ended"),
         (true, _, false) => Some("every stream was delivered"),
+        (true, ..) if row.kind == RunKind::Test => Some("a test is started anew, for its data plane"),
         (true, RunState::Succeeded, _) if row.kind != RunKind::Sync => Some("it succeeded"),
         _ => None,
     };

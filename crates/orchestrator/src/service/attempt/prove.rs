@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use waybill_identity::AwsRole;
-use waybill_identity::attest::aws::sts_host;
+use waybill_identity::attest::aws::{Caller, sts_host};
 use waybill_launcher::ecs::EcsPlace;
 use waybill_store::{AuditEntry, DataPlane, Store};
 
@@ -50,17 +50,18 @@ impl AttemptService {
         Ok(())
     }
 
-    /// Records that the role was proven, and whether its session is the attempt's task: a task's session is named so.
-    pub async fn proven(&self, claim: &TicketClaim, session: &str) -> Result<(), EnrolError> {
+    /// Records which role was proven, and whether its session is the attempt's task: a task's session is named so.
+    pub async fn proven(&self, claim: &TicketClaim, caller: &Caller) -> Result<(), EnrolError> {
         let Some((mut tx, held)) = self.hold(claim.org, claim.attempt).await? else {
             return Err(EnrolError::NotFound);
         };
         let task = held.attempt.task.as_deref().and_then(|task| task.rsplit('/').next());
-        let same = task.map(|task| task == session);
+        let same = task.map(|task| task == caller.session);
+        let role = format!("{} of account {}", caller.role, caller.account);
         if same == Some(false) {
             tracing::warn!(attempt.id = %claim.attempt, "the role was proven by another session than the attempt's task");
         }
-        let note = Note::RoleProven.with(Some(claim.attempt), json!({ "same_task": same }));
+        let note = Note::RoleProven.with(Some(claim.attempt), json!({ "same_task": same, "role": role }));
         Store::run_event_append_in_txn(&mut tx, claim.org, held.run.id, &[note]).await?;
         Ok(tx.commit().await?)
     }
