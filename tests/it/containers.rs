@@ -13,11 +13,11 @@ use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
-use waybill_api::client::EventQuery;
+use waybill_api::client::{EventQuery, ListQuery};
 use waybill_api::event::RunEvent;
 use waybill_model::{FailureCode, RunId};
 use waybill_tests::readers;
-use waybill_tests::services::aws::Keys;
+use waybill_tests::services::aws::{Keys, REGION};
 
 use crate::grants::THROUGH;
 use world::{BUCKET, PIPELINE, PLANE, ROWS, World, story};
@@ -113,6 +113,7 @@ impl World {
             "the newest revision: {task:#}"
         );
 
+        self.its_launch_is_in_the_trail(run, &attempt.id.to_string()).await?;
         let container = self.emulator.started().pop().context("a container")?;
         let (host, config) = (&container["HostConfig"], &container["Config"]);
         ensure!(container["Image"] == self.image, "another image: {container:#}");
@@ -123,6 +124,20 @@ impl World {
         let environment = config["Env"].to_string();
         ensure!(!environment.contains("AWS_ENDPOINT_URL") && !environment.contains("AWS_ACCESS_KEY"), "{environment}");
         self.tell_how_long_it_took(&container, &seen)
+    }
+
+    /// As whom, where and how it was answered.
+    async fn its_launch_is_in_the_trail(&self, run: RunId, attempt: &str) -> Result<()> {
+        let role = self.role("launch_role");
+        let told = async || {
+            let trail = self.sandbox.client.run_trail(run, &ListQuery::default()).await?.items;
+            let made = |action: &str| {
+                let mut entries = trail.iter().filter(|entry| entry.action == action && entry.session == attempt);
+                entries.any(|entry| entry.role_arn == role && entry.region == REGION && entry.outcome == "ok")
+            };
+            Ok(made("sts:AssumeRole") && made("ecs:RunTask"))
+        };
+        until("the launch in the run's trail", told).await
     }
 
     /// From the start of the container's process to what the orchestrator first hears of it.
