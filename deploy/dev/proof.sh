@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
-#   CASES=2000 TIMES=5 LAUNCHES=1000 SEED=1 make proof
+#   CASES=2000 TIMES=5 LAUNCHES=1000 RUNS=50 SEED=1 make proof
 # The seed and every figure are printed, so that a run can be repeated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,7 +14,9 @@ PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(pro
   test(no_text_breaks) + test(no_bytes_changed) + test(no_host_of_a_plan) + test(text_is_what_was_sent) + test(every_decimal_that_fits) +
   test(in_any_order) + test(literals::)'
 LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(storm)'
-run --stress-count "$times" -E 'test(kills::) + test(unseen::) + test(loops::)'
+run --stress-count "$times" -E 'test(kills::) + test(faults::) + test(unseen::) + test(loops::)'
+# An orchestrator that is away while many runs work.
+FAULT_RUNS=${RUNS:-50} run -E 'test(f20_)'
 # What hosts the orchestrator, and the scan of all Terraform; then the worker image as a task, and how long its container takes to its
 # first word: IMAGE_PROGRAMS=DIRECTORY takes another worker into the image, such as a release build. Left out, with a word, where Terraform,
 # Node or a container engine is missing.

@@ -15,6 +15,8 @@ use waybill_api::spec::PlanSignature;
 use waybill_model::run::RunKind;
 use waybill_tests::binaries::binary;
 use waybill_tests::canary::files;
+use waybill_tests::fault::Marker;
+use waybill_tests::process::signal;
 use waybill_tests::sandbox::{Options, Sandbox};
 
 mod signed;
@@ -224,15 +226,15 @@ fn shop(dir: &Path, rows: i64) -> Result<String> {
 #[tokio::test]
 async fn the_kill_switch_stops_a_run_that_is_under_way_before_its_commit() -> Result<()> {
     let scratch = tempfile::tempdir()?;
-    let marker = scratch.path().join("fired");
-    let options = Options::default().with_worker_fault("first_part=stop", &marker);
+    let marker = Marker::at(scratch.path().join("fired"));
+    let options = Options::default().with_faults(&[marker.order("first_part=stop")]);
     let story = Guarded::start(LOCAL, options).await?;
     story.sandbox.apply(&shop(story.scratch.path(), 3_000)?).await?;
     let run = story.sandbox.trigger("items").await?;
-    let worker = fired(&marker).await?;
+    let worker = marker.fires(1).await?;
     let on = std::fs::read_to_string(story.path("guard.toml"))?.replace("guard = 1\n", "guard = 1\nstop = true\n");
     std::fs::write(story.path("guard.toml"), on)?;
-    ensure!(Command::new("kill").args(["-s", "CONT", &worker]).status()?.success());
+    signal(worker, "CONT")?;
     let ended = story.sandbox.ended(run).await?;
     let code = ended.run.failure.as_ref().map(|failure| failure.code.to_string());
     ensure!(code.as_deref() == Some("policy_denied"), "{:?}", ended.run.failure);
@@ -247,17 +249,6 @@ async fn the_kill_switch_stops_a_run_that_is_under_way_before_its_commit() -> Re
         tokio::time::sleep(std::time::Duration::from_millis(25)).await; // a poll for the last chunk, bounded
     }
     anyhow::bail!("the customer's log does not say why")
-}
-
-/// The process that wrote the marker, once it has.
-async fn fired(marker: &Path) -> Result<String> {
-    for _ in 0..1_200 {
-        if let Some((_, pid)) = std::fs::read_to_string(marker).ok().as_deref().and_then(|text| text.rsplit_once(' ')) {
-            return Ok(pid.trim().to_owned());
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(25)).await; // a poll for the marker, bounded
-    }
-    anyhow::bail!("the fault did not fire in 30 s")
 }
 
 #[tokio::test]

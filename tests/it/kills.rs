@@ -2,16 +2,13 @@
 //!
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
-use std::path::Path;
-use std::process::Command;
-
 use anyhow::{Context, Result, ensure};
 use waybill_api::run::RunDetail;
-use waybill_model::RunId;
-use waybill_tests::readers;
+use waybill_tests::fault::Marker;
+use waybill_tests::process::signal;
 use waybill_tests::sandbox::{Options, Sandbox};
 
-const ROWS: i64 = 3_000;
+use super::story::{ROWS, Story, succeeded};
 
 /// Where F1 to F9 kill: the step and its point in the fault build.
 const STEPS: &[(&str, &str)] = &[
@@ -26,92 +23,11 @@ const STEPS: &[(&str, &str)] = &[
     ("F9", "before_report_final"),
 ];
 
-struct Story {
-    sandbox: Sandbox,
-    marker: std::path::PathBuf,
-    _scratch: tempfile::TempDir,
-}
-
-impl Story {
-    async fn with_fault(fault: &str, load: &str) -> Result<Self> {
-        let scratch = tempfile::tempdir()?;
-        let marker = scratch.path().join("fired");
-        let sandbox = Sandbox::start(Options::default().with_worker_fault(fault, &marker)).await?;
-        let story = Self { sandbox, marker, _scratch: scratch };
-        story.insert(1, ROWS)?;
-        story.sandbox.apply(&story.document(load)).await?;
-        Ok(story)
-    }
-
-    fn document(&self, load: &str) -> String {
-        let cursor = if load == "new" { ", cursor: id" } else { "" };
-        format!(
-            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{}\" }}\n  lake: {{ type: local, path: \"{}\" }}\n\
-             pipelines:\n  items:\n    from: shop\n    to: lake\n    streams:\n      items: {{ load: {load}{cursor} }}\n",
-            self.sandbox.path("shop.db").display(),
-            self.sandbox.path("lake").display()
-        )
-    }
-
-    /// Adds rows `from..=to` to the source.
-    fn insert(&self, from: i64, to: i64) -> Result<()> {
-        let mut database = rusqlite::Connection::open(self.sandbox.path("shop.db"))?;
-        let transaction = database.transaction()?;
-        transaction.execute_batch("create table if not exists items (id integer primary key, note text not null)")?;
-        for id in from..=to {
-            transaction.execute("insert into items values (?1, ?2)", (id, format!("note {id}")))?;
-        }
-        Ok(transaction.commit()?)
-    }
-
-    /// Asserts that a reader of the table finds exactly the ids `1..=to`, each with its note.
-    fn table_is_exactly(&self, to: i64) -> Result<()> {
-        let (rows, ids, notes) = table(&self.sandbox.path("lake/items"))?;
-        ensure!((rows, ids, notes) == (to, to, to), "{rows} rows, {ids} ids, {notes} right notes; wanted {to} of each");
-        Ok(())
-    }
-
-    fn fired(&self) -> Result<u32> {
-        let text = std::fs::read_to_string(&self.marker).context("the fault did not fire")?;
-        Ok(text.rsplit(' ').next().context("a process id")?.trim().parse()?)
-    }
-
-    async fn fault_fires(&self) -> Result<u32> {
-        for _ in 0..1_200 {
-            if let Ok(pid) = self.fired() {
-                return Ok(pid);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(25)).await; // a poll for the marker, bounded
-        }
-        anyhow::bail!("the fault did not fire in 30 s\n{}", self.sandbox.log())
-    }
-}
-
-/// Rows, different ids, and rows whose note is the one that belongs to their id, as DuckDB and delta-rs read them.
-fn table(path: &Path) -> Result<(i64, i64, i64)> {
-    let sql = "select count(*), count(distinct id), \
-               count(case when note = 'note ' || cast(id as varchar) then 1 end) from t";
-    let rows = readers::query(path, sql)?.agreed();
-    let number = |place: usize| rows[0][place].as_i64().with_context(|| format!("number {place} of {rows}"));
-    Ok((number(0)?, number(1)?, number(2)?))
-}
-
-fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status()?;
-    ensure!(status.success(), "kill -s {name} {pid}");
-    Ok(())
-}
-
-fn succeeded(run: &RunDetail) -> Result<()> {
-    ensure!(run.run.state.to_string() == "succeeded", "the run ended {}: {:?}", run.run.state, run.run.failure);
-    Ok(())
-}
-
 async fn killed_at(fault: &str, load: &str) -> Result<(Story, RunDetail)> {
     let story = Story::with_fault(&format!("{fault}=kill"), load).await?;
     let run = story.sandbox.trigger("items").await?;
     let ended = story.sandbox.ended(run).await?;
-    story.fired()?;
+    story.marker.fired()?;
     succeeded(&ended)?;
     ensure!(ended.attempt_list.len() == 2, "{} attempts at {fault}", ended.attempt_list.len());
     story.table_is_exactly(ROWS)?;
@@ -146,7 +62,7 @@ async fn a_killed_worker_moves_no_cursor_past_rows_that_are_not_committed() -> R
 async fn canceled_at(fault: &str) -> Result<(Story, RunDetail)> {
     let story = Story::with_fault(&format!("{fault}=stop"), "full").await?;
     let run = story.sandbox.trigger("items").await?;
-    let worker = story.fault_fires().await?;
+    let worker = story.marker.fires(1).await?;
     story.sandbox.client.run_cancel(run).await?;
     signal(worker, "CONT")?;
     let ended = story.sandbox.ended(run).await?;
@@ -204,43 +120,17 @@ async fn a_cancel_ends_a_worker_that_still_waits_for_a_secret() -> Result<()> {
     Ok(())
 }
 
-/// A worker stopped past its grace with the grant in hand; the next attempt takes over.
-async fn stopped_with_a_grant() -> Result<(Story, RunId, u32)> {
-    let story = Story::with_fault("before_commit_put=stop", "full").await?;
-    let run = story.sandbox.trigger("items").await?;
-    let worker = story.fault_fires().await?;
-    Ok((story, run, worker))
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_worker_that_wakes_after_the_next_attempt_committed_changes_nothing() -> Result<()> {
-    let (story, run, _worker) = stopped_with_a_grant().await?;
-    let ended = story.sandbox.ended(run).await?;
-    succeeded(&ended)?;
-    ensure!(ended.attempt_list.len() == 2, "{} attempts", ended.attempt_list.len());
-    story.table_is_exactly(ROWS)?;
-    let commits = std::fs::read_dir(story.sandbox.path("lake/items/_delta_log"))?.count();
-    ensure!(commits == 1, "{commits} commits of one run");
-    Ok(())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_orchestrator_killed_between_attempt_and_task_starts_one_task() -> Result<()> {
     for point in ["attempt_row_committed", "task_started"] {
-        let scratch = tempfile::tempdir()?;
-        let marker = scratch.path().join("fired");
-        let options = Options {
-            faults: true,
-            orchestrator: vec![("WAYBILL_FAULT".into(), format!("{point}=kill;{}", marker.display()))],
-            ..Options::default()
-        };
-        let mut story = Story { sandbox: Sandbox::start(options).await?, marker, _scratch: scratch };
-        story.insert(1, ROWS)?;
-        story.sandbox.apply(&story.document("full")).await?;
+        // The orchestrator's own fault: no worker is told.
+        let order = |marker: &Marker| marker.order(&format!("{point}=kill"));
+        let own = |marker: &Marker| Ok(Options::default().with_faults(&[order(marker)]).for_itself());
+        let mut story = Story::start("full", own).await?;
         let ports = story.sandbox.ports()?;
         let run = story.sandbox.trigger("items").await?;
         story.sandbox.orchestrator_ended().await?;
-        story.fired()?;
+        story.marker.fired()?;
         story.sandbox.restart(&ports).await?;
         let ended = story.sandbox.ended(run).await?;
         succeeded(&ended).with_context(|| format!("after a kill at {point}"))?;
@@ -260,7 +150,7 @@ async fn an_orchestrator_that_is_away_for_a_while_loses_no_run() -> Result<()> {
     let mut story = Story::with_fault("files_closed=stop", "full").await?;
     let ports = story.sandbox.ports()?;
     let run = story.sandbox.trigger("items").await?;
-    let worker = story.fault_fires().await?;
+    let worker = story.marker.fires(1).await?;
     story.sandbox.kill_orchestrator()?;
     signal(worker, "CONT")?;
     story.sandbox.restart(&ports).await?;

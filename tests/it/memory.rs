@@ -2,9 +2,10 @@
 //! worker, tried once more, then left with the advice. And what a stopping orchestrator says of workers that go on.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use waybill_api::run::RunDetail;
+use waybill_tests::fault::Marker;
+use waybill_tests::process::signal;
 use waybill_tests::sandbox::{Options, Sandbox};
 
 /// Applies a pipeline whose run draws up to `memory`, and runs it to its end.
@@ -33,21 +34,20 @@ const OUT_OF_MEMORY: &str = "out_of_memory";
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_a_worker_that_meets_its_limit_is_tried_once_more_and_succeeds() {
     let scratch = tempfile::tempdir().expect("a directory");
-    let marker = scratch.path().join("fired");
-    let sandbox = Sandbox::start(Options::default().with_worker_fault("first_part=exhaust", &marker)).await;
+    let marker = Marker::at(scratch.path().join("fired"));
+    let sandbox = Sandbox::start(Options::default().with_faults(&[marker.order("first_part=exhaust")])).await;
     let sandbox = sandbox.expect("a product");
     let ended = run(&sandbox, ", limits: { memory: 64MiB }").await;
-    assert!(marker.exists(), "the fault did not fire");
+    assert_eq!(marker.fired().expect("the fault fired").len(), 1);
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}", ended.run.failure);
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), None]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_a_second_time_out_of_memory_ends_the_run_with_the_advice() {
-    let mut options = Options { faults: true, ..Options::default() };
-    options.orchestrator.push(("WAYBILL_FAULT".into(), "first_part=exhaust".into()));
-    options.passed.push("WAYBILL_FAULT".into());
-    let sandbox = Sandbox::start(options).await.expect("a product");
+    let scratch = tempfile::tempdir().expect("a directory");
+    let orders = ["first", "second"].map(|name| Marker::at(scratch.path().join(name)).order("first_part=exhaust"));
+    let sandbox = Sandbox::start(Options::default().with_faults(&orders)).await.expect("a product");
     let ended = run(&sandbox, ", limits: { memory: 64MiB }").await;
     assert_eq!(ended.run.state.to_string(), "failed");
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), Some(OUT_OF_MEMORY.to_owned())]);
@@ -98,12 +98,13 @@ async fn f41_the_kernel_ends_the_worker_and_not_the_orchestrator_and_the_run_say
         return;
     };
     let scratch = tempfile::tempdir().expect("a directory");
-    let marker = scratch.path().join("fired");
-    let mut options = Options::default().with_worker_fault("first_part=exhaust", &marker);
-    options.orchestrator.push(("WAYBILL__WORKER__CONTROL_GROUP".into(), group.0.display().to_string()));
+    let marker = Marker::at(scratch.path().join("fired"));
+    let options = Options::default()
+        .with_faults(&[marker.order("first_part=exhaust")])
+        .with("WORKER__CONTROL_GROUP", &group.0.display().to_string());
     let sandbox = Sandbox::start(options).await.expect("a product");
     let ended = run(&sandbox, "").await;
-    assert!(marker.exists(), "the fault did not fire");
+    assert_eq!(marker.fired().expect("the fault fired").len(), 1);
     assert_eq!(group.kills(), 1, "the kernel ended the worker, and what was asked for its end goes on");
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}", ended.run.failure);
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), None]);
@@ -113,26 +114,22 @@ async fn f41_the_kernel_ends_the_worker_and_not_the_orchestrator_and_the_run_say
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_orchestrator_says_what_still_runs_and_keeps_its_directory() {
     let scratch = tempfile::tempdir().expect("a directory");
-    let marker = scratch.path().join("fired");
-    let mut options = Options::default().with_worker_fault("first_part=stop", &marker);
-    options.orchestrator.push(("WAYBILL__WORKER__KEEP_ATTEMPTS".into(), "1".into()));
-    options.orchestrator.push(("WAYBILL__SERVER__DRAIN".into(), "1s".into()));
-    options.orchestrator.push(("WAYBILL__BOUNDS__OFFLINE_GRACE".into(), "60s".into()));
+    let marker = Marker::at(scratch.path().join("fired"));
+    let options = Options::default()
+        .with_faults(&[marker.order("first_part=stop")])
+        .with("WORKER__KEEP_ATTEMPTS", "1")
+        .with("SERVER__DRAIN", "1s")
+        .with("BOUNDS__OFFLINE_GRACE", "60s");
     let mut sandbox = Sandbox::start(options).await.expect("a product");
     begin(&sandbox, "").await;
     let stopped = sandbox.trigger("shop").await.expect("a run");
-    while !marker.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // bounded by the test runner
-    }
-    let worker = std::fs::read_to_string(&marker).expect("the marker");
-    let worker = worker.rsplit(' ').next().expect("a process id").to_owned();
+    let worker = marker.fires(1).await.expect("the fault fired");
     let (ports, pid) = (sandbox.ports().expect("ports"), sandbox.orchestrator_pid().expect("a process"));
-    let signal = |name: &str, pid: &str| Command::new("kill").args(["-s", name, pid]).status().expect("kill");
-    assert!(signal("TERM", &pid.to_string()).success());
+    signal(pid, "TERM").expect("kill");
     sandbox.orchestrator_left().await.expect("its end");
     assert!(sandbox.log().contains(&format!("still running: {stopped} (")), "{}", sandbox.log());
     sandbox.restart(&ports).await.expect("again");
-    assert!(signal("CONT", &worker).success());
+    signal(worker, "CONT").expect("kill");
     let ended = sandbox.ended(stopped).await.expect("its end");
     assert_eq!((ended.run.state.to_string(), ended.attempt_list.len()), ("succeeded".to_owned(), 1));
 }

@@ -1,39 +1,24 @@
 //! Two real orchestrators on one Postgres: the one that leads is stopped by a signal, and wakes when the other leads.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use waybill_api::run::RunDetail;
+use waybill_tests::process::{is_stopped, signal};
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
 use waybill_tests::services::postgres::Postgres;
 
-fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status()?;
-    ensure!(status.success(), "kill -s {name} {pid}");
-    Ok(())
-}
-
 /// Stops a process where no transaction of anybody is open: one would hold its locks until the server ends it.
 async fn stopped_outside_of_transactions(pid: u32, server: &Postgres) -> Result<()> {
-    let open = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' \
-                and backend_type = 'client backend'";
-    let client = server.client().await;
     loop {
         signal(pid, "STOP")?;
         tokio::time::sleep(Duration::from_millis(100)).await; // what the server works at now ends by itself
-        let count: i64 = client.query_one(open, &[]).await?.get(0);
-        if count == 0 {
+        if server.open_transactions().await == 0 {
             return Ok(()); // bounded by the test runner
         }
         signal(pid, "CONT")?;
     }
-}
-
-/// Whether the process is stopped, as the kernel says.
-fn is_stopped(pid: u32) -> Result<bool> {
-    Ok(std::fs::read_to_string(format!("/proc/{pid}/status"))?.contains("T (stopped)"))
 }
 
 /// Waits until the orchestrator with this private address leads the loop of the reaper, or does not; bounded by the test runner.
@@ -79,7 +64,7 @@ async fn f14_a_leader_that_sleeps_past_its_lease_is_replaced_and_changes_nothing
     until_it_leads(&replica.ports.private, true).await?;
     once(&sandbox.ended(first).await?)?;
     once(&sandbox.ended(second).await?)?;
-    ensure!(is_stopped(leader)?, "the leader was not stopped");
+    ensure!(is_stopped(leader), "the leader was not stopped");
 
     signal(leader, "CONT")?;
     until_it_leads(&private, false).await?;

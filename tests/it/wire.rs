@@ -5,5 +5,4 @@ mod attest;
 mod certificates;
 mod hostile;
 mod link;
-mod proxy;
 mod rig;

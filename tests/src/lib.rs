@@ -5,7 +5,10 @@
 pub mod aws;
 pub mod binaries;
 pub mod canary;
+pub mod cut;
+pub mod fault;
 pub mod grants;
+pub mod process;
 pub mod proof;
 pub mod readers;
 pub mod reference;

@@ -2,7 +2,6 @@
 //!
 //! Ports are 0, bounds are short, and every process is ended by its own handle when the sandbox is dropped.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,11 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 use waybill_api::account::{Confidential, LoginRequest, SetupRequest};
 use waybill_api::client::{Client, ListQuery, Trust};
 use waybill_api::data_plane::{DataPlaneUpdate, ProcessSettings};
-use waybill_api::run::{RunDetail, RunStart};
-use waybill_api::spec::{PlanSignature, SpecApply};
-use waybill_model::{ProjectId, RunId};
+use waybill_model::ProjectId;
 
 use crate::binaries::binary;
+use crate::process;
+
+mod runs;
 
 /// Bounds that let a fault test end in seconds.
 const BOUNDS: &[(&str, &str)] = &[
@@ -39,6 +39,8 @@ const BOUNDS: &[(&str, &str)] = &[
 
 /// The orchestrator's own directory below the sandbox's.
 const STATE: &str = "state";
+/// Another orchestrator's.
+const REPLICA: &str = "replica";
 /// The administrator.
 const EMAIL: &str = "admin@example.com";
 const PASSWORD: &str = "a long enough phrase for tests";
@@ -55,12 +57,26 @@ pub struct Options {
 }
 
 impl Options {
-    /// A fault build whose workers act out `fault` once, at the named point; returns the marker that it writes.
+    /// The fault builds of both programs, acting out these orders in turn.
     #[must_use]
-    pub fn with_worker_fault(mut self, fault: &str, marker: &Path) -> Self {
+    pub fn with_faults(mut self, orders: &[String]) -> Self {
         self.faults = true;
-        self.orchestrator.push(("WAYBILL_FAULT".into(), format!("{fault};{}", marker.display())));
+        self.orchestrator.push(("WAYBILL_FAULT".into(), orders.join("|")));
         self.passed.push("WAYBILL_FAULT".into());
+        self
+    }
+
+    /// The faults are the orchestrator's alone: no worker is told.
+    #[must_use]
+    pub fn for_itself(mut self) -> Self {
+        self.passed.retain(|name| name != "WAYBILL_FAULT");
+        self
+    }
+
+    /// Another setting of the orchestrator, such as `BOUNDS__LEASE`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.orchestrator.push((format!("WAYBILL__{name}"), value.to_owned()));
         self
     }
 }
@@ -152,65 +168,23 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Sets another setting of the orchestrator, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.options.orchestrator.push((format!("WAYBILL__{name}"), value.to_owned()));
+    }
+
     /// Starts another orchestrator with the same keys and database, which `Options::orchestrator` names, and logs in there.
     pub async fn replica(&self) -> Result<Replica> {
         let mut options = self.options.clone();
         let keys = self.path(STATE).join("keys").display().to_string();
         options.orchestrator.push(("WAYBILL__KEYS__DIRECTORY".into(), keys));
-        let mut process = Ended(Some(serve(self.dir.path(), "replica", &options)?));
-        let ports = ready(self.dir.path(), "replica", process.0.as_mut().context("a process")?).await?;
+        let mut process = Ended(Some(serve(self.dir.path(), REPLICA, &options)?));
+        let ports = ready(self.dir.path(), REPLICA, process.0.as_mut().context("a process")?).await?;
         let ca = std::fs::read(self.path("replica/ca.pem"))?;
         let client = Client::new(&format!("https://{}", ports.api), &Trust::Pinned(&ca))?;
         let login = LoginRequest { email: EMAIL.into(), password: Confidential::new(PASSWORD.to_owned()) };
         client.login(&login).await.map_err(refused)?;
         Ok(Replica { _process: process, ports, client })
-    }
-
-    /// Applies a pipeline document.
-    pub async fn apply(&self, document: &str) -> Result<()> {
-        self.apply_signed(document, Vec::new()).await
-    }
-
-    /// Applies a pipeline document with signatures over its plans.
-    pub async fn apply_signed(&self, document: &str, signatures: Vec<PlanSignature>) -> Result<()> {
-        let body = SpecApply {
-            project_id: self.project,
-            document: document.to_owned(),
-            prune: false,
-            expect: None,
-            secrets: BTreeMap::new(),
-            signatures,
-        };
-        self.client.spec_apply(&body, false).await.map(drop).map_err(refused)
-    }
-
-    /// Starts a run of the pipeline of this name.
-    pub async fn trigger(&self, pipeline: &str) -> Result<RunId> {
-        let found = self.client.pipeline_list(&ListQuery::default()).await.map_err(refused)?;
-        let id = found.items.iter().find(|p| p.name == pipeline).context("no such pipeline")?.id;
-        let run = self.client.run_start(&RunStart { pipeline_id: Some(id), ..RunStart::default() }).await;
-        Ok(run.map_err(refused)?.run.id)
-    }
-
-    /// Waits until `done` says so of the run; fails after a minute.
-    pub async fn until(&self, run: RunId, done: impl Fn(&RunDetail) -> bool) -> Result<RunDetail> {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let mut last = None;
-        while Instant::now() < deadline {
-            if let Ok(seen) = self.client.run_get(run).await {
-                if done(&seen) {
-                    return Ok(seen);
-                }
-                last = Some(seen);
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the public API, bounded above
-        }
-        bail!("the run did not get there: {last:?}\n{}", self.log())
-    }
-
-    /// Waits until the run is final and returns it.
-    pub async fn ended(&self, run: RunId) -> Result<RunDetail> {
-        self.until(run, |seen| ["succeeded", "failed", "canceled"].contains(&seen.run.state.to_string().as_str())).await
     }
 
     /// What the orchestrator logged.
@@ -223,6 +197,10 @@ impl Sandbox {
 impl Drop for Sandbox {
     fn drop(&mut self) {
         drop(Ended(self.orchestrator.take()));
+        // A test that failed may leave workers that nobody waits for.
+        for state in [STATE, REPLICA] {
+            process::end_workers(&self.dir.path().join(state).join("attempts"));
+        }
     }
 }
 

@@ -1,41 +1,111 @@
 //! Named points at which a fault build can be killed, stopped or broken from outside. In every other build `point` is
-//! empty and its names are not in the program.
+//! empty, `asked` is false, and their names are not in the program.
 //!
-//! `WAYBILL_FAULT=<point>=<action>[;<marker file>]` where action is `kill`, `stop`, `panic`, `wait` or `exhaust`, which
-//! takes memory. The marker file is written *before* the action, so that a test can assert that its fault fired; with a
-//! marker that exists already the point does nothing, so that the next attempt passes.
+//! `WAYBILL_FAULT=<point>=<action>;<marker file>`, several joined by `|`: each is armed when the one before it is spent. The
+//! marker is written *before* the action, so that a test can assert that its fault fired; a fault whose marker exists is
+//! spent, so that the next attempt passes. Actions:
+//!
+//! - `kill`, `stop`: that signal, from a real process; `panic`; `exit`: leaves with code 0 and without a word;
+//! - `wait`: this thread goes no further; `exhaust`: takes memory;
+//! - `freeze`: stopped, and stopped again by whoever continues it, until `<marker>.go` exists: a machine that sleeps;
+//! - `hold`: the same in every process that comes here;
+//! - what a caller of `asked` acts out itself: `lose` once, `repeat` for as long as the process lives.
 
 #[cfg(feature = "failpoints")]
-pub use armed::point;
+pub use armed::{asked, point};
 
 /// Marks a step at which a fault build may end this process.
 #[cfg(not(feature = "failpoints"))]
 #[inline(always)]
 pub const fn point(_name: &'static str) {}
 
+/// Whether a fault build is to act out this action here.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+#[must_use]
+pub const fn asked(_name: &'static str, _action: &'static str) -> bool {
+    false
+}
+
 #[cfg(feature = "failpoints")]
 mod armed {
-    use std::path::Path;
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+    use std::path::PathBuf;
     use std::process::Command;
+
+    /// One fault as it was ordered.
+    struct Order {
+        point: String,
+        action: String,
+        marker: PathBuf,
+    }
+
+    impl Order {
+        fn read(text: &str) -> Self {
+            let (fault, marker) = text.split_once(';').expect("a fault names its marker file");
+            let (point, action) = fault.split_once('=').expect("a fault is <point>=<action>");
+            Self { point: point.to_owned(), action: action.to_owned(), marker: marker.into() }
+        }
+
+        /// Whether it has happened and does not happen again.
+        fn is_spent(&self) -> bool {
+            match self.action.as_str() {
+                "hold" => self.go().exists(),
+                "repeat" => false,
+                _ => self.marker.exists(),
+            }
+        }
+
+        fn go(&self) -> PathBuf {
+            let mut name = self.marker.clone().into_os_string();
+            name.push(".go");
+            name.into()
+        }
+
+        /// Writes the marker: a line for each time.
+        fn fires(&self) {
+            let mut file = OpenOptions::new().create(true).append(true).open(&self.marker).expect("the fault's marker");
+            file.write_all(format!("{} {}\n", self.point, std::process::id()).as_bytes()).expect("write the marker");
+        }
+    }
+
+    /// The order that is armed, where it is for this point.
+    fn armed(name: &str) -> Option<Order> {
+        let orders = std::env::var("WAYBILL_FAULT").ok()?;
+        let armed = orders.split('|').map(Order::read).find(|order| !order.is_spent())?;
+        (armed.point == name).then_some(armed)
+    }
+
+    /// Whether a fault build is to act out this action here.
+    pub fn asked(name: &'static str, action: &'static str) -> bool {
+        let order = armed(name).filter(|order| order.action == action);
+        if let Some(order) = &order {
+            order.fires();
+        }
+        order.is_some()
+    }
 
     /// Marks a step at which a fault build may end this process.
     pub fn point(name: &'static str) {
-        let Ok(order) = std::env::var("WAYBILL_FAULT") else { return };
-        let (fault, marker) = order.split_once(';').unwrap_or((&order, ""));
-        let Some(action) = fault.strip_prefix(name).and_then(|rest| rest.strip_prefix('=')) else { return };
-        if !marker.is_empty() {
-            if Path::new(marker).exists() {
-                return;
-            }
-            std::fs::write(marker, format!("{name} {}", std::process::id())).expect("write the fault's marker");
+        let Some(order) = armed(name) else { return };
+        if ["lose", "repeat"].contains(&order.action.as_str()) {
+            return;
         }
-        match action {
+        order.fires();
+        match order.action.as_str() {
             "kill" => signal("KILL"),
             "stop" => signal("STOP"),
             "panic" => panic!("fault at {name}"),
+            "exit" => std::process::exit(0),
             "wait" => loop {
                 std::thread::park();
             },
+            "freeze" | "hold" => {
+                while !order.go().exists() {
+                    signal("STOP");
+                }
+            }
             "exhaust" => exhaust(),
             other => panic!("unknown fault action {other}"),
         }

@@ -189,7 +189,10 @@ impl Link {
             let mut client = self.shared.channels.client();
             let asked = client.complete(cleared.into_request());
             match channel::bounded(bounds.heartbeat, asked).await {
-                Ok(answer) => return Ok(read_directive(answer.into_inner().directive())?),
+                Ok(answer) => {
+                    fault::point("after_report_final");
+                    return Ok(read_directive(answer.into_inner().directive())?);
+                }
                 Err(status) => channel::unless_final(&status)?,
             }
             if self.shared.contact.is_over() {

@@ -7,10 +7,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
+use waybill_tests::process::is_alive;
 use waybill_tests::sandbox::Options;
 use waybill_tests::services::network::ip;
 
-use super::fixture::{Host, MANY, Office, is_alive, said, until};
+use super::fixture::{Host, MANY, Office, said, until};
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 

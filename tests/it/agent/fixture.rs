@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use waybill_api::data_plane::{DataPlaneCreate, ProcessSettings};
 use waybill_api::run::RunDetail;
 use waybill_model::{AgentId, DataPlaneId, RunId};
 use waybill_tests::binaries::binary;
+use waybill_tests::process;
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
 
@@ -97,11 +98,7 @@ impl Office {
         let run = self.sandbox.trigger("items").await?;
         self.sandbox.until(run, |seen| seen.run.state.to_string() == "running").await?;
         // Enrolled is not enough: a worker without its assignment holds nothing that it could give up.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !self.codes(run).await?.iter().any(|code| code == "worker_started") {
-            ensure!(Instant::now() < deadline, "the worker did not begin\n{}", self.sandbox.log());
-            tokio::time::sleep(Duration::from_millis(20)).await; // a poll of the public API, bounded above
-        }
+        self.sandbox.told(run, "worker_started").await?;
         Ok(run)
     }
 
@@ -131,12 +128,6 @@ impl Office {
             ensure!(Instant::now() < deadline, "nobody said {text:?}: {events:#?}");
             tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the public API, bounded above
         }
-    }
-
-    pub(super) async fn codes(&self, run: RunId) -> Result<Vec<String>> {
-        let query = EventQuery { limit: Some(200), ..EventQuery::default() };
-        let events = self.sandbox.client.run_events(run, &query).await?;
-        Ok(events.items.iter().map(|event| event.code.clone()).collect())
     }
 }
 
@@ -191,6 +182,13 @@ impl Host {
         Ok(())
     }
 
+    /// Starts an agent that can't serve with these options, and says what it said.
+    pub(super) fn refused(&self, options: &[&str]) -> Result<String> {
+        let output = self.command("run").args(options).stdin(Stdio::null()).output()?;
+        ensure!(!output.status.success(), "it ended in peace: {}", said(&output));
+        Ok(said(&output))
+    }
+
     fn log_file(&self) -> PathBuf {
         self.state.with_extension("log")
     }
@@ -233,8 +231,7 @@ impl Host {
 
     /// Process ids of the workers that this agent ever started.
     pub(super) fn workers(&self) -> Vec<u32> {
-        let attempts = std::fs::read_dir(self.state.join("attempts")).into_iter().flatten().flatten();
-        attempts.filter_map(|entry| worker_of(&entry.path())).collect()
+        process::workers(&self.state.join("attempts"))
     }
 
     /// What the workers of this host wrote.
@@ -244,35 +241,14 @@ impl Host {
     }
 }
 
-fn worker_of(attempt: &Path) -> Option<u32> {
-    let text = std::fs::read_to_string(attempt.join("task")).ok()?;
-    serde_json::from_str::<serde_json::Value>(&text).ok()?["pid"].as_u64()?.try_into().ok()
-}
-
 impl Drop for Host {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for pid in self.workers().into_iter().filter(|pid| is_alive(*pid)) {
-            if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-                let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
-            }
-        }
+        process::end_workers(&self.state.join("attempts"));
     }
-}
-
-/// Whether a process is there and has not ended.
-pub(super) fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next()).is_some_and(|state| state != 'Z')
-}
-
-pub(super) fn signal(pid: u32, name: &str) -> Result<()> {
-    let status = Command::new("kill").args(["-s", name, &pid.to_string()]).status()?;
-    ensure!(status.success(), "kill -s {name} {pid}");
-    Ok(())
 }
 
 pub(super) fn said(output: &Output) -> String {

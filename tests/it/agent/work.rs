@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use waybill_tests::binaries::binary;
+use waybill_tests::process::{is_alive, signal};
 use waybill_tests::sandbox::Options;
 
-use super::fixture::{Host, MANY, Office, is_alive, signal, until};
+use super::fixture::{Host, MANY, Office, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_through_an_agent_succeeds_and_the_agent_is_told_to_forget_it() -> Result<()> {
@@ -15,7 +16,7 @@ async fn a_run_through_an_agent_succeeds_and_the_agent_is_told_to_forget_it() ->
     let host = office.agent("office-1").await?;
     let run = office.sandbox.trigger("items").await?;
     office.succeeds(run, 1).await?;
-    let codes = office.codes(run).await?;
+    let codes = office.sandbox.codes(run).await?;
     ensure!(codes.iter().any(|code| code == "task_started"), "{codes:?}");
     until("the agent has forgotten the attempt", || {
         std::fs::read_dir(host.state.join("tasks")).is_ok_and(|tasks| tasks.count() == 0)
@@ -82,7 +83,7 @@ async fn f25_a_disabled_agent_is_cut_off_at_once_and_its_run_is_fenced() -> Resu
     let took = host.says("agent_disabled", Duration::from_secs(5)).await?;
     ensure!(took < Duration::from_secs(5), "{took:?}");
     until("its worker has ended", || !is_alive(worker)).await?;
-    let codes = office.codes(run).await?;
+    let codes = office.sandbox.codes(run).await?;
     ensure!(codes.iter().any(|code| code == "fenced"), "{codes:?}");
     let agent = office.sandbox.client.agent_get(host.id).await?.value;
     ensure!(agent.state == "disabled" && !agent.connected, "{agent:?}");

@@ -27,8 +27,7 @@ use waybill_protocol::pb::enrolment::enrolment_client::EnrolmentClient;
 use waybill_protocol::pb::worker::worker_client::WorkerClient;
 use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
 use waybill_store::{Attempt, NewAttempt, NewRun, Store};
-
-use super::proxy::Proxy;
+use waybill_tests::cut::Proxy;
 
 /// What differs between rigs.
 pub(super) struct Options {
@@ -111,7 +110,7 @@ impl Rig {
         let mutual = Acceptor::mutual(Arc::clone(&slot), &authority).expect("TLS");
         let mutual = Listener::workers(any, mutual, domain, Limits::default()).await.expect("a port");
         let (public_address, worker_address) = (public.address().expect("bound"), mutual.address().expect("bound"));
-        let proxy = Proxy::before(worker_address).await;
+        let proxy = Proxy::before(worker_address).await.expect("a proxy");
         let service = AttemptService::new(store.clone(), Arc::new(options.bounds), Arc::new(Nudges::default()));
         let sts = StsDoor::new(options.sts).expect("a client");
         let worker = WorkerAddress { endpoint: proxy.address.to_string(), server_name: "localhost".into() };

@@ -89,6 +89,16 @@ impl Postgres {
         client
     }
 
+    /// Clients that work at something or have a transaction open, but for the one that asks.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn open_transactions(&self) -> i64 {
+        let open = "select count(*) from pg_stat_activity where pid <> pg_backend_pid() and state <> 'idle' \
+                    and backend_type = 'client backend'";
+        self.client().await.query_one(open, &[]).await.expect("an answer").get(0)
+    }
+
     /// Runs statements as the superuser.
     ///
     /// # Panics

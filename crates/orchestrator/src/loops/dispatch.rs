@@ -236,6 +236,9 @@ async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
         }
     };
     fault::point("task_started");
+    // A fault build loses the answer about a task that did start.
+    let started =
+        if fault::asked("task_started", "lose") { Err(LaunchError::NoAnswer { action: "start" }) } else { started };
     match started {
         Ok(task) => record(context, launcher.as_ref(), attempt, &task).await,
         // The claim runs out and the launch is replayed, until the start timeout ends the attempt.

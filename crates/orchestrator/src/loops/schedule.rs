@@ -1,7 +1,7 @@
 //! Begins the runs that are due. A slot is one row of `run` (unique by schedule and slot), so two schedulers at once
 //! make one run; what was missed is caught up with its last slot only.
 
-use waybill_model::Micros;
+use waybill_model::{Micros, fault};
 use waybill_store::{LoopLease, Schedule, Store, StoreResult, Tx};
 
 use super::{Context, Round};
@@ -60,6 +60,7 @@ impl Scheduler {
                 (due, None)
             }
         };
+        fault::point("slot_due");
         let mut tx = self.context.store.write_tx_led(lease).await?;
         if !Store::schedule_advance_in_txn(&mut tx, schedule, next).await? {
             return Ok(false);

@@ -75,7 +75,13 @@ async fn one_stream(shared: &Shared) -> Result<End, LinkError> {
         Err(status) => return Ok(End::Broken(status)),
     };
     shared.heard();
-    let mut speaker = Speaker { shared, sender, sent_at: Instant::now() };
+    let mut speaker = Speaker {
+        shared,
+        sender,
+        sent_at: Instant::now(),
+        #[cfg(feature = "failpoints")]
+        earlier: None,
+    };
     for report in shared.outbox.unacknowledged() {
         speaker.send(report).await?;
     }
@@ -138,6 +144,8 @@ struct Speaker<'a> {
     shared: &'a Shared,
     sender: mpsc::Sender<pb::ReportRequest>,
     sent_at: Instant,
+    #[cfg(feature = "failpoints")]
+    earlier: Option<pb::ReportRequest>,
 }
 
 impl Speaker<'_> {
@@ -154,10 +162,24 @@ impl Speaker<'_> {
         let message = pb::ReportRequest::from(report);
         #[cfg(feature = "failpoints")]
         let message = super::egress::planted(message);
+        #[cfg(feature = "failpoints")]
+        self.disorder(&message)?;
         let cleared = self.shared.egress.clear(message)?;
         self.sent_at = Instant::now();
         // A closed stream shows itself by its answers' end; the report is kept until it is acknowledged.
         let _ = self.sender.try_send(cleared.into_request());
+        Ok(())
+    }
+
+    /// A fault build says this and then the one before it, ahead of saying this: twice and out of order.
+    #[cfg(feature = "failpoints")]
+    fn disorder(&mut self, message: &pb::ReportRequest) -> Result<(), LinkError> {
+        if !waybill_model::fault::asked("report", "repeat") {
+            return Ok(());
+        }
+        for again in [Some(message.clone()), self.earlier.replace(message.clone())].into_iter().flatten() {
+            let _ = self.sender.try_send(self.shared.egress.clear(again)?.into_request());
+        }
         Ok(())
     }
 }
