@@ -23,8 +23,13 @@ IMAGES = {
     # Where it runs is part of the entry point, which no launch request can change: there the guard is not optional.
     "worker": {"program": "waybill-worker", "fixed": ["--cloud", "aws-ecs"], "command": ["run"]},
     "orchestrator": {"program": "waybill-orchestrator", "command": ["serve", "--config", "/etc/waybill/orchestrator.toml"]},
+    # What it keeps is a volume; the engine that it starts workers with is the host's, whose socket is mounted.
+    "agent": {"program": "waybill-agent", "command": ["run"]},
     "cli": {"program": "waybill", "command": ["--help"]},
 }
+# Directories of the program's own user, and those that are volumes.
+OWN = {"orchestrator": {"var/lib/waybill", "var/lib/waybill/keys", "var/lib/waybill/state"}, "agent": {"var/lib/waybill-agent"}}
+VOLUMES = {"orchestrator": "/var/lib/waybill/state", "agent": "/var/lib/waybill-agent"}
 TEXTS = {
     "etc/passwd": "waybill:x:65532:65532:Waybill:/:/none\n",
     "etc/group": "waybill:x:65532:\n",
@@ -88,7 +93,7 @@ def root(name, binaries, sbom):
     contents.update({path: (0o444, text.encode()) for path, text in TEXTS.items()})
     if sbom:
         contents["usr/share/waybill/sbom.cdx.json"] = (0o444, with_packages(sbom, name, [*system.values(), CERTIFICATES]))
-    own = {"var/lib/waybill", "var/lib/waybill/keys", "var/lib/waybill/state"} if name == "orchestrator" else set()
+    own = OWN.get(name, set())
     directories = {"tmp", *own}
     for path in [*contents, *directories]:
         while "/" in path:
@@ -133,7 +138,7 @@ def image(name, layer, level):
                 "Cmd": settings["command"],
                 "WorkingDir": "/",
                 # Fargate gives a fresh volume the owner that the image's directory has, where the image declares it.
-                **({"Volumes": {"/var/lib/waybill/state": {}}} if name == "orchestrator" else {}),
+                **({"Volumes": {VOLUMES[name]: {}}} if name in VOLUMES else {}),
                 "Env": ["SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"],
                 "Labels": {"org.opencontainers.image.title": "waybill-" + name, "org.opencontainers.image.licenses": "Apache-2.0"},
             },

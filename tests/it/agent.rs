@@ -1,5 +1,6 @@
 //! Agents as real processes: enrolment, workers that they start, restarts, silence, drain, remote disable, copied identities.
 
+mod containers;
 mod cut;
 mod fixture;
 mod identity;

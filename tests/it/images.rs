@@ -9,7 +9,14 @@ use std::process::Command;
 use serde_json::Value;
 use waybill_tests::binaries::{binary, repository};
 
-const NAMES: [&str; 3] = ["worker", "orchestrator", "cli"];
+const NAMES: [&str; 4] = ["worker", "orchestrator", "agent", "cli"];
+/// Each image and its one program.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("worker", "waybill-worker"),
+    ("orchestrator", "waybill-orchestrator"),
+    ("agent", "waybill-agent"),
+    ("cli", "waybill"),
+];
 
 /// Builds images of the binaries under test and returns each one's digest.
 fn build(out: &Path, sbom: Option<&Path>, names: &[&str]) -> BTreeMap<String, String> {
@@ -89,8 +96,7 @@ fn files(root: &Path) -> BTreeMap<String, u32> {
 fn t23_an_image_holds_one_program_and_no_shell_and_is_nobodys() {
     let dir = tempfile::tempdir().expect("a directory");
     build(dir.path(), None, &NAMES);
-    for (name, program) in [("worker", "waybill-worker"), ("orchestrator", "waybill-orchestrator"), ("cli", "waybill")]
-    {
+    for (name, program) in PROGRAMS {
         let place = dir.path().join(format!("{name}-unpacked"));
         let config = unpack(&dir.path().join(format!("{name}.tar")), &place);
         assert_eq!(config["config"]["User"], "65532:65532", "{name}");
@@ -140,8 +146,7 @@ fn t23_an_image_is_complete_its_program_starts_in_it_as_nobody() {
     build(dir.path(), None, &NAMES);
     // The tree is entered by chroot with another user, so it needs root or a user namespace.
     let root = rustix::process::geteuid().is_root();
-    for (name, program) in [("worker", "waybill-worker"), ("orchestrator", "waybill-orchestrator"), ("cli", "waybill")]
-    {
+    for (name, program) in PROGRAMS {
         let place = dir.path().join(format!("{name}-unpacked"));
         unpack(&dir.path().join(format!("{name}.tar")), &place);
         let mut command = if root { Command::new("chroot") } else { Command::new("unshare") };

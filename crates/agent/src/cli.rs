@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 use waybill_identity::Pin;
+use waybill_launcher::container::Mount;
 use waybill_model::size::parse_duration;
 
 /// Starts workers on this host for an orchestrator that it calls. It opens no port and touches no row.
@@ -51,7 +52,8 @@ pub(crate) struct EnrolArguments {
     pub(crate) token_file: Option<PathBuf>,
 }
 
-/// Example: `waybill-agent run --slots 4 --guard /etc/waybill/guard.toml`
+/// Example: `waybill-agent run --slots 4 --guard /etc/waybill/guard.toml`, or with containers
+/// `waybill-agent run --engine /run/docker.sock --image registry.example.com/waybill-worker@sha256:…`
 #[derive(Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
@@ -59,6 +61,11 @@ pub(crate) struct RunArguments {
     /// The worker program; the one beside this program where absent
     #[arg(long, env = "WAYBILL_WORKER", value_name = "FILE")]
     pub(crate) worker: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) containers: ContainerArguments,
+    /// Control group that workers are put into: its directory, which the agent's user may write to
+    #[arg(long, value_name = "DIR", conflicts_with = "engine")]
+    pub(crate) control_group: Option<PathBuf>,
     /// Guard file that every worker is held to
     #[arg(long, env = "WAYBILL_GUARD", value_name = "FILE")]
     pub(crate) guard: Option<PathBuf>,
@@ -74,6 +81,26 @@ pub(crate) struct RunArguments {
     /// How long a worker may take to end by itself before it is killed
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
     pub(crate) stop_grace: Duration,
+}
+
+/// Workers as containers instead of processes.
+#[derive(Args)]
+pub(crate) struct ContainerArguments {
+    /// Socket of Docker or Podman: workers run as containers of that engine, from --image
+    #[arg(long, env = "WAYBILL_ENGINE", value_name = "SOCKET", requires = "image", conflicts_with = "worker")]
+    pub(crate) engine: Option<PathBuf>,
+    /// The worker's image, by digest; fetched where the engine does not have it
+    #[arg(long, env = "WAYBILL_WORKER_IMAGE", value_name = "NAME@sha256:HEX", requires = "engine")]
+    pub(crate) image: Option<String>,
+    /// User and group of the worker in its container
+    #[arg(long, value_name = "UID:GID", default_value = "65532:65532")]
+    pub(crate) user: String,
+    /// The engine's network that containers join; its default one where absent
+    #[arg(long, value_name = "NAME", requires = "engine")]
+    pub(crate) network: Option<String>,
+    /// What containers see of this host, such as a directory of files to read; may be repeated
+    #[arg(long = "mount", value_name = "SOURCE:TARGET[:ro]", requires = "engine")]
+    pub(crate) mounts: Vec<Mount>,
 }
 
 fn pin(text: &str) -> Result<Pin, String> {

@@ -17,8 +17,10 @@ use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
 use crate::cli::RunArguments;
 use crate::identity::{Certificate, Identity};
 use crate::state::{State, StateError};
-use crate::workers::{Settings, Workers};
+use crate::workers::Workers;
 use crate::{AgentError, egress};
+
+mod settings;
 
 /// Between two tries while the orchestrator can't be reached, and while it does not want this agent.
 const AWAY: Duration = Duration::from_secs(30);
@@ -59,7 +61,7 @@ struct Agent {
 pub(crate) async fn run(arguments: RunArguments) -> Result<(), AgentError> {
     let state = State::open(&arguments.state.state)?;
     let identity = state.identity()?;
-    let settings = settings(&arguments, &identity)?;
+    let settings = settings::read(&arguments, &identity)?;
     let workers = Workers::open(state, settings).await?;
     let failed = |source| StateError::Io { path: "SIGTERM".into(), source };
     let terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -69,26 +71,6 @@ pub(crate) async fn run(arguments: RunArguments) -> Result<(), AgentError> {
     let ended = agent.serve().await;
     egress::tell();
     ended
-}
-
-fn settings(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
-    let beside = || std::env::current_exe().map(|this| this.with_file_name("waybill-worker"));
-    let program = arguments.worker.clone().map_or_else(beside, Ok);
-    let program = program.map_err(|source| StateError::Io { path: "waybill-worker".into(), source })?;
-    if !program.exists() {
-        let message = format!("{} is not there; name the worker with --worker", program.display());
-        return Err(AgentError::Usage(message));
-    }
-    let mut args: Vec<String> =
-        ["run", "--orchestrator", &identity.orchestrator, "--ca-pin", &identity.ca_pin].map(str::to_owned).to_vec();
-    if let Some(guard) = &arguments.guard {
-        if !guard.exists() {
-            return Err(AgentError::Usage(format!("--guard: {} is not there", guard.display())));
-        }
-        args.extend(["--guard".to_owned(), guard.display().to_string()]);
-    }
-    let (environment, stop_grace, slots) = (arguments.pass_env.clone(), arguments.stop_grace, arguments.slots);
-    Ok(Settings { program: program.display().to_string(), args, environment, stop_grace, slots })
 }
 
 impl Agent {

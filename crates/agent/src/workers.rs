@@ -8,15 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use waybill_launcher::process::Keep;
-use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, Launcher, ProcessLauncher, TaskRef, TaskStatus};
+use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, TaskRef, TaskStatus};
 use waybill_model::{AttemptId, FailureCode};
 use waybill_protocol::agent::{Phase, StartOrder, Task};
 
+use self::place::Place;
+pub(crate) use self::place::Wanted;
 use crate::state::State;
+
+mod place;
 
 /// What every worker of this agent is started with.
 pub(crate) struct Settings {
+    /// Where it runs.
+    pub(crate) place: Wanted,
     /// The worker program.
     pub(crate) program: String,
     /// Its arguments.
@@ -29,8 +34,6 @@ pub(crate) struct Settings {
     pub(crate) slots: u32,
 }
 
-/// What is kept of attempts that are over: the workers' own output, for so long after it was written last.
-const KEPT: Keep = Keep { newest: usize::MAX, age: Duration::from_secs(7 * 24 * 60 * 60) };
 /// Between two looks for what is kept no longer.
 const SWEEP: Duration = Duration::from_secs(60 * 60);
 
@@ -38,7 +41,7 @@ const SWEEP: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Workers {
     state: State,
     settings: Settings,
-    launcher: ProcessLauncher,
+    place: Place,
     known: BTreeMap<AttemptId, Known>,
     /// A worker ended.
     ended: Arc<Notify>,
@@ -70,12 +73,10 @@ impl Workers {
     /// Takes up the attempts that an earlier process of this agent was given.
     pub(crate) async fn open(state: State, settings: Settings) -> Result<Self, LaunchError> {
         let ended = Arc::new(Notify::new());
-        let tell = Arc::clone(&ended);
-        let launcher = ProcessLauncher::open(&state.attempts())?;
-        let launcher = launcher.with_stop_grace(settings.stop_grace).on_exit(move || tell.notify_one());
+        let place = Place::open(&state, &settings, Arc::clone(&ended)).await?;
         let mut known = BTreeMap::new();
         for attempt in state.tasks() {
-            match launcher.find(attempt).await? {
+            match place.launcher().find(attempt).await? {
                 Some(task) => {
                     known.insert(attempt, Known::new(Some(task), Phase::Unknown));
                 }
@@ -83,7 +84,7 @@ impl Workers {
                 None => state.forget(attempt),
             }
         }
-        let mut workers = Self { state, settings, launcher, known, ended, swept: None };
+        let mut workers = Self { state, settings, place, known, ended, swept: None };
         workers.look().await;
         Ok(workers)
     }
@@ -174,7 +175,7 @@ impl Workers {
         spec.environment.clone_from(environment);
         spec.memory = order.memory;
         let request = LaunchRequest::from_bytes(&spec.to_bytes()?, order.ticket)?;
-        Ok(self.launcher.start(&request).await?)
+        Ok(self.place.launcher().start(&request).await?)
     }
 
     /// Asks a worker to end. One that this agent never started, or of which nothing can be found out, has ended. What runs
@@ -188,7 +189,7 @@ impl Workers {
             known.told = false;
             return;
         };
-        match self.launcher.stop(task).await {
+        match self.place.launcher().stop(task).await {
             Ok(()) => {}
             // Of another boot: the next look says whether somebody still holds its log.
             Err(LaunchError::OutOfReach) => self.look().await,
@@ -227,7 +228,7 @@ impl Workers {
     pub(crate) async fn look(&mut self) {
         for (attempt, known) in &mut self.known {
             let Some(task) = known.task.as_ref().filter(|_| known.is_live()) else { continue };
-            let phase = match seen(&self.launcher, task).await {
+            let phase = match self.place.look(task).await {
                 TaskStatus::Running => Phase::Running,
                 TaskStatus::Stopped { exit_code, cause } => {
                     Phase::Stopped { exit_code: exit_code.and_then(|code| u32::try_from(code).ok()), cause }
@@ -241,30 +242,8 @@ impl Workers {
         }
         if self.swept.is_none_or(|at| at.elapsed() >= SWEEP) {
             self.swept = Some(Instant::now());
-            self.sweep();
+            self.place.sweep(self.known.keys().copied().chain(self.state.tasks()).collect());
         }
-    }
-
-    /// Removes what attempts left that ended long ago and that nobody asks about any more.
-    fn sweep(&self) {
-        let live = self.known.keys().copied().chain(self.state.tasks()).collect();
-        let launcher = self.launcher.clone();
-        tokio::task::spawn_blocking(move || match launcher.sweep(KEPT, &live) {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed directories of attempts that are over"),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "old attempts could not be removed");
-            }
-        });
-    }
-}
-
-/// Where a task stands. One of an earlier boot of this host is over once nobody holds its log.
-async fn seen(launcher: &ProcessLauncher, task: &TaskRef) -> TaskStatus {
-    match launcher.describe(task).await {
-        Ok(TaskStatus::Unknown) => launcher.left_behind(task).ok().flatten().unwrap_or(TaskStatus::Unknown),
-        Ok(status) => status,
-        Err(_) => TaskStatus::Unknown,
     }
 }
 

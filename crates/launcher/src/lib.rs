@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use waybill_model::{AttemptId, FailureCode};
 
 pub mod conformance;
+#[cfg(feature = "container")]
+pub mod container;
 pub mod ecs;
 pub mod process;
 mod request;
@@ -116,6 +118,16 @@ pub enum LaunchError {
     /// The program could not be started at all.
     #[error("the worker program could not be started")]
     Start(#[source] std::io::Error),
+    /// The container engine refused what it was asked for.
+    #[cfg(feature = "container")]
+    #[error("the container engine refused to {action}")]
+    Engine {
+        /// What it was asked for.
+        action: &'static str,
+        /// Its own words, which stay on this side.
+        #[source]
+        source: Box<bollard::errors::Error>,
+    },
     /// A file of the attempt's directory failed.
     #[error("the attempt's directory could not be used")]
     Directory(#[source] std::io::Error),

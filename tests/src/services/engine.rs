@@ -17,6 +17,10 @@ use serde_json::json;
 
 use super::network::BRIDGE;
 
+mod images;
+
+pub use images::PROGRAMS;
+
 /// How long the engine may take to answer, and to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,11 +36,27 @@ pub struct Engine {
 impl Engine {
     /// Starts one without images.
     pub fn start() -> Result<Self> {
+        Self::on(BRIDGE)
+    }
+
+    /// Starts one whose containers have this host's network or none. None where there can be no engine, which is said.
+    pub fn without_bridge() -> Result<Option<Self>> {
+        let has = |program: &str| {
+            Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+        };
+        if rustix::process::geteuid().is_root() && ["dockerd", "docker", "setpriv", "unshare"].into_iter().all(has) {
+            return Self::on("none").map(Some);
+        }
+        writeln!(std::io::stderr(), "LEFT OUT: a container engine takes root and dockerd (apt-get install docker.io)")?;
+        Ok(None)
+    }
+
+    fn on(bridge: &str) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("waybill-engine-").tempdir()?;
         let place = |name: &str| dir.path().join(name);
         let settings = json!({
             "data-root": place("data"), "exec-root": place("exec"), "pidfile": place("pid"), "group": "root",
-            "hosts": [address(dir.path())], "bridge": BRIDGE, "shutdown-timeout": 5,
+            "hosts": [address(dir.path())], "bridge": bridge, "shutdown-timeout": 5,
             "log-level": "warn", "iptables": false, "ip-forward": false, "ip-masq": false,
         });
         std::fs::write(place("daemon.json"), settings.to_string())?;
@@ -73,6 +93,12 @@ impl Engine {
     #[must_use]
     pub fn address(&self) -> String {
         address(self.dir.path())
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join(SOCKET)
     }
 
     /// Runs its command line and returns what that printed.

@@ -1,0 +1,94 @@
+//! Where this host's workers run: as its processes, or as containers of its engine.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use waybill_launcher::container::ContainerLauncher;
+use waybill_launcher::process::Keep;
+use waybill_launcher::{LaunchError, Launcher, ProcessLauncher, TaskRef, TaskStatus};
+use waybill_model::AttemptId;
+
+use super::Settings;
+use crate::state::State;
+
+/// What is kept of attempts that are over: the workers' own output, for so long after it was written last.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Where workers are to run.
+#[derive(Clone, Debug)]
+pub(crate) enum Wanted {
+    /// As processes of the agent's user; in this control group where one is named.
+    Processes { group: Option<std::path::PathBuf> },
+    /// As containers of the engine behind this socket.
+    Containers { socket: std::path::PathBuf, settings: waybill_launcher::container::ContainerSettings },
+}
+
+/// The launcher of this host.
+#[derive(Clone)]
+pub(super) enum Place {
+    Processes(ProcessLauncher),
+    Containers(ContainerLauncher),
+}
+
+impl Place {
+    pub(super) async fn open(state: &State, settings: &Settings, ended: Arc<Notify>) -> Result<Self, LaunchError> {
+        let tell = move || ended.notify_one();
+        Ok(match &settings.place {
+            Wanted::Processes { group } => {
+                let launcher = ProcessLauncher::open(&state.attempts())?.with_control_group(group.clone());
+                Self::Processes(launcher.with_stop_grace(settings.stop_grace).on_exit(tell))
+            }
+            Wanted::Containers { socket, settings } => {
+                Self::Containers(ContainerLauncher::open(socket, settings.clone()).await?.on_exit(tell))
+            }
+        })
+    }
+
+    pub(super) fn launcher(&self) -> &dyn Launcher {
+        match self {
+            Self::Processes(launcher) => launcher,
+            Self::Containers(launcher) => launcher,
+        }
+    }
+
+    /// Where a task stands. A process of an earlier boot of this host is over once nobody holds its log.
+    pub(super) async fn look(&self, task: &TaskRef) -> TaskStatus {
+        match (self.launcher().describe(task).await, self) {
+            (Ok(TaskStatus::Unknown), Self::Processes(launcher)) => {
+                launcher.left_behind(task).ok().flatten().unwrap_or(TaskStatus::Unknown)
+            }
+            // The engine is asked by the container's own name: what it does not know was removed.
+            (Ok(TaskStatus::Missing), Self::Containers(_)) => TaskStatus::Stopped { exit_code: None, cause: None },
+            (Ok(status), _) => status,
+            (Err(error), _) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a worker could not be looked at");
+                TaskStatus::Unknown
+            }
+        }
+    }
+
+    /// Removes what attempts left that ended long ago and that nobody asks about any more.
+    pub(super) fn sweep(&self, live: HashSet<AttemptId>) {
+        let place = self.clone();
+        tokio::spawn(async move {
+            let swept = match place {
+                Self::Containers(launcher) => launcher.sweep(KEPT, |attempt| live.contains(&attempt)).await,
+                Self::Processes(launcher) => {
+                    let keep = Keep { newest: usize::MAX, age: KEPT };
+                    let sweep = move || launcher.sweep(keep, &live);
+                    tokio::task::spawn_blocking(sweep).await.unwrap_or(Ok(0))
+                }
+            };
+            match swept {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "removed what attempts left that are over"),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "what old attempts left could not be removed");
+                }
+            }
+        });
+    }
+}

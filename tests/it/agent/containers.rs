@@ -1,0 +1,234 @@
+//! Workers as containers, by a real engine: the launcher's contract, and whole runs through an agent from the worker's own
+//! image. Where there is no engine these stories are left out, and say so.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use async_trait::async_trait;
+use waybill_launcher::conformance::{self, Behaviour, Subject};
+use waybill_launcher::container::{ContainerLauncher, ContainerSettings, Mount};
+use waybill_launcher::{LaunchRequest, LaunchSpec, Launcher, TaskStatus};
+use waybill_model::{AttemptId, FailureCode};
+use waybill_tests::sandbox::Options;
+use waybill_tests::services::engine::{Engine, PROGRAMS};
+use zeroize::Zeroizing;
+
+use super::fixture::{Host, MANY, Office};
+
+/// Lets every user write to a directory: a worker in a container is another one than this process.
+fn open_to_all(directory: &Path) -> Result<()> {
+    Ok(std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777))?)
+}
+
+/// A launcher whose containers are shells of this host, and a directory where they say that they began.
+struct Shells {
+    launcher: ContainerLauncher,
+    said: PathBuf,
+}
+
+impl Shells {
+    async fn on(docker: &Engine, said: &Path) -> Result<Self> {
+        open_to_all(said)?;
+        let own = |(source, target): &(&str, &str)| Mount {
+            source: Path::new(source)
+                .canonicalize()
+                .map_or_else(|_| (*source).into(), |path| path.display().to_string()),
+            target: (*target).into(),
+            writable: false,
+        };
+        let mut mounts: Vec<Mount> = PROGRAMS.iter().map(own).collect();
+        mounts.push(Mount { source: said.display().to_string(), target: "/said".into(), writable: true });
+        let settings = ContainerSettings {
+            image: docker.empty_image()?,
+            user: "65532:65532".into(),
+            network: Some("host".into()),
+            mounts,
+            stop_grace: Duration::from_secs(1),
+        };
+        settings.check()?;
+        Ok(Self { launcher: ContainerLauncher::open(&docker.socket(), settings).await?, said: said.to_owned() })
+    }
+
+    fn script(&self, attempt: AttemptId, script: &str, memory: Option<u64>) -> LaunchRequest {
+        let script =
+            format!("read ticket && [ \"$ticket\" = the-ticket ] || exit 1; echo begun >> /said/{attempt}; {script}");
+        let args = vec!["-c".to_owned(), script];
+        let mut spec = LaunchSpec::new(attempt, attempt.to_string(), "/bin/sh".into(), args);
+        spec.memory = memory;
+        let bytes = spec.to_bytes().expect("serialises");
+        LaunchRequest::from_bytes(&bytes, Zeroizing::new("the-ticket".into())).expect("reads back")
+    }
+}
+
+#[async_trait]
+impl Subject for Shells {
+    fn launcher(&self) -> &dyn Launcher {
+        &self.launcher
+    }
+
+    fn request(&self, attempt: AttemptId, behaviour: Behaviour) -> LaunchRequest {
+        let script = match behaviour {
+            Behaviour::Stay => "trap 'exit 0' TERM; while :; do sleep 0.05; done".to_owned(),
+            Behaviour::StayStubbornly => "trap '' TERM; while :; do sleep 0.05; done".to_owned(),
+            Behaviour::Exit(code) => format!("exit {code}"),
+        };
+        self.script(attempt, &script, None)
+    }
+
+    async fn begun(&self, attempt: AttemptId) -> usize {
+        std::fs::read_to_string(self.said.join(attempt.to_string())).map_or(0, |text| text.lines().count())
+    }
+}
+
+/// Waits until the task is over; bounded by the test runner.
+async fn ended(launcher: &ContainerLauncher, task: &waybill_launcher::TaskRef) -> Result<TaskStatus> {
+    loop {
+        match launcher.describe(task).await? {
+            status @ TaskStatus::Stopped { .. } => return Ok(status),
+            _ => tokio::time::sleep(Duration::from_millis(20)).await, // a poll of the engine
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_keep_the_launchers_contract() -> Result<()> {
+    let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
+    let said = tempfile::tempdir()?;
+    let shells = Shells::on(&docker, said.path()).await?;
+    conformance::all(&shells).await;
+
+    // Out of memory has a cause of its own, and the limit is the plan's.
+    let hungry = shells.script(AttemptId::generate(), "a=x; while :; do a=$a$a; done", Some(32 << 20));
+    let task = shells.launcher.start(&hungry).await?;
+    let over = ended(&shells.launcher, &task).await?;
+    ensure!(matches!(over, TaskStatus::Stopped { cause: Some(FailureCode::OutOfMemory), .. }), "{over:?}");
+
+    // What is over goes with time; what somebody may still ask about stays.
+    let keeps = hungry.spec().attempt;
+    let removed = shells.launcher.sweep(Duration::ZERO, |attempt| attempt == keeps).await?;
+    ensure!(removed > 0 && shells.launcher.find(keeps).await? == Some(task), "{removed} removed");
+    ensure!(docker.docker(&["ps", "--all", "--quiet"])?.lines().count() == 1, "{}", docker.docker(&["ps", "--all"])?);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_was_made_and_never_started_is_started_by_the_same_request() -> Result<()> {
+    let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
+    let said = tempfile::tempdir()?;
+    let shells = Shells::on(&docker, said.path()).await?;
+    // As an agent leaves it that is killed between the two calls.
+    let request = shells.request(AttemptId::generate(), Behaviour::Exit(7));
+    let attempt = request.spec().attempt;
+    let first = shells.launcher.start(&request).await?;
+    ended(&shells.launcher, &first).await?;
+    docker.docker(&["rm", &first.0])?;
+    let name = format!("waybill-{attempt}");
+    let mounts: Vec<String> =
+        PROGRAMS.iter().map(|(_, target)| format!("type=bind,source={target},target={target},readonly")).collect();
+    let said_at = format!("type=bind,source={},target=/said", said.path().display());
+    let mut args = vec!["create", "--name", &name, "--interactive", "--network", "host", "--user", "65532:65532"];
+    mounts.iter().chain([&said_at]).for_each(|mount| args.extend(["--mount", mount]));
+    let image = docker.empty_image()?;
+    let (program, script) = (&request.spec().program, &request.spec().args);
+    args.extend(["--entrypoint", program, &image]);
+    args.extend(script.iter().map(String::as_str));
+    docker.docker(&args)?;
+    ensure!(shells.launcher.find(attempt).await?.is_none(), "one that never ran was taken for a task");
+    let second = shells.launcher.start(&request).await?;
+    let over = ended(&shells.launcher, &second).await?;
+    ensure!(over == TaskStatus::Stopped { exit_code: Some(7), cause: None }, "{over:?}");
+    ensure!(shells.begun(attempt).await == 2, "it ran {} times", shells.begun(attempt).await);
+    Ok(())
+}
+
+/// An agent whose workers are containers of the image that ships, on an office that writes to a directory of this host.
+async fn contained(docker: &Engine, rows: i64) -> Result<(Office, Host)> {
+    let office = Office::start(Options::default(), rows).await?;
+    let directory = office.sandbox.dir.path().to_owned();
+    // What the worker reads and writes is this test's directory; the container's user is another one.
+    for place in [directory.clone(), directory.join("lake")] {
+        open_to_all(&place)?;
+    }
+    std::fs::set_permissions(directory.join("shop.db"), std::fs::Permissions::from_mode(0o666))?;
+    let mut host = office.enrolled("office-1").await?;
+    let mount = format!("{0}:{0}", directory.display());
+    let options = [
+        ["--engine", &docker.socket().display().to_string()],
+        ["--image", &docker.worker_image()?],
+        ["--network", "host"],
+        ["--mount", &mount],
+    ];
+    host.options.extend(options.as_flattened().iter().map(|text| (*text).to_owned()));
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    Ok((office, host))
+}
+
+/// What the engine says of the one container that there is.
+fn only_container(docker: &Engine) -> Result<serde_json::Value> {
+    let ids = docker.docker(&["ps", "--all", "--quiet", "--no-trunc"])?;
+    ensure!(ids.lines().count() == 1, "containers: {ids:?}");
+    let found: serde_json::Value = serde_json::from_str(&docker.docker(&["inspect", &ids])?)?;
+    Ok(found[0].clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_through_an_agent_works_in_a_container_that_may_do_nothing_else() -> Result<()> {
+    let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
+    let (office, _host) = contained(&docker, 1_000).await?;
+    let run = office.sandbox.trigger("items").await?;
+    let ended = office.succeeds(run, 1).await?;
+    let container = only_container(&docker)?;
+    let (config, host) = (&container["Config"], &container["HostConfig"]);
+    ensure!(container["Name"] == format!("/waybill-{}", ended.attempt_list[0].id), "{}", container["Name"]);
+    ensure!(config["User"] == "65532:65532" && host["ReadonlyRootfs"] == true, "{config} {host}");
+    ensure!(host["CapDrop"] == serde_json::json!(["ALL"]) && host["Privileged"] == false, "{host}");
+    ensure!(host["SecurityOpt"] == serde_json::json!(["no-new-privileges:true"]), "{host}");
+    // Nothing else is told to it, so the ticket stands nowhere.
+    let told: Vec<_> = config["Cmd"].as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
+    ensure!(matches!(told[..], ["run", "--orchestrator", _, "--ca-pin", _]), "{told:?}");
+    ensure!(config["Env"] == serde_json::json!(["SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]), "{config}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_outlives_its_agent_and_one_that_is_killed_is_replaced() -> Result<()> {
+    let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
+    let (office, mut host) = contained(&docker, MANY).await?;
+    let run = office.running().await?;
+    host.kill()?;
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    let first = only_container(&docker)?;
+    ensure!(
+        first["State"]["Running"] == true,
+        "the container did not outlive its agent, or had ended: {}",
+        first["State"]
+    );
+    docker.docker(&["kill", first["Id"].as_str().context("an id")?])?;
+    let ended = office.succeeds(run, 2).await?;
+    let why = ended.attempt_list[0].failure.as_ref().map(|failure| failure.code.to_string());
+    ensure!(why.as_deref() == Some("worker_lost"), "{:?}", ended.attempt_list);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_says_what_is_wrong_with_its_engine_or_image_before_it_serves() -> Result<()> {
+    let office = Office::start(Options::default(), 1).await?;
+    let host = office.enrolled("office-1").await?;
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let nowhere = office.sandbox.path("no.socket").display().to_string();
+    for (engine, image, wanted) in [
+        (nowhere.as_str(), "waybill-worker:latest", "name the image by its digest"),
+        (nowhere.as_str(), digest.as_str(), "no.socket"),
+    ] {
+        let said = host.refused(&["--engine", engine, "--image", image])?;
+        ensure!(said.contains(wanted), "{said}");
+    }
+    let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
+    let said = host.refused(&["--engine", &docker.socket().display().to_string(), "--image", &digest])?;
+    ensure!(said.contains("fetch the image"), "{said}");
+    Ok(())
+}
