@@ -16,7 +16,7 @@ use waybill_model::run::RunKind;
 use waybill_tests::binaries::binary;
 use waybill_tests::canary::files;
 use waybill_tests::fault::Marker;
-use waybill_tests::process::signal;
+use waybill_tests::process::wake;
 use waybill_tests::sandbox::{Options, Sandbox};
 
 mod signed;
@@ -234,7 +234,7 @@ async fn the_kill_switch_stops_a_run_that_is_under_way_before_its_commit() -> Re
     let worker = marker.fires(1).await?;
     let on = std::fs::read_to_string(story.path("guard.toml"))?.replace("guard = 1\n", "guard = 1\nstop = true\n");
     std::fs::write(story.path("guard.toml"), on)?;
-    signal(worker, "CONT")?;
+    wake(worker).await?;
     let ended = story.sandbox.ended(run).await?;
     let code = ended.run.failure.as_ref().map(|failure| failure.code.to_string());
     ensure!(code.as_deref() == Some("policy_denied"), "{:?}", ended.run.failure);

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result, ensure};
 use waybill_api::run::RunDetail;
 use waybill_tests::fault::Marker;
-use waybill_tests::process::signal;
+use waybill_tests::process::wake;
 use waybill_tests::sandbox::{Options, Sandbox};
 
 use super::story::{ROWS, Story, succeeded};
@@ -64,7 +64,7 @@ async fn canceled_at(fault: &str) -> Result<(Story, RunDetail)> {
     let run = story.sandbox.trigger("items").await?;
     let worker = story.marker.fires(1).await?;
     story.sandbox.client.run_cancel(run).await?;
-    signal(worker, "CONT")?;
+    wake(worker).await?;
     let ended = story.sandbox.ended(run).await?;
     Ok((story, ended))
 }
@@ -152,7 +152,7 @@ async fn an_orchestrator_that_is_away_for_a_while_loses_no_run() -> Result<()> {
     let run = story.sandbox.trigger("items").await?;
     let worker = story.marker.fires(1).await?;
     story.sandbox.kill_orchestrator()?;
-    signal(worker, "CONT")?;
+    wake(worker).await?;
     story.sandbox.restart(&ports).await?;
     let ended = story.sandbox.ended(run).await?;
     succeeded(&ended)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use waybill_api::run::RunDetail;
 use waybill_tests::fault::Marker;
-use waybill_tests::process::signal;
+use waybill_tests::process::{signal, wake};
 use waybill_tests::sandbox::{Options, Sandbox};
 
 /// Applies a pipeline whose run draws up to `memory`, and runs it to its end.
@@ -129,7 +129,7 @@ async fn a_stopping_orchestrator_says_what_still_runs_and_keeps_its_directory() 
     sandbox.orchestrator_left().await.expect("its end");
     assert!(sandbox.log().contains(&format!("still running: {stopped} (")), "{}", sandbox.log());
     sandbox.restart(&ports).await.expect("again");
-    signal(worker, "CONT").expect("kill");
+    wake(worker).await.expect("awake");
     let ended = sandbox.ended(stopped).await.expect("its end");
     assert_eq!((ended.run.state.to_string(), ended.attempt_list.len()), ("succeeded".to_owned(), 1));
 }

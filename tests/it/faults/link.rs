@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use waybill_model::RunId;
 use waybill_tests::cut::Proxy;
-use waybill_tests::process::{is_alive, signal};
+use waybill_tests::process::{is_alive, wake};
 use waybill_tests::sandbox::Options;
 
 use super::super::story::{ROWS, Story};
@@ -24,7 +24,7 @@ async fn cut_off(grace: &str) -> Result<(Story, [Proxy; 2], RunId, u32)> {
     let run = story.sandbox.trigger("items").await?;
     let worker = story.marker.fires(1).await?;
     ways.iter().for_each(Proxy::cut);
-    signal(worker, "CONT")?;
+    wake(worker).await?;
     Ok((story, ways, run, worker))
 }
 
