@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 use waybill_model::{AttemptId, FailureCode};
 
-use self::engine::{Missing as _, or_missing};
+use self::engine::{or_missing, refused_as};
 use self::wanted::LABEL;
 pub use self::wanted::{ContainerSettings, Mount, SettingsError};
 use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
@@ -99,7 +99,7 @@ impl ContainerLauncher {
         let body = wanted::container(&self.settings, request.spec());
         match self.docker.create_container(Some(options), body).await {
             Ok(made) => Ok((made.id, false)),
-            Err(error) if error.is(409) => {
+            Err(error) if refused_as(&error, 409) => {
                 // It is there, or was a moment ago.
                 let found = self.inspect(&name).await?.ok_or(LaunchError::Busy)?;
                 let is_made = state(&found) == Some(ContainerStateStatusEnum::CREATED);
@@ -115,7 +115,7 @@ impl ContainerLauncher {
         let attached = self.docker.attach_container(id, Some(options)).await;
         let mut attached = attached.map_err(|error| engine::failed("attach", error))?;
         let started = self.docker.start_container(id, None::<ask::StartContainerOptions>).await;
-        started.map_err(|error| engine::not_started(id, error))?;
+        started.map_err(|error| engine::failed("start", error))?;
         let given = async {
             for part in [request.reveal_ticket().as_bytes(), b"\n"] {
                 attached.input.write_all(part).await?;

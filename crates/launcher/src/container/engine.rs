@@ -24,7 +24,7 @@ pub(super) async fn connect(socket: &Path, answer: Duration) -> Result<Docker, L
 pub(super) async fn have_image(docker: &Docker, image: &str) -> Result<(), LaunchError> {
     match docker.inspect_image(image).await {
         Ok(_) => return Ok(()),
-        Err(error) if error.is(404) => {}
+        Err(error) if refused_as(&error, 404) => {}
         Err(error) => return Err(failed("inspect the image", error)),
     }
     tracing::info!(image, "the engine does not have the worker's image: it is fetched");
@@ -36,28 +36,21 @@ pub(super) async fn have_image(docker: &Docker, image: &str) -> Result<(), Launc
     Ok(())
 }
 
-/// What an error of the engine's is, by its status.
-pub(super) trait Missing {
-    /// Whether it was refused with this status.
-    fn is(&self, code: u16) -> bool;
-}
-
-impl Missing for Error {
-    fn is(&self, code: u16) -> bool {
-        matches!(self, Self::DockerResponseServerError { status_code, .. } if *status_code == code)
-    }
+/// Whether the engine refused with this status.
+pub(super) const fn refused_as(error: &Error, status: u16) -> bool {
+    matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
 }
 
 /// An answer, or none where there is no such container.
 pub(super) fn or_missing<T>(action: &'static str, answer: Result<T, Error>) -> Result<Option<T>, LaunchError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
-        Err(error) if error.is(404) => Ok(None),
+        Err(error) if refused_as(&error, 404) => Ok(None),
         Err(error) => Err(failed(action, error)),
     }
 }
 
-/// What was refused stays refused; what was not answered is asked again.
+/// What was refused stays refused; what was not answered is asked again, and why is told here, since no caller learns it.
 pub(super) fn failed(action: &'static str, error: Error) -> LaunchError {
     match error {
         Error::DockerResponseServerError { .. } | Error::SocketNotFoundError(_) => {
@@ -68,12 +61,6 @@ pub(super) fn failed(action: &'static str, error: Error) -> LaunchError {
             LaunchError::NoAnswer { action }
         }
     }
-}
-
-/// A container that was made and does not start.
-pub(super) fn not_started(id: &str, error: Error) -> LaunchError {
-    tracing::warn!(task.container = %id, "a worker container was made and does not start");
-    failed("start", error)
 }
 
 /// Whether it ended longer ago than this; one that was never started counts from when it was made.

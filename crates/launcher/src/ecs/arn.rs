@@ -85,6 +85,17 @@ impl FromStr for Region {
     }
 }
 
+/// Partition, account and resource of an ARN of IAM; `shape` where it is none.
+pub(super) fn iam_parts(text: &str, shape: NameError) -> Result<(Partition, &str, &str), NameError> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts[..] else { return Err(shape) };
+    let partition = Partition::read(partition).ok_or(NameError("a partition other than aws, aws-us-gov, aws-cn"))?;
+    if !is_account(account) {
+        return Err(NameError("an account of twelve digits is expected in the ARN"));
+    }
+    Ok((partition, account, resource))
+}
+
 /// The ARN of a role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RoleArn {
@@ -135,15 +146,8 @@ impl FromStr for RoleArn {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let parts: Vec<&str> = text.split(':').collect();
-        let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else {
-            return Err(NameError("the ARN of a role: arn:aws:iam::123456789012:role/name"));
-        };
-        let partition =
-            Partition::read(partition).ok_or(NameError("a partition other than aws, aws-us-gov, aws-cn"))?;
-        if !is_account(account) {
-            return Err(NameError("an account of twelve digits is expected in the ARN"));
-        }
+        let (partition, account, resource) =
+            iam_parts(text, NameError("the ARN of a role: arn:aws:iam::123456789012:role/name"))?;
         let path = resource.strip_prefix("role/").ok_or(NameError("the ARN of a role, not of a user or group"))?;
         let mut segments = path.split('/');
         let name = segments.next_back().unwrap_or_default();
@@ -153,7 +157,7 @@ impl FromStr for RoleArn {
         if path.len() > 512 || !segments.all(|part| !part.is_empty() && part.bytes().all(is_name_byte)) {
             return Err(NameError("a role's path has letters, digits and + = , . @ - _ between its slashes"));
         }
-        Ok(Self { text: text.to_owned(), partition, account: (*account).to_owned() })
+        Ok(Self { text: text.to_owned(), partition, account: account.to_owned() })
     }
 }
 
@@ -204,7 +208,7 @@ impl FromStr for TaskArn {
     }
 }
 
-pub(super) fn is_account(text: &str) -> bool {
+fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::arn::{NameError, Partition, is_account, is_name_byte};
+use super::arn::{NameError, Partition, iam_parts, is_name_byte};
 
 /// A role or user of the orchestrator's account, as a trust policy can name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,14 +55,12 @@ impl FromStr for Principal {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        const WRONG: NameError = NameError("the ARN of one role or user: arn:aws:iam::123456789012:role/name");
-        let parts: Vec<&str> = text.split(':').collect();
-        let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return Err(WRONG) };
-        let partition = Partition::read(partition).ok_or(WRONG)?;
-        let name = resource.strip_prefix("role/").or_else(|| resource.strip_prefix("user/")).ok_or(WRONG)?;
+        const WRONG: &str = "the ARN of one role or user: arn:aws:iam::123456789012:role/name";
+        let (partition, _, resource) = iam_parts(text, NameError(WRONG))?;
+        let name = resource.strip_prefix("role/").or_else(|| resource.strip_prefix("user/")).ok_or(NameError(WRONG))?;
         let good = |part: &str| (1..=512).contains(&part.len()) && part.bytes().all(is_name_byte);
-        if !is_account(account) || !name.split('/').all(good) {
-            return Err(WRONG);
+        if !name.split('/').all(good) {
+            return Err(NameError(WRONG));
         }
         Ok(Self { text: text.to_owned(), partition })
     }
