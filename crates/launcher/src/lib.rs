@@ -118,9 +118,9 @@ pub enum LaunchError {
     /// The program could not be started at all.
     #[error("the worker program could not be started")]
     Start(#[source] std::io::Error),
-    /// The container engine refused what it was asked for.
+    /// The container engine did not do what it was asked for.
     #[cfg(feature = "container")]
-    #[error("the container engine refused to {action}")]
+    #[error("the container engine did not {action}")]
     Engine {
         /// What it was asked for.
         action: &'static str,

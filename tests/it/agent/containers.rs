@@ -220,12 +220,16 @@ async fn an_agent_says_what_is_wrong_with_its_engine_or_image_before_it_serves()
     let host = office.enrolled("office-1").await?;
     let digest = format!("sha256:{}", "0".repeat(64));
     let nowhere = office.sandbox.path("no.socket").display().to_string();
-    for (engine, image, wanted) in [
-        (nowhere.as_str(), "waybill-worker:latest", "name the image by its digest"),
-        (nowhere.as_str(), digest.as_str(), "no.socket"),
+    let here = office.sandbox.path("shop.db").display().to_string();
+    for (options, wanted) in [
+        (&["--engine", &here, "--image", "waybill-worker:latest"][..], "name the image by its digest"),
+        (&["--engine", &nowhere, "--image", &digest], "no.socket is not there; start the engine, or name its socket"),
+        (&["--engine", &here, "--image", &digest, "--user", "root"], "write user and group as numbers other than 0"),
+        (&["--engine", &here, "--image", &digest], "the container engine did not answer"),
+        (&["--control-group", &nowhere], "cgroup.procs is not there; name the directory of a control group"),
     ] {
-        let said = host.refused(&["--engine", engine, "--image", image])?;
-        ensure!(said.contains(wanted), "{said}");
+        let said = host.refused(options)?;
+        ensure!(said.contains(wanted), "{options:?}: {said}");
     }
     let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
     let said = host.refused(&["--engine", &docker.socket().display().to_string(), "--image", &digest])?;

@@ -18,16 +18,21 @@ const GUARD: &str = "/etc/waybill/guard";
 /// Reads the settings, and says what is wrong with them.
 pub(super) fn read(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
     let guard = arguments.guard.as_deref();
-    if let Some(missing) = guard.filter(|guard| !guard.exists()) {
-        return Err(AgentError::Usage(format!("--guard: {} is not there", missing.display())));
+    if let Some(guard) = guard {
+        is_there("--guard", guard, "name the guard's file")?;
     }
     let (place, program, guard) = match &arguments.containers.engine {
         Some(socket) => {
+            // Looked at here, since otherwise it would show at the first worker, or as somebody else's words.
+            is_there("--engine", socket, "start the engine, or name its socket")?;
             let (settings, guard) = contained(arguments, guard)?;
             (Wanted::Containers { socket: socket.clone(), settings }, PROGRAM.to_owned(), guard)
         }
         None => {
             let group = arguments.control_group.clone();
+            if let Some(group) = &group {
+                is_there("--control-group", &group.join("cgroup.procs"), "name the directory of a control group")?;
+            }
             (Wanted::Processes { group }, program(arguments)?, guard.map(|guard| guard.display().to_string()))
         }
     };
@@ -38,15 +43,19 @@ pub(super) fn read(arguments: &RunArguments, identity: &Identity) -> Result<Sett
     Ok(Settings { place, program, args, environment, stop_grace, slots })
 }
 
+fn is_there(option: &str, place: &Path, next: &str) -> Result<(), AgentError> {
+    if place.exists() {
+        return Ok(());
+    }
+    Err(AgentError::Usage(format!("{option}: {} is not there; {next}", place.display())))
+}
+
 /// The worker that is named, or the one beside this program.
 fn program(arguments: &RunArguments) -> Result<String, AgentError> {
     let beside = || std::env::current_exe().map(|this| this.with_file_name("waybill-worker"));
     let program = arguments.worker.clone().map_or_else(beside, Ok);
     let program = program.map_err(|source| StateError::Io { path: "waybill-worker".into(), source })?;
-    if !program.exists() {
-        let message = format!("{} is not there; name the worker with --worker", program.display());
-        return Err(AgentError::Usage(message));
-    }
+    is_there("--worker", &program, "name the worker's program")?;
     Ok(program.display().to_string())
 }
 
@@ -59,9 +68,7 @@ fn contained(
     let mut mounts = wanted.mounts.clone();
     for mount in &mounts {
         // The engine would say so at every start only.
-        if !Path::new(&mount.source).exists() {
-            return Err(AgentError::Usage(format!("--mount: {} is not there", mount.source)));
-        }
+        is_there("--mount", Path::new(&mount.source), "name what workers are to see")?;
     }
     let mut inside = None;
     if let Some(guard) = guard {

@@ -16,8 +16,9 @@ use crate::LaunchError;
 pub(super) async fn connect(socket: &Path, answer: Duration) -> Result<Docker, LaunchError> {
     let path = socket.to_string_lossy();
     let found = Docker::connect_with_unix(&path, answer.as_secs(), API_DEFAULT_VERSION);
-    let docker = found.map_err(|error| failed("connect", error))?;
-    docker.negotiate_version().await.map_err(|error| failed("connect", error))
+    // Nothing was begun yet, so there is nothing to ask again for.
+    let silent = |error| LaunchError::Engine { action: "answer", source: Box::new(error) };
+    found.map_err(silent)?.negotiate_version().await.map_err(silent)
 }
 
 /// Fetches the image where it is not there. One that a registry gives only to those who sign in has to be there.
