@@ -17,9 +17,16 @@ use waybill_tests::binaries::binary;
 use waybill_tests::process;
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
+use waybill_tests::services::postgres::Postgres;
 
 /// Enough rows for a test to look at a run while it copies.
 pub(super) const MANY: i64 = 400_000;
+
+/// The same product on a Postgres of its own, which ends with the second part.
+pub(super) fn on_postgres(options: Options) -> (Options, Postgres) {
+    let server = Postgres::start();
+    (options.with("DATABASE__URL", &server.url()), server)
+}
 
 /// The product with a data plane whose workers agents start.
 pub(super) struct Office {
@@ -136,6 +143,8 @@ pub(super) struct Host {
     pub(super) id: AgentId,
     pub(super) state: PathBuf,
     pub(super) options: Vec<String>,
+    /// Which build of the agent.
+    pub(super) program: &'static str,
     /// What the program is run through, such as a network namespace.
     pub(super) through: Vec<String>,
     child: Option<Child>,
@@ -143,11 +152,11 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(id: AgentId, state: PathBuf) -> Self {
-        Self { id, state, options: Vec::new(), through: Vec::new(), child: None }
+        Self { id, state, options: Vec::new(), program: "waybill-agent", through: Vec::new(), child: None }
     }
 
     fn command(&self, command: &str) -> Command {
-        let agent = binary("waybill-agent");
+        let agent = binary(self.program);
         let mut built = match self.through.split_first() {
             Some((program, rest)) => {
                 let mut built = Command::new(program);

@@ -9,7 +9,7 @@ use waybill_api::client::AuditQuery;
 use waybill_model::Micros;
 use waybill_tests::sandbox::Options;
 
-use super::fixture::{Host, Office, said, until};
+use super::fixture::{Host, Office, on_postgres, said, until};
 use crate::proxy::Gateway;
 
 /// An orchestrator whose agents' certificates live this long.
@@ -98,7 +98,17 @@ async fn an_agent_whose_certificate_is_over_ends_and_names_the_command_that_help
 
 #[tokio::test(flavor = "multi_thread")]
 async fn t06_two_agents_with_one_copied_identity_are_both_locked() -> Result<()> {
-    let office = Office::start(short_lived("6s"), 10).await?;
+    copied(short_lived("6s")).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t06_a_copied_identity_is_locked_on_postgres_too() -> Result<()> {
+    let (options, _server) = on_postgres(short_lived("6s"));
+    copied(options).await
+}
+
+async fn copied(options: Options) -> Result<()> {
+    let office = Office::start(options, 10).await?;
     let mut genuine = office.enrolled("office-1").await?;
     let mut copy = Host::new(genuine.id, office.sandbox.path("copy"));
     std::fs::create_dir(&copy.state)?;

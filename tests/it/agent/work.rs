@@ -8,7 +8,7 @@ use waybill_tests::binaries::binary;
 use waybill_tests::process::{is_alive, signal};
 use waybill_tests::sandbox::Options;
 
-use super::fixture::{Host, MANY, Office, until};
+use super::fixture::{Host, MANY, Office, on_postgres, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_through_an_agent_succeeds_and_the_agent_is_told_to_forget_it() -> Result<()> {
@@ -151,13 +151,21 @@ async fn f45_a_cancel_while_an_agent_launches_leaves_no_worker() -> Result<()> {
     Ok(())
 }
 
-/// The first agent falls silent with the order in its hands; the second one starts the worker. When the first one wakes
-/// and starts its own, that one may not enrol. Heartbeats are long enough for the order to find it silent and not yet gone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_agent_loses_its_order_and_its_late_worker_may_not_enrol() -> Result<()> {
-    let bounds = [("HEARTBEAT", "2s"), ("LEASE", "8s")];
-    let orchestrator = bounds.map(|(name, value)| (format!("WAYBILL__BOUNDS__{name}"), value.into())).to_vec();
-    let office = Office::start(Options { orchestrator, ..Options::default() }, 1_000).await?;
+    failover(Options::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_agent_loses_its_order_on_postgres_too() -> Result<()> {
+    let (options, _server) = on_postgres(Options::default());
+    failover(options).await
+}
+
+/// The first agent falls silent with the order in its hands; the second one starts the worker. When the first one wakes
+/// and starts its own, that one may not enrol. Heartbeats are long enough for the order to find it silent and not yet gone.
+async fn failover(options: Options) -> Result<()> {
+    let office = Office::start(options.with("BOUNDS__HEARTBEAT", "2s").with("BOUNDS__LEASE", "8s"), 1_000).await?;
     let first = office.agent("office-1").await?;
     let second = office.agent("office-2").await?;
     signal(first.pid()?, "STOP")?;
@@ -189,7 +197,17 @@ async fn a_run_waits_for_an_agent_that_comes_later() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_waits_for_a_free_slot_says_so() -> Result<()> {
-    let office = Office::start(Options::default(), 10).await?;
+    one_slot(Options::default()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_waits_for_a_free_slot_on_postgres_too() -> Result<()> {
+    let (options, _server) = on_postgres(Options::default());
+    one_slot(options).await
+}
+
+async fn one_slot(options: Options) -> Result<()> {
+    let office = Office::start(options, 10).await?;
     let mut host = office.enrolled("office-1").await?;
     let (mut options, go) = waiting_worker(&office)?;
     options.extend(["--slots".to_owned(), "1".to_owned()]);

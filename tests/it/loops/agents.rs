@@ -37,9 +37,9 @@ fn told(draining: bool, slots: u32, tasks: Vec<Task>) -> Told {
 }
 
 impl Desk {
-    async fn new() -> Self {
+    async fn new(database: Database) -> Self {
         let patient = waybill_orchestrator::service::bounds::Bounds { launch_claim: LIFE, ..bounds() };
-        let world = World::new(Database::sqlite(), patient).await;
+        let world = World::new(database, patient).await;
         let of = &world.context;
         let agents = AgentService::new(of.store.clone(), of.bounds.clone(), of.nudges.clone());
         let launcher = AgentLauncher::new(of.store.clone(), of.bounds.clone(), of.nudges.clone());
@@ -109,118 +109,135 @@ impl Desk {
     }
 }
 
+/// Each story on both databases.
+fn both() -> [Database; 2] {
+    [Database::sqlite(), Database::postgres()]
+}
+
 const NO_ROOM: Phase = Phase::Failed(FailureCode::NoCapacity);
 
 #[tokio::test]
 async fn an_order_that_an_agent_gives_back_goes_to_another_one() {
-    let desk = Desk::new().await;
-    let (mut first, mut second) = (desk.clerk("office-1", 4).await, desk.clerk("office-2", 4).await);
-    if second.id < first.id {
-        std::mem::swap(&mut first, &mut second);
+    for database in both() {
+        let desk = Desk::new(database).await;
+        let (mut first, mut second) = (desk.clerk("office-1", 4).await, desk.clerk("office-2", 4).await);
+        if second.id < first.id {
+            std::mem::swap(&mut first, &mut second);
+        }
+        let (attempt, request) = desk.waiting().await;
+        let hosts = async {
+            desk.order(&mut first, attempt.id).await;
+            let orders = desk.says(&mut first, attempt.id, NO_ROOM).await;
+            assert_eq!(orders.forget, [attempt.id], "it would tell of it for ever");
+            desk.order(&mut second, attempt.id).await;
+            desk.says(&mut second, attempt.id, Phase::Running).await;
+        };
+        let (started, ()) = tokio::join!(desk.launcher.start(&request), hosts);
+        started.expect("started");
+        let task = desk.task(&attempt).await.expect("a task");
+        assert_eq!((task.agent, task.state.as_str()), (second.id, "running"));
     }
-    let (attempt, request) = desk.waiting().await;
-    let hosts = async {
-        desk.order(&mut first, attempt.id).await;
-        let orders = desk.says(&mut first, attempt.id, NO_ROOM).await;
-        assert_eq!(orders.forget, [attempt.id], "it would tell of it for ever");
-        desk.order(&mut second, attempt.id).await;
-        desk.says(&mut second, attempt.id, Phase::Running).await;
-    };
-    let (started, ()) = tokio::join!(desk.launcher.start(&request), hosts);
-    started.expect("started");
-    let task = desk.task(&attempt).await.expect("a task");
-    assert_eq!((task.agent, task.state.as_str()), (second.id, "running"));
 }
 
 #[tokio::test]
 async fn an_order_that_the_only_agent_gave_back_waits_and_comes_to_it_again() {
-    let desk = Desk::new().await;
-    let mut only = desk.clerk("office-1", 4).await;
-    let (attempt, request) = desk.waiting().await;
-    let host = async {
-        desk.order(&mut only, attempt.id).await;
-        desk.says(&mut only, attempt.id, NO_ROOM).await;
-    };
-    let (started, ()) = tokio::join!(desk.launcher.start(&request), host);
-    assert!(matches!(started, Err(LaunchError::NoCapacity)), "{started:?}");
-    assert!(desk.task(&attempt).await.is_none(), "it holds a slot that nobody uses");
-    desk.started(&mut only, (&attempt, &request)).await;
+    for database in both() {
+        let desk = Desk::new(database).await;
+        let mut only = desk.clerk("office-1", 4).await;
+        let (attempt, request) = desk.waiting().await;
+        let host = async {
+            desk.order(&mut only, attempt.id).await;
+            desk.says(&mut only, attempt.id, NO_ROOM).await;
+        };
+        let (started, ()) = tokio::join!(desk.launcher.start(&request), host);
+        assert!(matches!(started, Err(LaunchError::NoCapacity)), "{started:?}");
+        assert!(desk.task(&attempt).await.is_none(), "it holds a slot that nobody uses");
+        desk.started(&mut only, (&attempt, &request)).await;
+    }
 }
 
 #[tokio::test]
 async fn an_order_that_was_not_sent_before_its_agent_was_asked_to_end_goes_to_another_one() {
-    let desk = Desk::new().await;
-    let mut leaving = desk.clerk("office-1", 4).await;
-    let (attempt, request) = desk.waiting().await;
-    let hosts = async {
-        until("the order waits", async || desk.task(&attempt).await.is_some()).await;
-        desk.agents.hear(&mut leaving.session, &told(true, 4, vec![])).await.expect("heard");
-        let orders = desk.agents.orders(&mut leaving.session, &desk.tickets).await.expect("orders");
-        assert!(orders.start.is_empty(), "an agent that is about to end was sent an order");
-        let mut next = desk.clerk("office-2", 4).await;
-        desk.order(&mut next, attempt.id).await;
-        desk.says(&mut next, attempt.id, Phase::Running).await;
-        next.id
-    };
-    // No room anywhere until the second one comes: the dispatcher asks again.
-    let starts = async {
-        loop {
-            match desk.launcher.start(&request).await {
-                Err(LaunchError::NoCapacity) => tokio::task::yield_now().await,
-                other => return other,
+    for database in both() {
+        let desk = Desk::new(database).await;
+        let mut leaving = desk.clerk("office-1", 4).await;
+        let (attempt, request) = desk.waiting().await;
+        let hosts = async {
+            until("the order waits", async || desk.task(&attempt).await.is_some()).await;
+            desk.agents.hear(&mut leaving.session, &told(true, 4, vec![])).await.expect("heard");
+            let orders = desk.agents.orders(&mut leaving.session, &desk.tickets).await.expect("orders");
+            assert!(orders.start.is_empty(), "an agent that is about to end was sent an order");
+            let mut next = desk.clerk("office-2", 4).await;
+            desk.order(&mut next, attempt.id).await;
+            desk.says(&mut next, attempt.id, Phase::Running).await;
+            next.id
+        };
+        // No room anywhere until the second one comes: the dispatcher asks again.
+        let starts = async {
+            loop {
+                match desk.launcher.start(&request).await {
+                    Err(LaunchError::NoCapacity) => tokio::task::yield_now().await,
+                    other => return other,
+                }
             }
-        }
-    };
-    let (started, next) = tokio::join!(starts, hosts);
-    started.expect("started");
-    assert_eq!(desk.task(&attempt).await.expect("a task").agent, next);
+        };
+        let (started, next) = tokio::join!(starts, hosts);
+        started.expect("started");
+        assert_eq!(desk.task(&attempt).await.expect("a task").agent, next);
+    }
 }
 
 #[tokio::test]
 async fn of_an_agents_word_on_how_a_worker_ended_memory_counts_and_nothing_else() {
     for (code, counts) in [(FailureCode::OutOfMemory, true), (FailureCode::RunTimeout, false)] {
-        let desk = Desk::new().await;
-        let mut host = desk.clerk("office-1", 4).await;
-        let (attempt, request) = desk.waiting().await;
-        let task = desk.started(&mut host, (&attempt, &request)).await;
-        let ended = Phase::Stopped { exit_code: Some(137), cause: Some(code) };
-        desk.says(&mut host, attempt.id, ended).await;
-        let seen = desk.launcher.describe(&task).await.expect("a look");
-        let cause = counts.then_some(code);
-        assert_eq!(seen, TaskStatus::Stopped { exit_code: Some(137), cause });
+        for database in both() {
+            let desk = Desk::new(database).await;
+            let mut host = desk.clerk("office-1", 4).await;
+            let (attempt, request) = desk.waiting().await;
+            let task = desk.started(&mut host, (&attempt, &request)).await;
+            let ended = Phase::Stopped { exit_code: Some(137), cause: Some(code) };
+            desk.says(&mut host, attempt.id, ended).await;
+            let seen = desk.launcher.describe(&task).await.expect("a look");
+            let cause = counts.then_some(code);
+            assert_eq!(seen, TaskStatus::Stopped { exit_code: Some(137), cause });
+        }
     }
 }
 
 #[tokio::test]
 async fn an_identity_that_is_newer_than_the_database_is_enrolled_anew_and_an_older_one_locks_the_agent() {
-    let desk = Desk::new().await;
-    let host = desk.clerk("office-1", 4).await;
-    let newer = CertifiedAgent {
-        serial: b"newer".to_vec(),
-        not_after: host.certified.not_after.plus(Duration::from_secs(1)),
-        ..host.certified.clone()
-    };
-    let ahead = Told { generation: 4, ..told(false, 4, vec![]) };
-    assert!(matches!(desk.agents.open(&newer, &ahead).await, Err(AgentError::EnrolAnew)));
-    assert!(matches!(desk.agents.next_certificate(&newer, 4, "bb").await, Err(AgentError::EnrolAnew)));
-    assert_eq!(desk.state(&host).await, "active", "a restored backup locks every agent");
-    // The generation is what it claims; the life of its certificate is not.
-    let older = CertifiedAgent { serial: b"older".to_vec(), ..host.certified.clone() };
-    assert!(matches!(desk.agents.open(&older, &ahead).await, Err(AgentError::Locked)));
-    assert_eq!(desk.state(&host).await, "locked");
+    for database in both() {
+        let desk = Desk::new(database).await;
+        let host = desk.clerk("office-1", 4).await;
+        let newer = CertifiedAgent {
+            serial: b"newer".to_vec(),
+            not_after: host.certified.not_after.plus(Duration::from_secs(1)),
+            ..host.certified.clone()
+        };
+        let ahead = Told { generation: 4, ..told(false, 4, vec![]) };
+        assert!(matches!(desk.agents.open(&newer, &ahead).await, Err(AgentError::EnrolAnew)));
+        assert!(matches!(desk.agents.next_certificate(&newer, 4, "bb").await, Err(AgentError::EnrolAnew)));
+        assert_eq!(desk.state(&host).await, "active", "a restored backup locks every agent");
+        // The generation is what it claims; the life of its certificate is not.
+        let older = CertifiedAgent { serial: b"older".to_vec(), ..host.certified.clone() };
+        assert!(matches!(desk.agents.open(&older, &ahead).await, Err(AgentError::Locked)));
+        assert_eq!(desk.state(&host).await, "locked");
+    }
 }
 
 #[tokio::test]
 async fn an_agent_that_is_locked_loses_its_attempts_and_vouches_for_nobody() {
-    let desk = Desk::new().await;
-    let mut host = desk.clerk("office-1", 4).await;
-    let (attempt, request) = desk.waiting().await;
-    desk.started(&mut host, (&attempt, &request)).await;
-    let expected = async || desk.world.attempts.expected(&claim(&attempt)).await.expect("a place");
-    assert_eq!(expected().await, Expected::Agent(host.id));
-    let copy = CertifiedAgent { serial: b"copy".to_vec(), ..host.certified.clone() };
-    assert!(matches!(desk.agents.next_certificate(&copy, 1, "bb").await, Err(AgentError::Locked)));
-    assert_eq!(expected().await, Expected::Nowhere);
-    let fenced = desk.world.attempt(attempt.run).await.fenced_at;
-    assert!(fenced.is_some(), "its attempt goes on");
+    for database in both() {
+        let desk = Desk::new(database).await;
+        let mut host = desk.clerk("office-1", 4).await;
+        let (attempt, request) = desk.waiting().await;
+        desk.started(&mut host, (&attempt, &request)).await;
+        let expected = async || desk.world.attempts.expected(&claim(&attempt)).await.expect("a place");
+        assert_eq!(expected().await, Expected::Agent(host.id));
+        let copy = CertifiedAgent { serial: b"copy".to_vec(), ..host.certified.clone() };
+        assert!(matches!(desk.agents.next_certificate(&copy, 1, "bb").await, Err(AgentError::Locked)));
+        assert_eq!(expected().await, Expected::Nowhere);
+        let fenced = desk.world.attempt(attempt.run).await.fenced_at;
+        assert!(fenced.is_some(), "its attempt goes on");
+    }
 }
