@@ -4,4 +4,5 @@ mod containers;
 mod cut;
 mod fixture;
 mod identity;
+mod versions;
 mod work;

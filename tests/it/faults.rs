@@ -9,3 +9,4 @@ mod link;
 mod outage;
 mod race;
 mod restored;
+pub(crate) mod versions;

@@ -170,7 +170,12 @@ impl Sandbox {
 
     /// Sets another setting of the orchestrator, from its next start on.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.options.orchestrator.push((format!("WAYBILL__{name}"), value.to_owned()));
+        self.set_variable(&format!("WAYBILL__{name}"), value);
+    }
+
+    /// Sets a variable of the orchestrator's environment, from its next start on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.options.orchestrator.push((name.to_owned(), value.to_owned()));
     }
 
     /// Starts another orchestrator with the same keys and database, which `Options::orchestrator` names, and logs in there.

@@ -10,9 +10,11 @@
 //! - `freeze`: stopped, and stopped again by whoever continues it, until `<marker>.go` exists: a machine that sleeps;
 //! - `hold`: the same in every process that comes here;
 //! - what a caller of `asked` acts out itself: `lose` once, `repeat` for as long as the process lives.
+//!
+//! `WAYBILL_FAULT_VERSION=<version>;<marker file>` makes a fault build stand for another version of the program.
 
 #[cfg(feature = "failpoints")]
-pub use armed::{asked, point};
+pub use armed::{asked, point, version};
 
 /// Marks a step at which a fault build may end this process.
 #[cfg(not(feature = "failpoints"))]
@@ -27,11 +29,19 @@ pub const fn asked(_name: &'static str, _action: &'static str) -> bool {
     false
 }
 
+/// The version that a fault build is to stand for.
+#[cfg(not(feature = "failpoints"))]
+#[inline(always)]
+#[must_use]
+pub const fn version() -> Option<String> {
+    None
+}
+
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::fs::OpenOptions;
     use std::io::Write as _;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::process::Command;
 
     /// One fault as it was ordered.
@@ -63,11 +73,23 @@ mod armed {
             name.into()
         }
 
-        /// Writes the marker: a line for each time.
         fn fires(&self) {
-            let mut file = OpenOptions::new().create(true).append(true).open(&self.marker).expect("the fault's marker");
-            file.write_all(format!("{} {}\n", self.point, std::process::id()).as_bytes()).expect("write the marker");
+            mark(&self.marker, &self.point);
         }
+    }
+
+    /// Writes a marker: a line for each time.
+    fn mark(marker: &Path, what: &str) {
+        let mut file = OpenOptions::new().create(true).append(true).open(marker).expect("the fault's marker");
+        file.write_all(format!("{what} {}\n", std::process::id()).as_bytes()).expect("write the marker");
+    }
+
+    /// The version that this process is to stand for, if it is not its own.
+    pub fn version() -> Option<String> {
+        let order = std::env::var("WAYBILL_FAULT_VERSION").ok()?;
+        let (version, marker) = order.split_once(';').expect("a version names its marker file");
+        mark(marker.as_ref(), version);
+        Some(version.to_owned())
     }
 
     /// The order that is armed, where it is for this point.

@@ -11,7 +11,7 @@ pub mod wire;
 pub mod worker;
 
 pub use egress::{Ledger, Outgoing, Unclassified};
-pub use version::Version;
+pub use version::{UPGRADE_REQUIRED, Version};
 pub use wire::{Problem, WireError};
 
 /// Generated from `proto/`.

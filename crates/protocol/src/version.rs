@@ -1,9 +1,14 @@
-//! Which worker versions an orchestrator serves: its own minor version and its neighbours of one step.
+//! Which workers and agents an orchestrator serves: those of its own minor version and of its neighbours of one step.
 
 use std::fmt;
 
+use waybill_model::fault;
+
 use crate::pb::agent::AgentVersion;
 use crate::pb::enrolment::WorkerVersion;
+
+/// Exit code of a worker that was told `upgrade_required`: all that is known of one that may not even enrol.
+pub const UPGRADE_REQUIRED: u8 = 76;
 
 /// A semantic version without labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,15 +22,16 @@ pub struct Version {
 }
 
 impl Version {
-    /// The version of this build.
+    /// The version of this build, or the one that a fault build stands for.
     #[must_use]
     pub fn current() -> Self {
-        let number = |text: &str| text.parse().unwrap_or(0);
-        Self {
-            major: number(env!("CARGO_PKG_VERSION_MAJOR")),
-            minor: number(env!("CARGO_PKG_VERSION_MINOR")),
-            patch: number(env!("CARGO_PKG_VERSION_PATCH")),
-        }
+        fault::version().map_or_else(|| Self::read(env!("CARGO_PKG_VERSION")), |version| Self::read(&version))
+    }
+
+    fn read(text: &str) -> Self {
+        let mut numbers = text.split('.').map(|part| part.parse().unwrap_or(0));
+        let mut number = || numbers.next().unwrap_or(0);
+        Self { major: number(), minor: number(), patch: number() }
     }
 
     /// Whether an orchestrator of this version serves a worker of version `worker`: same major, minor at most one apart.

@@ -82,6 +82,7 @@ fn refused(error: &LinkError) -> Exit {
     match error {
         LinkError::Fenced => Exit::Fenced,
         LinkError::Unreachable(_) => Exit::Unreachable,
+        LinkError::UpgradeRequired => Exit::UpgradeRequired,
         LinkError::Address(_) => Exit::Usage,
         _ => Exit::Failed,
     }

@@ -23,6 +23,8 @@ pub enum Exit {
     Unreachable,
     /// Another attempt took over.
     Fenced,
+    /// Worker and orchestrator are more than one minor version apart.
+    UpgradeRequired,
 }
 
 impl Exit {
@@ -39,6 +41,7 @@ impl Exit {
             Self::Canceled => 12,
             Self::Unreachable => 69,
             Self::Fenced => 75,
+            Self::UpgradeRequired => waybill_protocol::UPGRADE_REQUIRED,
         }
     }
 }

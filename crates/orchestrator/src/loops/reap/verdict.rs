@@ -5,6 +5,7 @@ use std::time::Duration;
 use waybill_launcher::{TaskPhase, TaskStatus};
 use waybill_model::run::{AttemptState, Desired};
 use waybill_model::{FailureCode, Micros};
+use waybill_protocol::UPGRADE_REQUIRED;
 use waybill_store::{Attempt, Run};
 
 use super::super::dispatch::{NO_ROOM, SLOTS_BUSY};
@@ -56,8 +57,8 @@ pub(super) fn judge(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict 
     if attempt.state.is_final() {
         return ended(attempt, facts);
     }
-    if let TaskStatus::Stopped { cause, .. } = facts.status {
-        let why = cause.unwrap_or(FailureCode::WorkerLost);
+    if let TaskStatus::Stopped { exit_code, cause } = facts.status {
+        let why = cause.or_else(|| refused(attempt, exit_code)).unwrap_or(FailureCode::WorkerLost);
         return Verdict::Lost { why: reason(attempt, run, facts, why), over: true };
     }
     if facts.status == TaskStatus::Missing && !speaks(attempt, facts) {
@@ -92,6 +93,12 @@ pub(super) fn judge(attempt: &Attempt, run: &Run, facts: &Facts<'_>) -> Verdict 
         }
         (_, Some(_)) => Verdict::Nothing,
     }
+}
+
+/// What the exit code of a worker tells that was never let in: it can report nothing. Of one that enrolled, its report counts.
+fn refused(attempt: &Attempt, exit_code: Option<i32>) -> Option<FailureCode> {
+    let told = attempt.state == AttemptState::Launching && exit_code == Some(UPGRADE_REQUIRED.into());
+    told.then_some(FailureCode::UpgradeRequired)
 }
 
 /// A worker that renews its lease lives, whatever a list says.
