@@ -9,6 +9,7 @@ use serde_json::Value;
 use waybill_tests::binaries::{binary, repository};
 use waybill_tests::sandbox::{Options, Sandbox};
 
+mod regions;
 mod test_task;
 
 /// The program in a directory of its own, with nothing of the caller's environment.

@@ -6,6 +6,7 @@ mod fixture;
 mod launches;
 mod planes;
 mod policy;
+mod regions;
 mod storm;
 mod test_task;
 mod trail;

@@ -285,7 +285,7 @@ async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Re
     if !options.passed.is_empty() {
         let plane = client.data_plane_list(&ListQuery::default()).await.map_err(refused)?.items[0].id;
         let found = client.data_plane_get(plane).await.map_err(refused)?;
-        let settings = ProcessSettings { environment: options.passed.clone() };
+        let settings = ProcessSettings { environment: options.passed.clone(), region: None };
         client
             .data_plane_update(plane, &found.etag, &DataPlaneUpdate { settings: Some(settings), aws_ecs: None })
             .await

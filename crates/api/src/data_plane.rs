@@ -18,7 +18,7 @@ pub struct DataPlane {
     pub name: String,
     /// How workers are started there: `process`, `agent` or `aws-ecs`.
     pub kind: String,
-    /// Settings of kind `process`.
+    /// Settings of kind `process` and `agent`.
     pub settings: ProcessSettings,
     /// Settings of kind `aws-ecs`; none before they are given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,13 +45,17 @@ pub struct DataPlane {
     pub allowed_actions: Vec<AllowedAction>,
 }
 
-/// Settings of a `process` data plane: workers are processes on the orchestrator's own host. Those of `agent` are empty.
+/// Settings of a data plane of kind `process`, whose workers are processes on the orchestrator's own host, or `agent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProcessSettings {
-    /// Names of environment variables that pass to workers. Never their values.
+    /// Names of environment variables that pass to workers, never their values. Only with kind `process`.
     #[serde(default)]
     pub environment: Vec<String>,
+    /// Region that its workers run in, on the word of whoever says so: no cloud is asked. A project that allows certain
+    /// regions only asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
 }
 
 /// Settings of an `aws-ecs` data plane: workers are tasks in the customer's account.
@@ -163,7 +167,7 @@ pub struct DataPlaneCreate {
     pub name: String,
     /// How workers are started there: `process`, `agent` or `aws-ecs`.
     pub kind: String,
-    /// Settings of kind `process`.
+    /// Settings of kind `process` and `agent`.
     #[serde(default)]
     pub settings: ProcessSettings,
     /// Settings of kind `aws-ecs`. They can be given later: roles are made with the external id of the answer.
@@ -175,7 +179,7 @@ pub struct DataPlaneCreate {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataPlaneUpdate {
-    /// New settings of kind `process`.
+    /// New settings of kind `process` and `agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<ProcessSettings>,
     /// New settings of kind `aws-ecs`.
@@ -189,7 +193,7 @@ impl Example for DataPlane {
             id: example::id("dp", 1),
             name: "local".into(),
             kind: "process".into(),
-            settings: ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] },
+            settings: ProcessSettings { environment: vec!["SHOP_PASSWORD".into()], region: None },
             aws_ecs: None,
             external_id: None,
             orchestrator_principal_arn: None,
@@ -211,7 +215,9 @@ impl Example for DataPlaneCreate {
 
 impl Example for DataPlaneUpdate {
     fn example() -> Self {
-        Self { settings: Some(ProcessSettings { environment: vec!["SHOP_PASSWORD".into()] }), aws_ecs: None }
+        let settings =
+            ProcessSettings { environment: vec!["SHOP_PASSWORD".into()], region: Some("eu-central-1".into()) };
+        Self { settings: Some(settings), aws_ecs: None }
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Project {
     pub id: ProjectId,
     /// Its name; unique in the organization.
     pub name: String,
+    /// Regions that its data planes, buckets and secrets may stand in; any where it is empty.
+    #[serde(default)]
+    pub allowed_regions: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the caller may do with it.
@@ -43,12 +46,16 @@ pub struct ProjectCreate {
     pub name: String,
 }
 
-/// Changes a project.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+/// Changes a project: what is absent stays as it is.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectUpdate {
     /// The new name.
-    pub name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The only regions that its data planes, buckets and secrets may stand in; an empty list allows any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_regions: Option<Vec<String>>,
 }
 
 impl Example for Organization {
@@ -62,6 +69,7 @@ impl Example for Project {
         Self {
             id: example::id("prj", 1),
             name: "default".into(),
+            allowed_regions: vec!["eu-central-1".into()],
             created_at: example::at(0),
             allowed_actions: vec![AllowedAction::yes("project_update")],
         }
@@ -76,6 +84,6 @@ impl Example for ProjectCreate {
 
 impl Example for ProjectUpdate {
     fn example() -> Self {
-        Self { name: "prod".into() }
+        Self { name: Some("prod".into()), allowed_regions: Some(vec!["eu-central-1".into(), "eu-west-1".into()]) }
     }
 }

@@ -149,6 +149,8 @@ codes! {
     SecretRequired = "secret_required", 422, "Name the secret anew";
     /// The role of a data plane can be assumed without its external id, or with a wrong one.
     ExternalIdNotEnforced = "external_id_not_enforced", 422, "The role must ask for its external id";
+    /// A data plane, bucket or secret stands in a region that the project does not allow.
+    RegionNotAllowed = "region_not_allowed", 422, "This region is not allowed in the project";
     /// A schedule can't be used.
     ScheduleInvalid = "schedule_invalid", 422, "The schedule can't be used";
     /// A value is well-formed but can't be used here.

@@ -18,10 +18,12 @@ macro_rules! examples {
 
 mod data_plane;
 mod guard;
+mod project;
 mod trail;
 
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use project::Project;
 pub(crate) use trail::{Match, Trail};
 
 /// Moves data inside your own cloud, steered from outside of it.
@@ -137,9 +139,12 @@ pub(crate) enum Command {
     /// Connections: list, show, check, discover.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill connection list", "waybill connection check shop"))]
     Connection(Connection),
-    /// Data planes: list, show, add, set, check.
+    /// Data planes: list, show, add, set, region, policy, check.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane check frankfurt"))]
     DataPlane(DataPlane),
+    /// Projects: list, show, set.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill project list", "waybill project set prod --allow-region eu-central-1"))]
+    Project(Project),
     /// Pipelines: list, show.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline show shop-nightly -o yaml"))]
     Pipeline(Pipeline),

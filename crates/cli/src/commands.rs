@@ -10,6 +10,7 @@ mod guard;
 mod login;
 mod logs;
 mod pipeline;
+mod project;
 mod run;
 mod schema;
 mod sign;
@@ -48,6 +49,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Agent(command) => agent::agent(target, command, output).await,
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
+        Command::Project(command) => project::project(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,
         Command::Trail(command) => trail::trail(target, command, output).await,

@@ -111,6 +111,8 @@ named! {
         LaunchRefused = "launch_refused",
         /// No check has found that the data plane's role asks for its external id.
         DataPlaneUnchecked = "data_plane_unchecked",
+        /// The data plane, a bucket or a secret stands in a region that the project does not allow.
+        RegionNotAllowed = "region_not_allowed",
         /// The worker's image could not be loaded.
         ImageUnavailable = "image_unavailable",
         /// The cloud could not set the task up: network interface, secrets or log group.
@@ -208,6 +210,7 @@ impl FailureCode {
             | C::AccessDenied
             | C::LaunchRefused
             | C::DataPlaneUnchecked
+            | C::RegionNotAllowed
             | C::RunTimeout
             | C::UpgradeRequired => P::AfterFix,
             C::Fenced | C::WorkerBug => P::Never,
@@ -279,6 +282,9 @@ impl FailureCode {
             }
             C::LaunchRefused => "run `waybill data-plane check`: cluster, task family or network are not as registered",
             C::DataPlaneUnchecked => "run `waybill data-plane check`: the role's trust must ask for the external id",
+            C::RegionNotAllowed => {
+                "the run's events name field and region: move it, or allow the region in the project"
+            }
             C::ImageUnavailable => {
                 "check the image's digest, the registry's grants and the subnets' way to the registry"
             }

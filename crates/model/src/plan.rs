@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 use crate::secret::SecretRef;
 
+mod regions;
 mod secrets;
 
+pub use regions::PlanRegion;
 pub use secrets::PlanSecret;
 
 /// What a worker is asked to move.

@@ -83,6 +83,16 @@ impl SecretRef {
         (\\?(version|stage)=[A-Za-z0-9_+=.@!-]+)?|aws-ssm://[A-Za-z0-9/_.:-]+|\
         vault://[A-Za-z0-9_.@+-]+/[A-Za-z0-9/_.@+-]+#[A-Za-z0-9_.@:+-]{1,128}(\\?version=[1-9][0-9]{0,9})?)$";
 
+    /// The region that it names: an ARN does, a name alone does not.
+    #[must_use]
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::AwsSecret(secret) => secret.region(),
+            Self::AwsParameter(parameter) => parameter.region(),
+            Self::Env(_) | Self::File(_) | Self::Vault(_) => None,
+        }
+    }
+
     /// What the worker's own identity must be allowed to do for it, in the words of the system that holds it.
     #[must_use]
     pub fn action(&self) -> &'static str {

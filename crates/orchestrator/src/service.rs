@@ -23,6 +23,7 @@ pub mod note;
 pub mod nudge;
 pub mod pipeline;
 pub mod project;
+pub(crate) mod region;
 pub mod retention;
 pub mod run;
 pub mod schedule_crud;

@@ -18,6 +18,8 @@ pub struct Project {
     pub name: String,
     /// Most bytes of names that one discovery may bring.
     pub name_ceiling: u64,
+    /// Regions that its data planes, buckets and secrets may stand in; any where it is empty.
+    pub allowed_regions: Vec<String>,
     /// Rises with every change.
     pub version: i64,
     /// When it was made.
@@ -33,6 +35,7 @@ impl FromRow for Project {
             id: parsed(row, "id")?,
             name: text(row, "name")?,
             name_ceiling: count(row, "name_ceiling")?,
+            allowed_regions: text(row, "allowed_regions")?.split_whitespace().map(str::to_owned).collect(),
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -83,10 +86,10 @@ impl Store {
         one(row)
     }
 
-    /// Changes name and ceiling if the version is still `version`; tells whether it was.
+    /// Changes name, ceiling and regions if the version is still `version`; tells whether it was.
     pub async fn project_update_in_txn(tx: &mut Tx, project: &Project) -> StoreResult<bool> {
         let sql = tx.sql(
-            "update project set name = $4, name_ceiling = $5, version = version + 1, updated_at = {now}
+            "update project set name = $4, name_ceiling = $5, allowed_regions = $6, version = version + 1, updated_at = {now}
              where organization_id = $1 and id = $2 and version = $3",
         );
         let done = sqlx::query(sql)
@@ -95,6 +98,7 @@ impl Store {
             .bind(project.version)
             .bind(&project.name)
             .bind(stored(project.name_ceiling))
+            .bind(project.allowed_regions.join(" "))
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)

@@ -86,7 +86,7 @@ impl Client {
         self.post("/v1/projects", body).await
     }
 
-    /// Renames a project.
+    /// Changes a project.
     pub async fn project_update(&self, id: ProjectId, etag: &str, body: &ProjectUpdate) -> ClientResult<Project> {
         self.patch(&format!("/v1/projects/{id}"), etag, body).await
     }

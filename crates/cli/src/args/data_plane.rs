@@ -28,6 +28,14 @@ pub(crate) enum DataPlane {
         #[command(flatten)]
         settings: Box<AwsEcs>,
     },
+    /// Says in which region the workers of a data plane of kind `process` or `agent` run, which no cloud tells. Projects that allow certain regions only ask for it.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane region office eu-central-1", "waybill data-plane region local eu-west-1"))]
+    Region {
+        /// Name or id.
+        data_plane: String,
+        /// Region, such as eu-central-1.
+        region: String,
+    },
     /// Prints the policies to attach to the role of a data plane in AWS, with its own external id, cluster, family and roles.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane policy frankfurt --execution-role waybill-execution", "waybill data-plane policy frankfurt --document trust", "waybill data-plane policy frankfurt --document launch --execution-role waybill-execution | aws iam put-role-policy --role-name waybill-launch --policy-name start-and-stop-workers --policy-document file:///dev/stdin"))]
     Policy {

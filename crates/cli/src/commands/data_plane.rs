@@ -1,4 +1,4 @@
-//! `data-plane`: list, show, add, set, policy, check.
+//! `data-plane`: list, show, add, set, region, policy, check.
 
 mod test_task;
 
@@ -9,7 +9,7 @@ use waybill_api::data_plane::{
 };
 
 use crate::args::{AddDataPlane, AwsEcs, DataPlane as Command, Document, Target};
-use crate::exit::{Exit, Result};
+use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Row, clean, facts};
 use crate::{resolve, session};
 
@@ -17,7 +17,8 @@ impl Row for DataPlane {
     const HEADER: &'static [&'static str] = &["NAME", "KIND", "WHERE", "TRUST"];
 
     fn cells(&self) -> Vec<String> {
-        let place = self.aws_ecs.as_ref().map_or_else(String::new, |aws| format!("{} {}", aws.region, aws.cluster));
+        let aws = self.aws_ecs.as_ref().map(|aws| format!("{} {}", aws.region, aws.cluster));
+        let place = aws.or_else(|| self.settings.region.clone()).unwrap_or_default();
         vec![self.name.clone(), self.kind.clone(), place, trust(self)]
     }
 
@@ -90,6 +91,19 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
                 format!("{}\nNext: waybill data-plane check {}\n", shown(&set), clean(&set.name))
             })?;
         }
+        Command::Region { data_plane, region } => {
+            let found = resolve::data_plane(&client, &data_plane).await?;
+            let plane = found.value;
+            if plane.external_id.is_some() {
+                let message = format!("{} is in a cloud: its settings name its region", clean(&plane.name));
+                let next = format!("waybill data-plane set {} --help", clean(&plane.name));
+                return Err(Failure::new(Exit::Conflict, "unusable", message).next(next));
+            }
+            let settings = Some(ProcessSettings { region: Some(region), ..plane.settings });
+            let body = DataPlaneUpdate { settings, aws_ecs: None };
+            let set = client.data_plane_update(plane.id, &found.etag, &body).await?;
+            output.one(&set, &set.name.clone(), || shown(&set))?;
+        }
         Command::Policy { data_plane, document, execution_role } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
             let query = PolicyQuery { document: Some(document.as_str().to_owned()), execution_role };
@@ -161,6 +175,9 @@ fn shown(plane: &DataPlane) -> String {
         rows.push(("external id", id.clone()));
         rows.push(("orchestrator", orchestrator(plane)));
         rows.push(("trust", trust(plane)));
+    }
+    if let Some(region) = &plane.settings.region {
+        rows.push(("region", region.clone()));
     }
     if let Some(aws) = &plane.aws_ecs {
         rows.extend([

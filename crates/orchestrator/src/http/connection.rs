@@ -37,7 +37,7 @@ pub(super) fn mount(all: &mut Operations) {
             .takes::<ConnectionCreate>()
             .answers::<Connection>(201)
             .creates()
-            .codes(&[C::NotFound, C::NameTaken, C::NameInvalid, C::SpecInvalid]),
+            .codes(&[C::NotFound, C::NameTaken, C::NameInvalid, C::SpecInvalid, C::RegionNotAllowed]),
         post(create),
     );
     all.add(
@@ -49,7 +49,7 @@ pub(super) fn mount(all: &mut Operations) {
             .takes::<ConnectionUpdate>()
             .answers::<Connection>(200)
             .changes()
-            .codes(&[C::SpecInvalid, C::SecretRequired]),
+            .codes(&[C::SpecInvalid, C::SecretRequired, C::RegionNotAllowed]),
         patch(update),
     );
     all.add(

@@ -53,11 +53,11 @@ pub(super) fn mount(all: &mut Operations) {
         get(one),
     );
     all.add(
-        Operation::of::<action::ProjectUpdate>(Method::PATCH, path, "Rename a project")
+        Operation::of::<action::ProjectUpdate>(Method::PATCH, path, "Rename a project, or say which regions it allows")
             .takes::<ProjectUpdate>()
             .answers::<Project>(200)
             .changes()
-            .codes(&[C::NameTaken, C::NameInvalid]),
+            .codes(&[C::NameTaken, C::NameInvalid, C::Unusable]),
         patch(update),
     );
 }
@@ -131,7 +131,7 @@ async fn update(
     let Permit { caller, object: row, .. } = permit;
     let (old, changed) = (tag(row.version, row.updated_at), row.updated_at);
     conditions.must_match(&old, changed)?;
-    let row = project::rename(&app, &caller, row, &body.value.name).await?.ok_or_else(|| stale(&old, changed))?;
+    let row = project::update(&app, &caller, row, &body.value).await?.ok_or_else(|| stale(&old, changed))?;
     let tag = tag(row.version, row.updated_at);
     Ok(Reply::ok(show(row)).tagged(tag))
 }
@@ -144,6 +144,7 @@ fn show(row: Row) -> Project {
     Project {
         id: row.id,
         name: row.name,
+        allowed_regions: row.allowed_regions,
         created_at: row.created_at.into(),
         allowed_actions: vec![AllowedAction::yes("project_update")],
     }

@@ -10,6 +10,7 @@ use waybill_store::{Run, RunEventRow};
 
 use super::App;
 use crate::service::ServiceResult;
+use crate::service::region::{Allowed, Outside};
 
 /// Typed arguments of an event, whichever side wrote it.
 #[derive(Default, Deserialize)]
@@ -32,6 +33,8 @@ struct Arguments {
     role: Option<String>,
     exit_code: Option<i32>,
     image: Option<String>,
+    outside: Option<Outside>,
+    regions: Option<Allowed>,
 }
 
 /// What the places in events stand for: a worker tells places only.
@@ -115,7 +118,9 @@ fn level(row: &RunEventRow) -> &'static str {
 
 fn control_level(code: &str) -> Level {
     match code {
-        "launch_failed" | "ticket_reused" | "proof_refused" | "epoch_ahead" | "paused" => Level::Error,
+        "launch_failed" | "region_refused" | "ticket_reused" | "proof_refused" | "epoch_ahead" | "paused" => {
+            Level::Error
+        }
         "unreachable" | "fenced" | "stop_sent" | "attempt_lost" | "attempt_failed" | "events_dropped"
         | "delivered_late" | "cancel_asked" => Level::Warn,
         _ => Level::Info,
@@ -163,6 +168,13 @@ fn control(code: &str, args: &Arguments) -> String {
                 format!("the worker could not be started: {action} on {resource} is not allowed")
             }
             _ => "the worker could not be started".into(),
+        },
+        "region_refused" => match (&args.outside, &args.regions) {
+            (Some(outside), Some(allowed)) => {
+                let next = allowed.next(std::slice::from_ref(outside));
+                format!("nothing was started: {}: {}; {next}", outside.field, allowed.why(outside))
+            }
+            _ => "nothing was started: something stands in a region that the project does not allow".into(),
         },
         "enrolled" => "the worker has enrolled".into(),
         "role_proven" => {

@@ -37,6 +37,7 @@ pub(super) fn mount(all: &mut Operations) {
             C::ParameterInvalid,
             C::SpecInvalid,
             C::SecretRequired,
+            C::RegionNotAllowed,
             C::ScheduleInvalid,
             C::PreconditionFailed,
             C::RunLive,

@@ -21,6 +21,8 @@ use crate::service::settle::{Ending, Finding, end_attempt_in_txn, end_queued_in_
 
 mod wanted;
 
+use wanted::NoLaunch;
+
 const ACTOR: &str = "system:dispatch";
 
 /// The phase of a launch that the cloud has no room for.
@@ -124,7 +126,8 @@ impl Dispatcher {
         }
         let new = match self.new_attempt(&run, epoch).await? {
             Ok(new) => new,
-            Err(failure) => {
+            Err(NoLaunch { failure, told }) => {
+                Store::run_event_append_in_txn(&mut tx, run.org, run.id, told.as_slice()).await?;
                 end_queued_in_txn(&mut tx, &self.context.bounds, &run, Some(failure), ACTOR).await?;
                 tx.commit().await?;
                 return Ok(None);
@@ -155,13 +158,13 @@ impl Dispatcher {
     }
 
     /// An attempt with its exact launch request, or why none can be made.
-    async fn new_attempt(&self, run: &Run, epoch: Epoch) -> StoreResult<Result<NewAttempt, FailureCode>> {
+    async fn new_attempt(&self, run: &Run, epoch: Epoch) -> StoreResult<Result<NewAttempt, NoLaunch>> {
         let id = AttemptId::generate();
         let spec = match wanted::launch_spec(&self.context, run, id).await? {
             Ok(spec) => spec,
-            Err(failure) => return Ok(Err(failure)),
+            Err(why) => return Ok(Err(why)),
         };
-        let Ok(launch_request) = spec.to_bytes() else { return Ok(Err(FailureCode::LaunchFailed)) };
+        let Ok(launch_request) = spec.to_bytes() else { return Ok(Err(FailureCode::LaunchFailed.into())) };
         let bounds = &self.context.bounds;
         Ok(Ok(NewAttempt {
             org: run.org,

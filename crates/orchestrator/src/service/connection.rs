@@ -7,9 +7,10 @@ use waybill_api::problem::FieldError;
 use waybill_model::ConnectionId;
 use waybill_model::plan::System;
 use waybill_spec::Diagnostic;
-use waybill_store::{Connection, NewConnection, Store};
+use waybill_store::{Connection, NewConnection, Project, Store};
 
 use super::endpoint::{self, Carried};
+use super::region::Allowed;
 use super::{Once, Refused, ServiceResult, check_name, digest_of, document, once};
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -25,6 +26,7 @@ pub async fn create(
     let system = read_system(&body.name, &body.system)?;
     let project = app.store.project_get(caller.org, body.project_id).await?;
     let project = project.ok_or_else(|| Refused::new(ProblemCode::NotFound, "no such project in this organization"))?;
+    within(&project, &body.name, &system)?;
     let id: ConnectionId = once(&app.store, key, async || {
         let new = NewConnection {
             org: caller.org,
@@ -58,6 +60,8 @@ pub async fn update(
     body: &ConnectionUpdate,
 ) -> ServiceResult<Option<Connection>> {
     let system = read_system(&connection.name, &body.system)?;
+    let project = app.store.project_get(caller.org, connection.project).await?;
+    within(&project.ok_or(ProblemCode::NotFound)?, &connection.name, &system)?;
     let before: System = serde_json::from_str(&connection.system).map_err(|_| document::damaged("connection"))?;
     let next = "send `secrets` with the reference of each of these fields, if the new place is meant to get it";
     endpoint::check(&Carried::of(&before, &system, ""), &body.secrets, next)?;
@@ -114,6 +118,12 @@ pub async fn delete(app: &Shared, caller: &Caller, connection: &Connection) -> S
     Store::audit_append_in_txn(&mut tx, &entry).await?;
     tx.commit().await?;
     Ok(true)
+}
+
+/// Its bucket and its secrets stand where the project allows it.
+fn within(project: &Project, name: &str, system: &System) -> ServiceResult<()> {
+    let allowed = Allowed::of(project);
+    allowed.refuse(&allowed.system(name, system))
 }
 
 fn read_system(name: &str, system: &Value) -> ServiceResult<System> {

@@ -11,7 +11,7 @@ use waybill_model::DataPlaneId;
 use waybill_store::{DataPlane, Store};
 
 use super::agent::AGENT;
-use super::{Once, Refused, ServiceResult, check_name, once};
+use super::{Once, Refused, ServiceResult, check_name, once, region};
 use crate::app::Shared;
 use crate::auth::Caller;
 use crate::loops::launchers::{AWS_ECS, PROCESS};
@@ -43,14 +43,11 @@ pub async fn create(
         (PROCESS | AGENT, Some(_)) => {
             return Err(Refused::field(ProblemCode::Unusable, "/aws_ecs", "only with kind `aws-ecs`"));
         }
-        (AWS_ECS, _) if !body.settings.environment.is_empty() => {
-            return Err(Refused::field(ProblemCode::Unusable, "/settings", "only with kind `process`; see `aws_ecs`"));
+        (AWS_ECS, _) if body.settings != ProcessSettings::default() => {
+            let message = "only with the kinds `process` and `agent`; see `aws_ecs`";
+            return Err(Refused::field(ProblemCode::Unusable, "/settings", message));
         }
-        (AGENT, _) if !body.settings.environment.is_empty() => {
-            let message = "an agent's host says which variables pass: waybill-agent run --pass-env NAME";
-            return Err(Refused::field(ProblemCode::Unusable, "/settings/environment", message));
-        }
-        (AGENT, None) => canonical(&body.settings)?,
+        (AGENT, None) => of_agent(&body.settings)?,
         (AWS_ECS, Some(settings)) => aws_ecs(settings, external_id.as_deref().unwrap_or_default())?.0,
         (AWS_ECS, None) => NOTHING_YET.to_owned(),
         _ => return Err(Refused::field(ProblemCode::Unusable, "/kind", "one of `process`, `agent`, `aws-ecs`")),
@@ -81,7 +78,8 @@ pub async fn update(
     body: &DataPlaneUpdate,
 ) -> ServiceResult<Option<DataPlane>> {
     plane.settings = match (plane.kind.as_str(), &body.settings, &body.aws_ecs) {
-        (PROCESS | AGENT, Some(settings), None) => canonical(settings)?,
+        (PROCESS, Some(settings), None) => canonical(settings)?,
+        (AGENT, Some(settings), None) => of_agent(settings)?,
         (AWS_ECS, None, Some(settings)) => changed(&plane, settings)?,
         (PROCESS | AGENT, ..) => {
             return Err(Refused::field(ProblemCode::Unusable, "/settings", "the settings of its kind"));
@@ -173,6 +171,15 @@ fn changed(plane: &DataPlane, settings: &AwsEcsSettings) -> ServiceResult<String
     Ok(json)
 }
 
+/// The settings of kind `agent` as they are stored: a region, no variables.
+fn of_agent(settings: &ProcessSettings) -> ServiceResult<String> {
+    if !settings.environment.is_empty() {
+        let message = "an agent's host says which variables pass: waybill-agent run --pass-env NAME";
+        return Err(Refused::field(ProblemCode::Unusable, "/settings/environment", message));
+    }
+    canonical(settings)
+}
+
 /// The settings as they are stored, where every name can be one of an environment variable.
 fn canonical(settings: &ProcessSettings) -> ServiceResult<String> {
     let fits = |name: &String| {
@@ -183,6 +190,9 @@ fn canonical(settings: &ProcessSettings) -> ServiceResult<String> {
     if settings.environment.len() > 100 || !settings.environment.iter().all(fits) {
         let message = "names of at most 100 environment variables: letters, digits and _";
         return Err(Refused::field(ProblemCode::NameInvalid, "/settings/environment", message));
+    }
+    if settings.region.as_deref().is_some_and(|region| !region::is_region(region)) {
+        return Err(Refused::field(ProblemCode::Unusable, "/settings/region", region::SPELLING));
     }
     serde_json::to_string(settings).map_err(|_| ProblemCode::Internal.into())
 }

@@ -1,6 +1,6 @@
 //! Documents: what a project holds as one, what a file would change in it, and making it so, all or nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use waybill_api::ProblemCode;
 use waybill_api::problem::FieldError;
@@ -11,6 +11,7 @@ use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
 use super::endpoint::{self, Carried};
+use super::region::{Allowed, Outside};
 use super::{Refused, ServiceResult, digest_of, signature, slots};
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -230,6 +231,7 @@ pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: boo
         Refused::new(ProblemCode::SpecInvalid, "the document has mistakes").errors(errors).next("waybill validate")
     })?;
     let held = of_project(app, caller.org, project.id).await?;
+    held.within(&given, &Allowed::of(&project))?;
     let wanted = held.wanted(given, body.prune)?;
     let changes = held.changes(&wanted);
     let plan_digest = digest_of(&serde_json::to_string(&changes).unwrap_or_default());
@@ -264,6 +266,17 @@ impl Held {
             Some(Carried::of(before, after, &format!("{name}.")))
         });
         both.flatten().collect()
+    }
+
+    /// Everything that the document names stands in a region that the project allows: connections, and where pipelines run.
+    /// What it leaves as it is bars nothing here: that is not launched.
+    fn within(&self, given: &Document, allowed: &Allowed) -> ServiceResult<()> {
+        let systems = given.connections.iter().flat_map(|(name, system)| allowed.system(name, system));
+        let mut outside: Vec<Outside> = systems.collect();
+        let used: BTreeSet<DataPlaneId> = given.pipelines.values().filter_map(|it| self.plane_of(it).ok()).collect();
+        let planes = self.planes.iter().filter(|plane| used.contains(&plane.id));
+        outside.extend(planes.filter_map(|plane| allowed.data_plane(plane)));
+        allowed.refuse(&outside)
     }
 
     /// The document that the project will be: what is given, and unless pruned what it does not name.

@@ -17,6 +17,8 @@ pub enum Note {
     TaskWaits,
     /// The launcher could not start a task.
     LaunchFailed,
+    /// A field of the plan, or the data plane, stands in a region that the project does not allow.
+    RegionRefused,
     /// A worker presented the attempt's ticket.
     Enrolled,
     /// The worker proved the role of its data plane.
@@ -55,12 +57,13 @@ pub enum Note {
 
 impl Note {
     /// Every note, for the tables that explain them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Queued,
         Self::Launching,
         Self::TaskStarted,
         Self::TaskWaits,
         Self::LaunchFailed,
+        Self::RegionRefused,
         Self::Enrolled,
         Self::RoleProven,
         Self::ProofRefused,
@@ -89,6 +92,7 @@ impl Note {
             Self::TaskStarted => "task_started",
             Self::TaskWaits => "task_waits",
             Self::LaunchFailed => "launch_failed",
+            Self::RegionRefused => "region_refused",
             Self::Enrolled => "enrolled",
             Self::RoleProven => "role_proven",
             Self::ProofRefused => "proof_refused",

@@ -1,10 +1,11 @@
 //! Projects.
 
 use waybill_api::ProblemCode;
+use waybill_api::organization::ProjectUpdate;
 use waybill_model::{OrgId, ProjectId};
 use waybill_store::{Project, Store};
 
-use super::{Once, Refused, ServiceResult, check_name, once};
+use super::{Once, Refused, ServiceResult, check_name, once, region};
 use crate::app::Shared;
 use crate::auth::Caller;
 
@@ -29,10 +30,21 @@ pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once
     read(app, caller.org, id).await
 }
 
-/// Renames a project; `None` where somebody else changed it meanwhile.
-pub async fn rename(app: &Shared, caller: &Caller, mut project: Project, name: &str) -> ServiceResult<Option<Project>> {
-    check_name(name)?;
-    name.clone_into(&mut project.name);
+/// Changes a project; `None` where somebody else changed it meanwhile. What stands in a region that is not allowed any more
+/// is not launched until it is mended.
+pub async fn update(
+    app: &Shared,
+    caller: &Caller,
+    mut project: Project,
+    body: &ProjectUpdate,
+) -> ServiceResult<Option<Project>> {
+    if let Some(name) = &body.name {
+        check_name(name)?;
+        project.name.clone_from(name);
+    }
+    if let Some(regions) = &body.allowed_regions {
+        project.allowed_regions = region::listed(regions)?;
+    }
     let mut tx = app.store.write_tx().await?;
     if !Store::project_update_in_txn(&mut tx, &project).await? {
         return Ok(None);
