@@ -76,7 +76,7 @@ async fn ask(arguments: &EnrolArguments, token: &str, key: &WorkerKey) -> Result
     let host = arguments.orchestrator.rsplit_once(':').map(|(host, _)| host);
     let host = host.ok_or_else(|| AgentError::Usage("--orchestrator: host:port".into()))?;
     let tls = client::pinned(arguments.ca_pin)?;
-    let channel = channel::open(&arguments.orchestrator, channel::server_name(host)?, tls)?;
+    let channel = channel::open(&arguments.orchestrator, channel::server_name(host)?, tls, egress::meter())?;
     let mut enrolment = AgentEnrolmentClient::new(channel);
     let (mut pause, mut answered, mut told) = (Backoff::default(), tokio::time::Instant::now(), false);
     loop {

@@ -11,6 +11,8 @@ use waybill_identity::channel;
 use waybill_identity::{IdentityError, Pin, WorkerKey, client};
 use zeroize::Zeroizing;
 
+use crate::egress;
+
 /// Who this agent is, and where its orchestrator is.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Identity {
@@ -116,7 +118,7 @@ impl Identity {
     pub(crate) fn channel(&self) -> Result<tonic::transport::Channel, IdentityError> {
         let key = WorkerKey::from_pkcs8(&self.key.0)?;
         let tls = client::worker(&decode(&self.roots)?, &decode(&self.chain)?, &key)?;
-        channel::open(&self.endpoint, channel::server_name(&self.server_name)?, tls)
+        channel::open(&self.endpoint, channel::server_name(&self.server_name)?, tls, egress::meter())
     }
 
     /// How long until half of the certificate's life is over.

@@ -2,6 +2,7 @@
 //!
 //! It makes connections outwards only, and never one that is not TLS.
 
+mod meter;
 mod proxy;
 
 use std::io;
@@ -11,30 +12,35 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
+pub use self::meter::{Meter, Sent};
 use self::proxy::Way;
 use crate::error::{IdentityError, IdentityResult};
 
 const CONNECT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
-/// A lazy channel: it is connected when its first call was answered, not before.
-pub fn open(endpoint: &str, server_name: ServerName<'static>, tls: ClientConfig) -> IdentityResult<Channel> {
+/// A lazy channel: it is connected when its first call was answered, not before. What it sends is counted by `meter`.
+pub fn open(
+    endpoint: &str,
+    server_name: ServerName<'static>,
+    tls: ClientConfig,
+    meter: &Meter,
+) -> IdentityResult<Channel> {
     // The scheme is only for tonic, which must not add TLS of its own: ours stands below.
     let uri = Uri::try_from(format!("http://{endpoint}"));
     let uri = uri.map_err(|_| IdentityError::Setting("an endpoint is host:port"))?;
     let address: Arc<str> = endpoint.into();
-    let connector = TlsConnector::from(Arc::new(tls));
+    let (tls, meter) = (Arc::new(tls), meter.clone());
     let way = Way::of_environment();
     let connect = tower::service_fn(move |_: Uri| {
-        let (address, name, connector) = (Arc::clone(&address), server_name.clone(), connector.clone());
-        let way = way.clone();
+        let (address, name, tls) = (Arc::clone(&address), server_name.clone(), Arc::clone(&tls));
+        let (way, meter) = (way.clone(), meter.clone());
         async move {
             let stream = way.connect(&address).await?;
             stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connector.connect(name, stream).await?))
+            Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(meter.secure(stream, name, &tls).await?))
         }
     });
     Ok(Endpoint::from(uri)

@@ -109,7 +109,7 @@ impl Link {
         let egress = Arc::new(Egress::open());
         let enrolled = enrol::enrol(address, ticket, &egress, start).await?;
         fault::point("enrolled");
-        let (channels, life, roots) = enrolled.connect()?;
+        let (channels, life, roots) = enrolled.connect(&egress)?;
         let assignment = enrol::assignment(&channels, &egress, start).await?;
         tracing::info!(run = %assignment.run, kind = %assignment.kind, "connected to the orchestrator");
         let shared = Arc::new(Shared {
@@ -160,6 +160,14 @@ impl Link {
     #[must_use]
     pub fn ledger(&self) -> Ledger {
         self.shared.egress.ledger()
+    }
+
+    /// Ends the link and tells the customer's own log what has left: nothing more is reported, so that its numbers stay true.
+    pub async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.shared.egress.tell();
     }
 
     /// Whether the orchestrator told to cancel.

@@ -49,7 +49,7 @@ pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal
         Some(Err(end)) => (outcome::without_streams(end, link.cancel_told()), None),
     };
     let exit = end(link, &stop, completion).await;
-    link.ledger().tell();
+    link.close().await;
     if let Some(begun) = begun {
         begun.log.finish().await;
     }

@@ -6,7 +6,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::watch;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
-use waybill_identity::channel;
+use waybill_identity::channel::{self, Meter};
 use waybill_protocol::MAX_MESSAGE_BYTES;
 use waybill_protocol::pb::worker::worker_client::WorkerClient;
 
@@ -19,6 +19,7 @@ pub(super) struct Channels {
     current: watch::Sender<Channel>,
     pub(super) endpoint: String,
     pub(super) server_name: ServerName<'static>,
+    meter: Meter,
 }
 
 impl Channels {
@@ -26,14 +27,15 @@ impl Channels {
         endpoint: String,
         server_name: ServerName<'static>,
         tls: rustls::ClientConfig,
+        meter: Meter,
     ) -> Result<Self, LinkError> {
-        let channel = open(&endpoint, server_name.clone(), tls)?;
-        Ok(Self { current: watch::Sender::new(channel), endpoint, server_name })
+        let channel = open(&endpoint, server_name.clone(), tls, &meter)?;
+        Ok(Self { current: watch::Sender::new(channel), endpoint, server_name, meter })
     }
 
     /// Later calls use a channel of this configuration.
     pub(super) fn replace(&self, tls: rustls::ClientConfig) -> Result<(), LinkError> {
-        self.current.send_replace(open(&self.endpoint, self.server_name.clone(), tls)?);
+        self.current.send_replace(open(&self.endpoint, self.server_name.clone(), tls, &self.meter)?);
         Ok(())
     }
 
@@ -52,8 +54,9 @@ pub(super) fn open(
     endpoint: &str,
     server_name: ServerName<'static>,
     tls: rustls::ClientConfig,
+    meter: &Meter,
 ) -> Result<Channel, LinkError> {
-    channel::open(endpoint, server_name, tls).map_err(|_| LinkError::Address("endpoint: host:port"))
+    channel::open(endpoint, server_name, tls, meter).map_err(|_| LinkError::Address("endpoint: host:port"))
 }
 
 /// A call that ends in time: a peer that takes a call and is silent counts as away.

@@ -4,11 +4,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use waybill_identity::channel::Meter;
 use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
 
 /// Counts what leaves.
 pub struct Egress {
     ledger: Mutex<Ledger>,
+    meter: Meter,
     #[cfg(feature = "failpoints")]
     tap: Option<Mutex<std::fs::File>>,
 }
@@ -28,6 +30,7 @@ impl Egress {
     pub fn open() -> Self {
         Self {
             ledger: Mutex::default(),
+            meter: Meter::default(),
             #[cfg(feature = "failpoints")]
             tap: tap::open(),
         }
@@ -42,6 +45,17 @@ impl Egress {
             tap::write(file, M::NAME, &_bytes);
         }
         Ok(Cleared(message))
+    }
+
+    /// Counts what the channels send that carry these messages.
+    pub(super) const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Tells the customer's own log what has left so far: by class, and what that came to below.
+    pub(super) fn tell(&self) {
+        self.ledger().tell();
+        self.meter.tell();
     }
 
     /// What has left so far.

@@ -28,10 +28,10 @@ pub(super) struct Enrolled {
 
 impl Enrolled {
     /// The channel to the worker listener, how long the certificate lives, and the roots to trust there.
-    pub(super) fn connect(&self) -> Result<(Channels, Duration, Vec<Vec<u8>>), LinkError> {
+    pub(super) fn connect(&self, egress: &Egress) -> Result<(Channels, Duration, Vec<Vec<u8>>), LinkError> {
         let tls = client::worker(&self.answer.roots, &self.answer.certificate_chain, &self.key)?;
         let name = server_name(&self.answer.worker_server_name)?;
-        let channels = Channels::new(self.answer.worker_endpoint.clone(), name, tls)?;
+        let channels = Channels::new(self.answer.worker_endpoint.clone(), name, tls, egress.meter().clone())?;
         Ok((channels, Duration::from_millis(self.answer.life_ms), self.answer.roots.clone()))
     }
 }
@@ -46,7 +46,7 @@ pub(super) async fn enrol(
     let attempt = ticket.attempt().ok_or(LinkError::Address("the ticket is not one"))?;
     let host = address.endpoint.rsplit_once(':').map(|(host, _)| host);
     let name = server_name(host.ok_or(LinkError::Address("endpoint: host:port"))?)?;
-    let channel = channel::open(&address.endpoint, name, client::pinned(address.pin)?)?;
+    let channel = channel::open(&address.endpoint, name, client::pinned(address.pin)?, egress.meter())?;
     let mut enrolment = EnrolmentClient::new(channel);
     let key = WorkerKey::generate()?;
     let (prover, deployment) = (Prover::find(ticket)?, address.pin.to_string());
