@@ -2,6 +2,7 @@
 
 mod containers;
 mod cut;
+mod egress;
 mod fixture;
 mod identity;
 mod versions;

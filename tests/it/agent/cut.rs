@@ -2,14 +2,13 @@
 //! can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. Without root it runs in a
 //! user namespace, and says so where the kernel allows none.
 
-use std::io::Write as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 use waybill_tests::process::is_alive;
 use waybill_tests::sandbox::Options;
-use waybill_tests::services::network::ip;
+use waybill_tests::services::network::{as_root, ip};
 
 use super::fixture::{Host, MANY, Office, said, until};
 
@@ -92,28 +91,6 @@ async fn office(namespace: &Namespace) -> Result<(Office, Host)> {
     host.run()?;
     office.until_agent(host.id, |agent| agent.connected).await?;
     Ok((office, host))
-}
-
-/// Runs a story that makes network namespaces: as root directly, otherwise as root of a user namespace, in a child.
-fn as_root(name: &str, story: impl Future<Output = Result<()>>) -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        return tokio::runtime::Runtime::new()?.block_on(story);
-    }
-    let own = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && ip netns add probe";
-    let inside = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-Urnm", "sh", "-c", script, "sh"]).arg(std::env::current_exe()?).arg(name);
-        Ok::<_, anyhow::Error>(command.output()?)
-    };
-    let allowed = inside(own)?;
-    if !allowed.status.success() {
-        writeln!(std::io::stderr(), "this kernel allows no network namespace without root: {}", said(&allowed))?;
-        return Ok(());
-    }
-    let output = inside(&format!("{own} && exec \"$1\" --exact \"$2\" --nocapture"))?;
-    let text = said(&output);
-    ensure!(output.status.success() && text.contains("1 passed"), "{text}");
-    Ok(())
 }
 
 #[test]

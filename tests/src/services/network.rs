@@ -3,10 +3,11 @@
 //! stay as they are.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
@@ -56,4 +57,31 @@ pub fn ip(args: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(args).output().context("run ip")?;
     ensure!(output.status.success(), "ip {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+/// Runs a story that makes network namespaces: as root directly, otherwise as root of a user namespace, in a child.
+pub fn as_root(name: &str, story: impl Future<Output = Result<()>>) -> Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return tokio::runtime::Runtime::new()?.block_on(story);
+    }
+    let own = "mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && ip netns add probe";
+    let inside = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-Urnm", "sh", "-c", script, "sh"]).arg(std::env::current_exe()?).arg(name);
+        Ok::<_, anyhow::Error>(command.output()?)
+    };
+    let allowed = inside(own)?;
+    if !allowed.status.success() {
+        writeln!(std::io::stderr(), "this kernel allows no network namespace without root: {}", said(&allowed))?;
+        return Ok(());
+    }
+    let output = inside(&format!("{own} && exec \"$1\" --exact \"$2\" --nocapture"))?;
+    let text = said(&output);
+    ensure!(output.status.success() && text.contains("1 passed"), "{text}");
+    Ok(())
+}
+
+/// What a program wrote.
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
