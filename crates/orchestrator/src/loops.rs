@@ -196,7 +196,8 @@ pub async fn run(context: Context, stats: AllLoopStats, stop: CancellationToken)
         let nudges = Arc::clone(&nudges);
         stats.leads.store(1, Ordering::Relaxed);
         async move {
-            while wait(dispatcher.pause(bounds.dispatch_every).await, nudges.dispatch_nudged(), &stop).await {
+            let sooner = async || tokio::select! { () = nudges.dispatch_nudged() => {}, () = dispatcher.more() => {} };
+            while wait(dispatcher.pause(bounds.dispatch_every).await, sooner(), &stop).await {
                 record("dispatch", &stats, dispatcher.round().await);
             }
             dispatcher.finish().await;

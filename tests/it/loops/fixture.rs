@@ -55,6 +55,8 @@ impl Database {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LaunchFault {
     None,
+    /// The place takes no task now.
+    Busy,
     /// The orchestrator dies before it calls.
     DiesBefore,
     /// The orchestrator dies before it hears the answer.
@@ -77,11 +79,11 @@ impl Launcher for Faulty {
         if fault == LaunchFault::None {
             return self.inner.start(request).await;
         }
-        if fault != LaunchFault::DiesBefore {
+        if matches!(fault, LaunchFault::DiesAfter | LaunchFault::AnswerLost) {
             self.inner.start(request).await?;
         }
         self.fired.fetch_add(1, Ordering::SeqCst);
-        if fault == LaunchFault::AnswerLost {
+        if matches!(fault, LaunchFault::Busy | LaunchFault::AnswerLost) {
             return Err(LaunchError::Busy);
         }
         std::future::pending().await

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use waybill_model::report::Directive;
 use waybill_model::run::{AttemptState, RunKind, RunState};
 use waybill_model::{PipelineId, RunId};
 use waybill_orchestrator::loops::{self, AllLoopStats, dispatch::Dispatcher};
+use waybill_orchestrator::service::bounds::Bounds;
 use waybill_orchestrator::service::run::{Caller, RunError, Trigger};
 use waybill_store::{NewPipeline, RunFilter, Store, StoreError, StoreOptions};
 
-use super::fixture::{Database, World, bounds, claim, failed, peer, plan, report, seed, succeeded, until};
+use super::fixture::{Database, LaunchFault, World, bounds, claim, failed, peer, plan, report, seed, succeeded, until};
 
 const MANUAL: fn() -> Trigger = || Trigger::Manual { kind: RunKind::Sync, streams: vec![] };
 
@@ -79,7 +81,7 @@ async fn f13_two_orchestrators_on_one_postgres_launch_nothing_twice() {
     let mut stats = vec![];
     for name in ["first", "second"] {
         let store = Store::open_with(&world.database.url(), &StoreOptions::default()).await.expect("a store");
-        let bounds = waybill_orchestrator::service::bounds::Bounds {
+        let bounds = Bounds {
             dispatch_every: Duration::from_millis(20),
             reconcile_every: Duration::from_millis(20),
             schedule_every: Duration::from_millis(20),
@@ -196,6 +198,42 @@ async fn f42_a_locked_database_makes_writers_wait_and_then_says_so() {
     assert_eq!(world.run(run.id).await.state, RunState::Queued);
 }
 
+/// A world of more queued runs than a round takes, and launches that end so.
+async fn queue(launches: LaunchFault) -> World {
+    let patient = Bounds { dispatch_every: Duration::from_secs(600), live_per_organization: 1_000, ..bounds() };
+    let world = World::new(Database::sqlite(), patient).await;
+    *world.launcher.fault.lock().expect("the fault") = launches;
+    for pipeline in pipelines(&world, 250).await {
+        world.runs.trigger(&world.caller(), pipeline, MANUAL()).await.expect("a run");
+    }
+    world
+}
+
+async fn queued(world: &World) -> u64 {
+    let states = world.store.run_count_by_state().await.expect("counts");
+    states.into_iter().filter(|(state, _)| *state == RunState::Queued).map(|(_, runs)| runs).sum()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_round_that_took_all_it_may_is_followed_by_another_at_once() {
+    let world = queue(LaunchFault::Busy).await;
+    let (stop, stats) = (CancellationToken::new(), AllLoopStats::default());
+    let counts = Arc::clone(&stats.dispatch);
+    let orchestrator = tokio::spawn(loops::run(world.context.clone(), stats, stop.clone()));
+    until("no run is queued", async || queued(&world).await == 0).await;
+    stop.cancel();
+    orchestrator.await.expect("the loops");
+    assert_eq!(counts.read().rounds, 3, "and none after the last one, which was not full");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_runs_are_taken_than_can_be_launched() {
+    let world = queue(LaunchFault::DiesBefore).await;
+    world.dispatcher.round().await.expect("a round");
+    assert_eq!(queued(&world).await, 150);
+    assert!(world.dispatcher.more().now_or_never().is_none(), "their calls are under way");
+}
+
 #[tokio::test]
 async fn f42_a_database_that_drops_its_connections_loses_no_transition() {
     let world = World::new(Database::postgres(), bounds()).await;
@@ -264,7 +302,7 @@ async fn f42_a_database_that_is_away_is_unavailable_and_not_a_defect() {
 
 #[tokio::test]
 async fn f52_a_flood_of_one_organization_does_not_hold_up_another() {
-    let small = waybill_orchestrator::service::bounds::Bounds { live_per_organization: 3, ..bounds() };
+    let small = Bounds { live_per_organization: 3, ..bounds() };
     let world = World::new(Database::sqlite(), small).await;
     for pipeline in pipelines(&world, 30).await {
         world.runs.trigger(&world.caller(), pipeline, MANUAL()).await.expect("a run");

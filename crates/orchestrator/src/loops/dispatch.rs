@@ -3,6 +3,7 @@
 //! same bytes, and the launcher finds the same task.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -32,8 +33,8 @@ const NO_AGENT: &str = "no_agent";
 /// The phase of a launch whose data plane's agents all have as many workers as they take.
 pub(super) const SLOTS_BUSY: &str = "slots_busy";
 
-/// Runs and attempts in one round.
-const BATCH: i64 = 100;
+/// Runs and attempts in one round, and launches under way beyond which no further round is made before its tick.
+const BATCH: usize = 100;
 
 /// A launch is not repeated later than this: clouds forget a client token after 24 hours.
 const REPLAY: Duration = Duration::from_secs(23 * 60 * 60);
@@ -43,6 +44,8 @@ pub struct Dispatcher {
     context: Context,
     launches: Arc<Semaphore>,
     running: Mutex<JoinSet<()>>,
+    /// Whether the last round took as many runs as it may.
+    full: AtomicBool,
 }
 
 impl Dispatcher {
@@ -50,23 +53,24 @@ impl Dispatcher {
     #[must_use]
     pub fn new(context: Context) -> Self {
         let launches = Arc::new(Semaphore::new(context.bounds.launches));
-        Self { context, launches, running: Mutex::new(JoinSet::new()) }
+        Self { context, launches, running: Mutex::default(), full: AtomicBool::new(false) }
     }
 
     /// One round: queued runs that were canceled end, due runs get an attempt, broken launches are replayed. Launches
     /// go on in the background; [`Self::finish`] waits for them.
     pub async fn round(&self) -> StoreResult<Round> {
-        let mut round = Round::default();
-        for run in self.context.store.run_canceled_in_queue(BATCH).await? {
+        let (mut round, store, many) = (Round::default(), &self.context.store, BATCH as i64);
+        for run in store.run_canceled_in_queue(many).await? {
             round.count("a queued run's cancel", self.end_canceled(&run).await);
         }
-        let now = self.context.store.clock().await?;
-        for run in self.context.store.run_due(i64::from(self.context.bounds.live_per_organization), BATCH).await? {
+        let (now, mut leased) = (store.clock().await?, 0);
+        for run in store.run_due(i64::from(self.context.bounds.live_per_organization), many).await? {
             round.lagged(now.since(run.not_before));
             match self.lease(&run).await {
                 Ok(Some(attempt)) => {
                     fault::point("attempt_row_committed");
                     self.launch(attempt).await;
+                    leased += 1;
                     round.count("a run", Ok::<_, StoreError>(true));
                 }
                 // Another dispatcher was first.
@@ -74,10 +78,23 @@ impl Dispatcher {
                 Err(error) => round.count("a run", Err(error)),
             }
         }
-        for attempt in self.context.store.attempt_unlaunched(BATCH).await? {
+        self.full.store(leased == BATCH, Ordering::Relaxed);
+        for attempt in store.attempt_unlaunched(many).await? {
             round.count("a broken launch", self.replay(attempt).await);
         }
         Ok(round)
+    }
+
+    /// Comes when a round follows the last one at once: that one took as many runs as it may, and of the launches so few
+    /// are still under way that no claim runs out while it waits for its call.
+    pub async fn more(&self) {
+        if !self.full.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let mut running = self.running.lock().await;
+        while running.len() >= BATCH {
+            running.join_next().await;
+        }
     }
 
     /// How long to wait for the next round: less than `tick` where a requeued run is due earlier.
