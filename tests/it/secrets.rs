@@ -2,6 +2,7 @@
 
 mod aws;
 mod leaks;
+mod redirects;
 mod rotation;
 mod vault;
 mod vault_aws;

@@ -141,6 +141,34 @@ async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_se
     Ok(())
 }
 
+/// What people set is the only word about where the orchestrator itself calls, and it holds no host: endpoints follow from
+/// regions of a closed list.
+#[tokio::test(flavor = "multi_thread")]
+async fn t11_no_setting_leads_the_orchestrator_to_an_address_of_somebodys_choice() -> Result<()> {
+    let story = Story::start().await?;
+    let before = story.aws.calls("AssumeRole").len();
+    let inside = include_str!("../../../crates/connectors/src/dial/spellings.txt");
+    let spellings = inside.lines().filter_map(|line| line.split_once(' ')).map(|(host, _)| host.to_owned());
+    let outside = ["localhost", "attacker.example", "eu-central-1.attacker.example", "eu-central-1@attacker.example"];
+    let hidden =
+        ["eu-central-1#", "eu-central-1/../", "eu-central-1%2e", "eu-central-1\r\nHost: a", "EU-CENTRAL-1", ""];
+    let places: Vec<_> = spellings.chain(outside.into_iter().chain(hidden).map(str::to_owned)).collect();
+    assert!(places.len() >= 50);
+    for place in places {
+        let mut bad = settings();
+        bad.region.clone_from(&place);
+        let refused = story.sandbox.client.data_plane_create(&Story::create(Some(bad))).await.expect_err(&place);
+        let problem = refused.problem().context("a problem")?;
+        assert_eq!((problem.status, problem.errors[0].pointer.as_deref()), (422, Some("/aws_ecs/region")), "{place}");
+        let mut body = serde_json::to_value(Story::create(Some(settings())))?;
+        body["aws_ecs"]["endpoint"] = format!("http://{place}/").into();
+        let refused = story.sandbox.client.raw(&http::Method::POST, "/v1/data-planes", Some(&body.to_string())).await;
+        assert_eq!(refused.expect_err(&place).problem().context("a problem")?.status, 400, "{place}");
+    }
+    assert_eq!(story.aws.calls("AssumeRole").len(), before, "nobody was called");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn t09_h13_a_role_that_does_not_ask_for_its_external_id_is_refused_with_the_line_to_add() -> Result<()> {
     let story = Story::start().await?;
