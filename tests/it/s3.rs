@@ -2,6 +2,8 @@
 //!
 //! Every test with a break asserts that it happened. What the server can't do is listed in docs/assurance/s3-and-files.md.
 
+mod credentials;
+
 use std::sync::Arc;
 use std::time::Duration;
 

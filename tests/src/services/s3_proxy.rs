@@ -45,6 +45,9 @@ pub struct Rule {
 struct Script {
     rules: Vec<(Rule, usize)>,
     seen: Vec<String>,
+    /// The one key id whose requests pass, and how many others came.
+    key: Option<String>,
+    expired: usize,
 }
 
 /// A running proxy.
@@ -88,6 +91,23 @@ impl S3Proxy {
         self.script.lock().expect("the script").rules.push((rule, 0));
     }
 
+    /// From now on requests that were signed with another key than this one are told that their session has ended.
+    ///
+    /// # Panics
+    /// When a connection's task panicked before.
+    pub fn only(&self, key: &str) {
+        self.script.lock().expect("the script").key = Some(key.to_owned());
+    }
+
+    /// How many requests were told so.
+    ///
+    /// # Panics
+    /// When a connection's task panicked before.
+    #[must_use]
+    pub fn expired(&self) -> usize {
+        self.script.lock().expect("the script").expired
+    }
+
     /// How often each rule did what it says.
     ///
     /// # Panics
@@ -114,9 +134,13 @@ impl Drop for S3Proxy {
     }
 }
 
-fn decide(script: &Mutex<Script>, line: &str) -> Option<Break> {
+fn decide(script: &Mutex<Script>, line: &str, head: &str) -> Option<Break> {
     let mut script = script.lock().expect("the script");
     script.seen.push(line.to_owned());
+    if script.key.as_ref().is_some_and(|key| !head.contains(&format!("Credential={key}/"))) {
+        script.expired += 1;
+        return Some(Break::Answer(400, "ExpiredToken"));
+    }
     let (method, target) = line.split_once(' ').unwrap_or((line, ""));
     let fits = |(rule, fired): &&mut (Rule, usize)| {
         rule.method == method && target.contains(rule.holds) && *fired < rule.times
@@ -130,7 +154,7 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
     let Some((head, mut body)) = head_of(&mut client).await? else { return Ok(()) };
     let line = head.lines().next().unwrap_or_default().rsplit_once(' ').map_or("", |(line, _)| line).to_owned();
     let length = header(&head, "content-length").and_then(|value| value.parse::<usize>().ok()).unwrap_or(0);
-    let broken = decide(script, &line);
+    let broken = decide(script, &line, &head);
     if matches!(broken, Some(Break::CutRequest)) {
         let mut half = vec![0; (length / 2).saturating_sub(body.len())];
         client.read_exact(&mut half).await?;

@@ -91,7 +91,8 @@ impl Inner {
 
     /// A failed call as the bucket's error.
     fn error(&self, failed: &Failed) -> BucketError {
-        failed.error(&self.url())
+        let region = self.client.config().region().map_or("", |region| region.as_ref());
+        failed.error(&self.url(), error::partition_of(region))
     }
 
     async fn put(&self, key: &str, body: Bytes, condition: Option<&str>, bound: Duration) -> Result<(), Failed> {

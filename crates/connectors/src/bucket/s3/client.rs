@@ -107,7 +107,7 @@ mod tests {
             let client = connect(way).await.unwrap_or_else(|error| panic!("a client: {error:?}"));
             let call = client.head_object().bucket("lake").key("x").send();
             let failed = error::call("HeadObject", Duration::from_secs(5), call).await.expect_err("it was dialed");
-            assert_eq!(failed.error("s3://lake").code, FailureCode::EgressDenied, "{endpoint:?}: {failed:?}");
+            assert_eq!(failed.error("s3://lake", "aws").code, FailureCode::EgressDenied, "{endpoint:?}: {failed:?}");
         }
     }
 }

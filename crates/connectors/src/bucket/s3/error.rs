@@ -58,8 +58,8 @@ impl Failed {
         Self { kind, operation, status: None, code: code.to_owned() }
     }
 
-    /// What leaves the connector.
-    pub(super) fn error(&self, url: &str) -> BucketError {
+    /// What leaves the connector; `partition` is that of the bucket's region, for the name of a grant that is missing.
+    pub(super) fn error(&self, url: &str, partition: &str) -> BucketError {
         let status = self.status.map_or(String::new(), |status| format!("{status} "));
         let what = format!("s3:{} on {url}: {status}{}", self.operation, self.code);
         use FailureCode as C;
@@ -69,7 +69,8 @@ impl Failed {
             Kind::Unreachable => BucketError::unknown(C::BucketUnreachable, what),
             Kind::Forbidden => BucketError::new(C::EgressDenied, what),
             Kind::Denied => {
-                let fix = "the worker's credentials are refused or do not allow it";
+                let grant = grant(self.operation, url, partition);
+                let fix = format!("the worker's credentials are refused or do not allow {grant}");
                 BucketError::new(C::BucketDenied, format!("{what}: {fix}"))
             }
             Kind::Skewed => {
@@ -86,6 +87,29 @@ impl Failed {
             | Kind::Other => BucketError::new(C::BucketFailed, what),
         }
     }
+}
+
+/// The partition that a region belongs to, as ARNs write it.
+pub(super) fn partition_of(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("cn") => "aws-cn",
+        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
+    }
+}
+
+/// The action that a policy has to allow for an operation, and on what.
+fn grant(operation: &str, url: &str, partition: &str) -> String {
+    let place = url.strip_prefix("s3://").unwrap_or(url).trim_end_matches('/');
+    let bucket = place.split('/').next().unwrap_or_default();
+    let action = match operation {
+        "ListObjectsV2" => return format!("s3:ListBucket on arn:{partition}:s3:::{bucket}"),
+        "GetObject" | "HeadObject" => "GetObject",
+        "DeleteObject" => "DeleteObject",
+        "AbortMultipartUpload" => "AbortMultipartUpload",
+        _ => "PutObject",
+    };
+    format!("s3:{action} on arn:{partition}:s3:::{place}/*")
 }
 
 /// Sends a request once, within a time bound.
@@ -186,8 +210,16 @@ mod tests {
             status: Some(403),
             code: "RequestTimeTooSkewed".into(),
         };
-        let error = failed.error("s3://b");
+        let error = failed.error("s3://b", "aws");
         assert_eq!(error.code, FailureCode::BucketDenied);
         assert!(error.text.for_customer().contains("clock") && !error.outcome_unknown);
+    }
+
+    #[test]
+    fn a_refusal_names_the_action_and_the_arn_to_allow() {
+        let named = |operation, url, region| grant(operation, url, partition_of(region));
+        assert_eq!(named("UploadPart", "s3://lake/raw", "eu-central-1"), "s3:PutObject on arn:aws:s3:::lake/raw/*");
+        assert_eq!(named("HeadObject", "s3://lake/", "us-gov-west-1"), "s3:GetObject on arn:aws-us-gov:s3:::lake/*");
+        assert_eq!(named("ListObjectsV2", "s3://lake/raw", "cn-north-1"), "s3:ListBucket on arn:aws-cn:s3:::lake");
     }
 }
