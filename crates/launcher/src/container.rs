@@ -11,14 +11,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummaryStateEnum as State};
 use bollard::query_parameters as ask;
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Mutex;
 use waybill_model::{AttemptId, FailureCode};
 
-use self::engine::{or_missing, refused_as};
+use self::engine::{or_missing, refused_as, settled};
 use self::wanted::LABEL;
 pub use self::wanted::{ContainerSettings, Mount, SettingsError};
 use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
@@ -60,7 +60,7 @@ impl ContainerLauncher {
     /// somebody may still ask about: theirs stay.
     pub async fn sweep(&self, age: Duration, live: impl Fn(AttemptId) -> bool) -> Result<usize, LaunchError> {
         let mut removed = 0;
-        for (attempt, id) in self.list(&["exited", "dead", "created"]).await? {
+        for (attempt, id) in self.list(&[State::EXITED, State::DEAD, State::CREATED]).await? {
             if live(attempt) {
                 continue;
             }
@@ -74,14 +74,15 @@ impl ContainerLauncher {
         Ok(removed)
     }
 
-    /// Containers of ours in one of these states.
-    async fn list(&self, states: &[&str]) -> Result<Vec<(AttemptId, String)>, LaunchError> {
-        let states = states.iter().map(|state| (*state).to_owned()).collect();
-        let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()]), ("status".to_owned(), states)]);
+    /// Containers of ours in one of these states. They are picked here: not every engine knows every state.
+    async fn list(&self, states: &[State]) -> Result<Vec<(AttemptId, String)>, LaunchError> {
+        let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
         let options = ask::ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let found = self.docker.list_containers(Some(options)).await.map_err(|error| engine::failed("list", error))?;
+        let found = settled(|| self.docker.list_containers(Some(options.clone()))).await;
+        let found = found.map_err(|error| engine::failed("list", error))?;
         let ours = found.into_iter().filter_map(|container| {
             let attempt = container.labels?.get(LABEL)?.parse().ok()?;
+            container.state.filter(|state| states.contains(state))?;
             Some((attempt, container.id?))
         });
         Ok(ours.collect())
@@ -89,7 +90,8 @@ impl ContainerLauncher {
 
     /// What the engine says of a container; none where it knows none.
     async fn inspect(&self, name: &str) -> Result<Option<ContainerInspectResponse>, LaunchError> {
-        or_missing("inspect", self.docker.inspect_container(name, None::<ask::InspectContainerOptions>).await)
+        let look = || self.docker.inspect_container(name, None::<ask::InspectContainerOptions>);
+        or_missing("inspect", settled(look).await)
     }
 
     /// Makes the attempt's container, or finds it: its id, and whether it was started already.
@@ -99,9 +101,14 @@ impl ContainerLauncher {
         let body = wanted::container(&self.settings, request.spec());
         match self.docker.create_container(Some(options), body).await {
             Ok(made) => Ok((made.id, false)),
-            Err(error) if refused_as(&error, 409) => {
-                // It is there, or was a moment ago.
-                let found = self.inspect(&name).await?.ok_or(LaunchError::Busy)?;
+            // The name is taken: Docker says 409 then, Podman 500 as for all that fails.
+            Err(error) if refused_as(&error, 409) || refused_as(&error, 500) => {
+                let found = match self.inspect(&name).await? {
+                    Some(found) => found,
+                    // It was there a moment ago.
+                    None if refused_as(&error, 409) => return Err(LaunchError::Busy),
+                    None => return Err(engine::failed("create", error)),
+                };
                 let is_made = state(&found) == Some(ContainerStateStatusEnum::CREATED);
                 Ok((found.id.ok_or(LaunchError::Unusable("a container without an id"))?, !is_made))
             }
@@ -200,7 +207,7 @@ impl Launcher for ContainerLauncher {
     }
 
     async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
-        let found = self.list(&["running", "paused", "restarting"]).await?;
+        let found = self.list(&[State::RUNNING, State::PAUSED, State::RESTARTING, State::STOPPING]).await?;
         Ok(found.into_iter().map(|(attempt, id)| (attempt, TaskRef(id))).collect())
     }
 }

@@ -93,23 +93,45 @@ async fn ended(launcher: &ContainerLauncher, task: &waybill_launcher::TaskRef) -
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn containers_keep_the_launchers_contract() -> Result<()> {
+async fn containers_of_docker_keep_the_launchers_contract() -> Result<()> {
     let Some(docker) = Engine::without_bridge()? else { return Ok(()) };
     let said = tempfile::tempdir()?;
     let shells = Shells::on(&docker, said.path()).await?;
     conformance::all(&shells).await;
-
     // Out of memory has a cause of its own, and the limit is the plan's.
+    let over = starved(&shells).await?;
+    ensure!(matches!(over, TaskStatus::Stopped { cause: Some(FailureCode::OutOfMemory), .. }), "{over:?}");
+    goes_with_time(&docker, &shells).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn containers_of_podman_keep_the_launchers_contract() -> Result<()> {
+    let Some(podman) = Engine::podman()? else { return Ok(()) };
+    let said = tempfile::tempdir()?;
+    let shells = Shells::on(&podman, said.path()).await?;
+    conformance::all(&shells).await;
+    // The limit holds. Podman does not say on every host that it was the limit.
+    let over = starved(&shells).await?;
+    ensure!(matches!(over, TaskStatus::Stopped { exit_code: Some(137), .. }), "{over:?}");
+    goes_with_time(&podman, &shells).await
+}
+
+/// How a worker ends that wants more memory than its plan says.
+async fn starved(shells: &Shells) -> Result<TaskStatus> {
     let hungry = shells.script(AttemptId::generate(), "a=x; while :; do a=$a$a; done", Some(32 << 20));
     let task = shells.launcher.start(&hungry).await?;
-    let over = ended(&shells.launcher, &task).await?;
-    ensure!(matches!(over, TaskStatus::Stopped { cause: Some(FailureCode::OutOfMemory), .. }), "{over:?}");
+    ended(&shells.launcher, &task).await
+}
 
-    // What is over goes with time; what somebody may still ask about stays.
-    let keeps = hungry.spec().attempt;
+/// What is over goes; what somebody may still ask about stays.
+async fn goes_with_time(engine: &Engine, shells: &Shells) -> Result<()> {
+    let request = shells.request(AttemptId::generate(), Behaviour::Exit(0));
+    let (keeps, task) = (request.spec().attempt, shells.launcher.start(&request).await?);
+    ended(&shells.launcher, &task).await?;
     let removed = shells.launcher.sweep(Duration::ZERO, |attempt| attempt == keeps).await?;
     ensure!(removed > 0 && shells.launcher.find(keeps).await? == Some(task), "{removed} removed");
-    ensure!(docker.docker(&["ps", "--all", "--quiet"])?.lines().count() == 1, "{}", docker.docker(&["ps", "--all"])?);
+    let left = engine.docker(&["ps", "--all", "--quiet"])?;
+    ensure!(left.lines().count() == 1, "{left}");
     Ok(())
 }
 
@@ -190,6 +212,19 @@ async fn a_run_through_an_agent_works_in_a_container_that_may_do_nothing_else() 
     let told: Vec<_> = config["Cmd"].as_array().into_iter().flatten().filter_map(|word| word.as_str()).collect();
     ensure!(matches!(told[..], ["run", "--orchestrator", _, "--ca-pin", _]), "{told:?}");
     ensure!(config["Env"] == serde_json::json!(["SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"]), "{config}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_through_an_agent_works_in_a_container_of_podman() -> Result<()> {
+    let Some(podman) = Engine::podman()? else { return Ok(()) };
+    let (office, _host) = contained(&podman, 1_000).await?;
+    let run = office.sandbox.trigger("items").await?;
+    office.succeeds(run, 1).await?;
+    let container = only_container(&podman)?;
+    let (config, host) = (&container["Config"], &container["HostConfig"]);
+    ensure!(config["User"] == "65532:65532" && host["ReadonlyRootfs"] == true, "{config} {host}");
+    ensure!(host["Privileged"] == false, "{host}");
     Ok(())
 }
 

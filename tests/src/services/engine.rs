@@ -1,4 +1,4 @@
-//! A real container engine, dockerd, in directories of its own, with its mounts in a namespace of its own: they go with it.
+//! A real container engine, dockerd or Podman's service, in directories of its own, with its mounts in a namespace of its own: they go with it.
 //!
 //! It is to be started by a thread that entered a [`Network`](super::network::Network), whose bridge its containers hang on;
 //! it is told to leave packet filter and routes alone. No image comes from anywhere but this machine.
@@ -19,6 +19,7 @@ use super::network::BRIDGE;
 use crate::binaries::repository;
 
 mod images;
+mod podman;
 
 pub use images::PROGRAMS;
 
@@ -58,16 +59,25 @@ impl Engine {
             "log-level": "warn", "iptables": false, "ip-forward": false, "ip-masq": false,
         });
         std::fs::write(place("daemon.json"), settings.to_string())?;
-        let log = File::create(place("log"))?;
+        let settings = place("daemon.json").display().to_string();
+        Self::serve(dir, &["dockerd", "--config-file", &settings], &[])
+    }
+
+    /// Starts an engine's service and waits until it answers at the socket in this directory.
+    fn serve(dir: tempfile::TempDir, command: &[&str], variables: &[(&str, PathBuf)]) -> Result<Self> {
+        let log = File::create(dir.path().join("log"))?;
         // It ends with the test, however that ends.
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "TERM", "unshare", "--mount", "dockerd", "--config-file"])
-            .arg(place("daemon.json"))
+            .args(["--pdeathsig", "TERM", "unshare", "--mount"])
+            .args(command)
+            // What an engine's parts write beside themselves goes with it.
+            .current_dir(dir.path())
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .context("start dockerd")?;
+            .with_context(|| format!("start {}", command[0]))?;
         let mut this = Self { child, dir };
         this.wait_until_it_answers()?;
         Ok(this)
@@ -80,11 +90,11 @@ impl Engine {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
-                bail!("dockerd ended with {status}: {}", self.log());
+                bail!("the engine ended with {status}: {}", self.log());
             }
             std::thread::sleep(Duration::from_millis(20)); // a poll for an answer, bounded above
         }
-        bail!("dockerd does not answer: {}", self.log())
+        bail!("the engine does not answer: {}", self.log())
     }
 
     /// Where its clients find it, as `DOCKER_HOST` says it.

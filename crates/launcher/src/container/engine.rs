@@ -42,6 +42,22 @@ pub(super) const fn refused_as(error: &Error, status: u16) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
 }
 
+/// How often, and after how long, an answer that can't be read is asked for again.
+const LOOKS: u32 = 40;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// An answer that can be read. Podman has a word of its own, `stopped`, for a container whose process is over and that it has
+/// not tidied up yet; a moment later it says `exited`, as Docker does.
+pub(super) async fn settled<T, C: Future<Output = Result<T, Error>>>(mut call: impl FnMut() -> C) -> Result<T, Error> {
+    for _ in 0..LOOKS {
+        match call().await {
+            Err(Error::JsonDataError { .. }) => tokio::time::sleep(PAUSE).await,
+            answer => return answer,
+        }
+    }
+    call().await
+}
+
 /// An answer, or none where there is no such container.
 pub(super) fn or_missing<T>(action: &'static str, answer: Result<T, Error>) -> Result<Option<T>, LaunchError> {
     match answer {

@@ -32,6 +32,8 @@ impl Engine {
         let archive = self.dir.path().join("empty.tar");
         let packed = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg(".").status()?;
         ensure!(packed.success(), "tar");
-        self.docker(&["import", &archive.display().to_string()])
+        let said = self.docker(&["import", &archive.display().to_string()])?;
+        // Podman says it twice.
+        said.split([' ', '\n']).next_back().map(str::to_owned).context("an id")
     }
 }
