@@ -96,7 +96,7 @@ async fn office(namespace: &Namespace) -> Result<(Office, Host)> {
 #[test]
 fn f18_a_short_cut_between_agent_and_orchestrator_costs_nothing_and_nothing_can_connect_in() -> Result<()> {
     let name = "agent::cut::f18_a_short_cut_between_agent_and_orchestrator_costs_nothing_and_nothing_can_connect_in";
-    as_root(name, a_short_cut())
+    as_root(name, &["readers"], a_short_cut())
 }
 
 async fn a_short_cut() -> Result<()> {
@@ -117,7 +117,11 @@ async fn a_short_cut() -> Result<()> {
 
 #[test]
 fn f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers() -> Result<()> {
-    as_root("agent::cut::f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers", a_long_cut())
+    as_root(
+        "agent::cut::f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers",
+        &["readers"],
+        a_long_cut(),
+    )
 }
 
 async fn a_long_cut() -> Result<()> {

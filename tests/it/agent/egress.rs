@@ -150,6 +150,7 @@ fn nothing_but_source_bucket_and_orchestrator_is_sent_to_and_the_orchestrators_b
 -> Result<()> {
     as_root(
         "agent::egress::nothing_but_source_bucket_and_orchestrator_is_sent_to_and_the_orchestrators_bytes_are_those_that_the_worker_says",
+        &["s3"],
         async {
             let world = World::start().await?;
             let before = world.fence.counted()?;

@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use crate::binaries::python;
+
 /// The bridge.
 pub const BRIDGE: &str = "containers";
 /// This side of the bridge, as containers see it.
@@ -59,8 +61,9 @@ pub fn ip(args: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Runs a story that makes network namespaces: as root directly, otherwise as root of a user namespace, in a child.
-pub fn as_root(name: &str, story: impl Future<Output = Result<()>>) -> Result<()> {
+/// Runs a story that makes network namespaces: as root directly, otherwise as root of a user namespace, in a child. From there
+/// nothing can be fetched, so the pinned environments that it needs are made before.
+pub fn as_root(name: &str, environments: &[&str], story: impl Future<Output = Result<()>>) -> Result<()> {
     if rustix::process::geteuid().is_root() {
         return tokio::runtime::Runtime::new()?.block_on(story);
     }
@@ -75,6 +78,7 @@ pub fn as_root(name: &str, story: impl Future<Output = Result<()>>) -> Result<()
         writeln!(std::io::stderr(), "this kernel allows no network namespace without root: {}", said(&allowed))?;
         return Ok(());
     }
+    environments.iter().for_each(|environment| drop(python(environment)));
     let output = inside(&format!("{own} && exec \"$1\" --exact \"$2\" --nocapture"))?;
     let text = said(&output);
     ensure!(output.status.success() && text.contains("1 passed"), "{text}");
