@@ -12,6 +12,7 @@ use waybill_store::{
 use waybill_tests::services::postgres::Postgres;
 
 mod agents;
+mod attempts;
 mod full_disk;
 mod lists;
 mod retention;
@@ -29,6 +30,15 @@ async fn both() -> Both {
     let sqlite = format!("sqlite://{}", directory.path().join("waybill.db").display());
     let stores = [Store::open(&sqlite).await.expect("SQLite"), Store::open(&server.url()).await.expect("Postgres")];
     Both { directory, _server: server, stores }
+}
+
+impl Both {
+    fn url(&self, database: usize) -> String {
+        if database == 0 {
+            return format!("sqlite://{}", self.directory.path().join("waybill.db").display());
+        }
+        self._server.url()
+    }
 }
 
 async fn tenant(store: &Store) -> (OrgId, ProjectId) {

@@ -99,7 +99,7 @@ pub struct NewAttempt {
     pub launch_holder: String,
     /// For how long only that one may.
     pub launch_claim: Duration,
-    /// How long the launch may take until a worker enrols: the first lease.
+    /// How long the launch may take until a worker enrols: the first lease, and what a restart gives it again.
     pub start_timeout: Duration,
 }
 
@@ -155,9 +155,9 @@ impl Store {
     pub async fn attempt_insert_in_txn(tx: &mut Tx, new: &NewAttempt) -> StoreResult<()> {
         let sql = tx.sql(
             "insert into attempt (organization_id, id, run_id, number, epoch, state, data_plane_id, launch_request,
-                                  launch_holder, launch_until, task_over, task_misses, lease_until, report_seq,
-                                  event_count, created_at)
-             values ($1, $2, $3, $4, $5, 'launching', $6, $7, $8, {now} + $9, 0, 0, {now} + $10, 0, 0, {now})",
+                                  launch_holder, launch_until, task_over, task_misses, start_bound_us, lease_until,
+                                  report_seq, event_count, created_at)
+             values ($1, $2, $3, $4, $5, 'launching', $6, $7, $8, {now} + $9, 0, 0, $10, {now} + $10, 0, 0, {now})",
         );
         sqlx::query(sql)
             .bind(new.org.to_string())
@@ -380,29 +380,16 @@ impl Store {
         moved(tx, sql, attempt).await
     }
 
-    /// Gives every live lease one fresh window, after a restart or a jump of the clock; that of a test's start is shorter. For
-    /// the reaper alone.
-    pub async fn attempt_refresh_leases_in_txn(
-        tx: &mut Tx,
-        lease: Duration,
-        (start, test): (Duration, Duration),
-    ) -> StoreResult<u64> {
+    /// Gives every live lease one fresh window, after a restart or a jump of the clock; one that starts gets its own bound
+    /// for that again. For the reaper alone.
+    pub async fn attempt_refresh_leases_in_txn(tx: &mut Tx, lease: Duration) -> StoreResult<u64> {
         let sql = tx.sql(
             "update attempt set unreachable_since = null,
-                    lease_until = {now} + case when state = 'running' then $1 when exists (select 1 from run
-                        where run.organization_id = attempt.organization_id and run.id = attempt.run_id
-                          and run.kind = 'test') then $3 else $2 end
+                    lease_until = {now} + case when state = 'running' then $1 else start_bound_us end
              where state in ('launching', 'running')
-               and lease_until < {now} + case when state = 'running' then $1 when exists (select 1 from run
-                        where run.organization_id = attempt.organization_id and run.id = attempt.run_id
-                          and run.kind = 'test') then $3 else $2 end",
+               and lease_until < {now} + case when state = 'running' then $1 else start_bound_us end",
         );
-        let done = sqlx::query(sql)
-            .bind(Micros(0).plus(lease).0)
-            .bind(Micros(0).plus(start).0)
-            .bind(Micros(0).plus(test).0)
-            .execute(tx.connection())
-            .await?;
+        let done = sqlx::query(sql).bind(Micros(0).plus(lease).0).execute(tx.connection()).await?;
         Ok(done.rows_affected())
     }
 

@@ -114,10 +114,8 @@ impl Reaper {
 
     /// After our own restart, or when a clock jumped, the leases say nothing: each gets one fresh window.
     async fn refresh_leases(&self, lease: &LoopLease) -> StoreResult<()> {
-        let bounds = &self.context.bounds;
         let mut tx = self.context.store.write_tx_led(lease).await?;
-        let starts = (bounds.start_timeout, bounds.test_start());
-        let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, bounds.lease, starts).await?;
+        let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, self.context.bounds.lease).await?;
         tx.commit().await?;
         tracing::info!(leases = renewed, "gave every lease a fresh window");
         Ok(())
