@@ -5,5 +5,6 @@ mod cut;
 mod egress;
 mod fixture;
 mod identity;
+mod tasks;
 mod versions;
 mod work;

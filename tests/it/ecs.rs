@@ -4,7 +4,7 @@ mod conformance;
 mod endings;
 mod fixture;
 mod launches;
-mod planes;
+pub(crate) mod planes;
 mod policy;
 mod regions;
 mod storm;

@@ -6,3 +6,4 @@ mod certificates;
 mod hostile;
 mod link;
 mod rig;
+mod vouched;

@@ -25,7 +25,7 @@ pub(crate) enum Command {
     /// Get this host's identity with a one-time token, which is read from standard input
     Enrol(EnrolArguments),
     /// Serve the orchestrator until SIGTERM: then the workers under way are waited for, and none is started
-    Run(RunArguments),
+    Run(Box<RunArguments>),
 }
 
 /// Where the agent keeps what it must not lose.
@@ -53,7 +53,8 @@ pub(crate) struct EnrolArguments {
 }
 
 /// Example: `waybill-agent run --slots 4 --guard /etc/waybill/guard.toml`, or with containers
-/// `waybill-agent run --engine /run/docker.sock --image registry.example.com/waybill-worker@sha256:…`
+/// `waybill-agent run --engine /run/docker.sock --image registry.example.com/waybill-worker@sha256:…`, or with tasks on ECS
+/// `waybill-agent run --cluster waybill --region eu-central-1 --task-family waybill-worker --task-role-arn arn:… --subnet subnet-… --security-group sg-…`
 #[derive(Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
@@ -63,6 +64,8 @@ pub(crate) struct RunArguments {
     pub(crate) worker: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) containers: ContainerArguments,
+    #[command(flatten)]
+    pub(crate) tasks: TaskArguments,
     /// Control group that workers are put into: its directory, which the agent's user may write to
     #[arg(long, value_name = "DIR", conflicts_with = "engine")]
     pub(crate) control_group: Option<PathBuf>,
@@ -101,6 +104,54 @@ pub(crate) struct ContainerArguments {
     /// What containers see of this host, such as a directory of files to read; may be repeated
     #[arg(long = "mount", value_name = "SOURCE:TARGET[:ro]", requires = "engine")]
     pub(crate) mounts: Vec<Mount>,
+}
+
+/// Workers as tasks on Amazon ECS instead of processes.
+#[derive(Args)]
+pub(crate) struct TaskArguments {
+    /// Cluster of Amazon ECS: workers run as its tasks, which this agent starts with the AWS role of its own host
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["worker", "engine", "control_group"])]
+    #[arg(requires_all = ["region", "task_family", "task_role_arn", "subnets", "security_groups"])]
+    pub(crate) cluster: Option<String>,
+    /// The cluster's region
+    #[arg(long, env = "AWS_REGION", value_name = "NAME")]
+    pub(crate) region: Option<String>,
+    /// Family of the worker's task definition; its newest revision is run
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(crate) task_family: Option<String>,
+    /// Role that tasks run as; a worker enrols with no other
+    #[arg(long, value_name = "ARN", requires = "cluster")]
+    pub(crate) task_role_arn: Option<String>,
+    /// Name of the worker's container in the task definition
+    #[arg(long, value_name = "NAME", default_value = "worker")]
+    pub(crate) container: String,
+    /// Subnet of tasks; may be repeated
+    #[arg(long = "subnet", value_name = "ID", requires = "cluster")]
+    pub(crate) subnets: Vec<String>,
+    /// Security group of tasks; may be repeated
+    #[arg(long = "security-group", value_name = "ID", requires = "cluster")]
+    pub(crate) security_groups: Vec<String>,
+    /// Gives tasks a public address
+    #[arg(long, requires = "cluster")]
+    pub(crate) assign_public_ip: bool,
+    /// CPU units of a task; 1024 are one CPU
+    #[arg(long, value_name = "UNITS", default_value_t = 1024)]
+    pub(crate) cpu: u32,
+    /// Memory of a task in MiB; a pipeline that asks for more gets the smallest size that holds it
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    pub(crate) memory_mib: u32,
+    /// Ephemeral storage of a task in GiB; 0 for Fargate's own 20
+    #[arg(long, value_name = "GIB", default_value_t = 0)]
+    pub(crate) disk_gib: u32,
+    /// Calls FIPS endpoints
+    #[arg(long, requires = "cluster")]
+    pub(crate) fips: bool,
+    /// Another endpoint of ECS than the region's own, such as a VPC endpoint's
+    #[arg(long, value_name = "URL", requires = "cluster")]
+    pub(crate) ecs_endpoint: Option<String>,
+    /// Another endpoint of STS than the region's own
+    #[arg(long, value_name = "URL", requires = "cluster")]
+    pub(crate) sts_endpoint: Option<String>,
 }
 
 fn pin(text: &str) -> Result<Pin, String> {

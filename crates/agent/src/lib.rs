@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
     let ended = runtime.block_on(async {
         match arguments.command {
             Command::Enrol(arguments) => enrol::enrol(&arguments).await,
-            Command::Run(arguments) => session::run(arguments).await,
+            Command::Run(arguments) => session::run(*arguments).await,
         }
     });
     runtime.shutdown_background();

@@ -20,6 +20,7 @@ use crate::state::{State, StateError};
 use crate::workers::Workers;
 use crate::{AgentError, egress};
 
+mod cluster;
 mod settings;
 
 /// Between two tries while the orchestrator can't be reached, and while it does not want this agent.
@@ -61,7 +62,7 @@ struct Agent {
 pub(crate) async fn run(arguments: RunArguments) -> Result<(), AgentError> {
     let state = State::open(&arguments.state.state)?;
     let identity = state.identity()?;
-    let settings = settings::read(&arguments, &identity)?;
+    let settings = settings::read(&arguments, &identity).await?;
     let workers = Workers::open(state, settings).await?;
     let failed = |source| StateError::Io { path: "SIGTERM".into(), source };
     let terminate = signal(SignalKind::terminate()).map_err(failed)?;
@@ -138,6 +139,7 @@ impl Agent {
         let tasks = if complete { self.workers.all() } else { self.workers.changed() };
         Told {
             version: None,
+            worker_role: None,
             generation: self.identity.generation,
             complete,
             draining: self.drain_until.is_some(),
@@ -160,6 +162,7 @@ impl Agent {
         let (sender, outgoing) = mpsc::channel(16);
         let mut first = self.message(true);
         first.version = Some(Version::current());
+        first.worker_role = self.workers.role();
         send(&sender, first)?;
         let opened = tokio::time::timeout(ANSWER, client.session(ReceiverStream::new(outgoing))).await;
         match opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("silent"))) {

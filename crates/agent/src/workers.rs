@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, TaskRef, TaskStatus};
 use waybill_model::{AttemptId, FailureCode};
-use waybill_protocol::agent::{Phase, StartOrder, Task};
+use waybill_protocol::agent::{Phase, StartOrder, Task, WorkerRole};
 
 use self::place::Place;
 pub(crate) use self::place::Wanted;
+pub(crate) use self::tasks::Cluster;
 use crate::state::State;
 
 mod place;
+mod tasks;
 
 /// What every worker of this agent is started with.
 pub(crate) struct Settings {
@@ -87,6 +89,13 @@ impl Workers {
         let mut workers = Self { state, settings, place, known, ended, swept: None };
         workers.look().await;
         Ok(workers)
+    }
+
+    /// What workers prove at their enrolment besides this agent's voucher, where they can.
+    pub(crate) fn role(&self) -> Option<WorkerRole> {
+        let Wanted::Tasks(cluster) = &self.settings.place else { return None };
+        let (place, fips) = (&cluster.place, cluster.place.settings().fips);
+        Some(WorkerRole { role_arn: place.task_role().to_string(), region: place.region().as_str().to_owned(), fips })
     }
 
     /// The state directory.
@@ -174,6 +183,7 @@ impl Workers {
         let mut spec = LaunchSpec::new(order.attempt, order.attempt.to_string(), program.clone(), args.clone());
         spec.environment.clone_from(environment);
         spec.memory = order.memory;
+        self.place.complete(&mut spec)?;
         let request = LaunchRequest::from_bytes(&spec.to_bytes()?, order.ticket)?;
         Ok(self.place.launcher().start(&request).await?)
     }
@@ -229,7 +239,8 @@ impl Workers {
         for (attempt, known) in &mut self.known {
             let Some(task) = known.task.as_ref().filter(|_| known.is_live()) else { continue };
             let phase = match self.place.look(task).await {
-                TaskStatus::Running => Phase::Running,
+                // Accepted is started: when it works, the worker says so itself.
+                TaskStatus::Running | TaskStatus::Pending(_) => Phase::Running,
                 TaskStatus::Stopped { exit_code, cause } => {
                     Phase::Stopped { exit_code: exit_code.and_then(|code| u32::try_from(code).ok()), cause }
                 }

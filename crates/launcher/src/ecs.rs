@@ -47,3 +47,10 @@ use waybill_model::AttemptId;
 pub fn client_token(attempt: AttemptId) -> String {
     hex::encode(Sha256::digest(attempt.to_string()))
 }
+
+/// The client token of an attempt whose task this agent starts: another agent that is given the attempt starts another task,
+/// since only that one's voucher counts then.
+#[must_use]
+pub fn client_token_of(attempt: AttemptId, agent: &str) -> String {
+    hex::encode(Sha256::digest(format!("{attempt} {agent}")))
+}

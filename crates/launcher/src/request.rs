@@ -59,6 +59,7 @@ impl LaunchSpec {
 }
 
 /// A launch request with its ticket. No `Debug`: whoever holds the ticket can enrol.
+#[derive(Clone)]
 pub struct LaunchRequest {
     spec: LaunchSpec,
     ticket: Zeroizing<String>,

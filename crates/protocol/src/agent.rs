@@ -15,6 +15,8 @@ use crate::wire::{self, Problem, WireError, WireResult};
 
 /// Largest token that is read.
 pub const MAX_TOKEN_BYTES: usize = 256;
+/// Longest role and region that are read.
+const MAX_ROLE_BYTES: usize = 2048;
 /// Most tasks in one message.
 pub const MAX_TASKS: usize = 4096;
 
@@ -45,6 +47,17 @@ pub struct Task {
     pub phase: Phase,
 }
 
+/// The role that an agent's workers prove theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerRole {
+    /// Its ARN.
+    pub role_arn: String,
+    /// The region whose STS is asked.
+    pub region: String,
+    /// Whether its FIPS endpoint is.
+    pub fips: bool,
+}
+
 /// One message of the agent's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -60,6 +73,8 @@ pub struct Told {
     pub slots: u32,
     /// Tasks.
     pub tasks: Vec<Task>,
+    /// What its workers prove besides its voucher; in the first message.
+    pub worker_role: Option<WorkerRole>,
 }
 
 /// Start one worker.
@@ -160,7 +175,27 @@ impl From<Told> for pb::SessionRequest {
             draining: told.draining,
             slots: told.slots,
             tasks: told.tasks.into_iter().map(Into::into).collect(),
+            worker_role: told.worker_role.map(Into::into),
         }
+    }
+}
+
+impl From<WorkerRole> for pb::WorkerRole {
+    fn from(role: WorkerRole) -> Self {
+        let WorkerRole { role_arn, region, fips } = role;
+        Self { role_arn, region, fips }
+    }
+}
+
+impl TryFrom<pb::WorkerRole> for WorkerRole {
+    type Error = WireError;
+
+    fn try_from(wire: pb::WorkerRole) -> WireResult<Self> {
+        for (field, text) in [("worker_role.role_arn", &wire.role_arn), ("worker_role.region", &wire.region)] {
+            wire::at_most(field, text.as_bytes(), MAX_ROLE_BYTES)?;
+        }
+        let pb::WorkerRole { role_arn, region, fips } = wire;
+        Ok(Self { role_arn, region, fips })
     }
 }
 
@@ -176,6 +211,7 @@ impl TryFrom<pb::SessionRequest> for Told {
             draining: wire.draining,
             slots: wire.slots,
             tasks: wire::each("tasks", wire.tasks, Task::try_from)?,
+            worker_role: wire.worker_role.map(WorkerRole::try_from).transpose()?,
         })
     }
 }
@@ -240,7 +276,9 @@ mod tests {
             task(Phase::Unknown),
         ];
         let version = Some(Version::current());
-        let told = Told { version, generation: 3, complete: true, draining: false, slots: 4, tasks };
+        let role_arn = "arn:aws:iam::222222222222:role/waybill-worker".into();
+        let worker_role = Some(WorkerRole { role_arn, region: "eu-central-1".into(), fips: true });
+        let told = Told { version, generation: 3, complete: true, draining: false, slots: 4, tasks, worker_role };
         assert_eq!(Told::try_from(pb::SessionRequest::from(told.clone())), Ok(told));
     }
 
@@ -254,6 +292,9 @@ mod tests {
         assert_eq!(read(pb::Task { attempt_id: "x".into(), ..good.clone() }).field, "tasks[1].attempt_id");
         let other = pb::Task { failure: Some("hunter2".into()), phase: 3, ..good.clone() };
         assert_eq!(read(other).to_string(), "tasks[1].failure: is not on the list of codes");
+        let long = pb::WorkerRole { role_arn: "x".repeat(MAX_ROLE_BYTES + 1), ..Default::default() };
+        let long = pb::SessionRequest { worker_role: Some(long), ..Default::default() };
+        assert_eq!(Told::try_from(long).unwrap_err().field, "worker_role.role_arn");
         let flood = pb::SessionRequest { tasks: vec![good.clone(); MAX_TASKS + 1], ..Default::default() };
         assert_eq!(Told::try_from(flood).unwrap_err().problem, Problem::Limit(MAX_TASKS));
     }

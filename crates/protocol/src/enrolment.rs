@@ -43,7 +43,7 @@ pub struct Enrol {
     pub kind: pb::AttestationKind,
     /// The attestation of a process.
     pub attestation: Vec<u8>,
-    /// The attestation of a task in AWS; there where the kind is.
+    /// The attestation of a task in AWS; there where the kind is, and where an agent started the task.
     pub aws: Option<pb::AwsProof>,
 }
 
@@ -58,7 +58,8 @@ impl TryFrom<pb::EnrolRequest> for Enrol {
             pb::AttestationKind::Unspecified => return Err(WireError::new("attestation_kind", Problem::UnknownValue)),
             kind => kind,
         };
-        let aws = wire.aws.filter(|_| kind == pb::AttestationKind::Aws);
+        let of_task = matches!(kind, pb::AttestationKind::Aws | pb::AttestationKind::Agent);
+        let aws = wire.aws.filter(|_| of_task);
         if kind == pb::AttestationKind::Aws && aws.is_none() {
             return Err(WireError::new("aws", Problem::Missing));
         }

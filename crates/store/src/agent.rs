@@ -51,6 +51,8 @@ pub struct Agent {
     pub slots: i64,
     /// Its program's version.
     pub program_version: Option<String>,
+    /// What its workers prove besides its voucher, as it told in the session that counts.
+    pub worker_role: Option<String>,
     /// Rises with every change that a person makes.
     pub version: i64,
     /// When it was made.
@@ -79,6 +81,8 @@ pub struct AgentSaid<'a> {
     pub slots: u32,
     /// Its program's version, where it was told.
     pub version: Option<&'a str>,
+    /// What its workers prove besides its voucher; heard at the beginning of a session only.
+    pub worker_role: Option<&'a str>,
 }
 
 impl FromRow for Agent {
@@ -102,6 +106,7 @@ impl FromRow for Agent {
             draining: flag(row, "draining")?,
             slots: int(row, "slots")?,
             program_version: opt_text(row, "program_version")?,
+            worker_role: opt_text(row, "worker_role")?,
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -338,7 +343,7 @@ impl Store {
     ) -> StoreResult<bool> {
         let sql = tx.sql(
             "update agent set session = $4, seen_at = {now}, draining = $5, slots = $6,
-                    program_version = coalesce($7, program_version)
+                    program_version = coalesce($7, program_version), worker_role = $8
              where organization_id = $1 and id = $2 and generation = $3 and state = 'active' and removed_at is null",
         );
         let done = sqlx::query(sql)
@@ -349,6 +354,7 @@ impl Store {
             .bind(i64::from(said.draining))
             .bind(i64::from(said.slots))
             .bind(said.version.map(str::to_owned))
+            .bind(said.worker_role.map(str::to_owned))
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)

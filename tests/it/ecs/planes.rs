@@ -66,7 +66,7 @@ pub(super) fn settings() -> AwsEcsSettings {
 }
 
 /// The real worker, started by the scripted cloud.
-pub(super) fn worker() -> Program {
+pub(crate) fn worker() -> Program {
     Program::Process {
         program: binary("waybill-worker").display().to_string(),
         args: vec!["run".into()],

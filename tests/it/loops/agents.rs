@@ -33,7 +33,7 @@ struct Clerk {
 }
 
 fn told(draining: bool, slots: u32, tasks: Vec<Task>) -> Told {
-    Told { version: None, generation: 1, complete: false, draining, slots, tasks }
+    Told { version: None, generation: 1, complete: false, draining, slots, tasks, worker_role: None }
 }
 
 impl Desk {

@@ -10,7 +10,7 @@ use super::*;
 
 const LIFE: Duration = Duration::from_secs(600);
 const KEY: &str = "aa";
-const SAYS: AgentSaid<'_> = AgentSaid { draining: false, slots: 4, version: None };
+const SAYS: AgentSaid<'_> = AgentSaid { draining: false, slots: 4, version: None, worker_role: None };
 const DRAINS: AgentSaid<'_> = AgentSaid { draining: true, ..SAYS };
 
 /// An organization with agents and attempts that wait for one.
@@ -287,11 +287,17 @@ async fn only_the_last_session_of_an_agent_that_may_speak_is_heard() {
     for database in 0..2 {
         let place = Place::new(&both, database).await;
         let agent = place.agent("office-1", "active", 1).await;
-        assert!(place.takes_session(&agent, "one", AgentSaid { version: Some("1.2.3"), ..SAYS }).await);
+        assert!(
+            place
+                .takes_session(&agent, "one", AgentSaid { version: Some("1.2.3"), worker_role: Some("role"), ..SAYS })
+                .await
+        );
+        assert_eq!(place.read(agent.id).await.worker_role.as_deref(), Some("role"));
         assert!(place.takes_session(&agent, "two", SAYS).await);
         assert!(!place.heard(agent.id, "one", DRAINS).await, "a session that another one ended was heard");
         let seen = place.read(agent.id).await;
         assert_eq!((seen.program_version.as_deref(), seen.draining, seen.slots), (Some("1.2.3"), false, 4));
+        assert_eq!(seen.worker_role, None, "workers of a later session prove what an earlier one told");
         let now = place.store().clock().await.expect("the clock");
         assert!(seen.is_heard(now, LIFE) && !seen.is_heard(now.plus(LIFE), LIFE));
         assert!(place.heard(agent.id, "two", AgentSaid { slots: 2, ..DRAINS }).await);

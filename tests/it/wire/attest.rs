@@ -29,7 +29,7 @@ fn settings() -> String {
     .to_string()
 }
 
-async fn rig(sts: String) -> Rig {
+pub(super) async fn rig(sts: String) -> Rig {
     Rig::start_with(Options { sts: Some(sts), ..Options::default() }).await
 }
 
@@ -42,13 +42,13 @@ fn host() -> String {
 }
 
 /// The proof as the worker makes it, with these keys.
-fn proof_of(rig: &Rig, keys: &Key, nonce: &[u8; 32], key: &WorkerKey) -> AwsProof {
+pub(super) fn proof_of(rig: &Rig, keys: &Key, nonce: &[u8; 32], key: &WorkerKey) -> AwsProof {
     let credentials = Credentials::new(&keys.id, &keys.secret, keys.token.clone(), None, "test");
     let challenge = challenge(nonce, &key.spki_sha256(), &rig.authority.pin().to_string());
     sign(&credentials, (&host(), REGION), &challenge, SystemTime::now()).expect("signed")
 }
 
-fn request(made: &Made, key: &WorkerKey, nonce: &[u8; 32], proof: &AwsProof) -> pb::EnrolRequest {
+pub(super) fn request(made: &Made, key: &WorkerKey, nonce: &[u8; 32], proof: &AwsProof) -> pb::EnrolRequest {
     let aws = pb::AwsProof {
         access_key_id: proof.access_key_id.clone(),
         date: proof.date.clone(),
@@ -61,7 +61,7 @@ fn request(made: &Made, key: &WorkerKey, nonce: &[u8; 32], proof: &AwsProof) -> 
 }
 
 /// Refused with one answer, fenced, in the audit, and closed to the true worker too.
-async fn is_burnt(rig: &Rig, made: &Made, what: &str) {
+pub(super) async fn is_burnt(rig: &Rig, made: &Made, what: &str) {
     assert!(rig.row(made).await.fenced_at.is_some(), "{what}: the attempt is fenced");
     assert!(rig.row(made).await.ticket_used_at.is_none(), "{what}: no certificate was given");
     let audit = rig.store.audit_list(made.org, None, 100).await.expect("readable");

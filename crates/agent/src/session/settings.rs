@@ -4,6 +4,7 @@ use std::path::Path;
 
 use waybill_launcher::container::{ContainerSettings, Mount};
 
+use super::cluster;
 use crate::AgentError;
 use crate::cli::RunArguments;
 use crate::identity::Identity;
@@ -16,7 +17,12 @@ const PROGRAM: &str = "/waybill-worker";
 const GUARD: &str = "/etc/waybill/guard";
 
 /// Reads the settings, and says what is wrong with them.
-pub(super) fn read(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
+pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
+    if let Some(name) = &arguments.tasks.cluster {
+        let cluster = cluster::read(arguments, identity, name).await?;
+        // Program and arguments are the image's own.
+        return Ok(of(arguments, Wanted::Tasks(Box::new(cluster)), (String::new(), Vec::new())));
+    }
     let guard = arguments.guard.as_deref();
     if let Some(guard) = guard {
         is_there("--guard", guard, "name the guard's file")?;
@@ -39,8 +45,12 @@ pub(super) fn read(arguments: &RunArguments, identity: &Identity) -> Result<Sett
     let mut args: Vec<String> =
         ["run", "--orchestrator", &identity.orchestrator, "--ca-pin", &identity.ca_pin].map(str::to_owned).to_vec();
     args.extend(guard.into_iter().flat_map(|guard| ["--guard".to_owned(), guard]));
+    Ok(of(arguments, place, (program, args)))
+}
+
+fn of(arguments: &RunArguments, place: Wanted, (program, args): (String, Vec<String>)) -> Settings {
     let (environment, stop_grace, slots) = (arguments.pass_env.clone(), arguments.stop_grace, arguments.slots);
-    Ok(Settings { place, program, args, environment, stop_grace, slots })
+    Settings { place, program, args, environment, stop_grace, slots }
 }
 
 fn is_there(option: &str, place: &Path, next: &str) -> Result<(), AgentError> {

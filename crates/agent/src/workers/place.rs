@@ -1,4 +1,4 @@
-//! Where this host's workers run: as its processes, or as containers of its engine.
+//! Where this agent's workers run: as processes of its host, as containers of its engine, or as tasks of a cluster.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,22 +7,25 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use waybill_launcher::container::ContainerLauncher;
 use waybill_launcher::process::Keep;
-use waybill_launcher::{LaunchError, Launcher, ProcessLauncher, TaskRef, TaskStatus};
+use waybill_launcher::{LaunchError, LaunchSpec, Launcher, ProcessLauncher, TaskRef, TaskStatus};
 use waybill_model::AttemptId;
 
 use super::Settings;
+use super::tasks::{Cluster, Tasks};
 use crate::state::State;
 
 /// What is kept of attempts that are over: the workers' own output, for so long after it was written last.
 const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Where workers are to run.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Wanted {
     /// As processes of the agent's user; in this control group where one is named.
     Processes { group: Option<std::path::PathBuf> },
     /// As containers of the engine behind this socket.
     Containers { socket: std::path::PathBuf, settings: waybill_launcher::container::ContainerSettings },
+    /// As tasks of this cluster.
+    Tasks(Box<Cluster>),
 }
 
 /// The launcher of this host.
@@ -30,6 +33,7 @@ pub(crate) enum Wanted {
 pub(super) enum Place {
     Processes(ProcessLauncher),
     Containers(ContainerLauncher),
+    Tasks(Tasks),
 }
 
 impl Place {
@@ -43,6 +47,7 @@ impl Place {
             Wanted::Containers { socket, settings } => {
                 Self::Containers(ContainerLauncher::open(socket, settings.clone()).await?.on_exit(tell))
             }
+            Wanted::Tasks(cluster) => Self::Tasks(Tasks::open(Cluster::clone(cluster), tell).await?),
         })
     }
 
@@ -50,6 +55,15 @@ impl Place {
         match self {
             Self::Processes(launcher) => launcher,
             Self::Containers(launcher) => launcher,
+            Self::Tasks(tasks) => tasks,
+        }
+    }
+
+    /// Makes a request one for this place.
+    pub(super) fn complete(&self, spec: &mut LaunchSpec) -> Result<(), LaunchError> {
+        match self {
+            Self::Processes(_) | Self::Containers(_) => Ok(()),
+            Self::Tasks(tasks) => tasks.complete(spec),
         }
     }
 
@@ -75,6 +89,10 @@ impl Place {
         tokio::spawn(async move {
             let swept = match place {
                 Self::Containers(launcher) => launcher.sweep(KEPT, |attempt| live.contains(&attempt)).await,
+                Self::Tasks(tasks) => {
+                    tasks.forget_all_but(&live);
+                    Ok(0)
+                }
                 Self::Processes(launcher) => {
                     let keep = Keep { newest: usize::MAX, age: KEPT };
                     let sweep = move || launcher.sweep(keep, &live);

@@ -19,6 +19,7 @@ use aws_sdk_sts::Client as Sts;
 
 use super::EcsLauncher;
 use super::answer::{self, Call};
+use super::arn::Region;
 use super::identity::Identity;
 use super::place::EcsPlace;
 use super::principal::Principal;
@@ -136,12 +137,18 @@ impl Cloud {
 
     /// An ECS client with a session of its own, for one launch.
     pub(super) async fn ecs_as(&self, place: &EcsPlace, session: &str) -> Result<Ecs, LaunchError> {
+        if place.is_own() {
+            return Ok(self.ecs_own(place));
+        }
         let credentials = self.assume(place, Some(place.external_id()), session).await?;
         Ok(self.ecs(place, credentials, session))
     }
 
     /// An ECS client with the place's kept session.
     pub(super) async fn ecs_kept(&self, place: &EcsPlace) -> Result<Ecs, LaunchError> {
+        if place.is_own() {
+            return Ok(self.ecs_own(place));
+        }
         let slot = self.slot(place);
         let mut kept = slot.lock().await;
         let good = |credentials: &Credentials| credentials.expiry().is_none_or(|end| SystemTime::now() + REST < end);
@@ -207,22 +214,36 @@ impl Cloud {
 
     /// An ECS client with the credentials of a session of the place's role. It makes one call at a time.
     pub(super) fn ecs(&self, place: &EcsPlace, credentials: Credentials, session: &str) -> Ecs {
-        let mut config = aws_sdk_ecs::config::Builder::from(&self.base)
-            .region(aws_config::Region::new(place.region().as_str().to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .use_fips(place.settings().fips);
-        config.set_endpoint_url(self.options.ecs_endpoint.clone());
+        let mut config = self.ecs_config(place).credentials_provider(SharedCredentialsProvider::new(credentials));
         if let Some(tries) = self.tries(place, session) {
             config = config.interceptor(tries);
         }
         Ecs::from_conf(config.build())
     }
 
-    fn sts(&self, place: &EcsPlace) -> Sts {
-        let mut config = aws_sdk_sts::config::Builder::from(&self.base)
+    /// An ECS client with our own credentials, which are fetched anew before they end.
+    fn ecs_own(&self, place: &EcsPlace) -> Ecs {
+        Ecs::from_conf(self.ecs_config(place).build())
+    }
+
+    fn ecs_config(&self, place: &EcsPlace) -> aws_sdk_ecs::config::Builder {
+        let mut config = aws_sdk_ecs::config::Builder::from(&self.base)
             .region(aws_config::Region::new(place.region().as_str().to_owned()))
             .use_fips(place.settings().fips);
+        config.set_endpoint_url(self.options.ecs_endpoint.clone());
+        config
+    }
+
+    /// STS of a region, with our own credentials.
+    pub(super) fn sts_of(&self, region: &Region, fips: bool) -> aws_sdk_sts::config::Builder {
+        let region = aws_config::Region::new(region.as_str().to_owned());
+        let mut config = aws_sdk_sts::config::Builder::from(&self.base).region(region).use_fips(fips);
         config.set_endpoint_url(self.options.sts_endpoint.clone());
+        config
+    }
+
+    fn sts(&self, place: &EcsPlace) -> Sts {
+        let mut config = self.sts_of(place.region(), place.settings().fips);
         // Role and session stand in the call itself.
         if let Some(tries) = self.tries(place, "") {
             config = config.interceptor(tries);

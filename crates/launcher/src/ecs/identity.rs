@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_credential_types::provider::ProvideCredentials;
+use aws_sdk_sts::Client as Sts;
 use tokio::sync::watch;
 
 use super::answer::{self, Call};
+use super::arn::{Region, RoleArn};
 use super::cloud::Cloud;
 use super::principal::Principal;
 use crate::LaunchError;
@@ -107,6 +109,21 @@ impl Cloud {
         });
     }
 
+    /// The role that this process holds, as STS of this region says; without its path, which STS leaves out.
+    pub async fn own_role(&self, region: &Region, fips: bool) -> Result<RoleArn, NoPrincipal> {
+        let missing = |why: &str| NoPrincipal::Missing(why.to_owned());
+        let sts = Sts::from_conf(self.sts_of(region, fips).build());
+        let credentials = self.own_credentials().ok_or_else(|| missing(NO_ROLE))?;
+        credentials.provide_credentials().await.map_err(|_| missing(NO_ROLE))?;
+        let call = Call { action: "sts:GetCallerIdentity", resource: "*" };
+        let answer = sts.get_caller_identity().send().await.map_err(|error| match answer::failed(&error, &call) {
+            LaunchError::SessionEnded => missing("STS does not accept the AWS credentials of this host"),
+            error => NoPrincipal::Missing(format!("STS could not be asked whose credentials these are: {error}")),
+        })?;
+        let principal = Principal::of_caller(answer.arn().unwrap_or_default()).map_err(|why| missing(why.0))?;
+        principal.as_str().parse().map_err(|_| missing("these are no credentials of a role"))
+    }
+
     async fn ask(&self) -> Result<Principal, NoPrincipal> {
         let missing = |why: String| NoPrincipal::Missing(why);
         let credentials = self.own_credentials().ok_or_else(|| missing(NO_CREDENTIALS.into()))?;
@@ -122,4 +139,5 @@ impl Cloud {
     }
 }
 
+const NO_ROLE: &str = "there are no AWS credentials on this host: give its instance or its task a role";
 const NO_CREDENTIALS: &str = "this orchestrator has no AWS credentials: give it a role, or set aws.principal-arn";

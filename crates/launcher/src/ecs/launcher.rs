@@ -40,10 +40,11 @@ impl EcsLauncher {
         }
     }
 
-    /// A session that is over again at once was taken back: to the user that is a missing permission.
+    /// A session that is over again at once was taken back: to the user that is a missing permission. One of our own role
+    /// was not taken by us.
     fn over(&self, error: LaunchError) -> LaunchError {
         match error {
-            LaunchError::SessionEnded => {
+            LaunchError::SessionEnded if !self.place.is_own() => {
                 LaunchError::Denied { action: "sts:AssumeRole", resource: self.place.role().to_string() }
             }
             error => error,

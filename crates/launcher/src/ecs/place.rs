@@ -1,6 +1,8 @@
-//! Where a data plane of kind `aws-ecs` runs its tasks: the settings as they are stored, checked as a whole.
+//! Where tasks run: the settings of a data plane of kind `aws-ecs` as they are stored, or those of an agent, checked as a
+//! whole.
 //!
-//! The external id is not among the settings: it is made by the server, kept beside them, and never changed.
+//! The external id is not among the settings: it is made by the server, kept beside them, and never changed. An agent has
+//! none: it starts tasks with the role that it holds itself.
 
 use serde::{Deserialize, Serialize};
 use waybill_model::{DataPlaneId, OrgId};
@@ -103,7 +105,8 @@ pub struct EcsPlace {
     role: RoleArn,
     task_role: RoleArn,
     region: Region,
-    external_id: String,
+    /// None where the role is our own.
+    external_id: Option<String>,
     owner: Option<(OrgId, DataPlaneId)>,
 }
 
@@ -116,6 +119,15 @@ impl EcsPlace {
 
     /// Checks all settings.
     pub fn new(settings: EcsSettings, external_id: &str) -> Result<Self, SettingError> {
+        Self::checked(settings, Some(external_id.to_owned()))
+    }
+
+    /// The same where `role_arn` is the role that this process itself holds: none is assumed.
+    pub fn own(settings: EcsSettings) -> Result<Self, SettingError> {
+        Self::checked(settings, None)
+    }
+
+    fn checked(settings: EcsSettings, external_id: Option<String>) -> Result<Self, SettingError> {
         let region: Region = named("region", &settings.region)?;
         let role: RoleArn = named("role_arn", &settings.role_arn)?;
         let task_role: RoleArn = named("task_role_arn", &settings.task_role_arn)?;
@@ -127,7 +139,8 @@ impl EcsPlace {
         if (task_role.account(), task_role.partition()) != (role.account(), role.partition()) {
             return Err(SettingError::new("task_role_arn", "belongs to another account than role_arn"));
         }
-        if task_role == role {
+        // A name is a role's own within its account, and STS shows it without the path.
+        if task_role.name() == role.name() {
             return Err(SettingError::new(
                 "task_role_arn",
                 "the role that starts tasks must not be the one they run as",
@@ -135,7 +148,7 @@ impl EcsPlace {
         }
         check_names(&settings)?;
         check_size(&settings)?;
-        Ok(Self { settings, role, task_role, region, external_id: external_id.to_owned(), owner: None })
+        Ok(Self { settings, role, task_role, region, external_id, owner: None })
     }
 
     /// The same as this data plane of this organization: calls for it are told of.
@@ -174,10 +187,16 @@ impl EcsPlace {
         &self.region
     }
 
-    /// What the customer's trust policy asks for.
+    /// What the customer's trust policy asks for; nothing where no role is assumed.
     #[must_use]
     pub fn external_id(&self) -> &str {
-        &self.external_id
+        self.external_id.as_deref().unwrap_or_default()
+    }
+
+    /// Whether the role is the one that this process itself holds.
+    #[must_use]
+    pub const fn is_own(&self) -> bool {
+        self.external_id.is_none()
     }
 
     /// ARN of an ECS resource of this account and region.
@@ -323,6 +342,17 @@ mod tests {
         assert!(refused(|s| s.security_groups = vec!["sg-xyz".into()]).starts_with("security_groups: "));
         assert!(refused(|s| s.memory_mib = 1000).starts_with("memory_mib: 1000 MiB can't be had"));
         assert!(refused(|s| s.disk_gib = 5).starts_with("disk_gib: "));
+    }
+
+    #[test]
+    fn a_place_of_ones_own_role_has_no_external_id_and_its_tasks_have_another_role() {
+        let place = EcsPlace::own(example()).expect("a place");
+        assert!(place.is_own() && place.external_id().is_empty());
+        assert!(!EcsPlace::new(example(), "wb-id").expect("a place").is_own());
+        // STS leaves out the path of a role.
+        let task_role_arn = "arn:aws:iam::222222222222:role/service/waybill-launch".into();
+        let same = EcsPlace::own(EcsSettings { task_role_arn, ..example() }).expect_err("refused");
+        assert_eq!(same.field, "task_role_arn");
     }
 
     #[test]

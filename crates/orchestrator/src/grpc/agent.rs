@@ -230,6 +230,7 @@ fn of(error: AgentError) -> Status {
         AgentError::Locked => Status::permission_denied("agent_locked"),
         AgentError::RenewFirst => Status::failed_precondition("renew_first"),
         AgentError::EnrolAnew => Status::failed_precondition("enrol_anew"),
+        AgentError::Role => status::invalid(&WireError::new("worker_role", Problem::UnknownValue)),
         AgentError::Superseded => Status::aborted("superseded"),
         AgentError::Store(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "an agent's call could not be answered");

@@ -53,6 +53,10 @@ impl Service {
         match prove::check(&self.shared, (claim, enrol), &expected, binding).await {
             Ok(caller) => Ok(caller),
             Err(Unproven::Unavailable) => Err(Status::unavailable("try_again")),
+            Err(Unproven::NotVouched(reason)) => {
+                tracing::warn!(attempt = %claim.attempt, %reason, remote = %binding.remote, "enrolment refused");
+                Err(status::refused())
+            }
             Err(Unproven::Refused(reason)) => {
                 tracing::warn!(attempt = %claim.attempt, %reason, remote = %binding.remote, "enrolment refused");
                 if expected.guards_the_ticket() {

@@ -23,6 +23,8 @@ pub enum Expected {
     Process,
     /// Where this agent is, as a process that it started.
     Agent(AgentId),
+    /// As a task with this role, which this agent started.
+    AgentTask(AgentId, AwsRole),
     /// As a task with this role.
     Aws(AwsRole),
     /// Nowhere that can be proven: its data plane can't be used.
@@ -34,6 +36,9 @@ pub enum Expected {
 pub(super) enum Unproven {
     /// It is wrong. Whoever sent it holds the ticket all the same.
     Refused(AttestationError),
+    /// Another agent holds the task than the one that vouched: the worker of one that was too late, or a stranger, and
+    /// neither can use the ticket.
+    NotVouched(AttestationError),
     /// It could not be checked now.
     Unavailable,
 }
@@ -41,7 +46,7 @@ pub(super) enum Unproven {
 impl Expected {
     /// Whether a ticket without the right proof is an alarm: everybody who may describe tasks can read a task's ticket.
     pub(super) const fn guards_the_ticket(&self) -> bool {
-        matches!(self, Self::Aws(_))
+        matches!(self, Self::Aws(_) | Self::AgentTask(..))
     }
 }
 
@@ -106,19 +111,42 @@ pub(super) async fn check(
         }
         // A task that an agent holds is proven by that agent's voucher, and by nothing else.
         (Expected::Agent(agent), pb::AttestationKind::Agent, _) => {
-            let voucher = services.tickets.voucher(claim, *agent);
-            AgentAttestation::verify(&voucher, &enrol.attestation, &binding).map_err(Unproven::Refused)?;
+            vouched(services, (claim, enrol), *agent, &binding)?;
             Ok(None)
         }
+        // Everybody who may describe tasks can read the voucher there: the role counts as well.
+        (Expected::AgentTask(agent, role), pb::AttestationKind::Agent, Some(presented)) => {
+            vouched(services, (claim, enrol), *agent, &binding)?;
+            role_of(services, presented, role, &binding).await.map(Some)
+        }
         (Expected::Aws(role), pb::AttestationKind::Aws, Some(presented)) => {
-            let deployment = services.pin.to_string();
-            let challenge = aws::challenge(&binding.nonce, &binding.spki_sha256, &deployment);
-            let caller = services.sts.ask(&proof(presented), role, &challenge).await?;
-            role.accept(&caller).map_err(Unproven::Refused)?;
-            Ok(Some(caller))
+            role_of(services, presented, role, &binding).await.map(Some)
         }
         _ => Err(Unproven::Refused(AttestationError("it is of another kind than the data plane asks for"))),
     }
+}
+
+fn vouched(
+    services: &Services,
+    (claim, enrol): (&TicketClaim, &Enrol),
+    agent: AgentId,
+    binding: &Binding,
+) -> Result<(), Unproven> {
+    let voucher = services.tickets.voucher(claim, agent);
+    AgentAttestation::verify(&voucher, &enrol.attestation, binding).map_err(Unproven::NotVouched)
+}
+
+async fn role_of(
+    services: &Services,
+    presented: &pb::AwsProof,
+    role: &AwsRole,
+    binding: &Binding,
+) -> Result<Caller, Unproven> {
+    let deployment = services.pin.to_string();
+    let challenge = aws::challenge(&binding.nonce, &binding.spki_sha256, &deployment);
+    let caller = services.sts.ask(&proof(presented), role, &challenge).await?;
+    role.accept(&caller).map_err(Unproven::Refused)?;
+    Ok(caller)
 }
 
 fn proof(wire: &pb::AwsProof) -> AwsProof {

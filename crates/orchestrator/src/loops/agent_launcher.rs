@@ -171,9 +171,19 @@ impl Launcher for AgentLauncher {
     }
 }
 
-/// Why a task ended, where its agent's host knows more than that it did: nothing else is taken from an agent.
+/// Why a task ended, where its agent's host or cloud knows more than that it did: nothing else is taken from an agent.
 fn cause(task: &AgentTask) -> Option<FailureCode> {
-    task.failure.filter(|code| matches!(code, FailureCode::OutOfMemory | FailureCode::LaunchFailed))
+    use FailureCode as C;
+    const KNOWN: [FailureCode; 7] = [
+        C::OutOfMemory,
+        C::LaunchFailed,
+        C::LaunchRefused,
+        C::AccessDenied,
+        C::NoCapacity,
+        C::ImageUnavailable,
+        C::TaskSetupFailed,
+    ];
+    task.failure.filter(|code| KNOWN.contains(code))
 }
 
 fn reference(attempt: AttemptId) -> TaskRef {

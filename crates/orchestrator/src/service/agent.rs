@@ -20,6 +20,7 @@ use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
 
 mod enrol;
+pub(crate) mod role;
 pub(crate) mod session;
 
 pub use enrol::{Presented, Renewal};
@@ -57,6 +58,9 @@ pub enum AgentError {
     /// A newer session of the same agent took over.
     #[error("another session of the agent took over")]
     Superseded,
+    /// What it says that its workers prove is no role of a region.
+    #[error("the role of the agent's workers can't be used")]
+    Role,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

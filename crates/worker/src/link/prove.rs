@@ -13,8 +13,8 @@ use super::LinkError;
 pub(super) enum Prover<'a> {
     /// A process: its ticket came over standard input.
     Process,
-    /// A process of an agent, whose voucher came with the ticket.
-    Agent(&'a Ticket),
+    /// A worker of an agent, whose voucher came with the ticket; as a task it proves its role as well.
+    Agent(&'a Ticket, Option<Box<Self>>),
     /// A task of ECS.
     #[cfg(feature = "aws")]
     Aws(Box<AwsTask>),
@@ -31,22 +31,25 @@ pub(super) struct AwsTask {
 impl<'a> Prover<'a> {
     /// By the ticket, and by what the platform set: the metadata address stands in every task of ECS and nowhere else.
     pub(super) fn find(ticket: &'a Ticket) -> Result<Self, LinkError> {
+        let is_task = std::env::var_os("ECS_CONTAINER_METADATA_URI_V4").is_some();
+        let task = is_task.then(Self::task).transpose()?;
         if ticket.voucher().is_some() {
-            return Ok(Self::Agent(ticket));
+            return Ok(Self::Agent(ticket, task.map(Box::new)));
         }
-        if std::env::var_os("ECS_CONTAINER_METADATA_URI_V4").is_none() {
-            return Ok(Self::Process);
-        }
-        #[cfg(feature = "aws")]
-        {
-            let region =
-                std::env::var("AWS_REGION").map_err(|_| LinkError::Proof("AWS_REGION is not set in this task"))?;
-            let fips = std::env::var("AWS_USE_FIPS_ENDPOINT").is_ok_and(|value| value == "true");
-            let host = waybill_identity::attest::aws::sts_host(&region, fips);
-            let keys = aws_config::ecs::EcsCredentialsProvider::builder().build();
-            Ok(Self::Aws(Box::new(AwsTask { keys, region, host })))
-        }
-        #[cfg(not(feature = "aws"))]
+        Ok(task.unwrap_or(Self::Process))
+    }
+
+    #[cfg(feature = "aws")]
+    fn task() -> Result<Self, LinkError> {
+        let region = std::env::var("AWS_REGION").map_err(|_| LinkError::Proof("AWS_REGION is not set in this task"))?;
+        let fips = std::env::var("AWS_USE_FIPS_ENDPOINT").is_ok_and(|value| value == "true");
+        let host = waybill_identity::attest::aws::sts_host(&region, fips);
+        let keys = aws_config::ecs::EcsCredentialsProvider::builder().build();
+        Ok(Self::Aws(Box::new(AwsTask { keys, region, host })))
+    }
+
+    #[cfg(not(feature = "aws"))]
+    const fn task() -> Result<Self, LinkError> {
         Err(LinkError::Proof("this worker was built without AWS and can't prove its task's role"))
     }
 
@@ -63,7 +66,11 @@ impl<'a> Prover<'a> {
                 attestation: ProcessAttestation::proof(nonce, &key.spki_sha256()).to_vec(),
                 ..request
             }),
-            Self::Agent(ticket) => {
+            Self::Agent(ticket, task) => {
+                let request = match task {
+                    Some(task) => Box::pin(task.complete(request, asked)).await?,
+                    None => request,
+                };
                 let voucher = ticket.voucher().ok_or(LinkError::Proof("the agent's voucher is missing"))?;
                 let attestation = AgentAttestation::proof(voucher, nonce, &key.spki_sha256()).to_vec();
                 Ok(pb::EnrolRequest { attestation_kind: pb::AttestationKind::Agent.into(), attestation, ..request })

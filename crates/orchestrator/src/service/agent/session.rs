@@ -9,7 +9,7 @@ use waybill_model::{AttemptId, DataPlaneId, FailureCode, RunId};
 use waybill_protocol::agent::{Orders, Phase, StartOrder, Task, Told};
 use waybill_store::{Agent, AgentSaid, AgentTask, Store, StoreResult};
 
-use super::{AgentError, AgentService};
+use super::{AgentError, AgentService, role};
 use crate::service::attempt::TicketClaim;
 use crate::service::nudge::PlaneWatch;
 
@@ -56,7 +56,12 @@ impl AgentService {
         let id = hex::encode(crate::random::<16>());
         let version = told.version.map(|version| version.to_string());
         let mut tx = self.store.write_tx().await?;
-        let said = AgentSaid { draining: told.draining, slots: told.slots, version: version.as_deref() };
+        let role = match &told.worker_role {
+            Some(told) => Some(role::keep(told).ok_or(AgentError::Role)?),
+            None => None,
+        };
+        let (version, worker_role) = (version.as_deref(), role.as_deref());
+        let said = AgentSaid { draining: told.draining, slots: told.slots, version, worker_role };
         if !Store::agent_session_take_in_txn(&mut tx, &agent, &id, said).await? {
             return Err(AgentError::Superseded);
         }
@@ -83,7 +88,7 @@ impl AgentService {
         let mut orders = Orders::default();
         let mut changed = Vec::new();
         let mut tx = self.store.write_tx().await?;
-        let said = AgentSaid { draining: told.draining, slots: told.slots, version: None };
+        let said = AgentSaid { draining: told.draining, slots: told.slots, version: None, worker_role: None };
         if !Store::agent_heard_in_txn(&mut tx, (org, agent), &session.id, said).await? {
             drop(tx);
             self.speaking(org, agent).await?;

@@ -2,14 +2,15 @@
 
 use serde_json::json;
 use waybill_identity::AwsRole;
-use waybill_identity::attest::aws::{Caller, sts_host};
+use waybill_identity::attest::aws::Caller;
 use waybill_launcher::ecs::EcsPlace;
-use waybill_store::{AuditEntry, DataPlane, Store};
+use waybill_store::{Agent, AuditEntry, DataPlane, Store};
 
 use super::enrol::DENIED;
 use super::{AttemptService, EnrolError, TicketClaim};
 use crate::grpc::Expected;
 use crate::loops::launchers::{AWS_ECS, PROCESS};
+use crate::service::agent::role;
 use crate::service::note::Note;
 
 impl AttemptService {
@@ -18,8 +19,8 @@ impl AttemptService {
         if let Some(task) = self.store.agent_task_get(claim.org, claim.attempt).await? {
             // An agent whose right was taken away vouches for nobody.
             let agent = self.store.agent_get(claim.org, task.agent).await?;
-            let is_active = agent.is_some_and(|agent| agent.state == "active");
-            return Ok(if is_active { Expected::Agent(task.agent) } else { Expected::Nowhere });
+            let active = agent.filter(|agent| agent.state == "active");
+            return Ok(active.map_or(Expected::Nowhere, |agent| by_agent(&agent)));
         }
         let attempt = self.store.attempt_get(claim.org, claim.attempt).await?.ok_or(EnrolError::NotFound)?;
         let plane = self.store.data_plane_get(attempt.org, attempt.data_plane).await?.ok_or(EnrolError::NotFound)?;
@@ -55,7 +56,9 @@ impl AttemptService {
         let Some((mut tx, held)) = self.hold(claim.org, claim.attempt).await? else {
             return Err(EnrolError::NotFound);
         };
-        let task = held.attempt.task.as_deref().and_then(|task| task.rsplit('/').next());
+        // An agent's task has a reference of ours, which says nothing of the cloud's.
+        let task = held.attempt.task.as_deref().filter(|task| task.starts_with("arn:"));
+        let task = task.and_then(|task| task.rsplit('/').next());
         let same = task.map(|task| task == caller.session);
         let role = format!("{} of account {}", caller.role, caller.account);
         if same == Some(false) {
@@ -67,14 +70,15 @@ impl AttemptService {
     }
 }
 
+fn by_agent(agent: &Agent) -> Expected {
+    match agent.worker_role.as_deref().map(role::read) {
+        None => Expected::Agent(agent.id),
+        Some(Some(role)) => Expected::AgentTask(agent.id, role),
+        Some(None) => Expected::Nowhere,
+    }
+}
+
 fn role_of(plane: &DataPlane) -> Option<AwsRole> {
     let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref()?).ok()?;
-    let (role, region) = (place.task_role(), place.region());
-    Some(AwsRole {
-        partition: role.partition().as_str().to_owned(),
-        account: role.account().to_owned(),
-        role: role.name().to_owned(),
-        region: region.as_str().to_owned(),
-        host: sts_host(region.as_str(), place.settings().fips),
-    })
+    Some(role::of(place.task_role(), place.region(), place.settings().fips))
 }
