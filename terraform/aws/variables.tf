@@ -92,7 +92,7 @@ variable "ephemeral_storage" {
 }
 
 variable "architecture" {
-  description = "X86_64 or ARM64, as the image was built."
+  description = "X86_64 or ARM64, as the image was built. deploy/images builds X86_64 only: take ARM64 with an image of your own."
   type        = string
   default     = "X86_64"
 

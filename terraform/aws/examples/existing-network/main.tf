@@ -13,6 +13,12 @@ terraform {
 variable "orchestrator_principal_arn" { type = string }
 variable "external_id" { type = string }
 variable "image" { type = string }
+
+variable "repository_arn" {
+  description = "ECR repository that the image is pulled from; null where it is not in ECR."
+  type        = string
+}
+
 variable "vpc_id" { type = string }
 variable "subnets" { type = list(string) }
 
@@ -43,6 +49,7 @@ module "waybill" {
   orchestrator_principal_arn = var.orchestrator_principal_arn
   external_id                = var.external_id
   image                      = var.image
+  repository_arn             = var.repository_arn
   guard                      = file("${path.module}/guard.toml")
 
   vpc_id  = var.vpc_id

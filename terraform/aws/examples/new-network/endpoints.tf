@@ -1,8 +1,14 @@
 # AWS inside the network: workers reach S3 and five services without leaving it, as identities of this account only, and only names
 # on the list resolve.
 
+data "aws_partition" "here" {}
+
 locals {
-  services = toset(["ecr.api", "ecr.dkr", "logs", "secretsmanager", "ssm", "sts"])
+  # In China the services named first have the partition's own prefix (cn.com.amazonaws), the others have not, as S3 has not.
+  prefixes = merge(
+    { for service in ["ecr.api", "ecr.dkr", "sts"] : service => data.aws_partition.here.reverse_dns_prefix },
+    { for service in ["logs", "secretsmanager", "ssm"] : service => "com.amazonaws" },
+  )
 }
 
 resource "aws_vpc_endpoint" "s3" {
@@ -29,9 +35,9 @@ resource "aws_vpc_security_group_ingress_rule" "endpoints" {
 }
 
 resource "aws_vpc_endpoint" "interface" {
-  for_each            = local.services
+  for_each            = local.prefixes
   vpc_id              = aws_vpc.this.id
-  service_name        = "com.amazonaws.${data.aws_region.here.region}.${each.key}"
+  service_name        = "${each.value}.${data.aws_region.here.region}.${each.key}"
   vpc_endpoint_type   = "Interface"
   private_dns_enabled = true
   subnet_ids          = [for subnet in aws_subnet.workers : subnet.id]
@@ -41,7 +47,7 @@ resource "aws_vpc_endpoint" "interface" {
 
 resource "aws_route53_resolver_firewall_domain_list" "allowed" {
   name    = "waybill-allowed"
-  domains = concat(var.orchestrator.names, [var.source_database.name, "*.amazonaws.com"])
+  domains = concat(var.orchestrator.names, [var.source_database.name, "*.${data.aws_partition.here.dns_suffix}"])
 }
 
 resource "aws_route53_resolver_firewall_domain_list" "all" {

@@ -23,20 +23,30 @@ variable "orchestrator" {
 }
 
 variable "source_database" {
-  description = "The source: where it is, and its password in Secrets Manager. Peer its network with this one, or put it inside."
+  description = <<-EOT
+    The source: where it is, and the whole ARN of the secret of this region that is its password. A pipeline names the secret as
+    aws-sm://NAME. Peer the source's network with this one, or put it inside.
+  EOT
   type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string })
+
+  validation {
+    condition     = can(regex(":secret:.+-[A-Za-z0-9]{6}$", var.source_database.secret_arn))
+    error_message = "source_database: secret_arn is a whole ARN with the six random characters at its end, such as arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf."
+  }
 }
 
 variable "guard" {
-  description = "The text of your own guard; null for one that allows the database and the bucket given here and nothing else."
+  description = "The text of your own guard; null for one that allows the database, its password and the bucket given here and nothing else."
   type        = string
   default     = null
 }
 
 locals {
   guard = var.guard != null ? var.guard : templatefile("${path.module}/guard.toml.tftpl", {
-    source_host = var.source_database.name, source_port = var.source_database.port, bucket = var.bucket
+    source_host = var.source_database.name, source_port = var.source_database.port, source_secret = local.source_secret, bucket = var.bucket
   })
+  # The secret's name, as a pipeline writes it: the ARN without its six random characters.
+  source_secret = "aws-sm://${one(regex(":secret:(.+)-[A-Za-z0-9]{6}$", var.source_database.secret_arn))}"
   egress = merge(
     { for number, cidr in var.orchestrator.cidrs : "orchestrator-${number + 1}" => { cidr = cidr } },
     {
