@@ -6,13 +6,13 @@ SHELL := /bin/bash
 help: ## List these tasks
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Run a whole pipeline here: orchestrator, worker, real rows, a kill, proofs (about two minutes after the build)
+demo: ## Run a whole pipeline here: orchestrator, worker, real rows, a kill, proofs (under a minute after the build)
 	@deploy/dev/demo.sh
 
 dev: ## Start an orchestrator on this machine (SQLite, local workers) and leave it running
 	@deploy/dev/dev.sh
 
-test: ## Run every test against real binaries and services
+test: ## Run the tests against real binaries and services (long container stories: make proof)
 	@deploy/dev/test.sh
 
 check: ## Formatting, lints, licences and advisories, locked protocol numbers, generated files

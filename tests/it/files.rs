@@ -1,4 +1,4 @@
-//! Files and S3 through the real worker: `once` from a directory of files, and into and out of an S3 bucket.
+//! Files and S3 through the real worker: `once` from a directory of files, and into an S3 bucket.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -70,6 +70,9 @@ fn a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
     let output = once(dir.path(), &spec);
     assert_ne!(output.status.code(), Some(0));
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let lake = dir.path().join("lake");
+    let left: Vec<_> = std::fs::read_dir(&lake).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    assert!(left.iter().all(|path| !path.join("_delta_log").exists()), "{left:?}");
     assert!(said.contains("csv_malformed") && said.contains("line 3"), "{said}");
     assert!(!said.contains("SECRET") && !said.contains("hidden-name"), "{said}");
 }
@@ -97,7 +100,7 @@ async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
     for version in 0..2 {
         let report = delivered(dir.path(), &spec);
         let stream = &report["streams"][0];
-        assert_eq!((&stream["rows"], &stream["version"]), (&json!(5000), &json!(version)));
+        assert_eq!((&stream["rows"], &stream["version"]), (&json!(5000), &json!(version)), "{version}");
         let log = format!("raw/t/_delta_log/{version:020}.json");
         assert!(server.keys().await.contains(&log), "{log}");
     }

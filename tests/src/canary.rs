@@ -43,7 +43,7 @@ impl Canary {
         forms
     }
 
-    /// Whether `bytes` hold it in any form, also inside gzip or zlib streams that begin anywhere in them.
+    /// Whether `bytes` hold it in any form, also inside gzip streams that begin anywhere in them.
     #[must_use]
     pub fn is_in(&self, bytes: &[u8]) -> bool {
         let forms = self.forms();
