@@ -1,4 +1,4 @@
-//! Every row of `docs/assurance` names a test that exists; every threat, fault and hostile input that is built has a row.
+//! Every row of `docs/assurance` names a test that exists: one that runs, not only a function of that name.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,8 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-fn functions() -> BTreeSet<String> {
+/// Names of all tests.
+fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut todo = vec![repository().join("crates"), repository().join("tests")];
     while let Some(folder) = todo.pop() {
@@ -40,11 +41,25 @@ fn functions() -> BTreeSet<String> {
                 todo.push(path);
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).expect("read a source");
-                names.extend(text.lines().filter_map(declared));
+                names.extend(tests_of(&text));
             }
         }
     }
     names
+}
+
+/// Functions that stand below a line that makes them a test, with nothing but other attributes and comments between.
+fn tests_of(text: &str) -> Vec<String> {
+    let (mut found, mut is_test) = (Vec::new(), false);
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            is_test = true;
+        } else if !line.starts_with("#[") && !line.starts_with("//") {
+            found.extend(declared(line).filter(|_| is_test));
+            is_test = false;
+        }
+    }
+    found
 }
 
 fn declared(line: &str) -> Option<String> {
@@ -54,13 +69,20 @@ fn declared(line: &str) -> Option<String> {
 
 #[test]
 fn every_assurance_row_names_a_test_that_exists() {
-    let (rows, functions) = (rows(), functions());
+    let (rows, tests) = (rows(), tests());
     assert!(rows.len() > 40, "only {} rows found", rows.len());
     let missing: Vec<_> = rows
         .iter()
         .flat_map(|row| row.test.split(',').map(move |test| (row, test.trim())))
-        .filter(|(_, test)| test.is_empty() || !functions.contains(*test))
+        .filter(|(_, test)| test.is_empty() || !tests.contains(*test))
         .map(|(row, test)| format!("{}: {} names `{test}`", row.file, row.id))
         .collect();
     assert!(missing.is_empty(), "{}", missing.join("\n"));
+}
+
+#[test]
+fn a_function_is_no_test_unless_it_is_marked_as_one() {
+    let text = "fn plain() {}\n#[test]\nfn one() {}\nfn below() {}\n    #[tokio::test(flavor = \"multi_thread\")]\n    \
+                // why\n    #[ignore]\n    async fn two() {}\n";
+    assert_eq!(tests_of(text), ["one", "two"]);
 }

@@ -3,6 +3,7 @@
 mod consistency;
 mod faults;
 mod hostile;
+mod landed;
 mod literals;
 mod postgis;
 mod readers;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
+use waybill_api::client::{EventQuery, RunQuery};
 use waybill_tests::canary::{Canary, files};
 use waybill_tests::sandbox::{Options, Sandbox};
 use waybill_tests::services::postgres::Postgres;
@@ -169,6 +170,12 @@ async fn a_panic_leaves_as_a_hash_of_its_place() -> Result<()> {
     let mut story = Planted::start(&[("WAYBILL_FAULT", &order)]).await?;
     run_everything(&mut story).await?;
     ensure!(scratch.path().join("fired").exists(), "the panic did not happen");
+    let mut told = String::new();
+    for run in story.sandbox.client.run_list(&RunQuery::default()).await?.items {
+        let events = story.sandbox.client.run_events(run.id, &EventQuery::default()).await?.items;
+        told.push_str(&serde_json::to_string(&events)?);
+    }
+    ensure!(told.contains("a defect in the worker at location "), "nobody was told: {told}");
     let found = story.found()?;
     ensure!(found.is_empty(), "left the customer's side:\n{}", found.join("\n"));
     Ok(())

@@ -83,10 +83,11 @@ impl Launcher for Faulty {
             self.inner.start(request).await?;
         }
         self.fired.fetch_add(1, Ordering::SeqCst);
-        if matches!(fault, LaunchFault::Busy | LaunchFault::AnswerLost) {
-            return Err(LaunchError::Busy);
+        match fault {
+            LaunchFault::Busy => Err(LaunchError::Busy),
+            LaunchFault::AnswerLost => Err(LaunchError::NoAnswer { action: "start" }),
+            _ => std::future::pending().await,
         }
-        std::future::pending().await
     }
 
     async fn describe(&self, task: &TaskRef) -> Result<TaskStatus, LaunchError> {

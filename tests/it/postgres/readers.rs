@@ -25,7 +25,7 @@ CREATE TABLE every AS SELECT
 INSERT INTO every (id) VALUES (2);
 "#;
 
-fn table_of(lake: &std::path::Path) -> std::path::PathBuf {
+pub(super) fn table_of(lake: &std::path::Path) -> std::path::PathBuf {
     let mut todo = vec![lake.to_path_buf()];
     while let Some(folder) = todo.pop() {
         if folder.join("_delta_log").is_dir() {

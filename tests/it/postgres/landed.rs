@@ -1,0 +1,112 @@
+//! Postgres through the real worker into a table that DuckDB and delta-rs open: lanes of one snapshot while others write, and
+//! windows of one run after another while somebody commits late. What is in the table is what was in the source.
+
+use std::path::Path;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::process::Command;
+use waybill_tests::binaries::binary;
+use waybill_tests::readers;
+use waybill_tests::services::postgres::Postgres;
+
+use super::readers::table_of;
+
+const ROWS: i64 = 100_000;
+
+/// Runs the pipeline that moves `t` as it is told.
+async fn once(server: &Postgres, folder: &Path, keys: &str) -> Output {
+    let document = format!(
+        "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, \
+         tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: \
+         {{ public.t: {{ {keys} }} }}\n    limits: {{ parallel: 4 }}\n",
+        server.port(),
+        folder.join("lake").display()
+    );
+    let spec = folder.join("spec.yaml");
+    std::fs::write(&spec, document).expect("write the spec");
+    let mut worker = Command::new(binary("waybill-worker"));
+    worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(&spec).kill_on_drop(true);
+    worker.output().await.expect("run the worker")
+}
+
+async fn delivered(server: &Postgres, folder: &Path, keys: &str) -> Value {
+    let output = once(server, folder, keys).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("a report")
+}
+
+fn read(folder: &Path, sql: &str) -> Value {
+    readers::query(&table_of(&folder.join("lake")), sql).expect("readers").agreed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d2_four_lanes_of_a_table_that_others_update_land_as_one_moment() {
+    let server = Postgres::start();
+    // Rows move with each update, and what is taken from one is given to another: every moment has the same sum.
+    let table = format!(
+        "CREATE TABLE t (id int8 PRIMARY KEY, v int8 NOT NULL, pad text NOT NULL) WITH (autovacuum_enabled = false);
+         INSERT INTO t SELECT g, 100, repeat('x', 100) FROM generate_series(1, {ROWS}) g; ANALYZE t"
+    );
+    server.run(&table).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let writer = server.client().await;
+    let mut moved = 0_u64;
+    let writes = async {
+        loop {
+            let sql = format!(
+                "UPDATE t SET v = v + CASE WHEN id % 2 = 0 THEN 1 ELSE -1 END
+                 WHERE id BETWEEN 1 + {at} % {ROWS} AND 1000 + {at} % {ROWS}",
+                at = moved * 1000
+            );
+            writer.batch_execute(&sql).await.expect("an update");
+            moved += 1;
+            if moved.is_multiple_of(10) {
+                writer.batch_execute("VACUUM t").await.expect("a vacuum");
+            }
+        }
+    };
+    let report = tokio::select! {
+        report = delivered(&server, folder.path(), "load: full, verify-count: true") => report,
+        never = writes => never,
+    };
+    assert!(moved > 3, "the writer wrote beside it: {moved}");
+    assert_eq!((&report["streams"][0]["rows"], &report["streams"][0]["grade"]), (&json!(ROWS), &json!("verified")));
+    assert!(report["streams"][0]["files"].as_u64() > Some(1), "several lanes wrote: {report}");
+    let sums = "SELECT count(*), count(DISTINCT id), min(id), max(id), CAST(sum(v) AS BIGINT) FROM t";
+    assert_eq!(read(folder.path(), sums), json!([[ROWS, ROWS, 1, ROWS, 100 * ROWS]]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f31_what_is_committed_late_is_in_the_table_after_the_next_run_and_once() {
+    let server = Postgres::start();
+    let seed = "CREATE TABLE t (id bigserial PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), note text);
+                INSERT INTO t (at, note) SELECT now() - interval '1 hour', 'note ' || g FROM generate_series(1, 2000) g";
+    server.run(seed).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = "load: new, cursor: at";
+    delivered(&server, folder.path(), keys).await;
+    assert_eq!(read(folder.path(), "SELECT count(*) FROM t"), json!([[2000]]));
+
+    // It takes its place in the order first and commits last.
+    let late = server.client().await;
+    late.batch_execute("BEGIN; INSERT INTO t (note) VALUES ('late')").await.expect("an insert");
+    server.run("INSERT INTO t (note) SELECT 'second ' || g FROM generate_series(1, 500) g").await;
+    delivered(&server, folder.path(), keys).await;
+    assert_eq!(read(folder.path(), "SELECT count(*) FROM t"), json!([[2000]]), "the window ends before what is open");
+
+    late.batch_execute("COMMIT").await.expect("a commit");
+    server.run("INSERT INTO t (note) SELECT 'third ' || g FROM generate_series(1, 500) g").await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut landed = 0;
+    // A margin has to pass on the server's clock.
+    while landed < 1001 {
+        assert!(Instant::now() < deadline, "only {landed} rows came");
+        landed += delivered(&server, folder.path(), keys).await["streams"][0]["rows"].as_u64().expect("rows");
+    }
+    let sums = "SELECT count(*), count(DISTINCT id), CAST(sum(id) AS BIGINT) FROM t";
+    assert_eq!(read(folder.path(), sums), json!([[3001, 3001, 3001 * 3002 / 2]]));
+    assert_eq!(read(folder.path(), "SELECT count(*) FROM t WHERE note = 'late'"), json!([[1]]));
+    assert_eq!(delivered(&server, folder.path(), keys).await["streams"][0]["rows"], json!(0));
+}
