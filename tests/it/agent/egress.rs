@@ -152,17 +152,28 @@ fn nothing_but_source_bucket_and_orchestrator_is_sent_to_and_the_orchestrators_b
         "agent::egress::nothing_but_source_bucket_and_orchestrator_is_sent_to_and_the_orchestrators_bytes_are_those_that_the_worker_says",
         &["s3"],
         async {
-            let world = World::start().await?;
-            let before = world.fence.counted()?;
-            ensure!(before.elsewhere() == 0 && before.links().all(|link| link.packets == 0), "{before:?}");
-            let run = world.run().await?;
-            let after = world.fence.counted()?;
+            let (world, run, after) = undisturbed().await?;
             ensure!(after.elsewhere() == 0, "something else went out: {after:?}");
             stores_got_what_left(&world, &after)?;
             let said = said_is_counted(&world, run, &after).await?;
             planted_traffic_is_seen(&world, said)
         },
     )
+}
+
+/// A run during which TCP sent nothing twice: what a busy host makes it send again is on the link and in nobody's account.
+async fn undisturbed() -> Result<(World, RunId, fence::Counted)> {
+    for _ in 0..5 {
+        let world = World::start().await?;
+        let before = world.fence.counted()?;
+        ensure!(before.elsewhere() == 0 && before.links().all(|link| link.packets == 0), "{before:?}");
+        let run = world.run().await?;
+        let after = world.fence.counted()?;
+        if world.fence.resent()? == 0 {
+            return Ok((world, run, after));
+        }
+    }
+    anyhow::bail!("TCP sent something again in each of five runs")
 }
 
 /// What went over the links to the stores is what these got there; the rows are in it, and not in what the orchestrator got.

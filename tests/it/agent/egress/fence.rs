@@ -135,6 +135,15 @@ impl Fence {
         self.inside(|| Path::new("/proc/thread-self/net/snmp6").exists())
     }
 
+    /// Segments that TCP sent more than once.
+    pub(super) fn resent(&self) -> Result<u64> {
+        let text = self.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let (names, values) = (lines.next().context("names")?, lines.next().context("values")?);
+        let found = names.split(' ').zip(values.split(' ')).find(|(name, _)| *name == "RetransSegs");
+        Ok(found.context("RetransSegs")?.1.parse()?)
+    }
+
     /// What has left so far.
     pub(super) fn counted(&self) -> Result<Counted> {
         #[derive(Deserialize)]
