@@ -16,6 +16,7 @@ mod kills;
 mod loops;
 mod memory;
 mod once;
+mod one_port;
 mod postgres;
 mod proxy;
 mod readme;

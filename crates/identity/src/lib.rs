@@ -29,7 +29,7 @@ pub use keydir::KeyDirectory;
 pub use nonce::Nonces;
 pub use peer::{AgentPeer, Certified, CertifiedAgent, Peer, TrustDomain};
 pub use request::{WorkerKey, WorkerRequest};
-pub use server::{Acceptor, CertificateSlot};
+pub use server::{Acceptor, CertificateSlot, OnePort};
 pub use ticket::{TICKET_LIFE, Ticket, TicketClaim, TicketError, TicketKey};
 
 /// The TLS stream that the acceptor hands out, with the peer's certificates in it.

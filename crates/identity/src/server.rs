@@ -8,7 +8,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 use waybill_model::Micros;
 
 use crate::authority::{Authority, ServerName};
@@ -77,10 +77,7 @@ impl Acceptor {
     /// Shakes hands, within ten seconds.
     pub async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         stream.set_nodelay(true)?;
-        match tokio::time::timeout(HANDSHAKE, self.0.accept(stream)).await {
-            Ok(result) => result,
-            Err(_) => Err(io::ErrorKind::TimedOut.into()),
-        }
+        in_time(self.0.accept(stream)).await
     }
 
     fn from_config(mut config: ServerConfig, alpn: &[&[u8]]) -> Self {
@@ -91,6 +88,39 @@ impl Acceptor {
         config.max_early_data_size = 0;
         Self(TlsAcceptor::from(Arc::new(config)))
     }
+}
+
+/// Both sides behind one port: who asks for the workers' name needs a client certificate, everybody else meets the public side.
+#[derive(Clone)]
+pub struct OnePort {
+    public: Acceptor,
+    workers: Acceptor,
+    name: Arc<str>,
+}
+
+impl OnePort {
+    /// `name` is the one by which workers come.
+    #[must_use]
+    pub fn new(public: Acceptor, workers: Acceptor, name: &str) -> Self {
+        Self { public, workers, name: name.into() }
+    }
+
+    /// Shakes hands, within ten seconds; tells whether it was with the workers' side.
+    pub async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, bool)> {
+        stream.set_nodelay(true)?;
+        in_time(async {
+            let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
+            let asked = start.client_hello().server_name().map(str::to_owned);
+            let is_worker = asked.is_some_and(|asked| asked.eq_ignore_ascii_case(&self.name));
+            let Acceptor(side) = if is_worker { &self.workers } else { &self.public };
+            Ok((start.into_stream(Arc::clone(side.config())).await?, is_worker))
+        })
+        .await
+    }
+}
+
+async fn in_time<T>(handshake: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(HANDSHAKE, handshake).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn builder() -> IdentityResult<rustls::ConfigBuilder<ServerConfig, rustls::WantsVerifier>> {

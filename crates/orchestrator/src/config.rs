@@ -214,7 +214,7 @@ fn retention(settings: &mut Settings) -> Option<Retention> {
 impl Server {
     fn read(settings: &mut Settings) -> Option<Self> {
         let names = settings.list("server.names", 1)?;
-        Some(Self {
+        let server = Self {
             api: settings.address("server.api")?,
             worker: settings.address("server.worker")?,
             private: settings.address("server.private")?,
@@ -223,7 +223,28 @@ impl Server {
             names,
             trust_domain: settings.text("server.trust-domain")?,
             drain: settings.duration("server.drain", Duration::ZERO)?,
-        })
+        };
+        if server.is_one_port() && server.workers_name().is_none() {
+            let message = "must name the workers' own name where server.worker is server.api: one that is not the API's, no \
+                           address, such as workers.example.com:443";
+            settings.refuse("server.public-worker", message);
+        }
+        Some(server)
+    }
+
+    fn is_one_port(&self) -> bool {
+        self.api == self.worker && self.api.port() != 0
+    }
+
+    /// The name by which workers are told from others, where both come to one port.
+    #[must_use]
+    pub fn workers_name(&self) -> Option<&str> {
+        let host = |outside: &'_ String| outside.rsplit_once(':').map(|(name, _)| name.to_owned());
+        let api = self.public_api.as_ref().and_then(host).or_else(|| self.names.first().cloned())?;
+        let (name, _) = self.public_worker.as_ref()?.rsplit_once(':')?;
+        // Clients never ask for an address by name.
+        let is_name = name.parse::<std::net::IpAddr>().is_err();
+        (self.is_one_port() && is_name && !name.eq_ignore_ascii_case(&api)).then_some(name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two TLS listeners: accepts, shakes hands, and hands each connection's requests to a router.
+//! The two TLS listeners, which may be one port: accepts, shakes hands, and hands each connection's requests to a router.
 //!
 //! It knows no route and no message. A connection that breaks a bound is closed; none holds up another.
 
@@ -15,7 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use waybill_identity::{Acceptor, TrustDomain};
+use waybill_identity::{Acceptor, OnePort, TrustDomain};
+
+use connection::Side;
 
 /// Bounds of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -50,15 +52,14 @@ impl Default for Limits {
 /// A bound port with its TLS side.
 pub struct Listener {
     tcp: TcpListener,
-    acceptor: Acceptor,
-    workers_of: Option<TrustDomain>,
+    side: Side,
     limits: Limits,
 }
 
 impl Listener {
     /// The public listener: REST and enrolment, no client certificates.
     pub async fn public(address: SocketAddr, acceptor: Acceptor, limits: Limits) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(address).await?, acceptor, workers_of: None, limits })
+        Ok(Self { tcp: TcpListener::bind(address).await?, side: Side::Public(acceptor), limits })
     }
 
     /// The worker listener: who speaks is in the client certificate; one without an identity of `domain` is not heard.
@@ -68,7 +69,12 @@ impl Listener {
         domain: TrustDomain,
         limits: Limits,
     ) -> io::Result<Self> {
-        Ok(Self { tcp: TcpListener::bind(address).await?, acceptor, workers_of: Some(domain), limits })
+        Ok(Self { tcp: TcpListener::bind(address).await?, side: Side::Workers(acceptor, domain), limits })
+    }
+
+    /// Both behind one port, told apart by the name that a client asks for.
+    pub async fn both(address: SocketAddr, port: OnePort, domain: TrustDomain, limits: Limits) -> io::Result<Self> {
+        Ok(Self { tcp: TcpListener::bind(address).await?, side: Side::Both(port, domain), limits })
     }
 
     /// Where it listens.
@@ -78,14 +84,14 @@ impl Listener {
 
     /// Serves until `stop`, then lets open requests end; gives up on what is still open after `patience`.
     pub async fn serve(self, router: Router, stop: CancellationToken, patience: Duration) {
+        self.serve_both((router.clone(), router), stop, patience).await;
+    }
+
+    /// The same, with a router for the public side and one for the workers'.
+    pub async fn serve_both(self, (public, workers): (Router, Router), stop: CancellationToken, patience: Duration) {
         let connections = TaskTracker::new();
         let room = Arc::new(Semaphore::new(self.limits.connections));
-        let server = Arc::new(connection::Server {
-            acceptor: self.acceptor,
-            workers_of: self.workers_of,
-            limits: self.limits,
-            router,
-        });
+        let server = Arc::new(connection::Server { side: self.side, limits: self.limits, public, workers });
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
             let accepted = tokio::select! {

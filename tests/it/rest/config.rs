@@ -132,6 +132,16 @@ fn an_address_from_outside_bears_a_name_of_the_certificate_and_a_port() {
 }
 
 #[test]
+fn one_port_for_both_needs_a_name_of_the_workers_own() {
+    let names = "names = [\"a.example.com\", \"w.example.com\", \"127.0.0.1\"]\n";
+    let one = GOOD.replacen("127.0.0.1:0", "127.0.0.1:7443", 2);
+    for outside in ["", "public-worker = \"a.example.com:443\"\n", "public-worker = \"127.0.0.1:443\"\n"] {
+        let said = Place::new(&one.replace("[state]", &format!("{names}{outside}[state]"))).refused(&[]);
+        assert!(said.contains("server.public-worker") && said.contains("workers' own name"), "{outside}: {said}");
+    }
+}
+
+#[test]
 fn keys_are_made_once_before_a_start_and_a_start_takes_them() {
     let place = Place::new(GOOD);
     let config = place.file.display().to_string();

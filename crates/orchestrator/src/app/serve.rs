@@ -11,7 +11,9 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use waybill_identity::{Acceptor, Authority, CertificateSlot, KeyDirectory, Pin, ServerName, TicketKey, TrustDomain};
+use waybill_identity::{
+    Acceptor, Authority, CertificateSlot, KeyDirectory, OnePort, Pin, ServerName, TicketKey, TrustDomain,
+};
 use waybill_launcher::ProcessLauncher;
 use waybill_model::Micros;
 use waybill_store::{Attempt, Store, StoreOptions};
@@ -64,8 +66,9 @@ pub struct Running {
 
 /// What stands open before anything is served.
 struct Doors {
+    /// The API's, and the workers' too where they have none of their own.
     public: Listener,
-    workers: Listener,
+    workers: Option<Listener>,
     private: TcpListener,
     ports: Ports,
     slot: Arc<CertificateSlot>,
@@ -130,16 +133,22 @@ async fn open_doors(server: &Server, authority: &Authority, domain: TrustDomain)
     let name = |name: &String| name.parse().map_or_else(|_| ServerName::Dns(name.clone()), ServerName::Ip);
     let slot = CertificateSlot::new(authority, server.names.iter().map(name).collect())?;
     let bind = |what: &str, address: SocketAddr| StartError::io(format!("listen for {what} on {address}"));
-    let public = Acceptor::public(Arc::clone(&slot))?;
-    let public = Listener::public(server.api, public, Limits::default()).await.map_err(bind("the API", server.api))?;
-    let mutual = Acceptor::mutual(Arc::clone(&slot), authority)?;
-    let workers = Listener::workers(server.worker, mutual, domain, Limits::default()).await;
-    let workers = workers.map_err(bind("workers", server.worker))?;
+    let (public, mutual) = (Acceptor::public(Arc::clone(&slot))?, Acceptor::mutual(Arc::clone(&slot), authority)?);
+    let limits = Limits::default();
+    let (public, workers) = match server.workers_name() {
+        Some(name) => (Listener::both(server.api, OnePort::new(public, mutual, name), domain, limits).await, None),
+        None => {
+            let workers = Listener::workers(server.worker, mutual, domain, limits).await;
+            let workers = workers.map_err(bind("workers", server.worker))?;
+            (Listener::public(server.api, public, limits).await, Some(workers))
+        }
+    };
+    let public = public.map_err(bind("the API", server.api))?;
     let private = TcpListener::bind(server.private).await.map_err(bind("health checks", server.private))?;
     let address = || StartError::io("ask for the bound address");
     let ports = Ports {
         api: public.address().map_err(address())?,
-        worker: workers.address().map_err(address())?,
+        worker: workers.as_ref().unwrap_or(&public).address().map_err(address())?,
         private: private.local_addr().map_err(address())?,
     };
     Ok(Doors { public, workers, private, ports, slot })
@@ -220,8 +229,10 @@ fn serve(
     let (enrolment, workers) = services.routers();
     let public = http::router(Arc::clone(shared)).merge(enrolment);
     let (stop, drain) = (&shared.stop, config.server.drain);
-    tasks.spawn(doors.public.serve(public, stop.clone(), drain));
-    tasks.spawn(doors.workers.serve(workers, stop.clone(), drain));
+    if let Some(door) = doors.workers {
+        tasks.spawn(door.serve(workers.clone(), stop.clone(), drain));
+    }
+    tasks.spawn(doors.public.serve_both((public, workers), stop.clone(), drain));
     tasks.spawn(serve_private(doors.private, http::private::router(Arc::clone(shared)), stop.clone()));
     tasks.spawn(renew_certificate(doors.slot, Arc::clone(authority), stop.clone()));
     Ok(())

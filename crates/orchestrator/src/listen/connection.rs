@@ -2,6 +2,7 @@
 //!
 //! The identity is read once from the certificate and put into every request of the connection; nothing else sets it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,31 +14,52 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use waybill_identity::{Acceptor, Certified, CertifiedAgent, TlsStream, TrustDomain};
+use waybill_identity::{Acceptor, Certified, CertifiedAgent, OnePort, TlsStream, TrustDomain};
 
 use super::Limits;
 use super::body::Guarded;
 
+/// Whom a port is for.
+pub(super) enum Side {
+    Public(Acceptor),
+    Workers(Acceptor, TrustDomain),
+    Both(OnePort, TrustDomain),
+}
+
+impl Side {
+    /// Shakes hands; with the domain to identify the client by, where it came as a worker.
+    async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<&TrustDomain>)> {
+        Ok(match self {
+            Self::Public(acceptor) => (acceptor.accept(stream).await?, None),
+            Self::Workers(acceptor, domain) => (acceptor.accept(stream).await?, Some(domain)),
+            Self::Both(port, domain) => {
+                let (stream, is_worker) = port.accept(stream).await?;
+                (stream, is_worker.then_some(domain))
+            }
+        })
+    }
+}
+
 pub(super) struct Server {
-    pub(super) acceptor: Acceptor,
-    pub(super) workers_of: Option<TrustDomain>,
+    pub(super) side: Side,
     pub(super) limits: Limits,
-    pub(super) router: Router,
+    pub(super) public: Router,
+    pub(super) workers: Router,
 }
 
 impl Server {
     pub(super) async fn serve(&self, stream: TcpStream, remote: SocketAddr, stop: CancellationToken) {
-        let stream = tokio::select! {
+        let (stream, domain) = tokio::select! {
             () = stop.cancelled() => return,
-            shaken = self.acceptor.accept(stream) => match shaken {
-                Ok(stream) => stream,
+            shaken = self.side.accept(stream) => match shaken {
+                Ok(shaken) => shaken,
                 Err(error) => {
                     tracing::debug!(%remote, kind = %error.kind(), "no TLS handshake");
                     return;
                 }
             },
         };
-        let known = match &self.workers_of {
+        let known = match domain {
             None => None,
             Some(domain) => match identify(&stream, domain) {
                 Some(known) => Some(known),
@@ -57,7 +79,8 @@ impl Server {
         known: Option<Known>,
         stop: CancellationToken,
     ) {
-        let (router, empty_frames) = (self.router.clone(), self.limits.empty_frames);
+        let router = if known.is_some() { &self.workers } else { &self.public };
+        let (router, empty_frames) = (router.clone(), self.limits.empty_frames);
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(|body| Guarded::new(body, empty_frames).boxed());
             request.extensions_mut().insert(ConnectInfo(remote));
