@@ -4,8 +4,8 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use rustls::ClientConfig;
@@ -26,6 +26,8 @@ struct Counts {
     handshakes: AtomicU64,
     records: AtomicU64,
     written: AtomicU64,
+    /// Held while a connection does something, so that nobody reads what is counted below TLS and not yet above it.
+    moment: Mutex<()>,
 }
 
 /// What was sent so far.
@@ -47,7 +49,8 @@ impl Meter {
     /// What was sent so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
-        let Counts { connections, plain, handshakes, records, written } = &*self.0;
+        let Counts { connections, plain, handshakes, records, written, moment } = &*self.0;
+        let _still = moment.lock().unwrap_or_else(PoisonError::into_inner);
         let [connections, plain, handshakes, records, written] =
             [connections, plain, handshakes, records, written].map(|count| count.load(Ordering::Acquire));
         Sent { connections, plain, handshakes, records, written }
@@ -97,7 +100,15 @@ enum Layer {
     Records(Records),
 }
 
-impl<S> Metered<S> {
+impl<S: Unpin> Metered<S> {
+    /// Does something with what is below; above TLS, as one with what it counts.
+    fn at_once<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
+        let counts = Arc::clone(&self.meter.0);
+        let is_whole = matches!(self.layer, Layer::Plain);
+        let _moment = is_whole.then(|| counts.moment.lock().unwrap_or_else(PoisonError::into_inner));
+        act(self)
+    }
+
     fn count(&mut self, bytes: &[u8]) {
         let (counts, length) = (&self.meter.0, bytes.len() as u64);
         match &mut self.layer {
@@ -153,15 +164,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(context, buffer)
+        self.at_once(|this| Pin::new(&mut this.inner).poll_read(context, buffer))
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
-        self.count(&bytes[..written]);
-        Poll::Ready(Ok(written))
+        self.at_once(|this| {
+            let written = ready!(Pin::new(&mut this.inner).poll_write(context, bytes))?;
+            this.count(&bytes[..written]);
+            Poll::Ready(Ok(written))
+        })
     }
 
     fn poll_write_vectored(
@@ -169,14 +182,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, slices))?;
-        let mut left = written;
-        for slice in slices {
-            let taken = left.min(slice.len());
-            self.count(&slice[..taken]);
-            left -= taken;
-        }
-        Poll::Ready(Ok(written))
+        self.at_once(|this| {
+            let written = ready!(Pin::new(&mut this.inner).poll_write_vectored(context, slices))?;
+            let mut left = written;
+            for slice in slices {
+                let taken = left.min(slice.len());
+                this.count(&slice[..taken]);
+                left -= taken;
+            }
+            Poll::Ready(Ok(written))
+        })
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -184,11 +199,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        self.at_once(|this| Pin::new(&mut this.inner).poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        self.at_once(|this| Pin::new(&mut this.inner).poll_shutdown(context))
     }
 }
 
