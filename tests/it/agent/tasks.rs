@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use waybill_api::client::EventQuery;
 use waybill_api::event::RunEvent;
 use waybill_model::RunId;
-use waybill_tests::aws::{Aws, CUSTOMER, Fault, REGION, Role, Task, Trust};
+use waybill_tests::aws::{Aws, CUSTOMER, Fault, Program, REGION, Role, Task, Trust};
 use waybill_tests::sandbox::Options;
 
 use super::fixture::{Host, Office, until};
@@ -153,6 +153,30 @@ async fn a_launch_whose_answer_is_lost_is_made_again_by_the_agent_and_starts_one
     let run = site.test_task().await?;
     site.ends(run, "succeeded").await?;
     ensure!(site.aws.fired("RunTask") > 0 && site.aws.tasks().len() == 1, "{} tasks", site.aws.tasks().len());
+    Ok(())
+}
+
+/// The cloud shows a new task late: a list without it, right after a start that was not answered, proves nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn f12_a_task_whose_start_was_not_answered_and_that_is_shown_late_is_found_and_stopped() -> Result<()> {
+    let site = Site::start().await?;
+    let stays = Program::Process {
+        program: "/bin/sleep".into(),
+        args: vec!["600".into()],
+        environment: vec![],
+        stop_time: Duration::from_secs(1),
+    };
+    site.aws.run_as(stays);
+    let _host = site.agent().await?;
+    site.aws.fault("RunTask", Fault::LostAndHidden(3), 1);
+    site.aws.fault("RunTask", Fault::ServerError, 10_000);
+    let run = site.office.sandbox.trigger("items").await?;
+    until("the task is there", || site.aws.tasks().len() == 1).await?;
+    site.office.sandbox.client.run_cancel(run).await?;
+    site.ends(run, "canceled").await?;
+    site.until_over(|_| true).await?;
+    ensure!(site.aws.fired("RunTask") > 1, "the answer was lost, and so was each later one");
+    ensure!(site.aws.tasks().iter().all(|task| task.hidden == 0), "it was shown from the start");
     Ok(())
 }
 

@@ -61,7 +61,7 @@ async fn call(
     shared.lock().calls[place].served = Some(answered.extensions().get::<answer::Code>().map(|code| code.0));
     match fault {
         // No word of its request id either.
-        Some(Fault::LostAnswer) => answer::broken(),
+        Some(Fault::LostAnswer | Fault::LostAndHidden(_)) => answer::broken(),
         Some(Fault::Silence) => std::future::pending().await,
         _ => named(answered, &request_id),
     }

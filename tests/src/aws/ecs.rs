@@ -91,7 +91,7 @@ fn run(shared: &Shared, asked: &Value, cluster: &str, fault: Option<&Fault>) -> 
     made.environment = environment(asked);
     match fault {
         Some(Fault::Ends(ending)) => made.end(ending.clone()),
-        Some(Fault::Hidden(looks)) => made.hidden = *looks,
+        Some(Fault::Hidden(looks) | Fault::LostAndHidden(looks)) => made.hidden = *looks,
         _ => {}
     }
     state.tokens.insert(slot, (digest, arn.clone()));

@@ -32,6 +32,8 @@ pub enum Fault {
     Ends(Ending),
     /// RunTask: the next so many looks and lists don't show the task yet.
     Hidden(u32),
+    /// RunTask: both, the answer breaks off and the next so many looks and lists don't show the task yet.
+    LostAndHidden(u32),
     /// DescribeTasks: the first of them vanishes for good, though it may run.
     Vanish,
 }
@@ -52,6 +54,7 @@ impl Fault {
             Self::Held => "held",
             Self::Ends(_) => "ended at once",
             Self::Hidden(_) => "hidden",
+            Self::LostAndHidden(_) => "answer lost and hidden",
             Self::Vanish => "vanished",
         }
     }

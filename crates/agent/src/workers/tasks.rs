@@ -179,18 +179,23 @@ impl Desk {
     /// the one that may have been started is searched for instead.
     async fn see_through(self: Arc<Self>, request: LaunchRequest) {
         let (attempt, mut pause) = (request.spec().attempt, Backoff::up_to(PAUSE));
+        // When the last start went out without an answer: its task may be shown later.
+        let mut asked: Option<Instant> = None;
         loop {
             let unwanted = self.known().get(&attempt).is_none_or(|kept| kept.unwanted);
             let launcher = &self.cluster.launcher;
-            let answer = match unwanted {
-                true => launcher.find(attempt).await,
-                false => launcher.start(&request).await.map(Some),
+            let answer = if unwanted {
+                launcher.find(attempt).await
+            } else {
+                asked = Some(Instant::now());
+                launcher.start(&request).await.map(Some)
             };
             match answer {
                 Ok(Some(task)) => {
                     tracing::info!(attempt.id = %attempt, %task, "started a worker as a task");
                     return self.change(attempt, |kept| (kept.task, kept.since) = (Some(task), Instant::now()));
                 }
+                Ok(None) if asked.is_some_and(|at| at.elapsed() < SHOWN_BY) => {}
                 Ok(None) => return self.change(attempt, |kept| kept.status = ENDED),
                 Err(error) => {
                     let shown = &error as &dyn std::error::Error;
