@@ -224,9 +224,9 @@ impl Server {
             trust_domain: settings.text("server.trust-domain")?,
             drain: settings.duration("server.drain", Duration::ZERO)?,
         };
-        if server.is_one_port() && server.workers_name().is_none() {
-            let message = "must name the workers' own name where server.worker is server.api: one that is not the API's, no \
-                           address, such as workers.example.com:443";
+        if server.is_one_port() && server.name_on_one_port().is_none() {
+            let message = "must be the workers' own name and port where server.worker is server.api: not the API's name and no \
+                           IP address, such as workers.example.com:443; server.names lists it too";
             settings.refuse("server.public-worker", message);
         }
         Some(server)
@@ -236,16 +236,26 @@ impl Server {
         self.api == self.worker && self.api.port() != 0
     }
 
-    /// The name by which workers are told from others, where both come to one port.
+    /// The name that tells workers from others, where both come to one port.
     #[must_use]
-    pub fn workers_name(&self) -> Option<&str> {
-        let host = |outside: &'_ String| outside.rsplit_once(':').map(|(name, _)| name.to_owned());
-        let api = self.public_api.as_ref().and_then(host).or_else(|| self.names.first().cloned())?;
-        let (name, _) = self.public_worker.as_ref()?.rsplit_once(':')?;
+    pub fn name_on_one_port(&self) -> Option<&str> {
+        let name = self.worker_name()?;
+        let api = self.public_api.as_deref().map(name_of).or_else(|| self.names.first().map(String::as_str))?;
         // Clients never ask for an address by name.
         let is_name = name.parse::<std::net::IpAddr>().is_err();
-        (self.is_one_port() && is_name && !name.eq_ignore_ascii_case(&api)).then_some(name)
+        (self.is_one_port() && is_name && !name.eq_ignore_ascii_case(api)).then_some(name)
     }
+
+    /// The name by which workers come from outside, where one is given.
+    #[must_use]
+    pub fn worker_name(&self) -> Option<&str> {
+        self.public_worker.as_deref().map(name_of)
+    }
+}
+
+/// Of a name and a port.
+fn name_of(outside: &str) -> &str {
+    outside.rsplit_once(':').map_or(outside, |(name, _)| name)
 }
 
 impl Database {

@@ -45,8 +45,8 @@ pub struct Rule {
 struct Script {
     rules: Vec<(Rule, usize)>,
     seen: Vec<String>,
-    /// The one key id whose requests pass, and how many others came.
-    key: Option<String>,
+    /// Key ids whose session has ended, and how many requests came with one of them.
+    ended: Vec<String>,
     expired: usize,
 }
 
@@ -91,12 +91,12 @@ impl S3Proxy {
         self.script.lock().expect("the script").rules.push((rule, 0));
     }
 
-    /// From now on requests that were signed with another key than this one are told that their session has ended.
+    /// From now on requests that were signed with this key are told that its session has ended.
     ///
     /// # Panics
     /// When a connection's task panicked before.
-    pub fn only(&self, key: &str) {
-        self.script.lock().expect("the script").key = Some(key.to_owned());
+    pub fn end_session(&self, key: &str) {
+        self.script.lock().expect("the script").ended.push(key.to_owned());
     }
 
     /// How many requests were told so.
@@ -137,7 +137,7 @@ impl Drop for S3Proxy {
 fn decide(script: &Mutex<Script>, line: &str, head: &str) -> Option<Break> {
     let mut script = script.lock().expect("the script");
     script.seen.push(line.to_owned());
-    if script.key.as_ref().is_some_and(|key| !head.contains(&format!("Credential={key}/"))) {
+    if script.ended.iter().any(|key| head.contains(&format!("Credential={key}/"))) {
         script.expired += 1;
         return Some(Break::Answer(400, "ExpiredToken"));
     }

@@ -24,6 +24,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use md5::{Digest, Md5};
 use waybill_model::FailureCode;
+use waybill_model::net::partition_of;
 use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{Bucket, BucketError, ObjectMeta, Put, Upload};
 
@@ -92,7 +93,7 @@ impl Inner {
     /// A failed call as the bucket's error.
     fn error(&self, failed: &Failed) -> BucketError {
         let region = self.client.config().region().map_or("", |region| region.as_ref());
-        failed.error(&self.url(), error::partition_of(region))
+        failed.error(&self.url(), partition_of(region))
     }
 
     async fn put(&self, key: &str, body: Bytes, condition: Option<&str>, bound: Duration) -> Result<(), Failed> {

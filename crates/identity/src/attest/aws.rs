@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 use waybill_model::Micros;
+use waybill_model::net::partition_of;
 
 use super::AttestationError;
 use crate::nonce::Nonce;
@@ -75,9 +76,10 @@ pub struct Rebuilt {
 /// Host of a region's own STS. The global one is never used: it would take a signature for any region.
 #[must_use]
 pub fn sts_host(region: &str, fips: bool) -> String {
-    let suffix = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let partition = partition_of(region);
+    let suffix = if partition == "aws-cn" { "amazonaws.com.cn" } else { "amazonaws.com" };
     // GovCloud's plain endpoints are FIPS endpoints already.
-    let service = if fips && !region.starts_with("us-gov-") { "sts-fips" } else { "sts" };
+    let service = if fips && partition != "aws-us-gov" { "sts-fips" } else { "sts" };
     format!("{service}.{region}.{suffix}")
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use waybill_model::net::partition_of;
+
 /// One of Amazon's separate worlds. A role of one can't be assumed from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Partition {
@@ -50,13 +52,7 @@ impl Region {
     /// Its partition.
     #[must_use]
     pub fn partition(&self) -> Partition {
-        if self.0.starts_with("us-gov-") {
-            Partition::UsGov
-        } else if self.0.starts_with("cn-") {
-            Partition::China
-        } else {
-            Partition::Aws
-        }
+        Partition::read(partition_of(&self.0)).unwrap_or(Partition::Aws)
     }
 }
 

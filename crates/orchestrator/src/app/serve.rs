@@ -135,7 +135,7 @@ async fn open_doors(server: &Server, authority: &Authority, domain: TrustDomain)
     let bind = |what: &str, address: SocketAddr| StartError::io(format!("listen for {what} on {address}"));
     let (public, mutual) = (Acceptor::public(Arc::clone(&slot))?, Acceptor::mutual(Arc::clone(&slot), authority)?);
     let limits = Limits::default();
-    let (public, workers) = match server.workers_name() {
+    let (public, workers) = match server.name_on_one_port() {
         Some(name) => (Listener::both(server.api, OnePort::new(public, mutual, name), domain, limits).await, None),
         None => {
             let workers = Listener::workers(server.worker, mutual, domain, limits).await;
@@ -212,7 +212,7 @@ fn serve(
     let sts = grpc::StsDoor::new(config.aws.sts_endpoint.clone()).map_err(StartError::Client)?;
     let attempts = AttemptService::new(shared.store.clone(), Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
     let outside = config.server.public_worker.as_ref();
-    let name = outside.and_then(|outside| outside.rsplit_once(':')).map(|(name, _)| name.to_owned());
+    let name = config.server.worker_name().map(str::to_owned);
     let worker = WorkerAddress {
         endpoint: reachable(&config.server, outside, doors.ports.worker),
         server_name: name.or_else(|| config.server.names.first().cloned()).unwrap_or_default(),

@@ -89,15 +89,6 @@ impl Failed {
     }
 }
 
-/// The partition that a region belongs to, as ARNs write it.
-pub(super) fn partition_of(region: &str) -> &'static str {
-    match region.split('-').next() {
-        Some("cn") => "aws-cn",
-        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
-    }
-}
-
 /// The action that a policy has to allow for an operation, and on what.
 fn grant(operation: &str, url: &str, partition: &str) -> String {
     let place = url.strip_prefix("s3://").unwrap_or(url).trim_end_matches('/');
@@ -217,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_action_and_the_arn_to_allow() {
-        let named = |operation, url, region| grant(operation, url, partition_of(region));
+        let named = |operation, url, region| grant(operation, url, waybill_model::net::partition_of(region));
         assert_eq!(named("UploadPart", "s3://lake/raw", "eu-central-1"), "s3:PutObject on arn:aws:s3:::lake/raw/*");
         assert_eq!(named("HeadObject", "s3://lake/", "us-gov-west-1"), "s3:GetObject on arn:aws-us-gov:s3:::lake/*");
         assert_eq!(named("ListObjectsV2", "s3://lake/raw", "cn-north-1"), "s3:ListBucket on arn:aws-cn:s3:::lake");

@@ -51,10 +51,11 @@ pub(super) async fn launch_spec(
     if context.launchers.of(&plane).is_none() {
         return Ok(Err(FailureCode::LaunchFailed.into()));
     }
-    if let Some(refused) = outside(context, run, &plane).await? {
+    let plan = serde_json::from_str::<Plan>(&run.plan).ok();
+    if let Some(refused) = outside(context, run, (&plane, plan.as_ref())).await? {
         return Ok(Err(refused));
     }
-    let limits = serde_json::from_str::<Plan>(&run.plan).map(|plan| plan.limits).unwrap_or_default();
+    let limits = plan.map(|plan| plan.limits).unwrap_or_default();
     let mut spec = process_spec(context, &plane, &limits, id);
     if plane.kind == AWS_ECS {
         // A role that nobody checked may be anybody's.
@@ -76,16 +77,20 @@ pub(super) async fn launch_spec(
 /// Why a run whose parts don't all stand in a region that the project allows by now is not started. A test of the data plane
 /// itself moves nothing of a project.
 /// A project that is gone, or a plan that can't be read, is no leave to start.
-async fn outside(context: &Context, run: &Run, plane: &DataPlane) -> StoreResult<Option<NoLaunch>> {
+async fn outside(
+    context: &Context,
+    run: &Run,
+    (plane, plan): (&DataPlane, Option<&Plan>),
+) -> StoreResult<Option<NoLaunch>> {
     if run.kind == RunKind::Test {
         return Ok(None);
     }
     let project = context.store.project_get(run.org, run.project).await?;
-    let (Some(project), Ok(plan)) = (project, serde_json::from_str::<Plan>(&run.plan)) else {
+    let (Some(project), Some(plan)) = (project, plan) else {
         return Ok(Some(FailureCode::LaunchFailed.into()));
     };
     let allowed = Allowed::of(&project);
-    let outside = allowed.data_plane(plane).or_else(|| allowed.plan(&plan));
+    let outside = allowed.data_plane(plane).or_else(|| allowed.plan(plan));
     Ok(outside.map(|outside| {
         let told = Some(Note::RegionRefused.with(None, json!({ "outside": outside, "regions": allowed })));
         NoLaunch { failure: FailureCode::RegionNotAllowed, told }
