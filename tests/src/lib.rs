@@ -16,3 +16,4 @@ pub mod sandbox;
 pub mod seed;
 pub mod services;
 pub mod small_disk;
+pub mod tapped;

@@ -4,6 +4,7 @@
 
 mod meter;
 mod proxy;
+mod tap;
 
 use std::io;
 use std::net::IpAddr;

@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::tap::Tap;
+
 /// Counters of all channels that were opened with it.
 #[derive(Clone, Debug, Default)]
 pub struct Meter(Arc<Counts>);
@@ -80,7 +82,7 @@ impl Meter {
         let below = Metered { inner: stream, meter: self.clone(), layer: Layer::Handshake };
         let mut stream = TlsConnector::from(Arc::clone(tls)).connect(server_name, below).await?;
         stream.get_mut().0.layer = Layer::Records(Records::default());
-        Ok(Metered { inner: stream, meter: self.clone(), layer: Layer::Plain })
+        Ok(Metered { inner: stream, meter: self.clone(), layer: Layer::Plain(Tap::open()) })
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) struct Metered<S> {
 
 enum Layer {
     /// Above TLS.
-    Plain,
+    Plain(Tap),
     /// Below TLS, before the connection stands.
     Handshake,
     /// Below TLS, from then on.
@@ -104,7 +106,7 @@ impl<S: Unpin> Metered<S> {
     /// Does something with what is below; above TLS, as one with what it counts.
     fn at_once<T>(&mut self, act: impl FnOnce(&mut Self) -> T) -> T {
         let counts = Arc::clone(&self.meter.0);
-        let is_whole = matches!(self.layer, Layer::Plain);
+        let is_whole = matches!(self.layer, Layer::Plain(_));
         let _moment = is_whole.then(|| counts.moment.lock().unwrap_or_else(PoisonError::into_inner));
         act(self)
     }
@@ -112,7 +114,8 @@ impl<S: Unpin> Metered<S> {
     fn count(&mut self, bytes: &[u8]) {
         let (counts, length) = (&self.meter.0, bytes.len() as u64);
         match &mut self.layer {
-            Layer::Plain => {
+            Layer::Plain(tap) => {
+                tap.write(bytes);
                 counts.plain.fetch_add(length, Ordering::AcqRel);
                 return;
             }
@@ -228,7 +231,7 @@ mod tests {
     async fn what_one_end_counts_is_what_the_other_end_reads() {
         let (near, mut far) = tokio::io::duplex(64);
         let meter = Meter::default();
-        let mut plain = Metered { inner: near, meter: meter.clone(), layer: Layer::Plain };
+        let mut plain = Metered { inner: near, meter: meter.clone(), layer: Layer::Plain(Tap::open()) };
         let read = tokio::spawn(async move {
             let mut all = Vec::new();
             far.read_to_end(&mut all).await.expect("an end");

@@ -11,8 +11,6 @@ use waybill_protocol::egress::{Ledger, Outgoing, Unclassified, weigh};
 pub struct Egress {
     ledger: Mutex<Ledger>,
     meter: Meter,
-    #[cfg(feature = "failpoints")]
-    tap: Option<Mutex<std::fs::File>>,
 }
 
 /// A message that was weighed and may leave.
@@ -28,22 +26,13 @@ impl Egress {
     /// With empty counters.
     #[must_use]
     pub fn open() -> Self {
-        Self {
-            ledger: Mutex::default(),
-            meter: Meter::default(),
-            #[cfg(feature = "failpoints")]
-            tap: tap::open(),
-        }
+        Self { ledger: Mutex::default(), meter: Meter::default() }
     }
 
     /// Weighs a message, or withholds it.
     pub(super) fn clear<M: Outgoing>(&self, message: M) -> Result<Cleared<M>, Unclassified> {
-        let (_bytes, ledger) = weigh(&message)?;
+        let (_, ledger) = weigh(&message)?;
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).add(&ledger);
-        #[cfg(feature = "failpoints")]
-        if let Some(file) = &self.tap {
-            tap::write(file, M::NAME, &_bytes);
-        }
         Ok(Cleared(message))
     }
 
@@ -75,27 +64,6 @@ pub(super) fn planted(
         report.events.iter_mut().for_each(|event| event.sqlstate = Some(leak.clone()));
     }
     report
-}
-
-/// A copy of what leaves, before TLS, for the test that looks for rows in it. Not in a release build.
-#[cfg(feature = "failpoints")]
-mod tap {
-    use std::fs::{File, OpenOptions};
-    use std::io::Write;
-    use std::sync::Mutex;
-
-    pub(super) fn open() -> Option<Mutex<File>> {
-        let path = std::env::var_os("WAYBILL_TAP")?;
-        let file = OpenOptions::new().create(true).append(true).open(path).expect("open the tap");
-        Some(Mutex::new(file))
-    }
-
-    /// One record: name, newline, length as 4 bytes, message.
-    pub(super) fn write(file: &Mutex<File>, name: &str, bytes: &[u8]) {
-        let length = u32::try_from(bytes.len()).expect("a message below 4 GiB").to_be_bytes();
-        let record = [name.as_bytes(), b"\n", &length, bytes].concat();
-        file.lock().expect("the tap").write_all(&record).expect("write the tap");
-    }
 }
 
 #[cfg(test)]
