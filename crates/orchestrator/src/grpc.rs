@@ -5,6 +5,7 @@
 
 mod admit;
 mod agent;
+mod answers;
 mod attempts;
 mod enrolment;
 mod issued;
@@ -84,6 +85,8 @@ pub struct Services {
     pub version: Version,
     /// A report stream on which nothing came for so long is closed.
     pub report_idle: Duration,
+    /// A worker or an agent that reads no answer for so long is hung up on.
+    pub read_time: Duration,
     /// Counts workers.
     pub connected: WorkersConnected,
     /// Ends report streams, so that workers go to another replica.
@@ -113,6 +116,7 @@ impl Services {
             quota: Quota::default(),
             version: Version::current(),
             report_idle: Duration::from_secs(120),
+            read_time: Duration::from_secs(20),
             connected: WorkersConnected::default(),
             stop: CancellationToken::new(),
         }

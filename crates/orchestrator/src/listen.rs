@@ -49,6 +49,17 @@ impl Default for Limits {
     }
 }
 
+/// Ends the connection that a request came on, whatever waits to be sent on it. Each request has its own in its extensions.
+#[derive(Clone, Default)]
+pub(crate) struct HangUp(CancellationToken);
+
+impl HangUp {
+    /// Ends it.
+    pub(crate) fn now(&self) {
+        self.0.cancel();
+    }
+}
+
 /// A bound port with its TLS side.
 pub struct Listener {
     tcp: TcpListener,

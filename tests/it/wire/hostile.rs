@@ -295,6 +295,41 @@ async fn h37_a_flood_of_empty_frames_ends_its_call_and_not_the_listener() {
     rig.worker(&identity).get_assignment(pb::GetAssignmentRequest {}).await.expect("others go on");
 }
 
+/// A report as it stands in a frame.
+fn framed(report: &pb::ReportRequest) -> Bytes {
+    let message = prost::Message::encode_to_vec(report);
+    let length = u32::try_from(message.len()).expect("short").to_be_bytes();
+    Bytes::from([&[0][..], &length, &message].concat())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h37_a_worker_that_sends_and_never_reads_is_hung_up_on() {
+    let options = Options { read_time: Duration::from_millis(300), ..Options::default() };
+    let rig = Rig::start_with(options).await;
+    let (made, other) = (rig.attempt().await, rig.attempt().await);
+    let (identity, calm) = (rig.enrol(&made).await, rig.enrol(&other).await);
+    // A window of nothing: whatever is answered waits at the other end.
+    let mut builder = h2::client::Builder::new();
+    builder.initial_window_size(0);
+    let stream = rig.worker_stream(&identity).await;
+    let (mut client, connection) = builder.handshake::<_, Bytes>(stream).await.expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post("https://localhost/waybill.worker.v1.Worker/Report")
+        .header("content-type", "application/grpc")
+        .header("te", "trailers");
+    let (answer, mut reports) = client.send_request(request.body(()).expect("a request"), false).expect("sent");
+    let answer = answer.await.expect("the stream is opened");
+    for seq in 1..=20 {
+        reports.send_data(framed(&report(&made, seq)), false).expect("sent");
+    }
+    eventually("what it sent is heard", async || rig.row(&made).await.report_seq >= 8).await;
+    let ended = tokio::time::timeout(Duration::from_secs(20), connection).await.expect("it is hung up on");
+    assert!(ended.expect("not aborted").is_err(), "the connection ended in order");
+    drop(answer);
+    eventually("the stream is counted no more", async || rig.connected.now() == 0).await;
+    rig.worker(&calm).get_assignment(pb::GetAssignmentRequest {}).await.expect("others go on");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn h37_a_silent_report_stream_is_closed() {
     let options = Options { report_idle: Duration::from_millis(300), ..Options::default() };

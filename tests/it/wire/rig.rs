@@ -35,6 +35,7 @@ pub(super) struct Options {
     pub(super) bounds: Bounds,
     pub(super) quota: Quota,
     pub(super) report_idle: Duration,
+    pub(super) read_time: Duration,
     pub(super) version: Version,
     /// Another STS than the regions' own.
     pub(super) sts: Option<String>,
@@ -52,6 +53,7 @@ impl Default for Options {
             bounds,
             quota: Quota::default(),
             report_idle: Duration::from_secs(30),
+            read_time: Duration::from_secs(20),
             version: Version::current(),
             sts: None,
         }
@@ -117,6 +119,7 @@ impl Rig {
         let services = Services {
             quota: options.quota,
             report_idle: options.report_idle,
+            read_time: options.read_time,
             version: options.version,
             ..Services::new(Arc::new(service), Arc::clone(&authority), Arc::clone(&tickets), worker, sts)
         };
@@ -249,6 +252,14 @@ impl Rig {
     pub(super) fn worker_channel(&self, identity: &Identity) -> Channel {
         let tls = client::worker(&identity.roots, &identity.chain, &identity.key).expect("TLS");
         channel(self.workers, tls)
+    }
+
+    /// A bare connection to the worker listener, after its handshake.
+    pub(super) async fn worker_stream(&self, identity: &Identity) -> tokio_rustls::client::TlsStream<TcpStream> {
+        let tls = client::worker(&identity.roots, &identity.chain, &identity.key).expect("TLS");
+        let stream = TcpStream::connect(self.workers).await.expect("connected");
+        let name = TlsName::try_from("localhost").expect("a name");
+        TlsConnector::from(Arc::new(tls)).connect(name, stream).await.expect("a handshake")
     }
 }
 

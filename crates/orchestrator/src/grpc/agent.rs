@@ -2,13 +2,9 @@
 //!
 //! They translate and bound; every decision is the agent service's. Who speaks is read from the certificate only.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::Stream;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use waybill_identity::{CertifiedAgent, Invitation, IssuedLeaf, WorkerRequest};
 use waybill_model::Micros;
@@ -18,20 +14,16 @@ use waybill_protocol::pb::agent as pb;
 use waybill_protocol::{Problem, WireError};
 use waybill_store::AgentCertificate;
 
+use super::answers::{Answers, Gone, Read};
 use super::issued::life_ms;
 use super::{Services, status};
+use crate::listen::HangUp;
 use crate::service::agent::{AgentError, AgentService, OpenSession, Presented, Renewal};
 
 /// How long an agent waits before it asks again whether its key was approved.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Between two looks for orders, where no nudge comes.
 const LOOK: Duration = Duration::from_secs(3);
-/// Answers that wait to be read; an agent that reads none of them is dropped.
-const UNREAD: usize = 8;
-const READ_TIME: Duration = Duration::from_secs(20);
-
-type Answers = Pin<Box<dyn Stream<Item = Result<pb::SessionResponse, Status>> + Send>>;
-
 #[derive(Clone)]
 pub(super) struct Service {
     pub(super) shared: Arc<Services>,
@@ -108,23 +100,23 @@ impl pb::agent_enrolment_server::AgentEnrolment for Service {
 
 #[tonic::async_trait]
 impl pb::agent_server::Agent for Service {
-    type SessionStream = Answers;
+    type SessionStream = Read<pb::SessionResponse>;
 
     async fn session(
         &self,
         request: Request<Streaming<pb::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let certified = certified(&request)?;
+        let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
         let messages = request.into_inner();
-        let (to_agent, answers) = mpsc::channel(UNREAD);
+        let (to_agent, answers) = Answers::open(self.shared.read_time, hang_up);
         let this = self.clone();
         tokio::spawn(async move {
             if let Err(end) = this.converse(&certified, messages, &to_agent).await {
-                // Where the agent does not read, nobody needs the reason.
-                let _ = tokio::time::timeout(READ_TIME, to_agent.send(Err(end))).await;
+                to_agent.end(end).await;
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+        Ok(Response::new(answers))
     }
 
     async fn renew(&self, request: Request<pb::RenewRequest>) -> Result<Response<pb::RenewResponse>, Status> {
@@ -139,7 +131,7 @@ impl pb::agent_server::Agent for Service {
     }
 }
 
-type Sender = mpsc::Sender<Result<pb::SessionResponse, Status>>;
+type Sender = Answers<pb::SessionResponse>;
 
 impl Service {
     async fn converse(
@@ -216,10 +208,7 @@ async fn send(to_agent: &Sender, orders: Orders) -> Result<(), Status> {
     if orders.is_empty() {
         return Ok(());
     }
-    match tokio::time::timeout(READ_TIME, to_agent.send(Ok(orders.into()))).await {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Status::deadline_exceeded("answers are not read")),
-    }
+    to_agent.send(orders.into()).await.map_err(|Gone| Status::cancelled("gone"))
 }
 
 /// The closed list of what an agent is told.

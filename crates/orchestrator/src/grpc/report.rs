@@ -3,14 +3,10 @@
 //! A stream ends when its certificate does, when it is revoked, when nothing comes, when answers are not read, and when
 //! this replica stops. The worker resends what was not acknowledged, so an end loses nothing.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use futures::Stream;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use waybill_identity::Certified;
 use waybill_model::Micros;
@@ -19,14 +15,10 @@ use waybill_protocol::pb::worker as pb;
 use waybill_protocol::worker::directive;
 use waybill_protocol::{Problem, WireError};
 
+use super::answers::{Answers, Gone, Read};
 use super::quota::Meter;
 use super::{Services, WorkersConnected, admit, status};
-
-pub(super) type Answers = Pin<Box<dyn Stream<Item = Result<pb::ReportResponse, Status>> + Send>>;
-
-/// Answers that wait to be read; a worker that reads none of them is dropped.
-const UNREAD: usize = 8;
-const READ_TIME: Duration = Duration::from_secs(20);
+use crate::listen::HangUp;
 
 pub(super) struct Conversation {
     pub(super) shared: Arc<Services>,
@@ -35,22 +27,21 @@ pub(super) struct Conversation {
 }
 
 impl Conversation {
-    pub(super) fn begin(self, reports: Streaming<pb::ReportRequest>) -> Answers {
-        let (to_worker, answers) = mpsc::channel(UNREAD);
+    pub(super) fn begin(self, reports: Streaming<pb::ReportRequest>, hang_up: HangUp) -> Read<pb::ReportResponse> {
+        let (to_worker, answers) = Answers::open(self.shared.read_time, hang_up);
         tokio::spawn(async move {
             let _connected = Connected::new(&self.shared.connected);
             if let Err(end) = self.hear(reports, &to_worker).await {
-                // Where the worker does not read, nobody needs the reason.
-                let _ = tokio::time::timeout(READ_TIME, to_worker.send(Err(end))).await;
+                to_worker.end(end).await;
             }
         });
-        Box::pin(ReceiverStream::new(answers))
+        answers
     }
 
     async fn hear(
         &self,
         mut reports: Streaming<pb::ReportRequest>,
-        to_worker: &mpsc::Sender<Result<pb::ReportResponse, Status>>,
+        to_worker: &Answers<pb::ReportResponse>,
     ) -> Result<(), Status> {
         let mut revocations = self.shared.deny.changes();
         let mut last = 0;
@@ -69,10 +60,9 @@ impl Conversation {
             let Some(wire) = next.map_err(|_| Status::deadline_exceeded("idle"))?? else { return Ok(()) };
             let answer = self.take(wire, &mut last).await?;
             let acked = pb::ReportResponse { acked_seq: last, directive: directive(answer).into() };
-            match tokio::time::timeout(READ_TIME, to_worker.send(Ok(acked))).await {
-                Ok(Ok(())) if answer != Directive::Fenced => {}
-                Ok(_) => return Ok(()),
-                Err(_) => return Err(Status::deadline_exceeded("answers are not read")),
+            match to_worker.send(acked).await {
+                Ok(()) if answer != Directive::Fenced => {}
+                Ok(()) | Err(Gone) => return Ok(()),
             }
         }
     }

@@ -12,9 +12,11 @@ use waybill_protocol::pb::worker as pb;
 use waybill_protocol::worker::{PrepareCommit, Submission, directive};
 use waybill_protocol::{Problem, WireError};
 
+use super::answers::Read;
 use super::issued::life_ms;
 use super::quota::Meter;
 use super::{Services, admit, report, status};
+use crate::listen::HangUp;
 
 pub(super) struct Service {
     shared: Arc<Services>,
@@ -50,7 +52,7 @@ impl pb::worker_server::Worker for Service {
         Ok(Response::new(assignment.into()))
     }
 
-    type ReportStream = report::Answers;
+    type ReportStream = Read<pb::ReportResponse>;
 
     async fn report(
         &self,
@@ -61,7 +63,8 @@ impl pb::worker_server::Worker for Service {
         self.shared.attempts.may_renew(&certified.peer).await.map_err(status::of)?;
         let conversation =
             report::Conversation { shared: Arc::clone(&self.shared), meter: Arc::clone(&self.meter), certified };
-        Ok(Response::new(conversation.begin(request.into_inner())))
+        let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
+        Ok(Response::new(conversation.begin(request.into_inner(), hang_up)))
     }
 
     async fn prepare_commit(

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use waybill_identity::{Acceptor, Certified, CertifiedAgent, OnePort, TlsStream, TrustDomain};
 
-use super::Limits;
 use super::body::Guarded;
+use super::{HangUp, Limits};
 
 /// Whom a port is for.
 pub(super) enum Side {
@@ -81,9 +81,12 @@ impl Server {
     ) {
         let router = if known.is_some() { &self.workers } else { &self.public };
         let (router, empty_frames) = (router.clone(), self.limits.empty_frames);
+        let hang_up = HangUp::default();
+        let hung_up = hang_up.0.clone();
         let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
             let mut request = request.map(|body| Guarded::new(body, empty_frames).boxed());
             request.extensions_mut().insert(ConnectInfo(remote));
+            request.extensions_mut().insert(hang_up.clone());
             match &known {
                 Some(Known::Worker(certified)) => drop(request.extensions_mut().insert(Arc::clone(certified))),
                 Some(Known::Agent(certified)) => drop(request.extensions_mut().insert(Arc::clone(certified))),
@@ -96,9 +99,13 @@ impl Server {
         tokio::pin!(connection);
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
+            () = hung_up.cancelled() => return,
             () = stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    ended = connection => ended,
+                    () = hung_up.cancelled() => return,
+                }
             }
         };
         if let Err(error) = ended {
