@@ -2,6 +2,7 @@
 //!
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
+mod database;
 mod endings;
 mod frozen;
 mod launches;

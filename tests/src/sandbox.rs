@@ -162,10 +162,23 @@ impl Sandbox {
         for (name, value) in [("API", &ports.api), ("WORKER", &ports.worker), ("PRIVATE", &ports.private)] {
             options.orchestrator.push((format!("WAYBILL__SERVER__{name}"), value.clone()));
         }
-        let mut guard = Ended(Some(serve(self.dir.path(), STATE, &options)?));
-        ready(self.dir.path(), STATE, guard.0.as_mut().context("a process")?).await?;
-        self.orchestrator = guard.0.take();
-        Ok(())
+        // While nobody listened there, the system may have given a port to somebody else for a moment.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let logged = self.log().len();
+            let mut guard = Ended(Some(serve(self.dir.path(), STATE, &options)?));
+            match ready(self.dir.path(), STATE, guard.0.as_mut().context("a process")?).await {
+                Ok(_) => {
+                    self.orchestrator = guard.0.take();
+                    return Ok(());
+                }
+                Err(error) => {
+                    let is_taken = self.log().get(logged..).is_some_and(|said| said.contains("Address already in use"));
+                    ensure!(is_taken && Instant::now() < deadline, error);
+                    tokio::time::sleep(Duration::from_millis(50)).await; // nothing tells when a port is free
+                }
+            }
+        }
     }
 
     /// Sets another setting of the orchestrator, from its next start on.
@@ -273,9 +286,9 @@ async fn ready(dir: &Path, state: &str, child: &mut Child) -> Result<Ports> {
 async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Result<(Client, ProjectId)> {
     let ca = std::fs::read(dir.join("state/ca.pem"))?;
     let client = Client::new(&format!("https://{}", ports.api), &Trust::Pinned(&ca))?;
-    let token = std::fs::read_to_string(dir.join("state/setup-token"))?;
+    let token = printed_token(dir).await?;
     let setup = SetupRequest {
-        setup_token: Confidential::new(token.trim().to_owned()),
+        setup_token: Confidential::new(token),
         email: EMAIL.into(),
         password: Confidential::new(PASSWORD.to_owned()),
         organization: "Example".into(),
@@ -292,4 +305,19 @@ async fn first_administrator(dir: &Path, ports: &Ports, options: &Options) -> Re
             .map_err(refused)?;
     }
     Ok((client, project))
+}
+
+/// The setup token as a person finds it: printed, as soon as the ports are open.
+async fn printed_token(dir: &Path) -> Result<String> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < deadline {
+        let printed = std::fs::read_to_string(dir.join("orchestrator.log"))?;
+        if let Some((_, rest)) = printed.split_once("the one-time setup token is ")
+            && let Some((token, _)) = rest.split_once(", kept in ")
+        {
+            return Ok(token.to_owned());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await; // a poll for a line, bounded above
+    }
+    bail!("no setup token was printed")
 }

@@ -1,4 +1,4 @@
-//! Two real orchestrators on one Postgres that want the same: a schedule's slot, and the same queue of runs.
+//! Two real orchestrators on one Postgres that want the same: a schedule's slot, the same queue of runs, the end of an attempt.
 
 use std::collections::BTreeSet;
 
@@ -126,4 +126,44 @@ async fn f13_two_orchestrators_on_one_queue_start_one_process_for_each_run() -> 
         started.len()
     );
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f14_a_leader_that_slept_as_it_was_about_to_end_an_attempt_is_refused_when_it_wakes() -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    let (killed, frozen) = (Marker::at(scratch.path().join("killed")), Marker::at(scratch.path().join("frozen")));
+    let server = Postgres::start();
+    let orders = [killed.order("files_closed=kill"), frozen.order("loss_seen=freeze")];
+    let pipelines =
+        "  lake: { type: local, path: DIR/lake }\npipelines:\n  p: { from: shop, to: lake, streams: { t: {} } }\n";
+    let (mut sandbox, replica) = both(&server, Options::default().with_faults(&orders), pipelines).await?;
+    let run = sandbox.trigger("p").await?;
+    killed.fires(1).await?;
+    // Whoever leads has seen that the worker is gone, and sleeps before it writes so.
+    let asleep = frozen.fires(1).await?;
+    while server.open_transactions().await > 0 {
+        signal(asleep, "CONT")?;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await; // bounded by the test runner
+    }
+    let own_sleeps = asleep == sandbox.orchestrator_pid()?;
+    let slept = if own_sleeps { sandbox.ports()?.private } else { replica.ports.private.clone() };
+    let own = sandbox.client.clone();
+    if own_sleeps {
+        sandbox.client = replica.client.clone();
+    }
+    let ended = sandbox.ended(run).await?;
+    ensure!(ended.run.state.to_string() == "succeeded", "{:?}\n{}", ended.run.failure, sandbox.log());
+    ensure!(ended.attempt_list.len() == 2, "{:?}", ended.attempt_list);
+    ensure!(is_stopped(asleep), "the first leader was not asleep");
+    frozen.release()?;
+    wake(asleep).await?;
+    // It wakes before the write, is refused, and goes on as a follower.
+    while !sandbox.log().contains("the loop reap is led by another now") {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await; // bounded by the test runner
+    }
+    ensure!(metric(&slept, "waybill_loop_leads{loop=\"reap\"}").await? == 0, "two lead");
+    sandbox.client = own;
+    let after = sandbox.client.run_get(run).await?;
+    ensure!(serde_json::to_value(&after)? == serde_json::to_value(&ended)?, "it changed the run: {after:?}");
+    table_is_right(&sandbox, "lake")
 }

@@ -63,8 +63,72 @@ impl Postgres {
         for (name, contents) in setup.files {
             write(&data, name, contents);
         }
-        let (child, port) = launch(&data, folder.path());
+        let (child, port) = launch(&data, folder.path(), None);
         Self { child, folder, port }
+    }
+
+    /// A standby that follows this server, with its data as it is now. From then on no commit of this server is answered
+    /// before the standby has it.
+    ///
+    /// # Panics
+    /// When the server's programs are missing or one of them fails.
+    pub async fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("waybill-pg-").tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
+        let data = folder.path().join("data");
+        let copied = program("pg_basebackup")
+            .args([
+                "--host=127.0.0.1",
+                "--username=postgres",
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+            ])
+            .arg(format!("--port={}", self.port))
+            .arg("--pgdata")
+            .arg(&data)
+            .output()
+            .expect("run pg_basebackup");
+        assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
+        let (child, port) = launch(&data, folder.path(), None);
+        self.run("alter system set synchronous_standby_names = '*'").await;
+        self.run("alter system set synchronous_commit = on").await;
+        self.run("select pg_reload_conf()").await;
+        Self { child, folder, port }
+    }
+
+    /// Makes a standby the server, once its primary is no more.
+    ///
+    /// # Panics
+    /// When it does not become one.
+    pub async fn promote(&self) {
+        let promoted = self.client().await.query_one("select pg_promote()", &[]).await.expect("an answer");
+        assert!(promoted.get::<_, bool>(0), "the standby was not promoted");
+    }
+
+    /// Ends the server as a crash would, for as long as it is not started again.
+    pub fn crash(&mut self) {
+        self.end();
+    }
+
+    /// Starts it again on its data and its port.
+    ///
+    /// # Panics
+    /// As `start`.
+    pub fn recover(&mut self) {
+        let data = self.folder.path().join("data");
+        // What a crash left would be taken for readiness.
+        let _ = std::fs::remove_file(data.join("postmaster.pid"));
+        (self.child, self.port) = launch(&data, self.folder.path(), Some(self.port));
+    }
+
+    fn end(&mut self) {
+        // Immediate shutdown of the server that this handle started; it frees its shared memory, which a kill would not.
+        let stopped = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
+        if !stopped.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
     }
 
     /// The port on 127.0.0.1.
@@ -116,12 +180,9 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // Immediate shutdown of the server that this handle started; it frees its shared memory, which a kill would not.
-        let stopped = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
-        if !stopped.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.end();
         }
-        let _ = self.child.wait();
     }
 }
 
@@ -172,11 +233,12 @@ fn settings(own: &[&str]) -> String {
     text
 }
 
-/// Starts the server on a free port; another port is tried where somebody else was quicker.
-fn launch(data: &Path, folder: &Path) -> (Child, u16) {
+/// Starts the server on its own port or a free one; the same or another is tried again where somebody else was quicker.
+fn launch(data: &Path, folder: &Path, own: Option<u16>) -> (Child, u16) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let port = own.unwrap_or_else(free);
         let log = std::fs::File::create(folder.join("log")).expect("a log");
         let mut child = program("postgres")
             .arg("-D")
@@ -202,10 +264,10 @@ fn launch(data: &Path, folder: &Path) -> (Child, u16) {
     }
 }
 
-/// The last line of the pid file says so when the server takes connections.
+/// The last line of the pid file says so when the server takes connections, of whatever kind it is.
 fn is_ready(data: &Path) -> bool {
     std::fs::read_to_string(data.join("postmaster.pid"))
-        .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| l.trim() == "ready"))
+        .is_ok_and(|text| text.lines().nth(7).is_some_and(|l| ["ready", "standby"].contains(&l.trim())))
 }
 
 fn write(data: &Path, name: &str, contents: &str) {

@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde_json::json;
 use tokio::task::JoinSet;
 use waybill_launcher::{Launcher, TaskRef};
-use waybill_model::DataPlaneId;
+use waybill_model::{DataPlaneId, fault};
 use waybill_store::{Attempt, LoopLease, Run, Store, StoreError, StoreResult, Tx};
 
 use super::clock::ClockWatch;
@@ -156,6 +156,9 @@ impl Reaper {
         const NOTHING: (bool, bool) = (false, false);
         if matches!(verdict, Verdict::Nothing) {
             return Ok(NOTHING);
+        }
+        if matches!(verdict, Verdict::Lost { .. }) {
+            fault::point("loss_seen");
         }
         let mut tx = self.context.store.write_tx_led(lease).await?;
         let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(NOTHING) };
