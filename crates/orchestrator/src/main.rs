@@ -1,6 +1,6 @@
 //! The orchestrator's program: settings first, ports last, and down again on SIGTERM.
 
-use std::io::Write;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -112,6 +112,15 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The one-time setup token where a person reads it: a collected log is no place for it.
+fn where_to_find(token: &Path, is_read_by_a_person: bool) -> String {
+    let place = token.display();
+    match std::fs::read_to_string(token) {
+        Ok(text) if is_read_by_a_person => format!("the one-time setup token is {}, kept in {place}", text.trim()),
+        _ => format!("the one-time setup token is in {place}"),
+    }
+}
+
 /// To standard error; where nobody reads it, it is lost.
 fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
@@ -202,7 +211,7 @@ async fn until_signal(config: &Config, state: Option<&Path>) -> anyhow::Result<E
     say(&format!("workers  {}", running.ports.worker));
     say(&format!("health   http://{}/readyz", running.ports.private));
     if let Some(token) = &running.setup_token {
-        say(&format!("setup    the one-time setup token is in {}", token.display()));
+        say(&format!("setup    {}", where_to_find(token, state.is_some() || std::io::stderr().is_terminal())));
         let state = state.unwrap_or(&config.state).display();
         say(&format!("         make the first administrator with: waybill login --state {state}"));
     }

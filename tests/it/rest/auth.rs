@@ -15,6 +15,11 @@ async fn the_setup_token_is_gone_once_it_was_used_also_after_a_restart() {
     sandbox.kill_orchestrator().expect("killed");
     sandbox.restart(&ports).await.expect("back");
     assert!(!sandbox.path("state/setup-token").exists(), "there is an account, so no new one is made");
+    assert_eq!(
+        sandbox.log().matches("the one-time setup token is setup_").count(),
+        1,
+        "printed at the first start alone"
+    );
     assert_eq!(door.whoami(&door.access).await, StatusCode::OK, "a session outlives the process");
 }
 

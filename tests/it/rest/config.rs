@@ -1,5 +1,6 @@
 //! Settings of the real program: every mistake is told with its line before anything is opened.
 
+use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -162,17 +163,14 @@ fn keys_are_made_once_before_a_start_and_a_start_takes_them() {
 
     let mut child = std::process::Command::new(binary("waybill-orchestrator"))
         .args(["serve", "--config", &config])
-        .stderr(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("start the orchestrator");
-    let ports = place.dir.path().join("state/ports.json");
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    while !ports.exists() && child.try_wait().expect("its state").is_none() && std::time::Instant::now() < deadline {
-        std::thread::sleep(std::time::Duration::from_millis(20)); // a poll for a file, bounded above
-    }
-    let started = ports.exists();
+    let lines = std::io::BufReader::new(child.stderr.take().expect("its output")).lines();
+    // Bounded by the test runner; its end ends the lines as well.
+    let told = lines.map_while(Result::ok).find(|line| line.starts_with("setup ")).unwrap_or_default();
     drop((child.kill(), child.wait()));
-    assert!(started, "it did not start with the keys that were made");
+    assert!(told.contains("the one-time setup token is in /") && !told.contains("setup_"), "a log is kept: {told:?}");
     assert!(first == contents(), "a start outside of --dev makes no key");
 
     let token = program(&["setup-token", "--config", &config], &[]);
