@@ -4,6 +4,7 @@ Prints medians of wall time, user and system CPU of the command, and its peak me
 exit 0 is no proof that they are there. The server shares the cores with what is measured, so only ratios within one run mean much.
 A child's peak memory begins at this process's own before exec, so nothing large is ever imported here.
 """
+import datetime
 import glob
 import importlib.metadata
 import importlib.util
@@ -165,6 +166,42 @@ def compare(title, rows, commands, rounds):
     return medians
 
 
+def whole_system(server):
+    """Seconds from the trigger of a run of one row to `succeeded`, as the orchestrator tells them: a new worker process, its
+    enrolment, the copy and the commit."""
+    state = f"{HOME}/system"
+    shutil.rmtree(state, ignore_errors=True)
+    os.makedirs(OUT, exist_ok=True)
+    environment = {**os.environ, "WAYBILL_STATE": state, "HOME": state}
+    for port in ("API", "WORKER", "PRIVATE"):
+        environment[f"WAYBILL__SERVER__{port}"] = "127.0.0.1:0"
+
+    def waybill(*words, **more):
+        done = subprocess.run(["waybill", *words], env=environment, check=True, capture_output=True, text=True, **more)
+        return done.stdout
+
+    with open(f"{HOME}/commands.log", "ab") as log:
+        orchestrator = subprocess.Popen(["waybill-orchestrator", "serve", "--dev", "--state", state], env=environment, stderr=log)
+    try:
+        while not os.path.exists(f"{state}/ports.json"):
+            time.sleep(0.05)
+        waybill("login", "--email", "bench@example.com", "--password-stdin", input="a long enough phrase to measure with")
+        waybill("apply", "-f", spec(server, "public.one_row", 1))
+        took = []
+        for _ in range(ROUNDS):
+            run = json.loads(waybill("run", "start", "bench", "--watch", "-o", "json"))
+            run = run.get("run", run)
+            if run["state"] != "succeeded":
+                sys.exit(f"the run ended {run['state']}; see {HOME}/commands.log")
+            at = [datetime.datetime.fromisoformat(run[name]) for name in ("created_at", "ended_at")]
+            took.append((at[1] - at[0]).total_seconds())
+    finally:
+        orchestrator.terminate()
+        orchestrator.wait()
+    print(f"\n## whole system: trigger of a run of one row to `succeeded`\n{statistics.median(took):.2f} s ({min(took):.2f}-{max(took):.2f}, {ROUNDS} runs)")
+    return took
+
+
 def main():
     server = Server()
     try:
@@ -192,6 +229,7 @@ def main():
         print(f"one stream / psql COPY binary: wall {one['wall'] / large['psql COPY binary']['wall']:.2f}")
         small = compare("one row: start of the process to the commit", 1, {
             "waybill": waybill(server, "public.one_row", 1, "128MiB"), "duckdb": duckdb(server, "public.one_row", 1)}, ROUNDS)
+        system = whole_system(server)
         if LARGE:
             table = f"{server.seed(float(LARGE))}.lineitem"
             rows = int(server.ask(f"select count(*) from {table}"))
@@ -201,7 +239,7 @@ def main():
             for name, value in grown.items():
                 print(f"{name}: peak {value['peak'] / large[name]['peak']:.2f} of scale {SCALE:g}")
         with open(f"{HOME}/results.json", "w") as file:
-            json.dump({"scale": SCALE, "rounds": ROUNDS, "large": large, "one_row": small}, file, indent=1)
+            json.dump({"scale": SCALE, "rounds": ROUNDS, "large": large, "one_row": small, "system": system}, file, indent=1)
     finally:
         server.stop()
 
