@@ -8,10 +8,10 @@ use std::process::Command;
 const INSIDE: &str = "WAYBILL_TEST_SMALL_DISK";
 
 /// The directory with `size` (as `mount -t tmpfs` takes it) for the child, which goes on with the story. None for the parent, which has
-/// seen the child pass the test `name`, or said that this kernel allows no mount.
+/// seen the child pass the test `name`.
 ///
 /// # Panics
-/// When the child fails.
+/// When the child fails, or this machine allows no mount.
 #[must_use]
 pub fn inside(name: &str, size: &str) -> Option<PathBuf> {
     if let Some(dir) = std::env::var_os(INSIDE) {
@@ -22,10 +22,8 @@ pub fn inside(name: &str, size: &str) -> Option<PathBuf> {
     let flags = if rustix::process::geteuid().is_root() { "-m" } else { "-Urm" };
     let mount = format!("mount -t tmpfs -o size={size} tmpfs \"$1\"");
     let allowed = Command::new("unshare").args([flags, "sh", "-c", &mount, "sh"]).arg(dir.path()).output();
-    if !allowed.is_ok_and(|output| output.status.success()) {
-        let _ = writeln!(std::io::stderr(), "this kernel allows no mount, so no real disk is filled");
-        return None;
-    }
+    let allowed = allowed.is_ok_and(|output| output.status.success());
+    assert!(allowed, "this machine allows no mount; deploy/dev/test.sh leaves this test out where that is so");
     let script = format!("{mount} && exec \"$2\" --exact {name} --nocapture");
     let child = Command::new("unshare")
         .args([flags, "sh", "-c", &script, "sh"])

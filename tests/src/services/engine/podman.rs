@@ -1,9 +1,8 @@
 //! Podman's service as an engine: the same language at the same kind of socket, and another program behind it.
 
-use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::{Engine, address};
 
@@ -17,13 +16,9 @@ events_logger = "file"
 "#;
 
 impl Engine {
-    /// Starts Podman's service without images. None where there is no Podman, which is said.
-    pub fn podman() -> Result<Option<Self>> {
-        if !has("podman") {
-            let missing = "podman is not installed: what runs on it is LEFT OUT. As root: apt-get install podman runc";
-            writeln!(std::io::stderr(), "{missing}")?;
-            return Ok(None);
-        }
+    /// Starts Podman's service without images.
+    pub fn podman() -> Result<Self> {
+        ensure!(has("podman"), "podman is missing. As root: apt-get install podman runc");
         let dir = tempfile::Builder::new().prefix("waybill-podman-").tempdir()?;
         let place = |name: &str| dir.path().join(name);
         // crun refuses hosts that have both versions of control groups.
@@ -34,7 +29,7 @@ impl Engine {
         let service = ["podman", "--root", &data, "--runroot", &exec, "--storage-driver", "vfs", "system", "service"];
         let command = [&service[..], &["--time", "0", &socket]].concat();
         let variables = [("CONTAINERS_CONF", place("settings"))];
-        Self::serve(dir, &command, &variables).map(Some)
+        Self::serve(dir, &command, &variables)
     }
 }
 

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Says whether tests can have a small disk (`disk`) or a memory limit of the kernel's (`memory`) of their own here. Fails, and says which
+# tests are left out, where this machine allows none.
+set -euo pipefail
+case $1 in
+  disk)
+    if [ "$(id -u)" = 0 ]; then flags=-m; else flags=-Urm; fi
+    dir=$(mktemp -d)
+    trap 'rmdir "$dir"' EXIT
+    unshare "$flags" mount -t tmpfs -o size=64k tmpfs "$dir" 2>/dev/null && exit
+    echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk::)" >&2
+    ;;
+  memory)
+    group=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
+    if [ -n "$group" ]; then parent=/sys/fs/cgroup/memory$group file=memory.limit_in_bytes
+    else parent=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup) file=memory.max; fi
+    own=$parent/waybill-probe-$$
+    if mkdir "$own" 2>/dev/null; then
+      trap 'rmdir "$own"' EXIT
+      echo 67108864 2>/dev/null >"$own/$file" && exit
+    fi
+    echo "limits.sh: this machine allows no control group with a memory limit, so THE KERNEL ENDS NO WORKER: f41_the_kernel_ends_the_worker is LEFT OUT" >&2
+    ;;
+esac
+exit 1
