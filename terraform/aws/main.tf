@@ -5,6 +5,8 @@ data "aws_partition" "here" {}
 data "aws_region" "here" {}
 
 locals {
+  # Whether the orchestrator assumes a role here. An agent does what that role may do as its own host.
+  is_assumed = var.orchestrator_principal_arn != null
   buckets = merge(
     { for name, grant in var.buckets : name => { prefixes = grant.prefixes, access = grant.access, delete = grant.delete } },
     var.new_bucket == null ? {} : { (var.new_bucket.name) = { prefixes = var.new_bucket.prefixes, access = "write", delete = var.new_bucket.delete } },
@@ -18,8 +20,8 @@ module "policies" {
   partition                  = data.aws_partition.here.partition
   region                     = data.aws_region.here.region
   account                    = data.aws_caller_identity.here.account_id
-  orchestrator_principal_arn = var.orchestrator_principal_arn
-  external_id                = var.external_id
+  orchestrator_principal_arn = local.is_assumed ? var.orchestrator_principal_arn : ""
+  external_id                = local.is_assumed ? var.external_id : ""
   buckets                    = local.buckets
   secret_arns                = var.secret_arns
   parameter_arns             = var.parameter_arns
@@ -30,6 +32,8 @@ module "policies" {
 
 # What the orchestrator assumes: may start, stop and see workers, and nothing else.
 resource "aws_iam_role" "launch" {
+  count = local.is_assumed ? 1 : 0
+
   name                 = module.policies.names.launch_role
   description          = "Starts, stops and sees Waybill workers in one cluster; nothing else."
   assume_role_policy   = module.policies.documents.launch_trust
@@ -39,9 +43,21 @@ resource "aws_iam_role" "launch" {
 }
 
 resource "aws_iam_role_policy" "launch" {
+  count = local.is_assumed ? 1 : 0
+
   name   = "launch"
-  role   = aws_iam_role.launch.name
+  role   = aws_iam_role.launch[0].name
   policy = module.policies.documents.launch
+}
+
+moved {
+  from = aws_iam_role.launch
+  to   = aws_iam_role.launch[0]
+}
+
+moved {
+  from = aws_iam_role_policy.launch
+  to   = aws_iam_role_policy.launch[0]
 }
 
 # What workers are: named buckets, secrets, keys, and their guard.

@@ -1,7 +1,7 @@
 output "data_plane" {
   description = "Settings of the data plane, as the REST interface takes them."
   value = {
-    role_arn        = aws_iam_role.launch.arn
+    role_arn        = one(aws_iam_role.launch[*].arn)
     task_role_arn   = aws_iam_role.task.arn
     region          = data.aws_region.here.region
     cluster         = aws_ecs_cluster.workers.name
@@ -15,18 +15,20 @@ output "data_plane" {
 }
 
 output "settings" {
-  description = "The same as options: waybill data-plane set NAME $(terraform output -raw settings)"
+  description = "The same as options: waybill data-plane set NAME $(terraform output -raw settings), or those of an agent's run."
   value = join(" ", concat(
-    ["--role-arn ${aws_iam_role.launch.arn}", "--task-role-arn ${aws_iam_role.task.arn}", "--region ${data.aws_region.here.region}"],
+    [for role in aws_iam_role.launch : "--role-arn ${role.arn}"],
+    ["--task-role-arn ${aws_iam_role.task.arn}", "--region ${data.aws_region.here.region}"],
     ["--cluster ${aws_ecs_cluster.workers.name}", "--task-family ${aws_ecs_task_definition.worker.family}", "--cpu ${var.cpu}", "--memory-mib ${var.memory}"],
     [for subnet in var.subnets : "--subnet ${subnet}"],
     ["--security-group ${aws_security_group.workers.id}"],
+    [for gib in [var.ephemeral_storage] : "--disk-gib ${gib}" if gib != null],
   ))
 }
 
 output "role_arn" {
-  description = "The launch role, which the orchestrator assumes."
-  value       = aws_iam_role.launch.arn
+  description = "The launch role, which the orchestrator assumes; null where an agent starts workers."
+  value       = one(aws_iam_role.launch[*].arn)
 }
 
 output "cluster_arn" {

@@ -10,11 +10,11 @@ variable "name" {
 }
 
 variable "orchestrator_principal_arn" {
-  description = "The role or user that the orchestrator acts as; whoever runs it tells you."
+  description = "The role or user that the orchestrator acts as; whoever runs it tells you. Null, with a null external_id, where an agent of yours starts workers by its host's own role: no launch role is made then."
   type        = string
 
   validation {
-    condition     = can(regex("^arn:(aws|aws-us-gov|aws-cn):iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}$", var.orchestrator_principal_arn))
+    condition     = var.orchestrator_principal_arn == null || can(regex("^arn:(aws|aws-us-gov|aws-cn):iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]{1,512}$", var.orchestrator_principal_arn))
     error_message = "orchestrator_principal_arn: the ARN of one role or user, such as arn:aws:iam::111111111111:role/waybill-orchestrator. A whole account (:root) and wildcards are refused."
   }
 }
@@ -24,7 +24,12 @@ variable "external_id" {
   type        = string
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9+=,.@:/_-]{16,256}$", var.external_id))
+    condition     = (var.external_id == null) == (var.orchestrator_principal_arn == null)
+    error_message = "external_id: a principal is trusted with an external id only, and one without a principal means nothing."
+  }
+
+  validation {
+    condition     = var.external_id == null || can(regex("^[A-Za-z0-9+=,.@:/_-]{16,256}$", var.external_id))
     error_message = "external_id: paste what the orchestrator shows, 16 to 256 letters, digits and +=,.@:/_-"
   }
 }
@@ -248,6 +253,17 @@ variable "egress" {
       && rule.port >= 1 && rule.port <= 65535 && (rule.cidr == null || can(cidrhost(coalesce(rule.cidr, "x"), 0)))
     ])
     error_message = "egress: each rule has exactly one of cidr, prefix_list_id and security_group_id, and a port of 1 to 65535."
+  }
+}
+
+variable "https_proxy" {
+  description = "A proxy on a worker's way to the orchestrator, such as http://proxy.internal:3128: TLS runs through it end to end. Sources, secrets and buckets are reached without it. Name the proxy in egress too. Null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.https_proxy == null || can(regex("^http://[A-Za-z0-9.-]+:[0-9]{1,5}$", var.https_proxy))
+    error_message = "https_proxy: http://host:port, without a password: whoever may describe the task definition can read it."
   }
 }
 

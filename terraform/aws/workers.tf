@@ -24,6 +24,10 @@ resource "aws_cloudwatch_log_group" "workers" {
   tags              = var.tags
 }
 
+locals {
+  proxy = { for name, value in { environment = [{ name = "HTTPS_PROXY", value = var.https_proxy }] } : name => value if var.https_proxy != null }
+}
+
 resource "aws_ecs_task_definition" "worker" {
   family                   = module.policies.names.family
   requires_compatibilities = ["FARGATE"]
@@ -46,7 +50,7 @@ resource "aws_ecs_task_definition" "worker" {
     }
   }
 
-  container_definitions = jsonencode([{
+  container_definitions = jsonencode([merge(local.proxy, {
     name                   = "worker"
     image                  = var.image
     essential              = true
@@ -67,7 +71,7 @@ resource "aws_ecs_task_definition" "worker" {
         awslogs-stream-prefix = "run"
       }
     }
-  }])
+  })])
 }
 
 resource "aws_security_group" "workers" {

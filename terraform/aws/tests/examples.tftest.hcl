@@ -16,6 +16,9 @@ mock_provider "aws" {
   mock_data "aws_availability_zones" {
     defaults = { names = ["eu-west-1a", "eu-west-1b", "eu-west-1c"] }
   }
+  mock_data "aws_ssm_parameter" {
+    defaults = { insecure_value = "ami-0123", value = "ami-0123" }
+  }
   mock_resource "aws_vpc" {
     defaults = { id = "vpc-0123" }
   }
@@ -98,6 +101,37 @@ run "existing_network_with_an_image_from_elsewhere" {
   assert {
     condition     = [for statement in jsondecode(module.waybill.policies.execution).Statement : statement.Sid] == ["WriteTheWorkersOwnLogGroup"]
     error_message = "no repository may be granted that was not named"
+  }
+}
+
+run "agent" {
+  command = apply
+  module { source = "./examples/agent" }
+  variables {
+    repository_arn    = null
+    agent_image       = "registry.example.com/waybill-agent@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    invitation        = { orchestrator = "waybill.example.com:443", ca_pin = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", token = "agt_abc-DEF.123" }
+    vpc_id            = "vpc-0123"
+    subnets           = ["subnet-0123"]
+    orchestrator_cidr = "203.0.113.10/32"
+    bucket            = "example-lake"
+    database          = { security_group_id = "sg-0456", secret_arn = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf" }
+  }
+  assert {
+    condition     = aws_iam_role_policy.agent.policy == module.waybill.policies.launch && module.waybill.role_arn == null
+    error_message = "the host may do what a launch role may, and nobody from outside may do it"
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.agent.assume_role_policy).Statement[0].Principal == { Service = "ec2.amazonaws.com" }
+    error_message = "the host alone may be the agent"
+  }
+  assert {
+    condition     = strcontains(nonsensitive(aws_instance.agent.user_data), "waybill-agent run --task-role-arn") && strcontains(nonsensitive(aws_instance.agent.user_data), "--cluster waybill --task-family waybill-worker")
+    error_message = "the agent must be told where workers run, in its own options"
+  }
+  assert {
+    condition     = !aws_instance.agent.associate_public_ip_address && aws_instance.agent.metadata_options[0].http_tokens == "required"
+    error_message = "the host has no public address, and its role is for it alone"
   }
 }
 

@@ -32,12 +32,12 @@ run "the_launch_role_starts_one_family_in_one_cluster" {
   command = apply
 
   assert {
-    condition     = jsondecode(aws_iam_role.launch.assume_role_policy).Statement == [jsondecode(jsonencode({ Sid = "OrchestratorWithExternalId", Effect = "Allow", Principal = { AWS = var.orchestrator_principal_arn }, Action = "sts:AssumeRole", Condition = { StringEquals = { "sts:ExternalId" = var.external_id } } }))]
+    condition     = jsondecode(aws_iam_role.launch[0].assume_role_policy).Statement == [jsondecode(jsonencode({ Sid = "OrchestratorWithExternalId", Effect = "Allow", Principal = { AWS = var.orchestrator_principal_arn }, Action = "sts:AssumeRole", Condition = { StringEquals = { "sts:ExternalId" = var.external_id } } }))]
     error_message = "the trust must name one principal and demand the external id"
   }
   assert {
     condition = {
-      for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow"
+      for statement in jsondecode(aws_iam_role_policy.launch[0].policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow"
       } == {
       StartWorkers           = "arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker:*"
       StopAndDescribeWorkers = "arn:aws:ecs:eu-west-1:222222222222:task/waybill/*"
@@ -47,16 +47,43 @@ run "the_launch_role_starts_one_family_in_one_cluster" {
     error_message = "the launch role allows something else than four calls and two roles"
   }
   assert {
-    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:eu-west-1:222222222222:cluster/waybill" if statement.Effect == "Allow" && statement.Sid != "HandTwoRolesToWorkers"])
+    condition     = alltrue([for statement in jsondecode(aws_iam_role_policy.launch[0].policy).Statement : try(statement.Condition.ArnEquals["ecs:cluster"], "") == "arn:aws:ecs:eu-west-1:222222222222:cluster/waybill" if statement.Effect == "Allow" && statement.Sid != "HandTwoRolesToWorkers"])
     error_message = "each call must be bound to the cluster"
   }
   assert {
-    condition     = length([for statement in jsondecode(aws_iam_role_policy.launch.policy).Statement : statement if statement.Effect == "Deny" && try(toset(statement.Action) == toset(["ecs:RegisterTaskDefinition", "ecs:ExecuteCommand"]), false)]) == 1
+    condition     = length([for statement in jsondecode(aws_iam_role_policy.launch[0].policy).Statement : statement if statement.Effect == "Deny" && try(toset(statement.Action) == toset(["ecs:RegisterTaskDefinition", "ecs:ExecuteCommand"]), false)]) == 1
     error_message = "registering task definitions and executing commands must be denied"
   }
   assert {
-    condition     = aws_iam_role.launch.max_session_duration == 3600
+    condition     = aws_iam_role.launch[0].max_session_duration == 3600
     error_message = "sessions of the launch role must end within an hour"
+  }
+}
+
+run "where_an_agent_starts_workers_no_role_is_assumed" {
+  command = apply
+  variables {
+    orchestrator_principal_arn = null
+    external_id                = null
+  }
+
+  assert {
+    condition     = length(aws_iam_role.launch) == 0 && length(aws_iam_role_policy.launch) == 0 && output.role_arn == null
+    error_message = "nobody from outside may assume anything"
+  }
+  assert {
+    condition     = !strcontains(output.settings, "--role-arn arn") || startswith(output.settings, "--task-role-arn")
+    error_message = "an agent must not be told of a role to assume"
+  }
+}
+
+run "a_proxy_is_told_to_workers" {
+  command = apply
+  variables { https_proxy = "http://proxy.internal:3128" }
+
+  assert {
+    condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].environment == jsondecode(jsonencode([{ name = "HTTPS_PROXY", value = "http://proxy.internal:3128" }]))
+    error_message = "workers must learn of the proxy, and of nothing else"
   }
 }
 

@@ -30,6 +30,12 @@ run "a_principal_without_external_id" {
   expect_failures = [var.external_id]
 }
 
+run "an_external_id_without_a_principal" {
+  command = plan
+  variables { orchestrator_principal_arn = null }
+  expect_failures = [var.external_id]
+}
+
 run "a_short_external_id" {
   command = plan
   variables { external_id = "guessable" }
@@ -160,4 +166,16 @@ run "no_subnet" {
   command = plan
   variables { subnets = [] }
   expect_failures = [var.subnets]
+}
+
+run "a_proxy_with_a_password" {
+  command = plan
+  variables { https_proxy = "http://user:secret@proxy.internal:3128" }
+  expect_failures = [var.https_proxy]
+}
+
+run "a_proxy_that_is_no_http_proxy" {
+  command = plan
+  variables { https_proxy = "socks5://proxy.internal:1080" }
+  expect_failures = [var.https_proxy]
 }

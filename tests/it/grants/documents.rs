@@ -8,7 +8,7 @@ use waybill_tests::grants::{lint, render, terraform, values};
 
 use super::rendered;
 
-const EXAMPLES: &[&str] = &["existing-network", "new-network", "regions"];
+const EXAMPLES: &[&str] = &["agent", "existing-network", "new-network", "regions"];
 
 #[test]
 fn terraform_accepts_the_module_and_every_example() {
@@ -27,7 +27,7 @@ fn terraforms_own_tests_of_the_module_pass() {
     let (passed, said) = terraform("terraform/aws", &["test", "-no-color"]).expect("run terraform");
     assert!(passed, "{said}");
     let runs = said.matches("... pass").count();
-    assert!(runs >= 37, "only {runs} runs passed: {said}");
+    assert!(runs >= 47, "only {runs} runs passed: {said}");
 }
 
 #[test]
