@@ -3,7 +3,7 @@
 mod containers;
 mod cut;
 mod egress;
-mod fixture;
+pub(crate) mod fixture;
 mod identity;
 mod tasks;
 mod versions;

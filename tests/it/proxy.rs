@@ -1,4 +1,4 @@
-//! A worker whose only way to the orchestrator is a proxy: names that nothing resolves but a small CONNECT proxy, which
+//! A worker or an agent whose only way to the orchestrator is a proxy: names that nothing resolves but a small CONNECT proxy, which
 //! counts what passes; and before the API, a gateway that ends TLS with a certificate of a private CA.
 
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
 use waybill_identity::Pin;
 use waybill_tests::sandbox::{Options, Ports, Sandbox};
+
+use super::agent::fixture::{Host, Office};
 
 const API: &str = "orchestrator.invalid:443";
 const WORKERS: &str = "workers.invalid:444";
@@ -178,62 +180,106 @@ fn private_ca(name: &str) -> (TlsAcceptor, Pin) {
     (TlsAcceptor::from(Arc::new(tls.expect("a certificate"))), pin)
 }
 
-/// A product whose workers are told names that only the proxy knows.
-async fn behind(proxied: bool) -> (Sandbox, Proxy) {
-    // Whoever set one before set the same.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let (gateway, pin) = private_ca("orchestrator.invalid");
-    // The orchestrator's ports are known only once it runs: the proxy looks them up.
-    let scratch = tempfile::tempdir().expect("a directory").keep();
-    let (ports, ca) = (scratch.join("ports.json"), scratch.join("ca.pem"));
-    let proxy = Proxy::start(ports.clone(), gateway, ca.clone()).await;
-    let mut options = Options::default();
-    let mut set = |name: &str, value: &str| options.orchestrator.push((name.to_owned(), value.to_owned()));
-    set("WAYBILL__SERVER__NAMES", "localhost,127.0.0.1,orchestrator.invalid,workers.invalid");
-    set("WAYBILL__SERVER__PUBLIC_API", API);
-    set("WAYBILL__SERVER__PUBLIC_WORKER", WORKERS);
-    set("WAYBILL__WORKER__CA_PIN", &pin.to_string());
-    set("HTTPS_PROXY", &format!("http://{}", proxy.address));
-    if !proxied {
-        set("WAYBILL__BOUNDS__START_TIMEOUT", "4s");
+/// A proxy, and the settings of a product whose callers are told names that only the proxy knows.
+struct Outside {
+    proxy: Proxy,
+    options: Options,
+    /// Where the product's ports and CA are written once it runs: the proxy looks them up there.
+    known: PathBuf,
+}
+
+impl Outside {
+    async fn new() -> Self {
+        // Whoever set one before set the same.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (gateway, pin) = private_ca("orchestrator.invalid");
+        let known = tempfile::tempdir().expect("a directory").keep();
+        let proxy = Proxy::start(known.join("ports.json"), gateway, known.join("ca.pem")).await;
+        let options = Options::default()
+            .with("SERVER__NAMES", "localhost,127.0.0.1,orchestrator.invalid,workers.invalid")
+            .with("SERVER__PUBLIC_API", API)
+            .with("SERVER__PUBLIC_WORKER", WORKERS)
+            .with("WORKER__CA_PIN", &pin.to_string())
+            .with("BOUNDS__ATTEMPTS", "1");
+        Self { proxy, options, known }
     }
-    set("WAYBILL__BOUNDS__ATTEMPTS", "1");
+
+    fn variable(&self) -> String {
+        format!("http://{}", self.proxy.address)
+    }
+
+    /// Leads to this product from now on.
+    fn leads_to(&self, sandbox: &Sandbox) {
+        for name in ["ports.json", "ca.pem"] {
+            std::fs::copy(sandbox.path("state").join(name), self.known.join(name)).expect("a copy");
+        }
+    }
+
+    /// Asserts that both names were asked for, and nothing else was; waits until a tunnel has ended, which counts its bytes.
+    async fn was_the_only_way(&self) {
+        let hosts = self.proxy.hosts();
+        assert!(hosts.iter().any(|host| host == API) && hosts.iter().any(|host| host == WORKERS), "{hosts:?}");
+        let orchestrator_names = hosts.iter().all(|host| host == API || host == WORKERS);
+        assert!(orchestrator_names, "only the orchestrator is reached this way: {hosts:?}");
+        while self.proxy.passed.bytes.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await; // bounded by the test runner
+        }
+    }
+}
+
+/// A product whose local workers are told such names.
+async fn behind(proxied: bool) -> (Sandbox, Outside) {
+    let mut outside = Outside::new().await;
+    let mut options = std::mem::take(&mut outside.options);
+    options.orchestrator.push(("HTTPS_PROXY".into(), outside.variable()));
+    if !proxied {
+        options = options.with("BOUNDS__START_TIMEOUT", "4s");
+    }
     // Only what is listed passes to workers.
     options.passed = vec![if proxied { "HTTPS_PROXY" } else { "LANG" }.to_owned()];
     let sandbox = Sandbox::start(options).await.expect("a product");
-    std::fs::copy(sandbox.path("state/ports.json"), &ports).expect("ports");
-    std::fs::copy(sandbox.path("state/ca.pem"), &ca).expect("a CA");
+    outside.leads_to(&sandbox);
     let source = rusqlite::Connection::open(sandbox.path("shop.db")).expect("a source");
     source.execute_batch("create table t (id integer primary key); insert into t values (1), (2), (3)").expect("rows");
     let document = "waybill: 1\nconnections:\n  shop: { type: sqlite, path: DIR/shop.db }\n  \
                     lake: { type: local, path: DIR/lake }\n\
                     pipelines:\n  shop: { from: shop, to: lake, streams: { t: {} } }\n";
     sandbox.apply(&document.replace("DIR", &sandbox.dir.path().display().to_string())).await.expect("applied");
-    (sandbox, proxy)
+    (sandbox, outside)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_reaches_the_orchestrator_through_a_proxy_and_a_private_ca() {
-    let (sandbox, proxy) = behind(true).await;
+    let (sandbox, outside) = behind(true).await;
     let run = sandbox.trigger("shop").await.expect("a run");
     let ended = sandbox.ended(run).await.expect("its end");
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}\n{}", ended.run.failure, sandbox.log());
     assert_eq!(ended.streams[0].rows, Some(3));
-    let hosts = proxy.hosts();
-    assert!(hosts.iter().any(|host| host == API) && hosts.iter().any(|host| host == WORKERS), "{hosts:?}");
-    let orchestrator_names = hosts.iter().all(|host| host == API || host == WORKERS);
-    assert!(orchestrator_names, "only the orchestrator is reached this way: {hosts:?}");
-    // The tunnels end with the worker; what they carried is counted then.
-    while proxy.passed.bytes.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await; // bounded by the test runner
-    }
+    outside.was_the_only_way().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_and_its_workers_reach_the_orchestrator_through_a_proxy_and_a_private_ca() {
+    let mut outside = Outside::new().await;
+    let office = Office::start(std::mem::take(&mut outside.options), 3).await.expect("a product");
+    outside.leads_to(&office.sandbox);
+    let invited = office.invite("front", false).await.expect("an invitation");
+    let mut host = Host::new(invited.agent.id, office.sandbox.path("front"));
+    host.through = vec!["env".into(), format!("HTTPS_PROXY={}", outside.variable())];
+    host.options = ["--pass-env", "HTTPS_PROXY"].map(str::to_owned).to_vec();
+    let enrolled = host.enrol(&invited).expect("it starts").wait_with_output().expect("its end");
+    assert!(enrolled.status.success(), "{enrolled:?}");
+    host.run().expect("it starts");
+    let run = office.sandbox.trigger("items").await.expect("a run");
+    office.succeeds(run, 1).await.expect("delivered");
+    outside.was_the_only_way().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_proxy_the_worker_has_no_other_way() {
-    let (sandbox, proxy) = behind(false).await;
+    let (sandbox, outside) = behind(false).await;
     let run = sandbox.trigger("shop").await.expect("a run");
     let ended = sandbox.ended(run).await.expect("its end");
     assert_eq!(ended.run.state.to_string(), "failed", "{:?}", ended.run);
-    assert_eq!((ended.attempt_list[0].enrolled_at.is_some(), proxy.hosts()), (false, Vec::new()));
+    assert_eq!((ended.attempt_list[0].enrolled_at.is_some(), outside.proxy.hosts()), (false, Vec::new()));
 }

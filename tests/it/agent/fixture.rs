@@ -29,14 +29,14 @@ pub(super) fn on_postgres(options: Options) -> (Options, Postgres) {
 }
 
 /// The product with a data plane whose workers agents start.
-pub(super) struct Office {
-    pub(super) sandbox: Sandbox,
+pub(crate) struct Office {
+    pub(crate) sandbox: Sandbox,
     pub(super) plane: DataPlaneId,
     rows: i64,
 }
 
 impl Office {
-    pub(super) async fn start(options: Options, rows: i64) -> Result<Self> {
+    pub(crate) async fn start(options: Options, rows: i64) -> Result<Self> {
         let sandbox = Sandbox::start(options).await?;
         let body = DataPlaneCreate {
             name: "office".into(),
@@ -66,7 +66,7 @@ impl Office {
         Ok(office)
     }
 
-    pub(super) async fn invite(&self, name: &str, needs_approval: bool) -> Result<AgentInvited> {
+    pub(crate) async fn invite(&self, name: &str, needs_approval: bool) -> Result<AgentInvited> {
         let body = AgentCreate { name: name.into(), data_plane_id: self.plane, needs_approval };
         Ok(self.sandbox.client.agent_create(&body).await?)
     }
@@ -110,7 +110,7 @@ impl Office {
     }
 
     /// Waits for the end and asserts that the run succeeded with this many attempts, and that the table is right.
-    pub(super) async fn succeeds(&self, run: RunId, attempts: usize) -> Result<RunDetail> {
+    pub(crate) async fn succeeds(&self, run: RunId, attempts: usize) -> Result<RunDetail> {
         let ended = self.sandbox.ended(run).await?;
         let (state, log) = (ended.run.state.to_string(), self.sandbox.log());
         ensure!(state == "succeeded", "the run ended {state}: {:?}\n{log}", ended.run.failure);
@@ -139,19 +139,19 @@ impl Office {
 }
 
 /// An agent's host: its state directory and its process.
-pub(super) struct Host {
+pub(crate) struct Host {
     pub(super) id: AgentId,
     pub(super) state: PathBuf,
-    pub(super) options: Vec<String>,
+    pub(crate) options: Vec<String>,
     /// Which build of the agent.
     pub(super) program: &'static str,
     /// What the program is run through, such as a network namespace.
-    pub(super) through: Vec<String>,
+    pub(crate) through: Vec<String>,
     child: Option<Child>,
 }
 
 impl Host {
-    pub(super) fn new(id: AgentId, state: PathBuf) -> Self {
+    pub(crate) fn new(id: AgentId, state: PathBuf) -> Self {
         Self { id, state, options: Vec::new(), program: "waybill-agent", through: Vec::new(), child: None }
     }
 
@@ -170,7 +170,7 @@ impl Host {
     }
 
     /// Begins to enrol with the token of an invitation.
-    pub(super) fn enrol(&self, invited: &AgentInvited) -> Result<Child> {
+    pub(crate) fn enrol(&self, invited: &AgentInvited) -> Result<Child> {
         let orchestrator = invited.orchestrator.as_ref().context("an address")?;
         let pin = invited.ca_pin.as_ref().context("a pin")?;
         let mut command = self.command("enrol");
@@ -182,7 +182,7 @@ impl Host {
     }
 
     /// Starts the agent, or starts it again.
-    pub(super) fn run(&mut self) -> Result<()> {
+    pub(crate) fn run(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
         let mut command = self.command("run");
         command.args(["--stop-grace", "2s"]).args(&self.options);
