@@ -2,6 +2,7 @@
 
 mod aws;
 mod leaks;
+mod lies;
 mod redirects;
 mod rotation;
 mod vault;

@@ -50,7 +50,7 @@ impl Detour {
 }
 
 /// A worker's environment in which AWS is this address.
-fn aws(endpoint: String) -> Environment {
+pub(super) fn aws(endpoint: String) -> Environment {
     vec![
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", "eu-central-1".into()),

@@ -17,7 +17,11 @@ use waybill_connectors::dial::{self, Dialer, sdk};
 use waybill_model::secret::{AwsParameter, AwsSecret, AwsVersion};
 use zeroize::Zeroizing;
 
+use super::bounded::bounded;
 use super::{Keeper, Problem, Secret, http, json};
+
+/// A secret with no key in it, of which one is asked for.
+const NO_OBJECT: &str = "is no JSON object: leave the #key out where the whole text is the secret";
 
 /// Both stores. Settings are looked up at the first use.
 pub(super) struct Aws {
@@ -27,13 +31,13 @@ pub(super) struct Aws {
 
 impl Aws {
     pub(super) fn new(dialer: Dialer) -> Self {
-        Self { settings: OnceCell::new(), http: sdk::http_client(dialer) }
+        Self { settings: OnceCell::new(), http: bounded(sdk::http_client(dialer)) }
     }
 
     /// With settings that are known already.
     #[cfg(test)]
     pub(super) fn of(settings: SdkConfig, dialer: Dialer) -> Self {
-        Self { settings: OnceCell::new_with(Some(settings)), http: sdk::http_client(dialer) }
+        Self { settings: OnceCell::new_with(Some(settings)), http: bounded(sdk::http_client(dialer)) }
     }
 
     async fn settings(&self) -> &SdkConfig {
@@ -76,7 +80,7 @@ impl Keeper<AwsSecret> for Aws {
             return Err(Problem::unusable("is binary: only text is taken for a secret"));
         };
         match reference.key() {
-            Some(key) => Secret::of(json::pick(text.as_bytes(), &[key])?),
+            Some(key) => Secret::of(json::pick(text.as_bytes(), &[key], NO_OBJECT)?),
             None => Secret::of(text),
         }
     }

@@ -19,7 +19,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
-const LONGEST_ANSWER: usize = 1 << 20;
+pub(super) const LONGEST_ANSWER: usize = 1 << 20;
 
 /// A client that trusts the system's roots, or these alone. `is_local` is for a server on this very machine. It goes straight:
 /// behind a proxy nobody would check which address a name leads to.

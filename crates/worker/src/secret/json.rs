@@ -5,21 +5,17 @@ use zeroize::Zeroizing;
 
 use super::Problem;
 
-/// The text at this path of keys.
-pub(super) fn pick(document: &[u8], path: &[&str]) -> Result<Zeroizing<String>, Problem> {
+/// The text at this path of keys. A document that is none, or has something else on the way there, is told as `otherwise`.
+pub(super) fn pick(document: &[u8], path: &[&str], otherwise: &'static str) -> Result<Zeroizing<String>, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(document);
     match (At { path }).deserialize(&mut reader) {
-        Ok(Found::Text(text)) => reader.end().map(|()| text).map_err(|_| no_object()),
+        Ok(Found::Text(text)) => reader.end().map(|()| text).map_err(|_| Problem::unusable(otherwise)),
         Ok(Found::Nothing) => Err(Problem::not_found("has no such key")),
         Ok(Found::Other) => {
             Err(Problem::unusable("has no text under that key: numbers, lists and objects are no secrets"))
         }
-        Err(_) => Err(no_object()),
+        Err(_) => Err(Problem::unusable(otherwise)),
     }
-}
-
-fn no_object() -> Problem {
-    Problem::unusable("is no JSON object: leave the #key out where the whole text is the secret")
 }
 
 enum Found {
@@ -151,11 +147,11 @@ mod tests {
             (&["twice"], Err(useless)),
             (&["user", "n"], Err(useless)),
         ] {
-            let found = pick(document, path).map_err(|p| p.fault(&SecretRef::Env("X".into())).code);
+            let found = pick(document, path, "none").map_err(|p| p.fault(&SecretRef::Env("X".into())).code);
             assert_eq!(found.as_ref().map(|text| text.as_str()), wanted.as_ref().map(|text| *text), "{path:?}");
         }
         for text in ["", "hunter2", "\"hunter2\"", "[]", "{\"user\":\"u\"} and more", "{\"user\":\"u"] {
-            let Err(problem) = pick(text.as_bytes(), &["user"]) else { panic!("{text} is an object") };
+            let Err(problem) = pick(text.as_bytes(), &["user"], "none") else { panic!("{text} is an object") };
             let fault = problem.fault(&SecretRef::Env("X".into()));
             assert_eq!(fault.code, useless, "{text}");
             assert!(!fault.text.for_customer().contains("hunter2"));

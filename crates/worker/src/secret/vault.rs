@@ -20,6 +20,9 @@ use zeroize::Zeroizing;
 use self::settings::Settings;
 use super::{Aws, Keeper, Problem, Secret, Servers, http, json};
 
+/// What came is something else than what such an engine answers.
+const NO_ENGINE: &str = "can't be read: the answer is no document of a KV engine of version 2";
+
 /// A server, as the worker's own environment names it. Settings are read at the first use.
 pub(super) struct Vault {
     server: OnceCell<Server>,
@@ -94,7 +97,7 @@ impl Keeper<VaultSecret> for Vault {
             answer = server.read(reference, &token).await?;
         }
         match answer {
-            (200, body) => Secret::of(json::pick(&body, &["data", "data", reference.key()])?),
+            (200, body) => Secret::of(json::pick(&body, &["data", "data", reference.key()], NO_ENGINE)?),
             (404, _) => Err(Problem::not_found("does not exist on the server, or this version of it was deleted")),
             (401 | 403, _) => Err(Problem::denied(format!(
                 "is refused: the worker's policy needs read on {}/data/{}",

@@ -7,6 +7,8 @@ use super::settings::{Login, read};
 use super::{Server, Token};
 use crate::secret::{Aws, Problem, http, json};
 
+const NO_TOKEN: &str = "can't be read: the server answered the log-in with something else than a token";
+
 /// A token of the server.
 pub(super) async fn log_in(server: &Server, aws: &Aws) -> Result<Token, Problem> {
     match &server.settings.login {
@@ -26,9 +28,9 @@ pub(super) async fn log_in(server: &Server, aws: &Aws) -> Result<Token, Problem>
 async fn ask(server: &Server, mount: &str, body: &Value) -> Result<Token, Problem> {
     let request = server.request(Method::POST, &format!("auth/{mount}/login")).json(body);
     match http::exchange(request).await? {
-        (200, answer) => json::pick(&answer, &["auth", "client_token"]).map_err(|_| {
-            Problem::unusable("can't be read: the server answered the log-in with something else than a token")
-        }),
+        (200, answer) => {
+            json::pick(&answer, &["auth", "client_token"], NO_TOKEN).map_err(|_| Problem::unusable(NO_TOKEN))
+        }
         (400 | 401 | 403 | 404, _) => Err(Problem::denied(format!(
             "can't be read: the log-in at auth/{mount} was refused; check the role, its secret id and its bounds"
         ))),
