@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use waybill_identity::{IdentityError, Pin, Ticket};
@@ -32,6 +33,9 @@ use channel::Channels;
 use contact::Contact;
 use egress::Egress;
 use outbox::Outbox;
+
+/// How long the outcome is offered at least: time for a connection that died in a sleep to be noticed and made again.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Where the orchestrator is and how it proves itself.
 #[derive(Clone, Debug)]
@@ -176,13 +180,8 @@ impl Link {
         self.shared.cancel_told.load(Ordering::Acquire)
     }
 
-    /// Whether the orchestrator was away for longer than the offline grace.
-    #[must_use]
-    pub fn gave_up(&self) -> bool {
-        self.shared.contact.gave_up()
-    }
-
-    /// Sends what is left to report, then the outcome, until it is taken, refused, or the offline grace is over.
+    /// Sends what is left to report, then the outcome, until it is taken, refused, or the offline grace is over. A worker
+    /// that slept past its grace asks for [`LAST_WORD`] all the same: whether it is fenced is the orchestrator's to say.
     pub async fn complete(&self, completion: Completion) -> Result<Directive, LinkError> {
         let bounds = self.shared.assignment.bounds;
         // The last numbers are worth a moment, not the outcome.
@@ -192,6 +191,7 @@ impl Link {
         let submission = Submission { epoch: self.shared.assignment.epoch, completion };
         let request = pb::worker::CompleteRequest::from(submission);
         let mut pause = channel::Backoff::default();
+        let last_word = Instant::now() + LAST_WORD;
         loop {
             let cleared = self.shared.egress.clear(request.clone())?;
             let mut client = self.shared.channels.client();
@@ -203,7 +203,7 @@ impl Link {
                 }
                 Err(status) => channel::unless_final(&status)?,
             }
-            if self.shared.contact.is_over() {
+            if self.shared.contact.is_over() && Instant::now() >= last_word {
                 return Err(LinkError::Unreachable(bounds.offline_grace));
             }
             pause.wait().await;

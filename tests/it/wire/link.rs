@@ -107,11 +107,32 @@ async fn f19_a_partition_beyond_the_grace_stops_the_worker_and_no_commit_is_made
     rig.proxy.cut();
     assert_eq!(link.gate().prepare(0, [5; 32]).await, Err(Halt::Offline));
     assert_eq!(stop.halted().await, Halt::Cancel);
-    assert!(link.gave_up());
     assert!(rig.proxy.cuts() >= 1, "the fault fired");
     assert!(matches!(link.complete(failed()).await, Err(LinkError::Unreachable(_))));
     let streams = rig.store.run_stream_list(made.org, made.run).await.expect("readable");
     assert!(streams.iter().all(|stream| stream.state == StreamState::Waiting), "leave was never given");
+}
+
+/// A worker that wakes from a long sleep finds its own grace over before it has heard anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn f17_a_worker_whose_grace_is_over_still_learns_that_it_was_fenced() {
+    let rig = Rig::start_with(with_grace(Duration::from_secs(2))).await;
+    let made = rig.attempt().await;
+    let (link, stop) = join(&rig, &made).await.expect("joined");
+    eventually("the first report arrives", async || rig.events(&made).await.len() == 1).await;
+    rig.proxy.cut();
+    assert_eq!(stop.halted().await, Halt::Cancel, "its grace is over");
+    assert!(rig.proxy.cuts() >= 1, "the fault fired");
+    rig.fence(&made).await;
+    // Its first word meets the cut as well.
+    let cuts = rig.proxy.cuts();
+    let mends = async {
+        eventually("it is turned away", async || rig.proxy.cuts() > cuts + 1).await;
+        rig.proxy.mend();
+    };
+    let (told, ()) = tokio::join!(link.complete(failed()), mends);
+    // A fence is told as an answer or as a refusal.
+    assert!(matches!(told, Ok(Told::Fenced) | Err(LinkError::Fenced)), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

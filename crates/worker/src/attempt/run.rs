@@ -129,14 +129,12 @@ async fn work(link: &Link, begun: &Begun) -> Completion {
     }
 }
 
-/// Tells the outcome, unless the attempt is somebody else's by now, or nobody can be reached.
+/// Tells the outcome, unless the attempt is known to be somebody else's by now. One that gave up asks as well: a worker that
+/// wakes finds its own grace over before it can have heard that it was fenced.
 async fn end(link: &Link, stop: &StopSignal, completion: Completion) -> Exit {
     if stop.current() == Directive::Fenced {
         tracing::warn!("fenced: another attempt took over");
         return Exit::Fenced;
-    }
-    if link.gave_up() {
-        return Exit::Unreachable;
     }
     let exit = outcome::exit_of(&completion);
     match link.complete(completion).await {

@@ -39,11 +39,7 @@ impl Contact {
 
     /// Whether it has been silent for longer than the grace.
     pub(super) fn is_over(&self) -> bool {
-        self.gave_up() || Instant::now() >= self.deadline()
-    }
-
-    pub(super) fn gave_up(&self) -> bool {
-        self.gave_up.load(Ordering::Acquire)
+        self.gave_up.load(Ordering::Acquire) || Instant::now() >= self.deadline()
     }
 }
 
