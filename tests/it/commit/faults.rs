@@ -148,14 +148,25 @@ async fn f36_a_store_that_ignores_the_condition_is_refused() {
     let liar = Faulty::all(&place.bucket, &[Blow::Pass, Blow::Overwrite]);
     assert_eq!(code(probe_conditions(&*liar).await), Some(FailureCode::BucketUnconditional));
     assert_eq!(liar.fired(), 1);
+    // Nor does a run begin there, with or without a commit before it: the first puts are those of the key and of its test.
+    for blows in [&[Blow::Pass, Blow::Overwrite][..], &[Blow::Overwrite]] {
+        let liar = Faulty::all(&place.bucket, blows);
+        let before = place.contents();
+        let bucket: Arc<dyn Bucket> = liar.clone();
+        assert_eq!(code(run(&bucket, Load::Full, &ids(0..3)).await), Some(FailureCode::BucketUnconditional));
+        let (fired, after) = (liar.fired(), place.contents());
+        assert_eq!(fired, 1);
+        assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)), "the key was replaced");
+        assert!(!place.log(0).exists(), "a commit was put");
+    }
 }
 
 #[tokio::test]
 async fn f39_a_full_store_tears_no_commit_and_the_next_attempt_goes_on() {
     let place = Place::new();
     run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a first run");
-    // The receipt, the state and the commit in turn find no space.
-    for passing in 0..3 {
+    // The question whether conditions are minded, the receipt, the state and the commit in turn find no space.
+    for passing in 0..4 {
         let mut blows = vec![Blow::Pass; passing];
         blows.push(Blow::Full);
         let faulty = Faulty::all(&place.bucket, &blows);

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use waybill_model::FailureCode;
 
 use crate::bucket::Bucket;
-use crate::commit::key;
 use crate::commit::write::Patience;
+use crate::commit::{key, probe};
 use crate::fault::{Fault, FaultResult};
 
 /// Bytes of the key.
@@ -22,20 +22,18 @@ pub(crate) struct DigestKey(hmac::Key);
 impl DigestKey {
     /// Reads the key, if there is one.
     pub(crate) async fn find(bucket: &dyn Bucket) -> FaultResult<Option<Self>> {
-        let Some(bytes) = bucket.get(key::DIGEST_KEY, 1024).await? else { return Ok(None) };
-        if bytes.len() != LENGTH {
-            let text = format!("{} must hold {LENGTH} bytes and holds {}", key::DIGEST_KEY, bytes.len());
-            return Err(Fault::new(FailureCode::CommitLogCorrupt, text));
-        }
-        Ok(Some(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes))))
+        Ok(read(bucket).await?.map(|bytes| Self::of(&bytes)))
     }
 
-    /// Reads the key, or makes it; of two that make it at once, both get the first one's.
+    /// Reads the key, or makes it; of two that make it at once, both get the first one's. The store has to refuse to make
+    /// the key that is there once more: one that takes it does not mind the condition, and no commit on it would be safe.
     pub(crate) async fn find_or_make(bucket: &dyn Bucket) -> FaultResult<Self> {
         let mut patience = Patience::new();
         loop {
-            if let Some(found) = Self::find(bucket).await? {
-                return Ok(found);
+            if let Some(found) = read(bucket).await? {
+                // The same bytes: nothing is lost where they are taken.
+                probe::must_exist(bucket, key::DIGEST_KEY, &found).await?;
+                return Ok(Self::of(&found));
             }
             let fresh: [u8; LENGTH] = rand::random();
             match bucket.put_if_absent(key::DIGEST_KEY, Bytes::copy_from_slice(&fresh)).await {
@@ -47,6 +45,10 @@ impl DigestKey {
                 return Err(Fault::new(FailureCode::BucketFailed, "the digest key could not be made"));
             }
         }
+    }
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
     }
 
     /// The digest of `parts` one after the other, apart from every other `purpose`.
@@ -61,6 +63,15 @@ impl DigestKey {
         digest.copy_from_slice(context.sign().as_ref());
         digest
     }
+}
+
+async fn read(bucket: &dyn Bucket) -> FaultResult<Option<Bytes>> {
+    let Some(bytes) = bucket.get(key::DIGEST_KEY, 1024).await? else { return Ok(None) };
+    if bytes.len() != LENGTH {
+        let text = format!("{} must hold {LENGTH} bytes and holds {}", key::DIGEST_KEY, bytes.len());
+        return Err(Fault::new(FailureCode::CommitLogCorrupt, text));
+    }
+    Ok(Some(bytes))
 }
 
 /// A JSON object that carries a digest of itself as its first member.
