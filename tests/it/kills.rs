@@ -18,13 +18,27 @@ const STEPS: &[(&str, &str)] = &[
     ("F4", "last_part"),
     ("F5", "files_closed"),
     ("F6", "prepare_granted"),
-    ("F7", "before_commit_put"),
+    ("F7", "put_under_way"),
     ("F8", "commit_applied"),
     ("F9", "before_report_final"),
 ];
 
+/// The order to act so at a step. The commit's put is one of many: only the first one after the point before it is meant.
+fn order(marker: &Marker, fault: &str, action: &str) -> Vec<String> {
+    let mut orders = Vec::new();
+    if fault == "put_under_way" {
+        orders.push(marker.beside("armed").order("before_commit_put=mark"));
+    }
+    orders.push(marker.order(&format!("{fault}={action}")));
+    orders
+}
+
+async fn begun(fault: &str, action: &str, load: &str) -> Result<Story> {
+    Story::start(load, |marker| Ok(Options::default().with_faults(&order(marker, fault, action)))).await
+}
+
 async fn killed_at(fault: &str, load: &str) -> Result<(Story, RunDetail)> {
-    let story = Story::with_fault(&format!("{fault}=kill"), load).await?;
+    let story = begun(fault, "kill", load).await?;
     let run = story.sandbox.trigger("items").await?;
     let ended = story.sandbox.ended(run).await?;
     story.marker.fired()?;
@@ -39,6 +53,23 @@ async fn a_worker_killed_at_any_step_is_replaced_and_the_run_commits_once() -> R
     for (name, fault) in STEPS {
         let (story, ended) = killed_at(fault, "full").await.with_context(|| format!("{name} at {fault}"))?;
         ensure!(story.commits() == 1, "{name}: {} commits", story.commits());
+        let of = |place: usize| story.files_of(ended.run.id, ended.attempt_list[place].id);
+        let files = (of(0)?, of(1)?);
+        match *name {
+            "F1" | "F2" => ensure!(files.0 == 0 && files.1 > 2, "{name}: {files:?}"),
+            // The first of several, and all of them.
+            "F3" => ensure!(files.0 == 1 && files.1 > 2, "{name}: {files:?}"),
+            "F7" => {
+                // Written beside its name, and not linked to it yet.
+                let log = std::fs::read_dir(story.sandbox.path("lake/items/_delta_log"))?;
+                let begun =
+                    log.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(".waybill-tmp-"));
+                ensure!(begun.count() == 1, "the commit's put was not under way");
+                ensure!(files.0 > 2 && files.1 == files.0, "{name}: {files:?}");
+            }
+            "F4" | "F5" | "F6" => ensure!(files.0 > 2 && files.1 == files.0, "{name}: {files:?}"),
+            _ => ensure!(files.0 > 2 && files.1 == 0, "{name}: {files:?}"),
+        }
         if ["commit_applied", "before_report_final"].contains(fault) {
             let receipt = story.sandbox.client.run_receipt(ended.run.id).await?;
             ensure!(receipt.streams[0].adopted, "{name}: the commit was there and rows were copied again");
@@ -61,7 +92,7 @@ async fn a_killed_worker_moves_no_cursor_past_rows_that_are_not_committed() -> R
 
 /// Stops the worker at a step, cancels, lets it go on.
 async fn canceled_at(fault: &str) -> Result<(Story, RunDetail)> {
-    let story = Story::with_fault(&format!("{fault}=stop"), "full").await?;
+    let story = begun(fault, "stop", "full").await?;
     let run = story.sandbox.trigger("items").await?;
     let worker = story.marker.fires(1).await?;
     story.sandbox.client.run_cancel(run).await?;

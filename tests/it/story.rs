@@ -13,6 +13,9 @@ use waybill_tests::sandbox::{Options, Sandbox};
 
 pub(super) const ROWS: i64 = 3_000;
 
+/// Random bytes in each row: enough for several files of the least size.
+const NOISE: u32 = 2_000;
+
 /// A product, the marker of its fault, and rows `1..=ROWS` in the source of pipeline `items`.
 pub(super) struct Story {
     pub(super) sandbox: Sandbox,
@@ -20,15 +23,19 @@ pub(super) struct Story {
     _scratch: tempfile::TempDir,
 }
 
+/// Rows `1..=many` with so many random bytes each.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) many: i64,
+    pub(super) noise: u32,
+}
+
 impl Story {
-    /// With a pipeline that loads `full` or `new`, and the options that a marker's place gives.
+    /// With a pipeline that loads `full` or `new` into a directory, and the options that a marker's place gives.
     pub(super) async fn start(load: &str, options: impl FnOnce(&Marker) -> Result<Options>) -> Result<Self> {
-        let scratch = tempfile::tempdir()?;
-        let marker = Marker::at(scratch.path().join("fired"));
-        let sandbox = Sandbox::start(options(&marker)?).await?;
-        let story = Self { sandbox, marker, _scratch: scratch };
-        story.insert(1, ROWS)?;
-        story.sandbox.apply(&story.document(load)).await?;
+        let story = Self::with_rows(Rows { many: ROWS, noise: NOISE }, options).await?;
+        let lake = format!("{{ type: local, path: \"{}\" }}", story.sandbox.path("lake").display());
+        story.apply(load, &lake, "files: { size: 1MiB }").await?;
         Ok(story)
     }
 
@@ -37,23 +44,41 @@ impl Story {
         Self::start(load, |marker| Ok(Options::default().with_faults(&[marker.order(fault)]))).await
     }
 
-    fn document(&self, load: &str) -> String {
+    /// With rows and no pipeline yet.
+    pub(super) async fn with_rows(rows: Rows, options: impl FnOnce(&Marker) -> Result<Options>) -> Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        let marker = Marker::at(scratch.path().join("fired"));
+        let sandbox = Sandbox::start(options(&marker)?).await?;
+        let story = Self { sandbox, marker, _scratch: scratch };
+        story.insert_noisy(1, rows.many, rows.noise)?;
+        Ok(story)
+    }
+
+    /// Applies the pipeline: how it loads, the connection that it loads into, and more of its keys.
+    pub(super) async fn apply(&self, load: &str, lake: &str, keys: &str) -> Result<()> {
         let cursor = if load == "new" { ", cursor: id" } else { "" };
-        format!(
-            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{}\" }}\n  lake: {{ type: local, path: \"{}\" }}\n\
-             pipelines:\n  items:\n    from: shop\n    to: lake\n    streams:\n      items: {{ load: {load}{cursor} }}\n",
+        let document = format!(
+            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{}\" }}\n  lake: {lake}\npipelines:\n  items:\n    \
+             from: shop\n    to: lake\n    {keys}\n    streams:\n      items: {{ load: {load}{cursor} }}\n",
             self.sandbox.path("shop.db").display(),
-            self.sandbox.path("lake").display()
-        )
+        );
+        self.sandbox.apply(&document).await
     }
 
     /// Adds rows `from..=to` to the source.
     pub(super) fn insert(&self, from: i64, to: i64) -> Result<()> {
+        self.insert_noisy(from, to, NOISE)
+    }
+
+    fn insert_noisy(&self, from: i64, to: i64, noise: u32) -> Result<()> {
         let mut database = rusqlite::Connection::open(self.sandbox.path("shop.db"))?;
         let transaction = database.transaction()?;
-        transaction.execute_batch("create table if not exists items (id integer primary key, note text not null)")?;
+        let table =
+            "create table if not exists items (id integer primary key, note text not null, noise blob not null)";
+        transaction.execute_batch(table)?;
         for id in from..=to {
-            transaction.execute("insert into items values (?1, ?2)", (id, format!("note {id}")))?;
+            let row = (id, format!("note {id}"), noise);
+            transaction.execute("insert into items values (?1, ?2, randomblob(?3))", row)?;
         }
         Ok(transaction.commit()?)
     }
@@ -74,9 +99,7 @@ impl Story {
 
     /// Asserts that readers of the table find exactly the ids `1..=to`, each with its note.
     pub(super) fn table_is_exactly(&self, to: i64) -> Result<()> {
-        let (rows, ids, notes) = table(&self.sandbox.path("lake/items"))?;
-        ensure!((rows, ids, notes) == (to, to, to), "{rows} rows, {ids} ids, {notes} right notes; wanted {to} of each");
-        Ok(())
+        holds_exactly(&self.sandbox.path("lake/items"), to)
     }
 
     /// Commits in the table's log.
@@ -126,13 +149,15 @@ pub(super) fn until_released(marker: &Marker) -> String {
     format!("while [ ! -e {}.go ]; do /bin/sleep 0.05; done", marker.path().display())
 }
 
-/// Rows, different ids, and rows whose note is the one that belongs to their id, as DuckDB and delta-rs read them.
-fn table(path: &Path) -> Result<(i64, i64, i64)> {
-    let sql = "select count(*), count(distinct id), \
+/// Asserts that DuckDB and delta-rs find exactly the ids `1..=to` in the table at this place, each with its note and with
+/// random bytes of its own.
+pub(super) fn holds_exactly(table: &Path, to: i64) -> Result<()> {
+    let sql = "select count(*), count(distinct id), min(id), max(id), count(distinct noise), \
                count(case when note = 'note ' || cast(id as varchar) then 1 end) from t";
-    let rows = readers::query(path, sql)?.agreed();
-    let number = |place: usize| rows[0][place].as_i64().with_context(|| format!("number {place} of {rows}"));
-    Ok((number(0)?, number(1)?, number(2)?))
+    let rows = readers::query(table, sql)?.agreed();
+    let wanted = serde_json::json!([[to, to, 1, to, to, to]]);
+    ensure!(rows == wanted, "rows, ids, least, most, noises, right notes: {rows}, wanted {wanted}");
+    Ok(())
 }
 
 pub(super) fn succeeded(run: &RunDetail) -> Result<()> {

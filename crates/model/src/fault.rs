@@ -9,6 +9,7 @@
 //! - `wait`: this thread goes no further; `exhaust`: takes memory;
 //! - `freeze`: stopped, and stopped again by whoever continues it, until `<marker>.go` exists: a machine that sleeps;
 //! - `hold`: the same in every process that comes here;
+//! - `mark`: nothing more; it only arms the order behind it, whose point is met on many ways, at one of them;
 //! - what a caller of `asked` acts out itself: `lose` once, `repeat` for as long as the process lives.
 //!
 //! `WAYBILL_FAULT_VERSION=<version>;<marker file>` makes a fault build stand for another version of the program.
@@ -129,6 +130,7 @@ mod armed {
                 }
             }
             "exhaust" => exhaust(),
+            "mark" => {}
             other => panic!("unknown fault action {other}"),
         }
     }

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use rustix::io::Errno;
-use waybill_model::FailureCode;
+use waybill_model::{FailureCode, fault};
 use waybill_pipeline::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
 
 use place::{Root, Spot};
@@ -147,6 +147,7 @@ fn put(spot: &Spot, body: &[u8]) -> BucketResult<Put> {
     }
     let (temp, mut file) = spot.temp()?;
     let written = file.write_all(body).and_then(|()| file.sync_all());
+    fault::point("put_under_way");
     let linked = written.map_err(|error| place::failure(&error, "write", &spot.key)).and_then(|()| spot.link(&temp));
     spot.drop_temp(&temp);
     if linked? {
