@@ -8,7 +8,7 @@ case $1 in
     dir=$(mktemp -d)
     trap 'rmdir "$dir"' EXIT
     unshare "$flags" mount -t tmpfs -o size=64k tmpfs "$dir" 2>/dev/null && exit
-    echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk::)" >&2
+    echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk)" >&2
     ;;
   memory)
     group=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)

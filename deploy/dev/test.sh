@@ -12,7 +12,7 @@ if ! command -v podman >/dev/null; then
   echo "test.sh: podman is missing, so what runs on it is LEFT OUT (of_podman). As root: apt-get install podman runc" >&2
   wanted+=' - test(/of_podman/)'
 fi
-deploy/dev/limits.sh disk || wanted+=' - test(/full_disk::/)'
+deploy/dev/limits.sh disk || wanted+=' - test(/full_disk/)'
 deploy/dev/limits.sh memory || wanted+=' - test(/f41_the_kernel_ends_the_worker/)'
 wanted+=' - (test(/^containers::/) - test(from_the_command_to_rows))'
 [ $# -gt 0 ] || set -- -E "$wanted"

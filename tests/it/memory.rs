@@ -3,9 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
 use waybill_api::run::RunDetail;
 use waybill_tests::fault::Marker;
 use waybill_tests::process::{signal, wake};
+use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
 
 /// Applies a pipeline whose run draws up to `memory`, and runs it to its end.
@@ -25,6 +27,14 @@ async fn begin(sandbox: &Sandbox, memory: &str) {
     sandbox.apply(&document.replace("DIR", &sandbox.dir.path().display().to_string())).await.expect("applied");
 }
 
+/// DuckDB and delta-rs find the source's rows, once each.
+fn table_is_the_source(sandbox: &Sandbox) {
+    let rows = readers::query(&sandbox.path("lake/t"), "select id from t order by id").expect("readers").agreed();
+    assert_eq!(rows, json!([[1], [2], [3]]));
+    let log = std::fs::read_dir(sandbox.path("lake/t/_delta_log")).expect("a log").count();
+    assert_eq!(log, 1, "commits of one run");
+}
+
 fn failures(run: &RunDetail) -> Vec<Option<String>> {
     run.attempt_list.iter().map(|attempt| attempt.failure.as_ref().map(|failure| failure.code.to_string())).collect()
 }
@@ -41,12 +51,14 @@ async fn f41_a_worker_that_meets_its_limit_is_tried_once_more_and_succeeds() {
     assert_eq!(marker.fired().expect("the fault fired").len(), 1);
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}", ended.run.failure);
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), None]);
+    table_is_the_source(&sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_a_second_time_out_of_memory_ends_the_run_with_the_advice() {
     let scratch = tempfile::tempdir().expect("a directory");
-    let orders = ["first", "second"].map(|name| Marker::at(scratch.path().join(name)).order("first_part=exhaust"));
+    let markers = ["first", "second"].map(|name| Marker::at(scratch.path().join(name)));
+    let orders = markers.each_ref().map(|marker| marker.order("first_part=exhaust"));
     let sandbox = Sandbox::start(Options::default().with_faults(&orders)).await.expect("a product");
     let ended = run(&sandbox, ", limits: { memory: 64MiB }").await;
     assert_eq!(ended.run.state.to_string(), "failed");
@@ -54,6 +66,12 @@ async fn f41_a_second_time_out_of_memory_ends_the_run_with_the_advice() {
     let failure = ended.run.failure.expect("a failure");
     assert_eq!(failure.code.to_string(), OUT_OF_MEMORY);
     assert!(failure.hint.contains("more memory"), "{}", failure.hint);
+    assert!(markers.iter().all(|marker| marker.fired().is_ok_and(|pids| pids.len() == 1)), "a fault did not fire");
+    assert!(!sandbox.path("lake/t/_delta_log").exists(), "something was committed");
+    // With memory again, and nothing else, the next run delivers.
+    let next = sandbox.trigger("shop").await.expect("a run");
+    assert_eq!(sandbox.ended(next).await.expect("its end").run.state.to_string(), "succeeded");
+    table_is_the_source(&sandbox);
 }
 
 /// A control group of this test's own, with a limit; removed at the end.
@@ -106,7 +124,7 @@ async fn f41_the_kernel_ends_the_worker_and_not_the_orchestrator_and_the_run_say
     assert_eq!(group.kills(), 1, "the kernel ended the worker, and what was asked for its end goes on");
     assert_eq!(ended.run.state.to_string(), "succeeded", "{:?}", ended.run.failure);
     assert_eq!(failures(&ended), [Some(OUT_OF_MEMORY.to_owned()), None]);
-    drop(sandbox);
+    table_is_the_source(&sandbox);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,4 +148,5 @@ async fn a_stopping_orchestrator_says_what_still_runs_and_keeps_its_directory() 
     wake(worker).await.expect("awake");
     let ended = sandbox.ended(stopped).await.expect("its end");
     assert_eq!((ended.run.state.to_string(), ended.attempt_list.len()), ("succeeded".to_owned(), 1));
+    table_is_the_source(&sandbox);
 }
