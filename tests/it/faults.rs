@@ -4,10 +4,14 @@
 
 mod database;
 mod endings;
+mod files;
 mod frozen;
+mod full_disk;
 mod launches;
 mod link;
 mod outage;
 mod race;
 mod restored;
+mod source;
+mod store;
 pub(crate) mod versions;

@@ -5,6 +5,7 @@ pub mod engine;
 pub mod network;
 pub mod openbao;
 pub mod postgres;
+pub mod postgres_proxy;
 mod programs;
 pub mod s3;
 pub mod s3_proxy;

@@ -4,8 +4,8 @@ use waybill_model::FailureCode;
 use waybill_model::receipt::Grade;
 use waybill_pipeline::Source;
 use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres_proxy::{Forge, PostgresProxy};
 
-use super::wires::{Forge, Proxy};
 use super::{drain, full, read, source, source_at, stream, want};
 
 const ROWS: i64 = 20_000;
@@ -24,9 +24,9 @@ async fn seeded() -> Postgres {
 async fn a_copy_cut_in_a_message_fails_and_the_next_try_is_exact() {
     let server = seeded().await;
     for forge in [Forge::MidMessage, Forge::Fin] {
-        let proxy = Proxy::start(server.port(), forge, 5_000).await;
+        let proxy = PostgresProxy::start(server.port(), forge, 5_000).await;
         let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("cut");
-        assert!(proxy.has_fired());
+        assert!(proxy.fired() > 0);
         assert_eq!(fault.code, FailureCode::SnapshotLost, "the only lane is the leader");
     }
     let again = read(&source(&server), &full("t"), 1).await.expect("read");
@@ -57,19 +57,19 @@ async fn a_follower_that_is_cut_is_an_incomplete_source() {
 #[tokio::test]
 async fn a_copy_done_without_trailer_is_incomplete() {
     let server = seeded().await;
-    let proxy = Proxy::start(server.port(), Forge::Done { trailer: false }, 5_000).await;
+    let proxy = PostgresProxy::start(server.port(), Forge::Done { trailer: false }, 5_000).await;
     let fault = read(&source_at(proxy.port), &stream("t", serde_json::json!({"verify-count": true})), 1).await;
-    assert!(proxy.has_fired());
+    assert!(proxy.fired() > 0);
     assert_eq!(fault.map(drop).expect_err("no trailer").code, FailureCode::SourceIncomplete);
 }
 
 #[tokio::test]
 async fn a_forged_trailer_is_found_by_the_count_only() {
     let server = seeded().await;
-    let proxy = Proxy::start(server.port(), Forge::Done { trailer: true }, 5_000).await;
+    let proxy = PostgresProxy::start(server.port(), Forge::Done { trailer: true }, 5_000).await;
     let counted = stream("t", serde_json::json!({"verify-count": true}));
     let fault = read(&source_at(proxy.port), &counted, 1).await.map(drop).expect_err("found");
-    assert!(proxy.has_fired());
+    assert!(proxy.fired() > 0);
     assert_eq!(fault.code, FailureCode::SourceIncomplete);
     let unaware = read(&source_at(proxy.port), &full("t"), 1).await.expect("believed");
     assert_eq!(unaware.proof.grade, Grade::Counted, "the receipt does not claim more");
@@ -81,9 +81,9 @@ async fn a_forged_trailer_is_found_by_the_count_only() {
 #[tokio::test]
 async fn rows_may_straddle_messages() {
     let server = seeded().await;
-    let proxy = Proxy::start(server.port(), Forge::Split, 0).await;
+    let proxy = PostgresProxy::start(server.port(), Forge::Split, 0).await;
     let found = read(&source_at(proxy.port), &full("t"), 1).await.expect("read");
-    assert!(proxy.has_fired());
+    assert!(proxy.fired() > 0);
     assert_eq!(found.sorted("id"), (1..=ROWS).collect::<Vec<_>>());
     assert!((0..found.rows.num_rows()).all(|row| found.text("pad", row).is_some_and(|pad| pad == "x".repeat(100))));
 }
@@ -106,9 +106,9 @@ async fn a_leader_that_dies_loses_the_snapshot() {
 async fn a_recovery_conflict_and_a_cancel_have_their_own_codes() {
     let server = seeded().await;
     for (state, code) in [("40001", FailureCode::RecoveryConflict), ("57014", FailureCode::SourceFailed)] {
-        let proxy = Proxy::start(server.port(), Forge::Error(state), 100).await;
+        let proxy = PostgresProxy::start(server.port(), Forge::Error(state), 100).await;
         let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("refused");
-        assert!(proxy.has_fired());
+        assert!(proxy.fired() > 0);
         assert_eq!((fault.code, fault.sqlstate), (code, Some(state)));
     }
 }

@@ -11,8 +11,9 @@ use waybill_model::plan::Postgres as Settings;
 use waybill_pipeline::source::Want;
 use waybill_pipeline::{Credential, Fixed, Source};
 use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres_proxy::{Forge, PostgresProxy, message};
 
-use super::wires::{Answer, Forge, Proxy, authentication, message, scripted};
+use super::wires::{Answer, authentication, scripted};
 use super::{drain, full, read, settings, source, source_at, stream, want};
 
 #[tokio::test]
@@ -186,15 +187,15 @@ async fn a_lying_copy_meets_bounds_and_no_panic() {
         b"\x80\0",
     ];
     for row in malformed {
-        let proxy = Proxy::start(server.port(), Forge::Row(row), 100).await;
+        let proxy = PostgresProxy::start(server.port(), Forge::Row(row), 100).await;
         let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("malformed");
-        assert!(proxy.has_fired());
+        assert!(proxy.fired() > 0);
         assert_eq!(fault.code, FailureCode::SourceMalformed, "{row:?}");
     }
-    let proxy = Proxy::start(server.port(), Forge::Row(b"\0\x02\x7f\xff\xff\xff"), 100).await;
+    let proxy = PostgresProxy::start(server.port(), Forge::Row(b"\0\x02\x7f\xff\xff\xff"), 100).await;
     let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("too large");
-    assert_eq!((fault.code, proxy.has_fired()), (FailureCode::RowTooLarge, true));
-    let proxy = Proxy::start(server.port(), Forge::Notices, 100).await;
+    assert_eq!((fault.code, proxy.fired() > 0), (FailureCode::RowTooLarge, true));
+    let proxy = PostgresProxy::start(server.port(), Forge::Notices, 100).await;
     let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("endless");
-    assert_eq!((fault.code, proxy.has_fired()), (FailureCode::SourceMalformed, true));
+    assert_eq!((fault.code, proxy.fired() > 0), (FailureCode::SourceMalformed, true));
 }

@@ -2,6 +2,7 @@
 //!
 //! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps everything in memory, ended by its own handle.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,34 @@ impl Roto {
             .collect()
     }
 
+    /// Stores an object, past our own client.
+    ///
+    /// # Panics
+    /// When the server does not take it.
+    pub async fn put(&self, key: &str, body: &[u8]) {
+        let answer = exchange(self.port, "PUT", &format!("/{key}"), body).await.expect("an answer");
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
+    }
+
+    /// Lays the objects below `prefix` in a directory, past our own client, for readers of directories.
+    ///
+    /// # Errors
+    /// When a file can't be written.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn copy(&self, prefix: &str, to: &Path) -> std::io::Result<()> {
+        for key in self.keys().await.into_iter().filter(|key| key.starts_with(prefix)) {
+            let place = to.join(&key);
+            std::fs::create_dir_all(place.parent().expect("a parent"))?;
+            let answer = exchange(self.port, "GET", &format!("/{key}"), b"").await?;
+            let body = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer's head") + 4;
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "{key}: {}", String::from_utf8_lossy(&answer[..body]));
+            std::fs::write(place, &answer[body..])?;
+        }
+        Ok(())
+    }
+
     /// Uploads that were begun and neither finished nor aborted.
     ///
     /// # Panics
@@ -85,7 +114,8 @@ impl Roto {
     }
 
     async fn get(&self, query: &str) -> String {
-        let answer = exchange(self.port, "GET", query).await.expect("an answer");
+        let answer = exchange(self.port, "GET", query, b"").await.expect("an answer");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         answer
     }
@@ -96,8 +126,8 @@ impl Roto {
             if !matches!(self.child.try_wait(), Ok(None)) {
                 return false;
             }
-            if let Ok(answer) = exchange(self.port, "PUT", "").await {
-                return answer.starts_with("HTTP/1.1 200");
+            if let Ok(answer) = exchange(self.port, "PUT", "", b"").await {
+                return answer.starts_with(b"HTTP/1.1 200");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -106,16 +136,18 @@ impl Roto {
 }
 
 /// One request past our own client, and the whole answer.
-async fn exchange(port: u16, method: &str, query: &str) -> std::io::Result<String> {
+async fn exchange(port: u16, method: &str, query: &str, body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let request = format!(
         "{method} /{BUCKET}{query} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nauthorization: {UNCHECKED}\r\n\
-         content-length: 0\r\nconnection: close\r\n\r\n"
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
     );
     stream.write_all(request.as_bytes()).await?;
+    stream.write_all(body).await?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+    Ok(answer)
 }
 
 impl Drop for Roto {

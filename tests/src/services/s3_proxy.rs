@@ -4,9 +4,11 @@
 //! One request per connection to the server; the client's connection ends with each answer, so nothing is reordered.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// What happens to a request.
@@ -20,12 +22,51 @@ pub enum Break {
     LoseAnswer,
     /// It is passed on; the answer ends after this many bytes of its body.
     CutAnswer(usize),
+    /// It is passed on; the answer claims to be whole with this many bytes of its body.
+    ShortAnswer(usize),
     /// One bit of its body is changed on the way.
     GarbleBody,
     /// The server never sees its condition.
     DropCondition,
     /// It is not passed on; no answer comes, and the connection stays open until the client ends it.
     Stall,
+    /// It came whole, and is passed on when the gate opens, whether or not the client is still there.
+    HoldRequest(Gate),
+    /// It is passed on and took effect; the answer goes out when the gate opens.
+    HoldAnswer(Gate),
+}
+
+/// Where a request or an answer waits until the test lets it go on.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Stand>);
+
+#[derive(Debug, Default)]
+struct Stand {
+    waits: watch::Sender<bool>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Waits until something waits here, in 30 s.
+    ///
+    /// # Panics
+    /// When nothing does.
+    pub async fn reached(&self) {
+        let mut waits = self.0.waits.subscribe();
+        let reached = tokio::time::timeout(Duration::from_secs(30), waits.wait_for(|waits| *waits)).await;
+        assert!(reached.is_ok_and(|waits| waits.is_ok()), "nothing came to the gate in 30 s");
+    }
+
+    /// Lets it go on.
+    pub fn open(&self) {
+        self.0.open.send_replace(true);
+    }
+
+    async fn pass(&self) {
+        self.0.waits.send_replace(true);
+        // The sender lives as long as the gate.
+        let _ = self.0.open.subscribe().wait_for(|open| *open).await;
+    }
 }
 
 /// Which requests a break is for, and how many of them.
@@ -45,6 +86,8 @@ pub struct Rule {
 struct Script {
     rules: Vec<(Rule, usize)>,
     seen: Vec<String>,
+    /// What the server answered, with the request.
+    answered: Vec<(String, u16)>,
     /// Key ids whose session has ended, and how many requests came with one of them.
     ended: Vec<String>,
     expired: usize,
@@ -126,6 +169,32 @@ impl S3Proxy {
         let script = self.script.lock().expect("the script");
         script.seen.iter().filter(|line| line.starts_with(&format!("{method} ")) && line.contains(holds)).count()
     }
+
+    /// What the server answered to requests of a kind, in order, whether or not the client heard it.
+    ///
+    /// # Panics
+    /// When a connection's task panicked before.
+    #[must_use]
+    pub fn answers(&self, method: &str, holds: &str) -> Vec<u16> {
+        let script = self.script.lock().expect("the script");
+        let fits = |line: &str| line.starts_with(&format!("{method} ")) && line.contains(holds);
+        script.answered.iter().filter(|(line, _)| fits(line)).map(|(_, status)| *status).collect()
+    }
+
+    /// Waits until the server answered so many requests of a kind, in 30 s.
+    ///
+    /// # Panics
+    /// When it did not.
+    pub async fn answered(&self, method: &str, holds: &str, many: usize) -> Vec<u16> {
+        for _ in 0..3_000 {
+            let answers = self.answers(method, holds);
+            if answers.len() >= many {
+                return answers;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await; // a look, bounded
+        }
+        panic!("the server did not answer {many} times: {:?}", self.answers(method, holds))
+    }
 }
 
 impl Drop for S3Proxy {
@@ -184,12 +253,21 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
     if matches!(broken, Some(Break::GarbleBody)) {
         body[length / 2] ^= 1;
     }
+    if let Some(Break::HoldRequest(gate)) = &broken {
+        gate.pass().await;
+    }
     let answer = forward(server, &head, &body, matches!(broken, Some(Break::DropCondition))).await?;
+    script.lock().expect("the script").answered.push((line, status_of(&answer)));
     match broken {
+        Some(Break::HoldAnswer(gate)) => {
+            gate.pass().await;
+            client.write_all(&answer).await
+        }
         Some(Break::LoseAnswer) => Ok(()),
-        Some(Break::CutAnswer(bytes)) => {
-            let begin = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
-            client.write_all(&answer[..answer.len().min(begin + bytes)]).await
+        Some(Break::CutAnswer(bytes)) => client.write_all(&answer[..cut(&answer, bytes)]).await,
+        Some(Break::ShortAnswer(bytes)) => {
+            client.write_all(&shortened(&answer, bytes)).await?;
+            client.shutdown().await
         }
         _ => {
             client.write_all(&answer).await?;
@@ -212,6 +290,29 @@ async fn head_of(client: &mut TcpStream) -> std::io::Result<Option<(String, Vec<
             count => bytes.extend_from_slice(&more[..count]),
         }
     }
+}
+
+/// Where an answer ends that has at most so many bytes of its body.
+fn cut(answer: &[u8], bytes: usize) -> usize {
+    let begin = answer.windows(4).position(|four| four == b"\r\n\r\n").map_or(0, |at| at + 4);
+    answer.len().min(begin + bytes)
+}
+
+/// An answer with so many bytes of its body and the length that fits them.
+fn shortened(answer: &[u8], bytes: usize) -> Vec<u8> {
+    let (begin, end) = (cut(answer, 0), cut(answer, bytes));
+    let head = String::from_utf8_lossy(&answer[..begin]);
+    let lines = head.lines().map(|line| match line.split_once(':') {
+        Some((name, _)) if name.eq_ignore_ascii_case("content-length") => format!("{name}: {}\r\n", end - begin),
+        _ => format!("{line}\r\n"),
+    });
+    [lines.collect::<String>().as_bytes(), &answer[begin..end]].concat()
+}
+
+/// The number in an answer's first line; 0 where there is none.
+fn status_of(answer: &[u8]) -> u16 {
+    let line = String::from_utf8_lossy(answer.get(..16).unwrap_or_default());
+    line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
