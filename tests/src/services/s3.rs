@@ -1,11 +1,12 @@
 //! Throw-away S3 servers: roto-aws, which minds conditions and digests but keeps no CRC64NVME and checks no signature.
 //!
-//! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps everything in memory, ended by its own handle.
+//! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps what it has in a directory of its own, ended by its own handle.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -25,6 +26,8 @@ const UNCHECKED: &str =
 pub struct Roto {
     child: Child,
     port: u16,
+    /// What it keeps on disk goes with it, however it ends.
+    _folder: TempDir,
 }
 
 impl Roto {
@@ -36,14 +39,16 @@ impl Roto {
         let program = program("s3", "roto-server");
         for _ in 0..5 {
             let port = free_port();
+            let folder = tempfile::tempdir().expect("a folder");
             let child = Command::new(&program)
                 .args(["--ephemeral", "--port", &port.to_string()])
+                .env("TMPDIR", folder.path())
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()
                 .expect("start roto-server");
-            let mut server = Self { child, port };
+            let mut server = Self { child, port, _folder: folder };
             if server.answers().await {
                 return server;
             }
