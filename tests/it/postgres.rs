@@ -10,6 +10,7 @@ mod readers;
 mod refused;
 mod tables;
 pub(crate) mod tls;
+mod types;
 mod values;
 mod windows;
 mod wires;

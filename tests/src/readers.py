@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import json
+import math
 import os
 import sys
 import time
@@ -15,6 +16,46 @@ question = json.load(sys.stdin)
 path = question["table"]
 
 
+EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def moment(number, unit, zone):
+    """Python's calendar has the years 1 to 9999 only: what lies outside shows as its number."""
+    if number is None:
+        return None
+    try:
+        at = EPOCH + datetime.timedelta(**{"days" if unit == "days" else "microseconds": number})
+    except OverflowError:
+        return f"{number} {unit}"
+    return at.date().isoformat() if unit == "days" else at.isoformat() + ("Z" if zone else "")
+
+
+def listed(values, show):
+    return [None if value is None else [show(inner) for inner in value] for value in values]
+
+
+def column(values):
+    """The values of a column; times through their numbers, wherever they stand."""
+    kind = values.type
+    inner = kind.value_type if pa.types.is_list(kind) else kind
+    if pa.types.is_date32(inner):
+        number, show = pa.int32(), lambda value: moment(value, "days", None)
+    elif pa.types.is_timestamp(inner):
+        values = values.cast(pa.list_(pa.timestamp("us", inner.tz)) if inner is not kind else pa.timestamp("us", inner.tz))
+        number, show = pa.int64(), lambda value: moment(value, "us", inner.tz)
+    else:
+        return values.to_pylist()
+    if inner is kind:
+        return [show(value) for value in values.cast(number).to_pylist()]
+    return listed(values.cast(pa.list_(number)).to_pylist(), show)
+
+
+def rows(table):
+    table = table.combine_chunks()
+    columns = [column(values) for values in table.columns]
+    return [list(row) for row in zip(*columns)] if columns else []
+
+
 def plain(value):
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
@@ -24,6 +65,8 @@ def plain(value):
         return value.astimezone(datetime.timezone.utc).replace(tzinfo=None).isoformat() + "Z"
     if isinstance(value, (datetime.date, datetime.datetime)):
         return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, decimal.Decimal):
         return str(value)
     if isinstance(value, (bytes, bytearray)):
@@ -41,12 +84,11 @@ def with_duckdb(sql):
     connection.execute("SET TimeZone='UTC'")
     connection.execute(f"CREATE VIEW t AS SELECT * FROM delta_scan('{path}')")
     # Through Arrow, so that no further package is needed for times with a zone.
-    return [list(row.values()) for row in connection.execute(sql).to_arrow_table().to_pylist()]
+    return rows(connection.execute(sql).to_arrow_table())
 
 
 def with_delta_rs(sql):
-    rows = QueryBuilder().register("t", DeltaTable(path)).execute(sql).read_all()
-    return [list(row.values()) for row in pa.table(rows).to_pylist()]
+    return rows(pa.table(QueryBuilder().register("t", DeltaTable(path)).execute(sql).read_all()))
 
 
 def one(id):

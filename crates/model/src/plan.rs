@@ -324,6 +324,8 @@ named! {
 named! {
     /// What happens to arrays that are not one-dimensional from 1.
     ArrayPolicy {
+        /// Exact text in the column `<name>__text` beside a NULL: nothing is lost.
+        Twin = "twin",
         /// The stream fails with `array_shape`.
         Fail = "fail",
         /// The whole column is stored as JSON text.

@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use waybill_tests::binaries::binary;
 use waybill_tests::readers;
-use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres::{Postgres, Setup};
 
 const TABLE: &str = r#"
 CREATE SCHEMA kit; CREATE EXTENSION hstore SCHEMA kit; CREATE EXTENSION citext SCHEMA kit; CREATE EXTENSION ltree SCHEMA kit;
@@ -37,17 +37,14 @@ pub(super) fn table_of(lake: &std::path::Path) -> std::path::PathBuf {
     panic!("no table was written");
 }
 
-#[tokio::test]
-async fn duckdb_and_delta_rs_read_back_every_type() {
-    let server = Postgres::start();
-    server.run(TABLE).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let lake = folder.path().join("lake");
-    let spec = folder.path().join("spec.yaml");
+/// Moves a table with `waybill-worker once` under default settings, and gives the table that it wrote.
+fn moved(server: &Postgres, folder: &std::path::Path, stream: &str) -> std::path::PathBuf {
+    let lake = folder.join("lake");
+    let spec = folder.join("spec.yaml");
     let document = format!(
         "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, \
          tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all: {{ from: db, to: lake, streams: {{ \
-         public.every: {{ load: full }} }} }}\n",
+         {stream}: {{ load: full }} }} }}\n",
         server.port(),
         lake.display()
     );
@@ -55,10 +52,63 @@ async fn duckdb_and_delta_rs_read_back_every_type() {
     let moved =
         Command::new(binary("waybill-worker")).args(["once", "--json", "--spec"]).arg(&spec).output().expect("run");
     assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+    table_of(&lake)
+}
+
+#[tokio::test]
+async fn d1_text_of_every_encoding_reads_back_as_what_it_says_or_as_its_bytes() {
+    const ROWS: &str = "SELECT t, {} FROM t ORDER BY id";
+    let latin = Postgres::with(Setup { encoding: "LATIN1", ..Setup::default() });
+    latin.run("CREATE TABLE t AS SELECT 1 AS id, 'é ÿ'::text AS t, 'ñ'::char(3) AS c, ARRAY['ß'] AS a").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = moved(&latin, folder.path(), "public.t");
+    let seen = readers::query(&table, &ROWS.replace("{}", "c, a")).expect("both readers").agreed();
+    assert_eq!(seen, json!([["é ÿ", "ñ  ", ["ß"]]]));
+
+    // The server knows no encoding, so any bytes are text to it.
+    let raw = Postgres::with(Setup { encoding: "SQL_ASCII", ..Setup::default() });
+    raw.run(
+        "SET client_encoding = 'SQL_ASCII'; CREATE TABLE t (id int, t text, c char(3), n name, j json, a text[], two text[]);
+         INSERT INTO t VALUES (1, 'plain ü', 'x', 'n', '{\"a\": 1}', '{x}', '{x}'),
+           (2, E'b\\xffd', E'\\xe9', E'\\x80', E'\"\\xfe\"', ARRAY['ok', E'\\xfe'], ARRAY[['ok', NULL], [E'\\xfe', 'ok']])",
+    )
+    .await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = moved(&raw, folder.path(), "public.t");
+    let columns = "t__text, c, c__text, n, n__text, j, j__text, a, a__text, two, two__text";
+    let seen = readers::query(&table, &ROWS.replace("{}", columns)).expect("both readers").agreed();
+    assert_eq!(
+        seen,
+        json!([
+            ["plain ü", null, "x  ", null, "n", null, "{\"a\": 1}", null, ["x"], null, ["x"], null],
+            [
+                "b\u{fffd}d",
+                "62ff64",
+                "\u{fffd}  ",
+                "e92020",
+                "\u{fffd}",
+                "80",
+                "\"\u{fffd}\"",
+                "22fe22",
+                ["ok", "\u{fffd}"],
+                r#"{"\\x6f6b","\\xfe"}"#,
+                null,
+                r#"{{"\\x6f6b",NULL},{"\\xfe","\\x6f6b"}}"#
+            ],
+        ])
+    );
+}
+
+#[tokio::test]
+async fn duckdb_and_delta_rs_read_back_every_type() {
+    let server = Postgres::start();
+    server.run(TABLE).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let table = moved(&server, folder.path(), "public.every");
     let expected = expected();
     let columns: Vec<&str> = expected.iter().map(|(expression, _)| *expression).collect();
     let sql = format!("SELECT {} FROM t ORDER BY id", columns.join(", "));
-    let answer = readers::query(&table_of(&lake), &sql).expect("both readers");
+    let answer = readers::query(&table, &sql).expect("both readers");
     for (reader, rows) in [("DuckDB", &answer.duckdb), ("delta-rs", &answer.delta_rs)] {
         for (place, (column, value)) in expected.iter().enumerate() {
             assert_eq!(&rows[0][place], value, "{column} by {reader}");

@@ -16,20 +16,34 @@ pub(crate) struct Authority {
 }
 
 pub(crate) fn authority() -> Authority {
+    authority_named("an authority of a test")
+}
+
+fn authority_named(name: &str) -> Authority {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     // With the default name of all certificates OpenSSL takes those below it for self-signed.
-    params.distinguished_name.push(DnType::CommonName, "an authority of a test");
+    params.distinguished_name.push(DnType::CommonName, name);
     let pem = params.self_signed(&key).expect("a certificate").pem();
     Authority { issuer: Issuer::new(params, key), pem }
 }
 
-/// A certificate for these names and its key.
-pub(crate) fn leaf(authority: &Authority, names: &[&str], expired: bool) -> (String, String) {
-    let key = KeyPair::generate().expect("a key");
+/// What stands in a certificate for these names.
+fn leaf_parameters(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("parameters");
+    params.distinguished_name.push(DnType::CommonName, "a server of a test");
+    params
+}
+
+/// A certificate and its key.
+type Pair = (String, String);
+
+/// A certificate for these names and its key.
+pub(crate) fn leaf(authority: &Authority, names: &[&str], expired: bool) -> Pair {
+    let key = KeyPair::generate().expect("a key");
+    let mut params = leaf_parameters(names);
     if expired {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
@@ -56,75 +70,109 @@ async fn check(port: u16, host: &str, ca: &std::path::Path) -> FaultResult<()> {
     PostgresSource::new(&settings, None, "run")?.check(&full("pg_catalog.pg_class")).await
 }
 
+/// What the customer's log says of a check that must fail in this way.
+async fn refused(code: FailureCode, port: u16, host: &str, ca: &std::path::Path) -> String {
+    let fault = check(port, host, ca).await.map(drop).expect_err("refused");
+    assert_eq!(fault.code, code, "{}", fault.text.for_customer());
+    fault.text.for_customer().to_owned()
+}
+
+/// An authority, and a file that holds its certificate.
+fn trusted() -> (Authority, tempfile::NamedTempFile) {
+    let trusted = authority();
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), &trusted.pem).expect("write");
+    (trusted, file)
+}
+
 #[tokio::test]
-async fn only_a_trusted_certificate_of_this_host_is_taken() {
-    let (trusted, other) = (authority(), authority());
-    let folder = tempfile::tempdir().expect("a folder");
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, &trusted.pem).expect("write");
-    let (good, good_key) = leaf(&trusted, &["localhost"], false);
-    let (late, late_key) = leaf(&trusted, &["localhost"], true);
-    let (foreign, foreign_key) = leaf(&other, &["localhost"], false);
-    let cases = [
-        ("good", &good, &good_key, "localhost", true),
-        ("wrong host", &good, &good_key, "127.0.0.1", false),
-        ("expired", &late, &late_key, "localhost", false),
-        ("unknown authority", &foreign, &foreign_key, "localhost", false),
+async fn h18_a_certificate_that_can_not_be_trusted_is_refused_with_its_subject_and_the_reason() {
+    let ((trusted, ca), other) = (trusted(), authority_named("another authority"));
+    let good = leaf(&trusted, &["localhost"], false);
+    let own_key = KeyPair::generate().expect("a key");
+    let own = leaf_parameters(&["localhost"]).self_signed(&own_key).expect("a certificate").pem();
+    let cases: [(&str, Pair, &str, &[&str]); 4] = [
+        ("wrong host", good.clone(), "127.0.0.1", &["not valid for name", "127.0.0.1", "localhost"]),
+        ("expired", leaf(&trusted, &["localhost"], true), "localhost", &["expired"]),
+        (
+            "unknown authority",
+            leaf(&other, &["localhost"], false),
+            "localhost",
+            &["UnknownIssuer", "signed by CN=another authority"],
+        ),
+        ("self-signed", (own, own_key.serialize_pem()), "localhost", &["UnknownIssuer", "signed by itself"]),
     ];
-    for (case, certificate, key, host, works) in cases {
-        let server = server(certificate, key, &[], &trusted.pem).await;
-        let checked = check(server.port(), host, &ca).await;
-        assert_eq!(checked.as_ref().err().map(|f| f.code), (!works).then_some(FailureCode::TlsFailed), "{case}");
-        if let Err(fault) = checked {
-            assert!(fault.text.for_customer().contains("TLS"), "{case}: {}", fault.text.for_customer());
+    for (case, (certificate, key), host, tells) in cases {
+        let server = server(&certificate, &key, &[], &trusted.pem).await;
+        let text = refused(FailureCode::TlsFailed, server.port(), host, ca.path()).await;
+        assert!(tells.iter().all(|told| text.contains(told)), "{case}: {text}");
+        assert!(text.contains("CN=a server of a test"), "{case}: the subject is not in {text}");
+        // No reason is told for another.
+        for other in ["expired", "not valid for name", "signed by itself"] {
+            assert_eq!(text.contains(other), tells.contains(&other), "{case}: {text}");
         }
     }
-    let own_authority = server(&good, &good_key, &[], &trusted.pem).await;
-    let settings = Settings { host: "localhost".into(), tls: TlsMode::VerifyFull, ..settings(own_authority.port()) };
-    let fault = match PostgresSource::new(&settings, None, "run") {
-        Ok(source) => {
-            source.check(&full("pg_catalog.pg_class")).await.map(drop).expect_err("the system does not know it")
-        }
-        Err(fault) => fault,
-    };
+    assert!(FailureCode::TlsFailed.hint().contains("`ca`"), "what to do next");
+    let server = server(&good.0, &good.1, &[], &trusted.pem).await;
+    check(server.port(), "localhost", ca.path())
+        .await
+        .map_err(|fault| fault.text.for_customer().to_owned())
+        .expect("good");
+    let settings = Settings { host: "localhost".into(), tls: TlsMode::VerifyFull, ..settings(server.port()) };
+    let checked = async { PostgresSource::new(&settings, None, "run")?.check(&full("pg_catalog.pg_class")).await };
+    let fault = checked.await.map(drop).expect_err("the system does not know this authority");
     assert_eq!(fault.code, FailureCode::TlsFailed);
 }
 
 #[tokio::test]
-async fn a_server_that_wants_a_client_certificate_is_told_from_a_dead_one() {
-    let trusted = authority();
-    let folder = tempfile::tempdir().expect("a folder");
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, &trusted.pem).expect("write");
+async fn h18_a_server_that_wants_a_client_certificate_says_so() {
+    let (trusted, ca) = trusted();
     let (certificate, key) = leaf(&trusted, &["localhost"], false);
     let server = server(&certificate, &key, &["ssl_ca_file = 'root.crt'"], &trusted.pem).await;
-    let fault = check(server.port(), "localhost", &ca).await.map(drop).expect_err("wanted");
-    assert!(matches!(fault.code, FailureCode::TlsFailed | FailureCode::SourceDenied), "{fault}");
+    let text = refused(FailureCode::SourceDenied, server.port(), "localhost", ca.path()).await;
+    assert!(text.contains("28000") && text.contains("client certificate"), "{text}");
 }
 
 #[tokio::test]
-async fn old_tls_no_tls_and_nonsense_are_refused() {
-    let trusted = authority();
-    let folder = tempfile::tempdir().expect("a folder");
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, &trusted.pem).expect("write");
+async fn h18_tls_1_0_and_1_1_are_refused_for_their_version() {
+    let (trusted, ca) = trusted();
+    let (certificate, key) = leaf(&trusted, &["localhost"], false);
+    for version in ["TLSv1", "TLSv1.1"] {
+        let only =
+            [format!("ssl_min_protocol_version = '{version}'"), format!("ssl_max_protocol_version = '{version}'")];
+        let lines = [&*only[0], &*only[1], "ssl_ciphers = 'DEFAULT:@SECLEVEL=0'"];
+        let old = server(&certificate, &key, &lines, &trusted.pem).await;
+        let text = refused(FailureCode::TlsFailed, old.port(), "localhost", ca.path()).await;
+        assert!(text.contains("ProtocolVersion"), "{version}: {text}");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !old.log().contains("unsupported protocol") {
+            assert!(std::time::Instant::now() < deadline, "{version}: {}", old.log());
+            tokio::task::yield_now().await;
+        }
+    }
+    // One that answers all the same, with a ServerHello of version 3.1 or 3.2.
+    for version in [1, 2] {
+        let hello = move || {
+            let mut body = vec![2, 0, 0, 38, 3, version];
+            body.extend([7; 32]);
+            body.extend([0, 0, 0x2f, 0]);
+            let mut record = vec![22, 3, 1, 0, body.len() as u8];
+            record.extend(body);
+            record
+        };
+        let old = scripted(move || vec![Answer::Bytes(b"S".to_vec()), Answer::Bytes(hello())]).await;
+        let text = refused(FailureCode::TlsFailed, old, "localhost", ca.path()).await;
+        assert!(text.contains("ServerDoesNotSupportTls12Or13"), "3.{version}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn h18_no_tls_and_no_postgres_are_told_from_bad_tls() {
+    let (_trusted, ca) = trusted();
     let plain = Postgres::start();
-    let fault = check(plain.port(), "localhost", &ca).await.map(drop).expect_err("no TLS");
-    assert_eq!(fault.code, FailureCode::TlsFailed);
-    assert!(fault.text.for_customer().contains("tls: disable"), "it says what to do");
-    // A server that only speaks TLS 1.0 answers the hello with a ServerHello of version 3.1.
-    let hello = || {
-        let mut body = vec![2, 0, 0, 38, 3, 1];
-        body.extend([7; 32]);
-        body.extend([0, 0, 0x2f, 0]);
-        let mut record = vec![22, 3, 1, 0, body.len() as u8];
-        record.extend(body);
-        record
-    };
-    let old = scripted(move || vec![Answer::Bytes(b"S".to_vec()), Answer::Bytes(hello())]).await;
-    let fault = check(old, "localhost", &ca).await.map(drop).expect_err("too old");
-    assert_eq!(fault.code, FailureCode::TlsFailed);
+    let text = refused(FailureCode::TlsFailed, plain.port(), "localhost", ca.path()).await;
+    assert!(text.contains("has no TLS") && text.contains("tls: disable"), "{text}");
     let nonsense = scripted(|| vec![Answer::Bytes(b"HTTP/1.1 400".to_vec())]).await;
-    let fault = check(nonsense, "localhost", &ca).await.map(drop).expect_err("no Postgres");
-    assert_eq!(fault.code, FailureCode::SourceMalformed);
+    let text = refused(FailureCode::SourceMalformed, nonsense, "localhost", ca.path()).await;
+    assert!(text.contains("did not answer the TLS request"), "{text}");
 }

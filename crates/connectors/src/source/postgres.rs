@@ -183,7 +183,7 @@ impl Source for PostgresSource {
             identity,
             relation: found.relation,
             selection,
-            policies: Policies { edges: stream.edge_values, text: stream.invalid_text },
+            policies: Policies { edges: stream.edge_values, arrays: stream.arrays, text: stream.invalid_text },
             bounds: Bounds { batch_bytes: want.batch_bytes, row_bytes: want.row_bytes },
             is_sql_ascii: found.hello.is_sql_ascii,
             leader: tokio::sync::Mutex::new(Some(found.wire)),

@@ -62,7 +62,7 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "arrays",
             Shape::Choice(names!(ArrayPolicy), &[]),
-            "Arrays that are not one-dimensional from 1; fail where absent.",
+            "Arrays that are not one-dimensional from 1; twin, where absent, keeps them as text in a column beside.",
         ),
         Key::new(
             "invalid-text",

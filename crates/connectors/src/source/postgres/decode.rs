@@ -15,7 +15,7 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use waybill_model::FailureCode;
-use waybill_model::plan::{EdgePolicy, TextPolicy};
+use waybill_model::plan::{ArrayPolicy, EdgePolicy, TextPolicy};
 use waybill_pipeline::{Batch, Fault, FaultResult};
 
 use self::field::Column;
@@ -32,6 +32,7 @@ const EXTENSION_CAP: usize = 64 << 10;
 #[derive(Clone, Copy)]
 pub(super) struct Policies {
     pub(super) edges: EdgePolicy,
+    pub(super) arrays: ArrayPolicy,
     pub(super) text: TextPolicy,
 }
 

@@ -5,6 +5,8 @@
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
+use super::tls::witness::reason;
+
 /// Classes whose messages name objects and settings, never values.
 const SPEAKABLE: [&str; 12] = ["08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"];
 
@@ -90,7 +92,7 @@ impl From<Fault> for Failure {
 /// A connection that broke; TLS errors come through the same door.
 pub(super) fn broken(error: &std::io::Error) -> Fault {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(tls) => Fault::new(FailureCode::TlsFailed, format!("TLS: {tls}")),
+        Some(tls) => Fault::new(FailureCode::TlsFailed, format!("TLS: {}", reason(tls))),
         None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Fault::new(FailureCode::SourceIncomplete, "the connection was cut")
         }

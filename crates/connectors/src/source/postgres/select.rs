@@ -78,7 +78,11 @@ fn clause<'a>(conditions: impl Iterator<Item = &'a String>) -> String {
 /// Every field may be NULL: a twin's value is, and a constraint that is dropped later is no other schema.
 fn field(name: &str, attribute: &Attribute, kind: &Kind, stream: &StreamPlan, is_sql_ascii: bool) -> Field {
     let mut metadata = HashMap::from([("waybill.src_type".to_owned(), attribute.shown.clone())]);
-    if kind.has_edges() {
+    if let Kind::List(element) = kind
+        && !element.has_edges()
+    {
+        metadata.insert("waybill.policy".into(), stream.arrays.as_str().into());
+    } else if kind.has_edges() {
         metadata.insert("waybill.policy".into(), stream.edge_values.as_str().into());
     } else if is_sql_ascii && kind.arrow() == arrow::datatypes::DataType::Utf8 {
         metadata.insert("waybill.policy".into(), stream.invalid_text.as_str().into());

@@ -2,9 +2,12 @@
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
+pub(super) mod witness;
+
 use std::io::Read;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -14,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
+use self::witness::Witness;
 use super::refusal::broken;
 use super::socket::Socket;
 use super::wire::Stream;
@@ -34,10 +38,14 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let unusable = |why: String| Fault::new(FailureCode::TlsFailed, format!("TLS: {why}"));
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider));
+        let verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| Fault::new(FailureCode::TlsFailed, format!("TLS: {error}")))?
-            .with_root_certificates(roots(ca)?)
+            .map_err(|error| unusable(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Witness(verifier)))
             .with_no_client_auth();
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }

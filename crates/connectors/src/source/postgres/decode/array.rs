@@ -1,77 +1,75 @@
 //! One-dimensional arrays from 1 as lists, and vectors of floats.
 //!
-//! Other shapes end in `array_shape`; nothing is ever flattened. An element that does not fit is NULL in the list, and the
-//! whole array's exact text goes to the column's twin.
+//! Nothing is ever flattened: an array of another shape is NULL, and its exact text goes to the column's twin, or the stream
+//! ends in `array_shape` where it says so. An element that does not fit is NULL in the list, and the whole array's text goes
+//! to the twin.
+
+mod text;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, ListArray, NullBufferBuilder, StringArray};
+use arrow::array::{ArrayRef, Float32Array, ListArray, NullBufferBuilder};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Field, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field};
 use waybill_model::FailureCode;
+use waybill_model::plan::{ArrayPolicy, EdgePolicy};
 use waybill_pipeline::{Fault, FaultResult};
 
+use self::text::Shape;
 use super::Policies;
 use super::edge::twin;
 use super::field::{Column, Done};
-use super::time;
 use crate::source::postgres::kind::{ELEMENT, Kind};
 use crate::source::postgres::wire::malformed;
 
 /// A list column that is being filled.
 pub(super) struct Lists {
-    element: DataType,
+    element: Kind,
+    policies: Policies,
     inner: Column,
     ends: Vec<i32>,
     nulls: NullBufferBuilder,
+    /// Rows whose array is no list, with its text.
+    shaped: Vec<(usize, String)>,
 }
 
 impl Lists {
     pub(super) fn new(element: &Kind, policies: Policies) -> Self {
         Self {
-            element: element.arrow(),
+            element: element.clone(),
+            policies,
             inner: Column::new(element, policies),
             ends: vec![0],
             nulls: NullBufferBuilder::new(0),
+            shaped: Vec::new(),
         }
     }
 
     pub(super) fn push(&mut self, bytes: &[u8]) -> FaultResult<usize> {
-        let short = || malformed("an array is shorter than it says");
-        let word = |at: usize| -> FaultResult<i32> {
-            let four = bytes.get(at..at + 4).and_then(|b| b.first_chunk::<4>()).ok_or_else(short)?;
-            Ok(i32::from_be_bytes(*four))
-        };
-        let count = match word(0)? {
-            0 if bytes.len() == 12 => 0,
-            1 if word(16)? == 1 => usize::try_from(word(12)?).map_err(|_| short())?,
-            dimensions if dimensions < 0 => return Err(malformed("an array's dimensions are impossible")),
-            _ => {
-                let text = "an array has several dimensions or does not begin at 1";
-                return Err(Fault::new(FailureCode::ArrayShape, text));
-            }
-        };
-        let mut rest = bytes.get(if count == 0 { bytes.len() } else { 20 }..).ok_or_else(short)?;
-        let mut held = 0;
-        for _ in 0..count {
-            let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-            let length = i32::from_be_bytes(*length);
-            if length == -1 {
-                self.inner.push_null();
-                rest = tail;
-                held += 16;
-                continue;
-            }
-            let length = usize::try_from(length).map_err(|_| short())?;
-            let value = tail.get(..length).ok_or_else(short)?;
-            held += self.inner.push(value)? + 16;
-            rest = &tail[length..];
+        let (shape, elements) = Shape::read(bytes)?;
+        if !shape.is_list() {
+            return self.push_shaped(&shape, elements);
         }
-        if !rest.is_empty() {
-            return Err(malformed("an array is longer than it says"));
-        }
-        self.close(count)?;
+        let held = fill(&mut self.inner, shape.count(), elements)?;
+        self.close(shape.count())?;
         self.nulls.append_non_null();
+        Ok(held)
+    }
+
+    /// An array that no list can hold.
+    fn push_shaped(&mut self, shape: &Shape, elements: &[u8]) -> FaultResult<usize> {
+        if self.policies.arrays == ArrayPolicy::Fail {
+            let text = "an array has several dimensions or does not begin at 1, and `arrays` says fail";
+            return Err(Fault::new(FailureCode::ArrayShape, text));
+        }
+        // The text holds every value exactly, so nothing is lost by a milder policy for elements.
+        let edges = if self.policies.edges == EdgePolicy::Fail { EdgePolicy::Fail } else { EdgePolicy::Twin };
+        let mut column = Column::new(&self.element, Policies { edges, ..self.policies });
+        fill(&mut column, shape.count(), elements)?;
+        let text = shape.text(&column.finish()?);
+        let held = text.len();
+        self.shaped.push((self.ends.len() - 1, text));
+        self.push_null();
         Ok(held)
     }
 
@@ -90,58 +88,40 @@ impl Lists {
     pub(super) fn finish(&mut self) -> FaultResult<Done> {
         let inner = self.inner.finish()?;
         let ends = std::mem::replace(&mut self.ends, vec![0]);
-        let texts = inner.twin.as_ref().map_or_else(Vec::new, |texts| twins(&ends, &inner.values, texts));
+        let mut texts = std::mem::take(&mut self.shaped);
+        let coerced = inner.coerced + texts.len() as u64;
+        texts.extend(text::of_lists(&ends, &inner));
+        texts.sort_by_key(|(row, _)| *row);
         let rows = ends.len() - 1;
-        let field = Arc::new(Field::new(ELEMENT, self.element.clone(), true));
+        let field = Arc::new(Field::new(ELEMENT, self.element.arrow(), true));
         let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
         let list = ListArray::try_new(field, offsets, inner.values, self.nulls.finish())
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "list buffers don't fit"))?;
-        Ok(Done { values: Arc::new(list), twin: twin(rows, &texts), coerced: inner.coerced })
+        Ok(Done { values: Arc::new(list), twin: twin(rows, &texts), coerced })
     }
 }
 
-/// The exact text of every list that holds an element with a twin, as Postgres writes arrays.
-fn twins(ends: &[i32], values: &ArrayRef, texts: &StringArray) -> Vec<(usize, String)> {
-    let mut out = Vec::new();
-    for (row, pair) in ends.windows(2).enumerate() {
-        let span = pair[0] as usize..pair[1] as usize;
-        if !span.clone().any(|at| texts.is_valid(at)) {
+/// Reads exactly `count` elements and says how many bytes they hold.
+fn fill(column: &mut Column, count: usize, mut rest: &[u8]) -> FaultResult<usize> {
+    let mut held = 0;
+    for _ in 0..count {
+        let (length, tail) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+        let length = i32::from_be_bytes(*length);
+        held += 16;
+        if length == -1 {
+            column.push_null();
+            rest = tail;
             continue;
         }
-        let elements: Vec<String> = span.map(|at| element_text(values, texts, at)).collect();
-        out.push((row, format!("{{{}}}", elements.join(","))));
+        let length = usize::try_from(length).map_err(|_| short())?;
+        held += column.push(tail.get(..length).ok_or_else(short)?)?;
+        rest = &tail[length..];
     }
-    out
+    if rest.is_empty() { Ok(held) } else { Err(malformed("an array is longer than it says")) }
 }
 
-fn element_text(values: &ArrayRef, texts: &StringArray, at: usize) -> String {
-    // A text column has a twin only for bytes that are no UTF-8: then every element is written as bytes.
-    if let Some(strings) = values.as_string_opt::<i32>() {
-        return match (texts.is_valid(at), strings.is_valid(at)) {
-            (true, _) => format!("\"\\\\x{}\"", texts.value(at)),
-            (false, true) => format!("\"\\\\x{}\"", hex::encode(strings.value(at))),
-            (false, false) => "NULL".into(),
-        };
-    }
-    if texts.is_valid(at) {
-        return quoted(texts.value(at));
-    }
-    if values.is_null(at) {
-        return "NULL".into();
-    }
-    match values.data_type() {
-        DataType::Decimal128(..) => values.as_primitive::<Decimal128Type>().value_as_string(at),
-        DataType::Date32 => quoted(&time::date_text(i64::from(values.as_primitive::<Date32Type>().value(at)))),
-        DataType::Timestamp(_, zone) => {
-            let micros = values.as_primitive::<TimestampMicrosecondType>().value(at);
-            quoted(&time::timestamp_text(i128::from(micros), zone.is_some()))
-        }
-        _ => "NULL".into(),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    if text.contains(' ') { format!("\"{text}\"") } else { text.to_owned() }
+fn short() -> Fault {
+    malformed("an array is shorter than it says")
 }
 
 /// A column of pgvector's `vector` or `halfvec`.

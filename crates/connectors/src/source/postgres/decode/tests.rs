@@ -18,7 +18,7 @@ fn decoder(kinds: &[Kind], policies: Policies, row_bytes: usize) -> Decoder {
 }
 
 fn defaults() -> Policies {
-    Policies { edges: EdgePolicy::default(), text: TextPolicy::default() }
+    Policies { edges: EdgePolicy::default(), arrays: ArrayPolicy::default(), text: TextPolicy::default() }
 }
 
 fn row(fields: &[Option<&[u8]>]) -> Vec<u8> {
@@ -170,6 +170,68 @@ fn an_edge_inside_a_list_keeps_the_whole_array_as_text() {
     let first = batch.rows.column(0).as_list::<i32>().value(0);
     let first = first.as_primitive::<Decimal128Type>();
     assert_eq!((first.value(0), first.is_null(1), first.is_null(2)), (50, true, true));
+}
+
+/// An array of any shape: sizes and lower bounds first.
+fn shaped(dimensions: &[(i32, i32)], elements: &[Option<&[u8]>]) -> Vec<u8> {
+    let head = [dimensions.len() as i32, 1, 0].into_iter().chain(dimensions.iter().flat_map(|(n, lower)| [*n, *lower]));
+    let mut out: Vec<u8> = head.flat_map(i32::to_be_bytes).collect();
+    out.extend_from_slice(&row(elements)[2..]);
+    out
+}
+
+#[test]
+fn an_array_that_is_no_list_is_null_beside_its_text_and_counted_once() {
+    let (one, two) = (1_i32.to_be_bytes(), (-2_i32).to_be_bytes());
+    let four: [Option<&[u8]>; 4] = [Some(&one), None, Some(&two), Some(&one)];
+    let rows = [
+        list(&four[..1]),
+        shaped(&[(2, 1), (2, 1)], &four),
+        shaped(&[(4, 0)], &four),
+        shaped(&[(1, i32::MAX), (2, -7), (2, 1)], &four),
+        shaped(&[], &[]),
+    ];
+    let bytes = copy_of(&rows.each_ref().map(|array| row(&[Some(array)])));
+    let kind = [Kind::List(Box::new(Kind::Int4))];
+    let mut lenient = decoder(&kind, defaults(), 1000);
+    lenient.feed(&bytes).expect("well formed");
+    let batch = lenient.take().expect("a batch");
+    let texts: Vec<_> = batch.twins[0].1.iter().collect();
+    let bounds = "[2147483647:2147483647][-7:-6][1:2]={{{1,NULL},{-2,1}}}";
+    assert_eq!(texts, [None, Some("{{1,NULL},{-2,1}}"), Some("[0:3]={1,NULL,-2,1}"), Some(bounds), None]);
+    assert_eq!(batch.coerced, [(0, 3)]);
+    let lists = batch.rows.column(0).as_list::<i32>();
+    assert_eq!((lists.value(0).len(), lists.value(4).len(), lists.null_count()), (1, 0, 3));
+    let mut strict = decoder(&kind, Policies { arrays: ArrayPolicy::Fail, ..defaults() }, 1000);
+    assert_eq!(strict.feed(&bytes).expect_err("refused").code, FailureCode::ArrayShape);
+}
+
+#[test]
+fn an_edge_in_an_array_that_is_no_list_stands_in_its_text_whatever_edges_become() {
+    let nan = [0, 0, 0, 0, 0xc0, 0, 0, 2];
+    let array = shaped(&[(1, 1), (2, 1)], &[Some(&nan), None]);
+    let kind = [Kind::List(Box::new(Kind::Decimal { precision: 5, scale: 2 }))];
+    for edges in [EdgePolicy::Twin, EdgePolicy::Null, EdgePolicy::Sentinel] {
+        let mut decoder = decoder(&kind, Policies { edges, ..defaults() }, 1000);
+        decoder.feed(&copy_of(&[row(&[Some(&array)])])).expect("well formed");
+        let batch = decoder.take().expect("a batch");
+        assert_eq!((batch.twins[0].1.value(0), &batch.coerced[..]), ("{{NaN,NULL}}", &[(0, 1)][..]));
+    }
+    let mut strict = decoder(&kind, Policies { edges: EdgePolicy::Fail, ..defaults() }, 1000);
+    assert_eq!(strict.feed(&copy_of(&[row(&[Some(&array)])])).expect_err("refused").code, FailureCode::ValueRefused);
+}
+
+#[test]
+fn impossible_shapes_are_malformed() {
+    let one = 1_i32.to_be_bytes();
+    for dimensions in
+        [&[(1, 1); 7][..], &[(-1, 1)], &[(0, 1), (1, 1)], &[(i32::MAX, 1); 6], &[(2, 0)], &[(1, 1), (2, 1)]]
+    {
+        let array = shaped(dimensions, &[Some(&one)]);
+        let mut decoder = decoder(&[Kind::List(Box::new(Kind::Int4))], defaults(), 1000);
+        let fault = decoder.feed(&copy_of(&[row(&[Some(&array)])])).expect_err("malformed");
+        assert_eq!(fault.code, FailureCode::SourceMalformed, "{dimensions:?}");
+    }
 }
 
 /// By pgvector's layout: dimensions, a reserved word, then the elements: `'[1,2.5,-3]'::vector` and `'[1,-2]'::halfvec`.
