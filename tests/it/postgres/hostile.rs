@@ -105,7 +105,7 @@ async fn odd_names_are_quoted_and_kept_apart() {
 }
 
 #[tokio::test]
-async fn extreme_values_are_exact_or_refused_by_type() {
+async fn h22_extreme_values_are_exact_or_refused_by_type() {
     let server = Postgres::start();
     let digits = "7".repeat(1000);
     server
@@ -133,12 +133,13 @@ async fn extreme_values_are_exact_or_refused_by_type() {
     assert_eq!(found[0].rows.column(1).as_string::<i32>().value(0).len(), 200 << 20);
 }
 
-async fn check_at(port: u16) -> (FailureCode, Duration) {
+/// How a check ends there: its code, what the customer is told, and how long it took.
+async fn check_at(port: u16) -> (FailureCode, String, Duration) {
     let begun = Instant::now();
     let password: Option<Arc<dyn Credential>> = Some(Arc::new(Fixed::new("password")));
     let source = PostgresSource::new(&settings(port), password, "run").expect("a source");
     let fault = source.check(&full("t")).await.map(drop).expect_err("a lie");
-    (fault.code, begun.elapsed())
+    (fault.code, fault.text.for_customer().to_owned(), begun.elapsed())
 }
 
 fn greeting() -> Vec<u8> {
@@ -146,22 +147,29 @@ fn greeting() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_lying_server_meets_bounds_and_no_panic() {
+async fn h24_a_lying_server_meets_bounds_and_no_panic() {
     let scram = || [authentication(10, b"SCRAM-SHA-256\0\0")].concat();
     let port = scripted(move || vec![Answer::Bytes(scram()), Answer::Scram(2_147_483_647)]).await;
-    let (code, took) = check_at(port).await;
-    assert_eq!(code, FailureCode::SourceDenied);
+    let (code, text, took) = check_at(port).await;
+    assert!(code == FailureCode::SourceDenied && text.contains("SCRAM log-in failed"), "{text}");
     assert!(took < Duration::from_secs(10), "the iterations were not run");
 
     let notice = || message(b'N', b"SNOTICE\0Mhello\0\0");
     let port = scripted(move || vec![Answer::Endless(notice())]).await;
-    assert_eq!(check_at(port).await.0, FailureCode::SourceMalformed);
+    let (code, text, _) = check_at(port).await;
+    assert!(code == FailureCode::SourceMalformed && text.contains("notices without end"), "{text}");
 
-    let raw: [&[u8]; 5] =
-        [b"R\0\0\0\x02", b"R\xff\xff\xff\xff", b"R\x7f\xff\xff\xff", b"Q\0\0\0\x04", b"R\0\0\0\x06\0\0"];
-    for bytes in raw {
+    let raw: [(&[u8], &str); 5] = [
+        (b"R\0\0\0\x02", "length of a message is impossible"),
+        (b"R\xff\xff\xff\xff", "length of a message is impossible"),
+        (b"R\x7f\xff\xff\xff", "longer than 16 MiB"),
+        (b"Q\0\0\0\x04", "unexpected message during log-in"),
+        (b"R\0\0\0\x06\0\0", "log-in message is too short"),
+    ];
+    for (bytes, tells) in raw {
         let port = scripted(move || vec![Answer::Bytes(bytes.to_vec())]).await;
-        assert_eq!(check_at(port).await.0, FailureCode::SourceMalformed, "{bytes:?}");
+        let (code, text, _) = check_at(port).await;
+        assert!(code == FailureCode::SourceMalformed && text.contains(tells), "{bytes:?}: {text}");
     }
 
     let rows: [&[u8]; 4] = [b"\0\x03\0\0\0\x01", b"\0\x05\0\0\0\x02a", b"\xff\xff", b"\0\x01\x7f\xff\xff\xffab"];
@@ -170,27 +178,29 @@ async fn a_lying_server_meets_bounds_and_no_panic() {
         let answer = [message(b'D', row), message(b'C', b"SELECT 1\0"), ready()].concat();
         let script =
             move || vec![Answer::Bytes(greeting()), Answer::Bytes(message(b'Z', b"I")), Answer::Bytes(answer.clone())];
-        assert_eq!(check_at(scripted(script).await).await.0, FailureCode::SourceMalformed, "{row:?}");
+        let (code, text, _) = check_at(scripted(script).await).await;
+        assert!(code == FailureCode::SourceMalformed && text.contains("a row of the server is"), "{row:?}: {text}");
     }
 }
 
 #[tokio::test]
-async fn a_lying_copy_meets_bounds_and_no_panic() {
+async fn t14_a_lying_copy_meets_bounds_and_no_panic() {
     let server = Postgres::start();
     server.run("CREATE TABLE t AS SELECT g::int8 AS id, 'x'::text AS pad FROM generate_series(1, 5000) g").await;
-    let malformed: [&'static [u8]; 6] = [
-        b"\0\x02\0\0\0\x07short\0\0\0\0\0\x01x",
-        b"\0\x09",
-        b"\0\x02\xff\xff\xff\xfe",
-        b"\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x01",
-        b"\xff\xff\0\x02",
-        b"\x80\0",
+    let malformed: [(&'static [u8], &str); 6] = [
+        (b"\0\x02\0\0\0\x07short\0\0\0\0\0\x01x", "another length than its type"),
+        (b"\0\x09", "another number of fields"),
+        (b"\0\x02\xff\xff\xff\xfe", "negative length"),
+        (b"\0\x01\0\0\0\x08\0\0\0\0\0\0\0\x01", "another number of fields"),
+        (b"\xff\xff\0\x02", "bytes follow the trailer"),
+        (b"\x80\0", "another number of fields"),
     ];
-    for row in malformed {
+    for (row, tells) in malformed {
         let proxy = PostgresProxy::start(server.port(), Forge::Row(row), 100).await;
         let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("malformed");
         assert!(proxy.fired() > 0);
-        assert_eq!(fault.code, FailureCode::SourceMalformed, "{row:?}");
+        let text = fault.text.for_customer();
+        assert!(fault.code == FailureCode::SourceMalformed && text.contains(tells), "{row:?}: {text}");
     }
     let proxy = PostgresProxy::start(server.port(), Forge::Row(b"\0\x02\x7f\xff\xff\xff"), 100).await;
     let fault = read(&source_at(proxy.port), &full("t"), 1).await.map(drop).expect_err("too large");

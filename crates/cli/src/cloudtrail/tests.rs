@@ -128,7 +128,7 @@ fn a_directory_gives_its_log_files_in_order_and_no_digests() {
 }
 
 #[test]
-fn what_is_no_log_file_is_refused_by_file_and_record() {
+fn h29_what_is_no_log_file_is_refused_by_file_and_record() {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut second = run_task("r-2");
         change(&mut second);
@@ -163,7 +163,7 @@ fn what_is_no_log_file_is_refused_by_file_and_record() {
 
 /// A megabyte that unpacks to a gigabyte: blanks between records, which cost nothing to hold, or one text.
 #[test]
-fn a_file_that_unpacks_without_end_is_refused_at_its_bound() {
+fn h29_a_file_that_unpacks_without_end_is_refused_at_its_bound() {
     let directory = tempfile::tempdir().expect("a directory");
     for (begin, fill) in [("{\"Records\":[", " "), ("{\"Records\":[\"", "x"), ("{\"other\":\"", "x")] {
         let mut bomb = gzip(begin);

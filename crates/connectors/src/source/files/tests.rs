@@ -127,9 +127,8 @@ async fn csv_dialects_null_texts_and_numbered_columns() {
     assert_eq!(read.text("column_2"), [None, Some("NULL".to_owned())]);
 }
 
-/// H26
 #[tokio::test]
-async fn a_malformed_csv_names_the_file_by_hash_and_the_line_but_nothing_it_holds() {
+async fn h26_a_malformed_csv_names_the_file_by_hash_and_the_line_but_nothing_it_holds() {
     let cases: &[(&str, &[u8], &str)] = &[
         ("ragged", b"a,b\nSECRET,2\nSECRET\n", "line 3"),
         ("lone quote", b"a,b\nSEC\"RET,2\n", "line 2"),
@@ -154,9 +153,8 @@ async fn a_malformed_csv_names_the_file_by_hash_and_the_line_but_nothing_it_hold
     }
 }
 
-/// H26
 #[tokio::test]
-async fn csv_with_mixed_line_ends_and_marks_reads_the_same_rows() {
+async fn h26_csv_with_mixed_line_ends_and_marks_reads_the_same_rows() {
     let dir = TempDir::new().expect("dir");
     lay(&dir, "a.csv", b"\xef\xbb\xbfa,b\r1,2\n3,\"x\r\ny\"\r\n5,6");
     let read = read(&dir, "a.csv").await.expect("rows");
@@ -166,7 +164,7 @@ async fn csv_with_mixed_line_ends_and_marks_reads_the_same_rows() {
 
 /// H26: a field of 1 GiB, never on disk nor in memory: packed with zstd, with a quote before it.
 #[tokio::test]
-async fn a_field_of_a_gigabyte_is_refused_before_it_is_buffered() {
+async fn h26_a_field_of_a_gigabyte_is_refused_before_it_is_buffered() {
     let dir = TempDir::new().expect("dir");
     let head = zstd::encode_all(b"a,b\n1,\"".as_slice(), 1).expect("zstd");
     let piece = zstd::encode_all(vec![b'x'; 64 << 20].as_slice(), 1).expect("zstd");
@@ -218,9 +216,8 @@ async fn json_lines_have_exact_types_and_missing_names_are_null() {
     assert_eq!(read.text("w"), some(&["1", "18446744073709551616"]));
 }
 
-/// H27
 #[tokio::test]
-async fn malformed_json_lines_end_with_the_line_and_integers_are_exact_or_text() {
+async fn h27_malformed_json_lines_end_with_the_line_and_integers_are_exact_or_text() {
     let deep = format!("{{\"a\":{}}}", "[".repeat(100_000));
     let cases: &[(&str, &str, &str)] = &[
         ("trailing comma", "{\"a\":1}\n{\"a\":1,}\n", "line 2"),
@@ -243,7 +240,7 @@ async fn malformed_json_lines_end_with_the_line_and_integers_are_exact_or_text()
 
 /// H27: 2 GiB without a line end.
 #[tokio::test]
-async fn a_json_line_of_two_gigabytes_is_refused_before_it_is_buffered() {
+async fn h27_a_json_line_of_two_gigabytes_is_refused_before_it_is_buffered() {
     let dir = TempDir::new().expect("dir");
     let chunk = zstd::encode_all(vec![b' '; 64 << 20].as_slice(), 1).expect("zstd");
     lay(&dir, "a.jsonl.zst", chunk.repeat(32));
@@ -260,9 +257,8 @@ async fn half_a_surrogate_pair_is_kept_as_hex_beside_its_replacement() {
     assert_eq!(read.twin(0), [Some(hex::encode("x\\ud800")), None]);
 }
 
-/// H29
 #[tokio::test]
-async fn archives_bombs_and_packed_surprises_are_refused() {
+async fn h29_archives_bombs_and_packed_surprises_are_refused() {
     let dir = TempDir::new().expect("dir");
     let rows = b"a,b\n1,2\n".repeat(1000);
     let half = gzip(&rows);
@@ -270,7 +266,7 @@ async fn archives_bombs_and_packed_surprises_are_refused() {
     lay(&dir, "inside.csv.gz", gzip(b"PK\x03\x04../../etc/passwd"));
     lay(&dir, "named.csv", b"PK\x03\x04rest");
     lay(&dir, "cut.csv.gz", &half[..half.len() - 9]);
-    lay(&dir, "tail.csv.gz", [half.as_slice(), b"tail"].concat());
+    lay(&dir, "tail.csv.gz", [half.as_slice(), b"a tail that is no gzip"].concat());
     lay(&dir, "no.csv.zst", b"not zstd at all");
     lay(&dir, "a.zip", b"PK\x03\x04");
     lay(&dir, "b.tar.gz", &half);
@@ -282,26 +278,25 @@ async fn archives_bombs_and_packed_surprises_are_refused() {
         bomb.write_all(&line).expect("write");
     }
     lay(&dir, "bomb.csv.zst", bomb.finish().expect("finish"));
-    for name in [
-        "nested.csv.gz",
-        "inside.csv.gz",
-        "named.csv",
-        "cut.csv.gz",
-        "tail.csv.gz",
-        "no.csv.zst",
-        "a.zip",
-        "b.tar.gz",
-        "c.parquet.gz",
-        "bomb.csv.zst",
+    for (name, tells) in [
+        ("nested.csv.gz", "holds another archive"),
+        ("inside.csv.gz", "holds another archive"),
+        ("named.csv", "holds another archive"),
+        ("cut.csv.gz", "ends too early"),
+        ("tail.csv.gz", "followed by something else"),
+        ("no.csv.zst", "zstd data is damaged"),
+        ("a.zip", "archives are not read"),
+        ("b.tar.gz", "archives are not read"),
+        ("c.parquet.gz", "can't be read inside another compression"),
+        ("bomb.csv.zst", "compression bomb"),
     ] {
         let (code, text) = fault(&dir, name).await;
-        assert_eq!(code, FailureCode::ArchiveRefused, "{name}: {text}");
+        assert!(code == FailureCode::ArchiveRefused && text.contains(tells), "{name}: {text}");
     }
 }
 
-/// H29
 #[tokio::test]
-async fn several_gzip_members_and_zstd_frames_are_one_file() {
+async fn h29_several_gzip_members_and_zstd_frames_are_one_file() {
     let dir = TempDir::new().expect("dir");
     lay(&dir, "a.csv.gz", [gzip(b"a\n1\n"), gzip(b""), gzip(b"2\n3")].concat());
     let frame = |bytes: &[u8]| zstd::encode_all(bytes, 1).expect("zstd");

@@ -94,7 +94,7 @@ async fn parquet_row_groups_pages_and_choices_add_up() {
 
 /// H28: one value of 512 KiB in the dictionary and 300 rows that name it: 150 MiB when expanded.
 #[tokio::test]
-async fn a_huge_dictionary_value_is_expanded_a_batch_at_a_time() {
+async fn h28_a_huge_dictionary_value_is_expanded_a_batch_at_a_time() {
     let dir = TempDir::new().expect("dir");
     let value = "x".repeat(512 << 10);
     let properties = WriterProperties::builder()
@@ -117,7 +117,7 @@ async fn a_huge_dictionary_value_is_expanded_a_batch_at_a_time() {
 
 /// H28: a few small rows promise a small file, then wide ones come.
 #[tokio::test]
-async fn wide_rows_after_narrow_ones_do_not_outgrow_the_batch() {
+async fn h28_wide_rows_after_narrow_ones_do_not_outgrow_the_batch() {
     let dir = TempDir::new().expect("dir");
     let wide = "z".repeat(200 << 10);
     let values =
@@ -139,9 +139,8 @@ async fn wide_rows_after_narrow_ones_do_not_outgrow_the_batch() {
     assert!(largest < Some(8 << 20), "{largest:?}");
 }
 
-/// H28
 #[tokio::test]
-async fn damaged_parquet_files_end_as_parquet_malformed() {
+async fn h28_damaged_parquet_files_end_as_parquet_malformed() {
     let floats: ArrayRef = Arc::new(Float64Array::from_iter_values((0..10_000).map(f64::from)));
     let texts: ArrayRef = Arc::new(StringArray::from_iter_values((0..10_000).map(|n| n.to_string())));
     let good = write(vec![("f", floats), ("s", texts)], plain());
@@ -194,7 +193,7 @@ const CHECKED: &str = "5041523115001524152415d0fbc793041c15061500150615061c00000
 
 /// H28: a page's bytes changed under its checksum.
 #[tokio::test]
-async fn a_page_that_does_not_match_its_checksum_is_refused() {
+async fn h28_a_page_that_does_not_match_its_checksum_is_refused() {
     let mut bytes = hex::decode(CHECKED).expect("hex");
     let dir = TempDir::new().expect("dir");
     lay(&dir, "good.parquet", &bytes);
