@@ -24,6 +24,7 @@ mod replicas;
 mod rest;
 mod s3;
 mod secrets;
+mod sources;
 mod store;
 mod story;
 mod unseen;

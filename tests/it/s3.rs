@@ -78,7 +78,7 @@ async fn stored(bucket: &S3Bucket, key: &str) -> Bytes {
 #[tokio::test]
 async fn s3_passes_the_bucket_suite() {
     let server = Roto::start().await;
-    waybill_pipeline::conformance::run(Arc::new(bucket(server.endpoint()).await)).await;
+    waybill_pipeline::conformance::bucket::run(Arc::new(bucket(server.endpoint()).await)).await;
 }
 
 #[tokio::test]

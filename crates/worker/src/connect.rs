@@ -133,13 +133,13 @@ async fn postgres(_: &Postgres, _: &str, _: &Means) -> FaultResult<Arc<dyn Sourc
 
 #[cfg(feature = "files")]
 async fn files(settings: &FileSource, means: &Means) -> FaultResult<Arc<dyn Source>> {
-    use waybill_connectors::source::files::{Address, Files};
+    use waybill_connectors::source::files::{Address, Files, of_source};
     let access = settings.s3.clone().unwrap_or_default();
     let bucket = match Address::read(&settings.url)? {
-        Address::Directory(path) => local(&path, Missing::Refuse)?,
-        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, means).await?,
+        Address::Directory(path) => local(&path, Missing::Refuse),
+        Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, means).await,
     };
-    Ok(Arc::new(Files::new(bucket)))
+    Ok(Arc::new(Files::new(bucket.map_err(of_source)?)))
 }
 
 #[cfg(not(feature = "files"))]

@@ -38,6 +38,7 @@ use lane::{FileLane, Job, Queue};
 use layout::Opened;
 use rows::Bounds;
 use set::FileSet;
+pub use set::of_source;
 
 /// Files below one URL.
 pub struct Files {

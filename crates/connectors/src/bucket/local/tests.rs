@@ -16,7 +16,7 @@ fn bucket() -> (tempfile::TempDir, LocalBucket) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_conformance_suite_holds() {
     let (_dir, bucket) = bucket();
-    conformance::run(Arc::new(bucket)).await;
+    conformance::bucket::run(Arc::new(bucket)).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod footer;
 mod pages;
 mod read;
 mod skim;
+mod unchecked;
 
 use std::sync::Arc;
 

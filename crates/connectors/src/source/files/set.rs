@@ -150,13 +150,22 @@ pub(super) fn kind_of(key: &str) -> (Packing, Option<FileFormat>) {
 
 /// A bucket's failure as that of a source.
 pub(super) fn read_fault(error: BucketError) -> Fault {
-    let code = match error.code {
+    Fault { code: code_of_source(error.code), sqlstate: None, text: error.text }
+}
+
+/// What a failure means of a bucket that is only read from.
+#[must_use]
+pub fn of_source(fault: Fault) -> Fault {
+    Fault { code: code_of_source(fault.code), ..fault }
+}
+
+const fn code_of_source(code: FailureCode) -> FailureCode {
+    match code {
         FailureCode::BucketUnreachable => FailureCode::SourceUnreachable,
         FailureCode::BucketDenied => FailureCode::SourceDenied,
         FailureCode::BucketFailed | FailureCode::BucketThrottled => FailureCode::SourceFailed,
         other => other,
-    };
-    Fault { code, sqlstate: None, text: error.text }
+    }
 }
 
 #[cfg(test)]

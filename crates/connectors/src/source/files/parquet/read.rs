@@ -17,7 +17,7 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::pages::Pages;
-use super::{ParquetPlan, convert, footer};
+use super::{ParquetPlan, convert, footer, unchecked};
 use crate::source::files::rows::{Bounds, Decoded};
 use crate::source::files::set::{File, FileSet};
 
@@ -136,6 +136,9 @@ impl Reading {
         let read = self.reader.as_mut().and_then(Iterator::next);
         match read {
             Some(Ok(batch)) if batch.num_rows() > 0 && self.done + batch.num_rows() <= rows => {
+                if self.has_unchecked_text() && !unchecked::is_text(&batch) {
+                    return Err(self.file.fault(FailureCode::ParquetMalformed, "a text is not valid UTF-8"));
+                }
                 self.done += batch.num_rows();
                 self.grow();
                 self.split(batch)
@@ -184,7 +187,8 @@ impl Reading {
             }
             let prefixed = column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY);
             let nested_text = column.column_descr().max_rep_level() > 0 || column.column_path().parts().len() > 1;
-            if prefixed || (nested_text && column.column_type() == Physical::BYTE_ARRAY && has_dictionary(column)) {
+            let whole_text = nested_text || unchecked::is_unchecked(column.column_descr());
+            if prefixed || (whole_text && column.column_type() == Physical::BYTE_ARRAY && has_dictionary(column)) {
                 most = most.min(CAREFUL);
             }
         }
@@ -206,6 +210,10 @@ impl Reading {
             .filter_map(move |(leaf, column)| places.contains(&schema.get_column_root_idx(leaf)).then_some(column))
     }
 
+    fn has_unchecked_text(&self) -> bool {
+        self.chunks(self.metadata.row_group(self.group)).any(|column| unchecked::is_unchecked(column.column_descr()))
+    }
+
     /// A reader of what is left of this row group. Text in dictionaries stays in them, so that it is not expanded unseen.
     fn open_group(&self) -> FaultResult<ParquetRecordBatchReader> {
         let schema = self.metadata.file_metadata().schema_descr_ptr();
@@ -213,7 +221,8 @@ impl Reading {
         let mut fields: Vec<Field> = self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
         for (leaf, column) in group.columns().iter().enumerate() {
             let field = &mut fields[schema.get_column_root_idx(leaf)];
-            if matches!(field.data_type(), DataType::Utf8 | DataType::Binary) && has_dictionary(column) {
+            let may_stay = has_dictionary(column) && !unchecked::is_unchecked(column.column_descr());
+            if may_stay && matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
                 let value = Box::new(field.data_type().clone());
                 field.set_data_type(DataType::Dictionary(Box::new(DataType::Int32), value));
             }
