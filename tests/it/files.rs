@@ -1,7 +1,10 @@
 //! Files and S3 through the real worker: `once` from a directory of files, and into an S3 bucket.
 
+mod steered;
+
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use waybill_tests::binaries::binary;
@@ -58,7 +61,7 @@ fn a_directory_of_files_becomes_tables_that_two_readers_agree_on() {
 }
 
 #[test]
-fn a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
+fn h26_a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
     let dir = tempfile::tempdir().expect("dir");
     lay(dir.path(), "in/hidden-name.csv", "a,b\nSECRET,1\nSECRET\n");
     let root = dir.path().display();
@@ -75,6 +78,61 @@ fn a_malformed_file_commits_nothing_and_its_report_holds_none_of_it() {
     assert!(left.iter().all(|path| !path.join("_delta_log").exists()), "{left:?}");
     assert!(said.contains("csv_malformed") && said.contains("line 3"), "{said}");
     assert!(!said.contains("SECRET") && !said.contains("hidden-name"), "{said}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_a_source_that_can_not_be_reached() {
+    let dir = tempfile::tempdir().expect("dir");
+    let root = dir.path().display();
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/nowhere\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         \"*.csv\": {{ load: full }}\n"
+    );
+    let output = once(dir.path(), &spec);
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_ne!(output.status.code(), Some(0));
+    assert!(said.contains("source_unreachable") && !said.contains("bucket_unreachable"), "{said}");
+}
+
+/// A Parquet file with one column that says it is JSON.
+fn json_in_parquet(values: &[&[u8]]) -> Vec<u8> {
+    use parquet::data_type::{ByteArray, ByteArrayType};
+    let schema = parquet::schema::parser::parse_message_type("message m { required binary doc (JSON); }");
+    let schema = Arc::new(schema.expect("a schema"));
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(Vec::new(), schema, Arc::default()).expect("a file");
+    let mut group = writer.next_row_group().expect("a row group");
+    let mut column = group.next_column().expect("a column").expect("one");
+    let values: Vec<_> = values.iter().map(|value| ByteArray::from(value.to_vec())).collect();
+    column.typed::<ByteArrayType>().write_batch(&values, None, None).expect("write");
+    column.close().expect("the column's end");
+    group.close().expect("the group's end");
+    writer.into_inner().expect("the file's end")
+}
+
+#[test]
+fn h28_json_in_parquet_is_text_and_what_is_no_utf8_in_it_ends_as_parquet_malformed() {
+    let dir = tempfile::tempdir().expect("dir");
+    let root = dir.path().display();
+    std::fs::create_dir(dir.path().join("in")).expect("a directory");
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         rows.parquet: {{ load: full }}\n"
+    );
+    let place = dir.path().join("in/rows.parquet");
+    let long = format!("[{}]", vec!["\"ü\""; 100].join(","));
+    let values: Vec<&[u8]> = (0..100).map(|n| if n % 2 == 0 { long.as_bytes() } else { b"{\"n\": 1.10}" }).collect();
+    std::fs::write(&place, json_in_parquet(&values)).expect("write");
+    delivered(dir.path(), &spec);
+    let sql = format!("SELECT count(*), count(CASE WHEN doc = '{long}' THEN 1 END), min(doc) FROM t");
+    let seen = readers::query(&dir.path().join("lake/rows.parquet"), &sql).expect("readers").agreed();
+    assert_eq!(seen, json!([[100, 50, long]]));
+    std::fs::write(&place, json_in_parquet(&[b"{}", b"\"\xff\xfe\""])).expect("write");
+    let output = once(dir.path(), &spec);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("parquet_malformed"), "{said}");
 }
 
 fn into_s3(dir: &Path, endpoint: &str) -> String {
@@ -97,12 +155,17 @@ async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
                INSERT INTO t SELECT i, 'name ' || i FROM n";
     source.execute_batch(sql).expect("rows");
     let spec = into_s3(dir.path(), &server.endpoint());
-    for version in 0..2 {
+    let sums = "SELECT count(*), count(DISTINCT id), CAST(sum(id) AS BIGINT), \
+                count(CASE WHEN name = 'name ' || CAST(id AS VARCHAR) THEN 1 END) FROM t";
+    for (version, rows) in [(0, 5000), (1, 4999)] {
         let report = delivered(dir.path(), &spec);
         let stream = &report["streams"][0];
-        assert_eq!((&stream["rows"], &stream["version"]), (&json!(5000), &json!(version)), "{version}");
-        let log = format!("raw/t/_delta_log/{version:020}.json");
-        assert!(server.keys().await.contains(&log), "{log}");
+        assert_eq!((&stream["rows"], &stream["version"]), (&json!(rows), &json!(version)), "{version}");
+        let copy = tempfile::tempdir().expect("dir");
+        server.copy("raw/t/", copy.path()).await.expect("a copy");
+        let seen = readers::query(&copy.path().join("raw/t"), sums).expect("readers").agreed();
+        assert_eq!(seen, json!([[rows, rows, rows * (rows + 1) / 2, rows]]), "version {version}");
+        source.execute_batch("DELETE FROM t WHERE id = 5000").expect("one row less");
     }
     assert_eq!(server.open_uploads().await, 0);
 }
@@ -134,4 +197,8 @@ async fn f35_a_run_whose_upload_conflicts_for_ever_commits_nothing_and_the_next_
         (&json!(12_000), &json!("verified"), &json!(0))
     );
     assert_eq!(server.open_uploads().await, 0);
+    server.copy("raw/t/", dir.path()).await.expect("a copy");
+    let sums = "SELECT count(*), count(DISTINCT id), CAST(sum(id) AS BIGINT), count(noise) FROM t";
+    let seen = readers::query(&dir.path().join("raw/t"), sums).expect("readers").agreed();
+    assert_eq!(seen, json!([[12_000, 12_000, 12_000 * 12_001 / 2, 12_000]]));
 }

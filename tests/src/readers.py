@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+import uuid
 
 import duckdb
 import pyarrow as pa
@@ -95,6 +96,63 @@ def one(id):
     return pa.table({"id": pa.array([id], pa.int64())})
 
 
+def write_every_parquet_type():
+    """A file of every Parquet type that a source may meet, written by pyarrow: one row of values, one of NULLs."""
+    import pyarrow.parquet as pq
+
+    noon = datetime.datetime(2024, 2, 29, 12, 0, 0, 123000)
+    day = 24 * 3600 * 1000
+    values = {
+        "id": (pa.int64(), 1),
+        "yes": (pa.bool_(), True),
+        "i8": (pa.int8(), -128),
+        "i16": (pa.int16(), -32768),
+        "i32": (pa.int32(), -(2**31)),
+        "i64": (pa.int64(), -(2**63)),
+        "u8": (pa.uint8(), 2**8 - 1),
+        "u16": (pa.uint16(), 2**16 - 1),
+        "u32": (pa.uint32(), 2**32 - 1),
+        "u64": (pa.uint64(), 2**64 - 1),
+        "f16": (pa.float16(), 1.5),
+        "f32": (pa.float32(), 0.5),
+        "f64": (pa.float64(), float("nan")),
+        "d9": (pa.decimal128(9, 2), decimal.Decimal("-1234567.89")),
+        "d18": (pa.decimal128(18, 4), decimal.Decimal("12345678901234.5678")),
+        "d38": (pa.decimal128(38, 10), decimal.Decimal("1234567890123456789012345678.0123456789")),
+        "d76": (pa.decimal256(76, 2), decimal.Decimal("9" * 74 + ".99")),
+        "text": (pa.string(), "ünï 🦀"),
+        "large": (pa.large_string(), "x" * 3),
+        "word": (pa.dictionary(pa.int32(), pa.string()), "again"),
+        "doc": (pa.json_(), '{"n": 1.10}'),
+        "bin": (pa.binary(), b"\x00\xff"),
+        "three": (pa.binary(3), b"\x01\x02\x03"),
+        "uuid": (pa.uuid(), uuid.UUID("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11").bytes),
+        "day": (pa.date32(), datetime.date(1969, 12, 31)),
+        "t_ms": (pa.time32("ms"), day - 1),
+        "t_us": (pa.time64("us"), day * 1000 - 1),
+        "t_ns": (pa.time64("ns"), day * 1000000 - 1),
+        "ts_ms": (pa.timestamp("ms"), noon),
+        "ts_us": (pa.timestamp("us"), noon),
+        "ts_ns": (pa.timestamp("ns"), 1709208000123000000),
+        "fine": (pa.timestamp("ns"), 1709208000123456789),
+        "tz_ms": (pa.timestamp("ms", "Europe/Paris"), 1709208000123),
+        "tz_us": (pa.timestamp("us", "UTC"), 1709208000123456),
+        "tz_fine": (pa.timestamp("ns", "UTC"), 1709208000123456789),
+        "list": (pa.list_(pa.int32()), [1, None, 3]),
+        "pair": (pa.struct([("a", pa.int64()), ("b", pa.string())]), {"a": 1, "b": None}),
+        "none": (pa.null(), None),
+    }
+
+    def array(kind, value):
+        inner = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+        made = pa.array([value, None], inner)
+        return made if inner is kind else pa.ExtensionArray.from_storage(kind, made)
+
+    columns = {name: array(kind, value) for name, (kind, value) in values.items()}
+    columns["id"] = pa.array([1, 2], pa.int64())
+    pq.write_table(pa.table(columns), path, version="2.6", store_decimal_as_integer=True)
+
+
 def split_checkpoint():
     """The newest checkpoint in three parts instead of one file, and no JSON commit below it."""
     import pyarrow.parquet as pq
@@ -159,6 +217,8 @@ else:
         split_checkpoint()
     elif op == "compact_log":
         compact_log()
+    elif op == "parquet":
+        write_every_parquet_type()
     elif op == "append":
         write_deltalake(path, one(question["id"]), mode="append")
     elif op == "delete":

@@ -77,6 +77,11 @@ pub fn create(dir: &Path, settings: &Value) -> anyhow::Result<()> {
     ask(&json!({"op": "create", "table": dir, "settings": settings})).map(drop)
 }
 
+/// Writes a Parquet file with a column of every type, as another program does: a row of values and a row of NULLs.
+pub fn every_parquet_type(file: &Path) -> anyhow::Result<()> {
+    ask(&json!({"op": "parquet", "table": file})).map(drop)
+}
+
 fn ask(question: &Value) -> anyhow::Result<Value> {
     let mut child = Command::new(python()?)
         .args(["-c", PROGRAM])
