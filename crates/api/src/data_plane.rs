@@ -139,7 +139,7 @@ pub struct PermissionRow {
     pub found: String,
     /// What that means, and what to do.
     pub detail: String,
-    /// The statement to add to the role, as JSON, where one is missing.
+    /// The statement to add to the role, as JSON, where one is missing, or that must be there where it can't be tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
 }

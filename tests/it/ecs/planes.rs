@@ -211,6 +211,10 @@ async fn a_narrow_grant_is_found_ready_and_nothing_is_started_by_the_check() -> 
     assert_eq!(found(&check, "ecs:StopTask"), ["allowed", "narrow"]);
     assert_eq!(found(&check, "ecs:RunTask"), ["narrow", "narrow", "not_tested"]);
     assert_eq!(found(&check, "iam:PassRole"), ["not_tested"]);
+    let untried = check.rows.iter().find(|row| row.action == "ecs:RunTask" && row.found == "not_tested");
+    let wanted =
+        untried.and_then(|row| row.statement.as_deref()).context("what it must say can be read all the same")?;
+    assert!(wanted.contains("ecs:RunTask") && wanted.contains("ecs:cluster"), "{wanted}");
     assert_eq!(found(&check, "ecs:RegisterTaskDefinition"), ["narrow"]);
     assert_eq!(found(&check, "ecs:ExecuteCommand"), ["narrow"]);
     assert!(story.aws.tasks().is_empty(), "nothing was started");

@@ -152,7 +152,9 @@ fn print(policy: &DataPlanePolicy, (document, name): (Document, &str), output: &
 fn told(check: &DataPlaneCheck, output: &Output) -> Exit {
     for row in &check.rows {
         if let Some(statement) = &row.statement {
-            output.say(&format!("add for {} on {}:\n  {}", clean(&row.action), clean(&row.resource), clean(statement)));
+            let what = if row.found == "not_tested" { "must be there" } else { "add" };
+            let (action, resource) = (clean(&row.action), clean(&row.resource));
+            output.say(&format!("{what} for {action} on {resource}:\n  {}", clean(statement)));
         }
     }
     if check.ready {

@@ -59,7 +59,7 @@ pub struct CheckRow {
     pub found: Found,
     /// What that means, and what to do.
     pub detail: String,
-    /// The statement to add, where one is missing.
+    /// The statement to add where one is missing, or that there must be where it can't be tried.
     pub statement: Option<Value>,
 }
 
@@ -276,12 +276,13 @@ where
 fn untested(place: &EcsPlace) -> Vec<CheckRow> {
     let family = place.family_arn();
     vec![
-        CheckRow::new("ecs:RunTask", family, Found::NotTested, "seen at the first run: trying it would start a task"),
+        CheckRow::new("ecs:RunTask", family, Found::NotTested, "seen at the first run: trying it would start a task")
+            .adding(policy::statement_for(place, "ecs:RunTask")),
         CheckRow::new(
             "iam:PassRole",
             place.task_role().to_string(),
             Found::NotTested,
-            "seen at the first run: only a started task hands a role over",
+            "seen at the first run: only a started task hands a role over; `waybill data-plane policy` prints the statement",
         ),
         CheckRow::new("s3:GetObject", "*", Found::NotTested, "this orchestrator has no bucket code to try it with"),
     ]
