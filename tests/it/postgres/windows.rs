@@ -137,6 +137,28 @@ async fn a_prepared_transaction_holds_the_window() {
     assert_eq!((released.note.held, released.rows.num_rows()), (false, 11));
 }
 
+/// What waits for a transaction to end must not take its being prepared for its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_is_prepared_while_the_window_waits_for_it_holds_the_window() {
+    let server = seeded().await;
+    let late = server.client().await;
+    late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("an open transaction");
+    server.run("INSERT INTO t (at) VALUES (now())").await;
+    let (patient, plan) = (source(&server).with_patience(Duration::from_secs(60)), by("id"));
+    let window = tokio::spawn(async move { read_after(&patient, &plan, None, 1).await.expect("read") });
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'waybill/%' AND query LIKE '%virtualxid IN%'";
+    let watch = server.client().await;
+    while watch.query_one(waits, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await; // bounded by the test runner
+    }
+    late.batch_execute("PREPARE TRANSACTION 'late'").await.expect("prepared");
+    let held = window.await.expect("no panic");
+    assert!(held.note.held && held.rows.num_rows() == 0 && held.cursor.is_none(), "its rows would never come");
+    server.run("COMMIT PREPARED 'late'").await;
+    let after = read_after(&source(&server), &by("id"), None, 1).await.expect("read");
+    assert_eq!((after.note.held, after.rows.num_rows()), (false, 12));
+}
+
 #[tokio::test]
 async fn hidden_session_times_mean_a_fixed_lag_that_is_said() {
     let server = seeded().await;
