@@ -123,7 +123,11 @@ impl Snapshot for SqliteSnapshot {
     }
 
     fn window(&self) -> WindowNote {
-        WindowNote { null_cursors: self.query.null_cursors(), ..WindowNote::default() }
+        WindowNote {
+            null_cursors: self.query.null_cursors(),
+            fixed_lag: self.query.is_lagging(),
+            ..WindowNote::default()
+        }
     }
 
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {

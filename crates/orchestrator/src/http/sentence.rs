@@ -142,7 +142,9 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
         C::WindowHeld => "the window waits for a prepared transaction".into(),
-        C::WindowFixedLag => "other sessions are hidden: a fixed lag is used and late commits are not promised".into(),
+        C::WindowFixedLag => {
+            "when other sessions began is not shown: a fixed lag is used and late commits are not promised".into()
+        }
         C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),

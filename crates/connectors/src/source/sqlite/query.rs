@@ -64,6 +64,10 @@ impl Query {
         self.window.as_ref().and_then(Window::cursor)
     }
 
+    pub(super) fn is_lagging(&self) -> bool {
+        self.window.as_ref().is_some_and(Window::is_lagging)
+    }
+
     pub(super) fn null_cursors(&self) -> u64 {
         self.window.as_ref().map_or(0, |window| window.null_cursors)
     }

@@ -4,7 +4,7 @@
 //! later unless the application makes it. Times: from the last bound up to now less a margin, compared as text, which is
 //! why all values must be written alike. Holds values of rows, so it is never printed.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -16,6 +16,9 @@ use super::connect::fault;
 use super::declared::Kind;
 use super::describe::Shape;
 use super::query::quoted;
+
+/// As long as a clock can take until it shows again what it showed before: a day and the longest setback.
+const MINUTES_OF_A_SETBACK: i32 = 1_560;
 
 /// The least that a window's end stays behind now.
 const LEAST_MARGIN_MS: u64 = 1_000;
@@ -106,6 +109,11 @@ impl Window {
         }
     }
 
+    /// Whether it ends a fixed time before now: SQLite does not tell when a writer began.
+    pub(super) const fn is_lagging(&self) -> bool {
+        !self.includes_high
+    }
+
     /// The window's end, as the next run gets it.
     pub(super) fn cursor(&self) -> Option<CursorState> {
         match &self.high {
@@ -160,7 +168,7 @@ fn end_of_time(cursor: &Cursor, kind: Kind, held: &Held, now: Micros) -> FaultRe
     let Some(end) = DateTime::<Utc>::from_timestamp_micros(now.0.saturating_sub(margin.saturating_mul(1000))) else {
         return Err(unusable(cursor, "has a margin that is too large"));
     };
-    let local = end.with_timezone(&zone);
+    let local = earliest_local(end, zone);
     let separator = held.separators.first().map_or(" ", String::as_str);
     let text = match kind {
         Kind::Date => local.format("%Y-%m-%d").to_string(),
@@ -170,6 +178,16 @@ fn end_of_time(cursor: &Cursor, kind: Kind, held: &Held, now: Micros) -> FaultRe
         _ => return Err(unusable(cursor, "holds times that are not written as YYYY-MM-DD HH:MM:SS")),
     };
     Ok(Value::Text(text))
+}
+
+/// The earliest local time that any moment from this one on can have: clocks that are set back within a day count, or the
+/// rows of the repeated hour would lie before the cursor.
+fn earliest_local(end: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
+    let minute = TimeDelta::minutes(1);
+    let first = end.duration_trunc(minute).unwrap_or(end);
+    let later = (1..=MINUTES_OF_A_SETBACK).filter_map(|n| first.checked_add_signed(minute.checked_mul(n)?));
+    let local = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
+    later.map(local).fold(local(end), Ord::min)
 }
 
 fn restore(state: &CursorState, is_time: bool) -> FaultResult<Value> {
@@ -194,4 +212,22 @@ fn less(a: &Value, b: &Value) -> bool {
 
 fn unusable(cursor: &Cursor, why: &str) -> Fault {
     Fault::new(FailureCode::CursorUnusable, format!("the cursor {} {why}", cursor.column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_ends_before_the_hour_that_a_clock_shows_twice() {
+        let local = |text: &str, zone: Tz| {
+            let at = DateTime::parse_from_rfc3339(text).expect("a moment").with_timezone(&Utc);
+            earliest_local(at, zone).format("%Y-%m-%d %H:%M:%S%.3f").to_string()
+        };
+        // Clocks in Berlin showed 02:00 to 03:00 twice on 2026-10-25: the second time began at 01:00 UTC.
+        assert_eq!(local("2026-10-25T00:30:15.250Z", Tz::Europe__Berlin), "2026-10-25 02:00:00.000");
+        assert_eq!(local("2026-10-25T01:10:15.250Z", Tz::Europe__Berlin), "2026-10-25 02:10:15.250");
+        assert_eq!(local("2026-10-24T12:00:00.000Z", Tz::Europe__Berlin), "2026-10-24 14:00:00.000");
+        assert_eq!(local("2026-10-25T00:30:15.250Z", Tz::UTC), "2026-10-25 00:30:15.250");
+    }
 }
