@@ -16,7 +16,7 @@ use waybill_tests::services::postgres::Postgres;
 use super::super::story::{ROWS, Story};
 
 /// Workers that sleep with all their rows read, the first two, and bounds of the link and the start that no outage reaches.
-fn patient(marker: &Marker) -> Options {
+pub(super) fn patient(marker: &Marker) -> Options {
     let orders = [marker, &marker.beside("again")].map(|marker| marker.order("files_closed=stop"));
     Options::default()
         .with_faults(&orders)
@@ -37,7 +37,7 @@ async fn knock(sandbox: &Sandbox) -> Result<(u16, Option<u64>)> {
 }
 
 /// Asks until the orchestrator says that it has no database; bounded by the test runner.
-async fn until_it_has_none(sandbox: &Sandbox) -> Result<()> {
+pub(super) async fn until_it_has_none(sandbox: &Sandbox) -> Result<()> {
     loop {
         match knock(sandbox).await? {
             (503, after) => {
@@ -70,13 +70,13 @@ async fn until_every_lease_ran_out(sandbox: &Sandbox) -> Result<()> {
 }
 
 /// What a run has done so far and will have done whatever happens to the database.
-fn kept(before: &RunDetail, after: &RunDetail) -> Result<()> {
+pub(super) fn kept(before: &RunDetail, after: &RunDetail) -> Result<()> {
     let ids = |run: &RunDetail| run.attempt_list.iter().map(|attempt| attempt.id).collect::<Vec<_>>();
     ensure!(ids(before) == ids(after), "attempts were {:?}, are {:?}", ids(before), ids(after));
     Ok(())
 }
 
-async fn asleep(story: &Story, marker: &Marker) -> Result<(RunId, u32, RunDetail)> {
+pub(super) async fn asleep(story: &Story, marker: &Marker) -> Result<(RunId, u32, RunDetail)> {
     let run = story.sandbox.trigger("items").await?;
     let worker = marker.fires(1).await?;
     Ok((run, worker, story.sandbox.client.run_get(run).await?))
@@ -100,8 +100,8 @@ async fn f42_a_locked_sqlite_file_is_told_with_a_time_to_come_back_and_costs_the
     story.table_is_exactly(ROWS)
 }
 
-/// The lock is held until the lease of the only attempt ran out.
-fn until_every_lease_ran_out_of(story: &Story, file: &rusqlite::Connection) -> Result<()> {
+/// Waits until the lease of the only attempt ran out, in which it was not given leave.
+pub(super) fn until_every_lease_ran_out_of(story: &Story, file: &rusqlite::Connection) -> Result<()> {
     let left = "select count(*) from attempt where lease_until > cast(unixepoch('subsec') * 1000000 as integer)";
     while file.query_row(left, [], |row| row.get::<_, i64>(0))? > 0 {
         std::thread::sleep(Duration::from_millis(50)); // bounded by the test runner

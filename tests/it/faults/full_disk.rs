@@ -1,12 +1,14 @@
-//! A worker whose lake lies on a disk that is full, and has room again.
+//! A worker whose lake, or an orchestrator whose database lies on a disk that is full, and has room again.
 
 use std::path::Path;
 
 use anyhow::{Result, ensure};
+use waybill_tests::process::wake;
 use waybill_tests::sandbox::Options;
 use waybill_tests::small_disk;
 
 use super::super::story::{Rows, Story, holds_exactly};
+use super::database::{asleep, kept, patient, until_every_lease_ran_out_of, until_it_has_none};
 
 const NAME: &str =
     "faults::full_disk::f39_a_run_without_room_commits_nothing_and_the_next_one_in_the_same_place_delivers";
@@ -51,4 +53,22 @@ async fn f39_a_run_without_room_commits_nothing_and_the_next_one_in_the_same_pla
     holds_exactly(&table, ROWS.many + 500)?;
     ensure!(left(&table, ".waybill-tmp-")? == 0, "temporary files stay behind");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f39_a_run_outlasts_an_orchestrator_without_room_for_its_database() -> Result<()> {
+    const NAME: &str = "faults::full_disk::f39_a_run_outlasts_an_orchestrator_without_room_for_its_database";
+    let Some(disk) = small_disk::inside(NAME, "16m") else { return Ok(()) };
+    let place = disk.join("waybill.db");
+    let url = format!("sqlite://{}", place.display());
+    let story = Story::start("full", |marker| Ok(patient(marker).with("DATABASE__URL", &url))).await?;
+    let (run, worker, before) = asleep(&story, &story.marker).await?;
+    let filler = small_disk::fill(&disk, 0);
+    // What the file has set aside is used up first.
+    until_it_has_none(&story.sandbox).await?;
+    wake(worker).await?;
+    until_every_lease_ran_out_of(&story, &rusqlite::Connection::open(&place)?)?;
+    std::fs::remove_file(filler)?;
+    kept(&before, &story.succeeds(run, 1).await?)?;
+    story.table_is_exactly(super::super::story::ROWS)
 }

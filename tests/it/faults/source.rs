@@ -32,10 +32,15 @@ impl Move {
 
     /// From this port, with these keys of the stream.
     async fn apply(&self, port: u16, keys: &str) -> Result<()> {
+        self.apply_within("parallel: 1", port, keys).await
+    }
+
+    /// The same within these limits.
+    async fn apply_within(&self, limits: &str, port: u16, keys: &str) -> Result<()> {
         let document = format!(
             "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {port}, database: postgres, \
              user: postgres, tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  items:\n    from: db\n    \
-             to: lake\n    streams: {{ t: {{ {keys} }} }}\n    limits: {{ parallel: 1 }}\n",
+             to: lake\n    streams: {{ t: {{ {keys} }} }}\n    limits: {{ {limits} }}\n",
             self.sandbox.path("lake").display()
         );
         self.sandbox.apply(&document).await
@@ -230,4 +235,26 @@ async fn f32_ten_thousand_rows_with_one_number_on_a_windows_edge_come_once_over_
     }
     moves.brings(0).await?;
     moves.table_is_the_source().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn h20_a_query_that_sleeps_for_ever_ends_with_the_time_limit_of_its_run() -> Result<()> {
+    let story = Move::start("CREATE VIEW t AS SELECT 1::int8 AS id FROM (SELECT pg_sleep(1e9)) s").await?;
+    story.apply_within("parallel: 1, time: 3s", story.server.port(), "load: full").await?;
+    let run = story.sandbox.trigger("items").await?;
+    let asleep =
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'waybill/%' AND wait_event = 'PgSleep'";
+    let client = story.server.client().await;
+    let sleeping = async || Ok::<i64, tokio_postgres::Error>(client.query_one(asleep, &[]).await?.get(0));
+    while sleeping().await? == 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // bounded by the test runner
+    }
+    let ended = story.sandbox.ended(run).await?;
+    let failure = ended.run.failure.context("a failure")?;
+    ensure!(failure.code.to_string() == "run_timeout", "{failure:?}");
+    while sleeping().await? > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // bounded by the test runner
+    }
+    ensure!(!story.sandbox.path("lake/t/_delta_log").exists(), "something was committed");
+    Ok(())
 }

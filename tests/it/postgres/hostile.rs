@@ -38,7 +38,7 @@ async fn connection_fields_smuggle_no_options() {
 }
 
 #[tokio::test]
-async fn statements_in_names_filters_and_views_do_nothing() {
+async fn h20_statements_in_names_filters_and_views_do_nothing() {
     let server = Postgres::start();
     server
         .run(

@@ -71,17 +71,26 @@ async fn a_token_is_taken_from_the_header_alone_and_no_cookie_is_ever_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_stands_in_no_file_and_no_line_of_the_log() {
+async fn t12_a_password_or_a_secret_in_a_request_stands_in_no_file_and_no_line_of_the_log() {
     let (sandbox, door) = sandbox().await;
-    let wrong = "CANARY wrong but long enough";
+    let (wrong, planted) = ("CANARY wrong but long enough", "CANARY-0d1c-planted");
     assert_eq!(door.login(wrong).await.code(), "login_failed");
+    // Where a reference belongs, in a body and in a document.
+    let system = json!({ "type": "postgres", "host": "db", "database": "shop", "user": "u", "password": planted });
+    let body = json!({ "project_id": sandbox.project, "name": "pg", "system": system });
+    assert_eq!(door.post("/v1/connections", &body).await.code(), "spec_invalid");
+    let document = format!(
+        "waybill: 1\nconnections:\n  pg: {{ type: postgres, host: db, database: d, user: u, password: {planted} }}\n"
+    );
+    let body = json!({ "project_id": sandbox.project, "document": document });
+    assert_eq!(door.post("/v1/specs:apply", &body).await.code(), "spec_invalid");
     for file in waybill_tests::canary::files(&sandbox.path("state"), &[]) {
         let bytes = std::fs::read(&file).expect("a file");
-        for secret in [PASSWORD, wrong, door.access.as_str(), door.refresh.as_str()] {
+        for secret in [PASSWORD, wrong, planted, door.access.as_str(), door.refresh.as_str()] {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{}", file.display());
         }
     }
     let log = sandbox.log();
-    assert!(![PASSWORD, wrong, &door.access, &door.refresh].iter().any(|secret| log.contains(*secret)));
+    assert!(![PASSWORD, wrong, planted, &door.access, &door.refresh].iter().any(|secret| log.contains(*secret)));
 }

@@ -10,8 +10,8 @@ use tower::ServiceExt;
 use waybill_api::spec::SpecApply;
 use waybill_identity::KeyDirectory;
 use waybill_model::id::SessionId;
-use waybill_model::{AgentId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{Store, User};
+use waybill_model::{AgentId, AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_store::{NewAttempt, Store, User};
 
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -142,6 +142,7 @@ impl Tenant {
         let connection = app.store.connection_find(org, project, "shop").await.expect("a read").expect("one").id;
         let body = serde_json::from_value(json!({ "pipeline_id": pipeline })).expect("a body");
         let run = start::start(app, &caller, &body, None).await.expect("a run").run.id;
+        let attempt = attempt_of(app, (org, run, plane)).await;
         let ids = vec![
             ("organization", org.to_string()),
             ("user", user.to_string()),
@@ -151,9 +152,30 @@ impl Tenant {
             ("connection", connection.to_string()),
             ("pipeline", pipeline.to_string()),
             ("run", run.to_string()),
+            ("attempt", attempt.to_string()),
         ];
         Self { caller, token, project, pipeline, run, ids }
     }
+}
+
+async fn attempt_of(app: &Shared, (org, run, data_plane): (OrgId, RunId, DataPlaneId)) -> AttemptId {
+    let minute = std::time::Duration::from_secs(60);
+    let new = NewAttempt {
+        org,
+        id: AttemptId::generate(),
+        run,
+        number: 1,
+        epoch: Epoch(1),
+        data_plane,
+        launch_request: Vec::new(),
+        launch_holder: "test".into(),
+        launch_claim: minute,
+        start_timeout: minute,
+    };
+    let mut tx = app.store.write_tx().await.expect("a transaction");
+    Store::attempt_insert_in_txn(&mut tx, &new).await.expect("an attempt");
+    tx.commit().await.expect("a commit");
+    new.id
 }
 
 fn person(org: OrgId, id: UserId, name: &str) -> User {
