@@ -12,6 +12,9 @@ need python3 python3
 need curl curl
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 case $task in
+  demo)
+    [ -z "${WAYBILL_DEMO_SOURCE:-}" ] || need psql postgresql-client
+    ;;
   test|bench)
     need openssl openssl
     # The shell has a `kill` of its own, which tests and fault points can't call.

@@ -259,7 +259,9 @@ impl FailureCode {
             C::TableFeatureUnsupported => "remove the table feature, or write to another prefix",
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
-            C::EpochAhead => "check the clocks; then run `waybill-worker once --accept-epoch` for this table",
+            C::EpochAhead => {
+                "check the clocks; mend a table of `once` with `waybill-worker once --accept-epoch`, give another one another prefix"
+            }
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",

@@ -192,6 +192,16 @@ impl Operation {
         self.header("If-Match", "`ETag` of the object as it was read.", true)
     }
 
+    /// It makes an object where there is none, and changes it where there is one: the caller says which it means.
+    #[must_use]
+    pub fn makes_or_changes(self) -> Self {
+        self.header("If-Match", "`ETag` of the object as it was read, to change it.", false).header(
+            "If-None-Match",
+            "`*`, to make it where there is none.",
+            false,
+        )
+    }
+
     /// It reads one object with a tag.
     #[must_use]
     pub fn tagged(self) -> Self {

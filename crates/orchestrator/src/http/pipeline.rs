@@ -80,6 +80,7 @@ fn mount_schedule(all: &mut Operations) {
         )
         .takes::<ScheduleSet>()
         .answers::<Schedule>(200)
+        .makes_or_changes()
         .codes(&[
             ProblemCode::ScheduleInvalid,
             ProblemCode::PreconditionRequired,
