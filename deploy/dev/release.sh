@@ -7,4 +7,5 @@ cargo build --release --locked --no-default-features --features waybill-worker/d
   -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests \
   --bin waybill-orchestrator --bin waybill-worker --bin waybill --bin waybill-seed >&2
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+deploy/dev/no_faults.sh "$target/release"
 echo "$target/release"

@@ -11,4 +11,5 @@ export CFLAGS="-ffile-prefix-map=$PWD=/waybill -ffile-prefix-map=$home=/cargo -f
 export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0 LC_ALL=C TZ=UTC
 packages=(-p waybill-orchestrator -p waybill-worker -p waybill-agent -p waybill-cli)
 cargo build --release --locked "${packages[@]}" --bins --features waybill-worker/aws >&2
+"$PWD/deploy/dev/no_faults.sh" "$target/release"
 echo "$target/release"
