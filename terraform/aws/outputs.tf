@@ -57,6 +57,6 @@ output "guard_parameter" {
 }
 
 output "policies" {
-  description = "The applied policies as JSON texts, by name: to read, lint, simulate."
-  value       = module.policies.documents
+  description = "The policies as JSON texts, by name: to read, lint, simulate. Without a launch role nobody is trusted, and no trust is among them."
+  value       = { for name, document in module.policies.documents : name => document if local.is_assumed || name != "launch_trust" }
 }

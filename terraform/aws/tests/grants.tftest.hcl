@@ -72,7 +72,7 @@ run "where_an_agent_starts_workers_no_role_is_assumed" {
     error_message = "nobody from outside may assume anything"
   }
   assert {
-    condition     = !strcontains(output.settings, "--role-arn arn") || startswith(output.settings, "--task-role-arn")
+    condition     = !strcontains(output.settings, " --role-arn ") && startswith(output.settings, "--task-role-arn ") && !contains(keys(output.policies), "launch_trust")
     error_message = "an agent must not be told of a role to assume"
   }
 }

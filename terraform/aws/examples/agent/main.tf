@@ -1,6 +1,7 @@
 # A data plane that nobody outside is granted anything for: an agent on a small host of yours calls the orchestrator and starts
 # workers by that host's own role. Fill in terraform.tfvars with a fresh `waybill agent enrol NAME --data-plane PLANE --approval -o json`,
-# apply within the 30 minutes of its token, and approve the fingerprint that the host's console prints.
+# apply within the 30 minutes of its token, and approve the fingerprint that the host's console prints. Where that came to nothing, such as
+# for a token that was too old: a fresh invitation, and terraform apply -replace=aws_instance.agent
 
 terraform {
   required_version = ">= 1.9"
@@ -62,7 +63,6 @@ variable "database" {
 }
 
 data "aws_region" "here" {}
-data "aws_partition" "here" {}
 
 data "aws_prefix_list" "s3" {
   name = "com.amazonaws.${data.aws_region.here.region}.s3"
