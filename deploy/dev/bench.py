@@ -184,6 +184,8 @@ def whole_system(server):
         orchestrator = subprocess.Popen(["waybill-orchestrator", "serve", "--dev", "--state", state], env=environment, stderr=log)
     try:
         while not os.path.exists(f"{state}/ports.json"):
+            if orchestrator.poll() is not None:
+                sys.exit(f"the orchestrator did not start; see {HOME}/commands.log")
             time.sleep(0.05)
         waybill("login", "--email", "bench@example.com", "--password-stdin", input="a long enough phrase to measure with")
         waybill("apply", "-f", spec(server, "public.one_row", 1))

@@ -21,7 +21,8 @@ for file in openapi.json schema.json failures.md config.toml; do
 done
 if [ "$mode" != --check ]; then
   # Fields that were added get their lines in the lock of numbers; one that was changed is refused.
-  WAYBILL_NUMBERS=extend cargo test --quiet --locked --workspace --features waybill-worker/aws --test numbers >/dev/null
+  WAYBILL_NUMBERS=extend cargo test --quiet --locked --workspace --features waybill-worker/aws --test numbers >"$fresh/numbers" ||
+    { cat "$fresh/numbers" >&2; exit 1; }
 fi
 if [ "$mode" = --check ]; then
   [ ${#stale[@]} = 0 ] || { echo "out of date: ${stale[*]}; run: make generate" >&2; exit 1; }

@@ -260,7 +260,7 @@ impl FailureCode {
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
             C::EpochAhead => {
-                "check the clocks; mend a table of `once` with `waybill-worker once --accept-epoch`, give another one another prefix"
+                "check the clocks; for a table of `waybill-worker once` use its --accept-epoch, for an orchestrator's table a new prefix"
             }
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
             C::Fenced => "another attempt took over; look at the newest attempt of the run",

@@ -34,7 +34,8 @@ use contact::Contact;
 use egress::Egress;
 use outbox::Outbox;
 
-/// How long the outcome is offered at least: time for a connection that died in a sleep to be noticed and made again.
+/// How long the outcome is offered at least, by a worker whose grace is over: time for a connection that was closed in its
+/// sleep to be made again. One that died without a word is noticed later than that.
 const LAST_WORD: Duration = Duration::from_secs(2);
 
 /// Where the orchestrator is and how it proves itself.

@@ -2,7 +2,7 @@
 //! everything on the orchestrator's side and in every frame that a worker sent.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use tokio_postgres::SimpleQueryMessage;
@@ -17,7 +17,7 @@ const HEADERS: &[&str] = &[":uri", "te", "content-type", "user-agent", "grpc-tim
 
 pub(super) struct Planted {
     pub(super) sandbox: Sandbox,
-    tap: PathBuf,
+    tap: tempfile::TempDir,
     /// The orchestrator's own database, where it is a server.
     store: Option<Postgres>,
     landing: Vec<Canary>,
@@ -40,9 +40,9 @@ impl Planted {
     }
 
     async fn with(extra: &[(&str, &str)], store: Option<Postgres>) -> Result<Self> {
-        let tap = tempfile::tempdir()?.keep();
+        let tap = tempfile::tempdir()?;
         let mut options = Options { faults: true, ..Options::default() };
-        options.orchestrator.push(("WAYBILL_TAP".into(), tap.display().to_string()));
+        options.orchestrator.push(("WAYBILL_TAP".into(), tap.path().display().to_string()));
         options.passed.push("WAYBILL_TAP".into());
         for (name, value) in extra {
             options.orchestrator.push(((*name).to_owned(), (*value).to_owned()));
@@ -93,7 +93,7 @@ impl Planted {
     async fn places(&self) -> Result<Vec<(String, Vec<u8>)>> {
         let mut paths = files(&self.sandbox.path("state"), &["attempts"]);
         paths.push(self.sandbox.path("orchestrator.log"));
-        paths.extend(files(&self.tap, &[]));
+        paths.extend(files(self.tap.path(), &[]));
         let mut places = Vec::new();
         for path in paths {
             places.push((path.display().to_string(), std::fs::read(&path)?));
@@ -113,7 +113,7 @@ impl Planted {
 
     /// Every call of every worker, each message in it a whole one and none packed.
     pub(super) async fn calls(&self) -> Result<Vec<Call>> {
-        let calls = calls_in(&self.tap).await?;
+        let calls = calls_in(self.tap.path()).await?;
         for call in &calls {
             call.messages()?;
             let odd = call.headers.iter().find(|(name, _)| !HEADERS.contains(&name.as_str()));

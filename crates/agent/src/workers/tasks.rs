@@ -179,7 +179,7 @@ impl Desk {
     /// the one that may have been started is searched for instead.
     async fn see_through(self: Arc<Self>, request: LaunchRequest) {
         let (attempt, mut pause) = (request.spec().attempt, Backoff::up_to(PAUSE));
-        // When the last start went out without an answer: its task may be shown later.
+        // When the last start came back without an answer: its task may be shown later. The client had tried until then.
         let mut asked: Option<Instant> = None;
         loop {
             let unwanted = self.known().get(&attempt).is_none_or(|kept| kept.unwanted);
@@ -187,8 +187,9 @@ impl Desk {
             let answer = if unwanted {
                 launcher.find(attempt).await
             } else {
+                let answer = launcher.start(&request).await.map(Some);
                 asked = Some(Instant::now());
-                launcher.start(&request).await.map(Some)
+                answer
             };
             match answer {
                 Ok(Some(task)) => {

@@ -141,7 +141,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
-        C::WindowHeld => "the window waits for a prepared transaction".into(),
+        C::WindowHeld => "the window waits for a transaction that is still open or prepared".into(),
         C::WindowFixedLag => {
             "when other sessions began is not shown: a fixed lag is used and late commits are not promised".into()
         }

@@ -40,7 +40,7 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now).map_err(|why| {
-            let refused = Refused(format!("{why}; {}", described(end_entity)));
+            let refused = Refused(format!("{}; {}", shown(&why.to_string()), described(end_entity)));
             Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refused))))
         })
     }
