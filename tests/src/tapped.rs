@@ -151,6 +151,7 @@ mod tests {
         while !all.windows(body.len()).any(|window| window == body) {
             let mut piece = vec![0; 1 << 16];
             let length = far.read(&mut piece).await.expect("bytes");
+            assert!(length > 0, "the client left: {all:?}");
             all.extend_from_slice(&piece[..length]);
         }
         driven.abort();

@@ -54,6 +54,11 @@ impl Default for Limits {
 pub(crate) struct HangUp(CancellationToken);
 
 impl HangUp {
+    /// That of the connection which a request came on; of one that came on none, an end of nothing.
+    pub(crate) fn of(request: &http::Extensions) -> Self {
+        request.get::<Self>().cloned().unwrap_or_default()
+    }
+
     /// Ends it.
     pub(crate) fn now(&self) {
         self.0.cancel();

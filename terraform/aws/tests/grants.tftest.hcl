@@ -77,6 +77,16 @@ run "where_an_agent_starts_workers_no_role_is_assumed" {
   }
 }
 
+run "what_the_task_definition_has_is_told_on" {
+  command = apply
+  variables { ephemeral_storage = 50 }
+
+  assert {
+    condition     = aws_ecs_task_definition.worker.ephemeral_storage[0].size_in_gib == 50 && endswith(output.settings, " --disk-gib 50")
+    error_message = "whoever starts workers must know their disk"
+  }
+}
+
 run "a_proxy_is_told_to_workers" {
   command = apply
   variables { https_proxy = "http://proxy.internal:3128" }

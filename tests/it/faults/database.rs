@@ -14,6 +14,7 @@ use waybill_tests::sandbox::{Options, Sandbox};
 use waybill_tests::services::postgres::Postgres;
 
 use super::super::story::{ROWS, Story};
+use super::until_no_lease_holds;
 
 /// Workers that sleep with all their rows read, the first two, and bounds of the link and the start that no outage reaches.
 pub(super) fn patient(marker: &Marker) -> Options {
@@ -86,7 +87,8 @@ pub(super) async fn asleep(story: &Story, marker: &Marker) -> Result<(RunId, u32
 async fn f42_a_locked_sqlite_file_is_told_with_a_time_to_come_back_and_costs_the_run_nothing() -> Result<()> {
     let story = Story::start("full", |marker| Ok(patient(marker))).await?;
     let (run, worker, before) = asleep(&story, &story.marker).await?;
-    let other = rusqlite::Connection::open(story.sandbox.path("state/waybill.db"))?;
+    let place = story.sandbox.path("state/waybill.db");
+    let other = rusqlite::Connection::open(&place)?;
     other.busy_timeout(Duration::from_secs(10))?;
     other.execute_batch("begin immediate")?;
     // It asks for leave to commit while nothing can be written, and goes on asking.
@@ -94,20 +96,12 @@ async fn f42_a_locked_sqlite_file_is_told_with_a_time_to_come_back_and_costs_the
     until_it_has_none(&story.sandbox).await?;
     let still = story.sandbox.client.run_get(run).await?;
     ensure!(still.run.state == before.run.state, "readers wait for writers: {:?}", still.run.state);
-    until_every_lease_ran_out_of(&story, &other)?;
+    // Nothing leaves that it was not given leave for.
+    until_no_lease_holds(&place).await?;
+    ensure!(story.commits() == 0, "it committed without leave");
     other.execute_batch("commit")?;
     kept(&before, &story.succeeds(run, 1).await?)?;
     story.table_is_exactly(ROWS)
-}
-
-/// Waits until the lease of the only attempt ran out, in which it was not given leave.
-pub(super) fn until_every_lease_ran_out_of(story: &Story, file: &rusqlite::Connection) -> Result<()> {
-    let left = "select count(*) from attempt where lease_until > cast(unixepoch('subsec') * 1000000 as integer)";
-    while file.query_row(left, [], |row| row.get::<_, i64>(0))? > 0 {
-        std::thread::sleep(Duration::from_millis(50)); // bounded by the test runner
-    }
-    ensure!(story.commits() == 0, "it committed without leave");
-    Ok(())
 }
 
 /// A story on a Postgres behind a proxy, whose worker sleeps.

@@ -8,7 +8,8 @@ use waybill_tests::sandbox::Options;
 use waybill_tests::small_disk;
 
 use super::super::story::{Rows, Story, holds_exactly};
-use super::database::{asleep, kept, patient, until_every_lease_ran_out_of, until_it_has_none};
+use super::database::{asleep, kept, patient, until_it_has_none};
+use super::until_no_lease_holds;
 
 const NAME: &str =
     "faults::full_disk::f39_a_run_without_room_commits_nothing_and_the_next_one_in_the_same_place_delivers";
@@ -67,7 +68,8 @@ async fn f39_a_run_outlasts_an_orchestrator_without_room_for_its_database() -> R
     // What the file has set aside is used up first.
     until_it_has_none(&story.sandbox).await?;
     wake(worker).await?;
-    until_every_lease_ran_out_of(&story, &rusqlite::Connection::open(&place)?)?;
+    until_no_lease_holds(&place).await?;
+    ensure!(story.commits() == 0, "it committed without leave");
     std::fs::remove_file(filler)?;
     kept(&before, &story.succeeds(run, 1).await?)?;
     story.table_is_exactly(super::super::story::ROWS)

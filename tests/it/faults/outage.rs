@@ -7,6 +7,8 @@ use waybill_tests::proof::runs;
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
 
+use super::until_no_lease_holds;
+
 /// Runs at once, where no proof asks for more.
 const USUAL: usize = 8;
 
@@ -22,20 +24,6 @@ fn document(sandbox: &Sandbox, many: usize) -> String {
         text.push_str(&format!("  p{n}: {{ from: shop, to: lake{n}, streams: {{ t: {{}} }} }}\n"));
     }
     text
-}
-
-/// Waits until nothing that the orchestrator was promised holds any more; bounded by the test runner.
-fn every_lease_ran_out(sandbox: &Sandbox, many: usize) -> Result<()> {
-    let file = rusqlite::Connection::open(sandbox.path("state/waybill.db"))?;
-    let count = |which: &str| {
-        file.query_row(&format!("select count(*) from attempt where {which}"), [], |row| row.get::<_, i64>(0))
-    };
-    let all = count("state = 'running'")?;
-    ensure!(usize::try_from(all)? == many, "{all} of {many} attempts work");
-    while count("lease_until > cast(unixepoch('subsec') * 1000000 as integer)")? > 0 {
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +51,7 @@ async fn f20_an_orchestrator_that_is_away_while_many_runs_work_loses_none_of_the
         tokio::time::sleep(std::time::Duration::from_millis(10)).await; // bounded by the test runner
     }
     marker.release()?;
-    every_lease_ran_out(&sandbox, many)?;
+    until_no_lease_holds(&sandbox.path("state/waybill.db")).await?;
     // One half wakes while nobody answers, the other when the orchestrator is back.
     let (early, late) = workers.split_at(many / 2);
     futures::future::try_join_all(early.iter().map(|worker| wake(*worker))).await?;

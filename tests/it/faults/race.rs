@@ -38,6 +38,17 @@ async fn metric(private: &str, name: &str) -> Result<u64> {
     value.with_context(|| format!("no {name} in {text}"))
 }
 
+/// The orchestrator that sleeps at this point, and not in the middle of something else as well, whose locks nobody could take
+/// over: continued it stops again by itself.
+async fn sleeper(marker: &Marker, server: &Postgres) -> Result<u32> {
+    let asleep = marker.fires(1).await?;
+    while server.open_transactions().await > 0 {
+        signal(asleep, "CONT")?;
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await; // bounded by the test runner
+    }
+    Ok(asleep)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f13_two_orchestrators_that_want_one_slot_begin_one_run() -> Result<()> {
     let scratch = tempfile::tempdir()?;
@@ -50,12 +61,7 @@ async fn f13_two_orchestrators_that_want_one_slot_begin_one_run() -> Result<()> 
     let due = "update schedule set next_slot = (extract(epoch from now())::bigint - 1) * 1000000";
     ensure!(server.client().await.execute(due, &[]).await? == 1, "there is no schedule");
     // Whoever leads has seen the slot, and sleeps before it takes it; the other one leads next.
-    let asleep = marker.fires(1).await?;
-    // Not in the middle of something else, whose locks nobody could take over. Continued it stops again by itself.
-    while server.open_transactions().await > 0 {
-        signal(asleep, "CONT")?;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await; // bounded by the test runner
-    }
+    let asleep = sleeper(&marker, &server).await?;
     let own_sleeps = asleep == sandbox.orchestrator_pid()?;
     let (awake, slept) = match own_sleeps {
         true => (replica.ports.private.clone(), sandbox.ports()?.private),
@@ -140,11 +146,7 @@ async fn f14_a_leader_that_slept_as_it_was_about_to_end_an_attempt_is_refused_wh
     let run = sandbox.trigger("p").await?;
     killed.fires(1).await?;
     // Whoever leads has seen that the worker is gone, and sleeps before it writes so.
-    let asleep = frozen.fires(1).await?;
-    while server.open_transactions().await > 0 {
-        signal(asleep, "CONT")?;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await; // bounded by the test runner
-    }
+    let asleep = sleeper(&frozen, &server).await?;
     let own_sleeps = asleep == sandbox.orchestrator_pid()?;
     let slept = if own_sleeps { sandbox.ports()?.private } else { replica.ports.private.clone() };
     let own = sandbox.client.clone();

@@ -105,10 +105,10 @@ async fn t14_an_aws_that_lies_about_a_secret_is_told_by_the_reference_and_not_re
         ("aws-sm://shop/db#password", Lie::Says("{}"), "only text"),
         ("aws-sm://shop/db#password", Lie::Says(r#"{"SecretString":["SAID"]}"#), "answer"),
         ("aws-sm://shop/db#password", Lie::Says(r#"{"SecretString":"SAID"}"#), "no JSON object"),
-        ("aws-sm://shop/db#password", Lie::Endless, ""),
+        ("aws-sm://shop/db#password", Lie::Endless, "is not whole"),
         ("aws-ssm:///shop/password", Lie::Says("<html>SAID</html>"), "answer"),
         ("aws-ssm:///shop/password", Lie::Says(r#"{"Parameter":{"Value":7}}"#), "answer"),
-        ("aws-ssm:///shop/password", Lie::Endless, ""),
+        ("aws-ssm:///shop/password", Lie::Endless, "is not whole"),
     ] {
         let (address, asked) = liar(says, says).await;
         refused(&story, reference, redirects::aws(address), hint).await;

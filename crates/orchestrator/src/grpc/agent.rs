@@ -107,7 +107,7 @@ impl pb::agent_server::Agent for Service {
         request: Request<Streaming<pb::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let certified = certified(&request)?;
-        let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
+        let hang_up = HangUp::of(request.extensions());
         let messages = request.into_inner();
         let (to_agent, answers) = Answers::open(self.shared.read_time, hang_up);
         let this = self.clone();

@@ -63,7 +63,7 @@ impl pb::worker_server::Worker for Service {
         self.shared.attempts.may_renew(&certified.peer).await.map_err(status::of)?;
         let conversation =
             report::Conversation { shared: Arc::clone(&self.shared), meter: Arc::clone(&self.meter), certified };
-        let hang_up = request.extensions().get::<HangUp>().cloned().unwrap_or_default();
+        let hang_up = HangUp::of(request.extensions());
         Ok(Response::new(conversation.begin(request.into_inner(), hang_up)))
     }
 

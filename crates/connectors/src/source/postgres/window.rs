@@ -19,6 +19,7 @@ use super::refusal::Failure;
 use super::select::attribute;
 use super::session::Hello;
 use super::wire::Wire;
+use crate::source::MINUTES_OF_A_SETBACK;
 
 /// The lag where other sessions' times can't be seen.
 const FIXED_LAG_SECONDS: u64 = 300;
@@ -232,7 +233,7 @@ impl Checked<'_> {
         let sql = format!(
             "SELECT pg_catalog.to_char(least({high} AT TIME ZONE {zone}, (SELECT pg_catalog.min(\
                (pg_catalog.date_trunc('minute', {high}) + g * interval '1 minute') AT TIME ZONE {zone}) \
-               FROM pg_catalog.generate_series(1, 1560) g)), {FORM})"
+               FROM pg_catalog.generate_series(1, {MINUTES_OF_A_SETBACK}) g)), {FORM})"
         );
         match wire.ask_one(&sql).await {
             Ok(row) => row.text(0),

@@ -87,6 +87,7 @@ async fn integer_windows_bring_each_row_once() {
     let plan = new_rows("t", "id");
     let first = shop.open(&plan, None).await.expect("open");
     assert_eq!(ids(&read(first.as_ref()).await.expect("read")), [1, 7]);
+    assert!(!first.window().fixed_lag, "of one writer, none is under way with a lower number");
     let cursor = first.cursor().expect("a cursor");
     first.finish().await.expect("finish");
     shop.run("INSERT INTO t VALUES (8, 'c')");
@@ -106,6 +107,7 @@ async fn time_windows_leave_what_is_younger_than_the_margin_for_later() {
     let plan = new_rows("t", "at");
     let first = shop.open(&plan, None).await.expect("open");
     assert_eq!(ids(&read(first.as_ref()).await.expect("read")), [1, 2]);
+    assert!(first.window().fixed_lag, "SQLite shows to nobody when a writer began");
     let second = shop.open(&plan, first.cursor().as_ref()).await.expect("open");
     assert!(read(second.as_ref()).await.expect("read").is_empty());
 }

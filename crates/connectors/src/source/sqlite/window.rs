@@ -16,9 +16,7 @@ use super::connect::fault;
 use super::declared::Kind;
 use super::describe::Shape;
 use super::query::quoted;
-
-/// As long as a clock can take until it shows again what it showed before: a day and the longest setback.
-const MINUTES_OF_A_SETBACK: i32 = 1_560;
+use crate::source::MINUTES_OF_A_SETBACK;
 
 /// The least that a window's end stays behind now.
 const LEAST_MARGIN_MS: u64 = 1_000;

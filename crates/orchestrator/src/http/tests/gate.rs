@@ -45,6 +45,8 @@ fn every_operation_declares_permission_problems_and_examples() {
             answer.0 == 204 || answer.1.as_ref().is_some_and(|body| body.example.is_object()),
             "{id} has no example"
         );
+        let says_if_match = operation.parameters.iter().any(|parameter| parameter.name == "If-Match");
+        assert_eq!(operation.codes.contains(&waybill_api::ProblemCode::PreconditionRequired), says_if_match, "{id}");
         if matches!(operation.method, Method::PATCH | Method::PUT) {
             assert!(operation.request.as_ref().is_some_and(|body| body.example.is_object()), "{id} has no body");
         }
