@@ -3,6 +3,7 @@
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
 mod database;
+mod drain;
 mod endings;
 mod files;
 mod frozen;

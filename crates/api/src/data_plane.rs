@@ -38,6 +38,9 @@ pub struct DataPlane {
     /// When it was checked last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checked_at: Option<Timestamp>,
+    /// Since when it is being drained: nothing is launched there, and workers finish only the streams that they have begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_since: Option<Timestamp>,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the caller may do with it.
@@ -199,6 +202,7 @@ impl Example for DataPlane {
             orchestrator_principal_arn: None,
             orchestrator_principal_missing: None,
             trust: None,
+            draining_since: None,
             checked_at: None,
             created_at: example::at(0),
             allowed_actions: vec![AllowedAction::no("data_plane_delete", "2 pipelines use it")],

@@ -38,6 +38,10 @@ pub struct Pipeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub live_run_id: Option<RunId>,
+    /// An epoch that was found, or would be given, more than 24 h in the future: no run goes on before somebody accepts it.
+    /// Microseconds since 1970, where a clock made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch_ahead: Option<i64>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was last changed.
@@ -53,6 +57,14 @@ pub struct Pipeline {
 pub struct PipelineUpdate {
     /// Whether it starts no runs by itself.
     pub paused: bool,
+}
+
+/// Accepts an epoch that stood too far in the future.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EpochAccept {
+    /// The one that is accepted: `epoch_ahead` of the pipeline, as the caller saw it.
+    pub found: i64,
 }
 
 /// One version of a pipeline.
@@ -86,6 +98,7 @@ impl Example for Pipeline {
             data_plane_id: Some(example::id("dp", 1)),
             paused: false,
             live_run_id: None,
+            epoch_ahead: None,
             created_at: example::at(0),
             updated_at: example::at(60),
             allowed_actions: vec![AllowedAction::yes("run_start")],
@@ -96,6 +109,12 @@ impl Example for Pipeline {
 impl Example for PipelineUpdate {
     fn example() -> Self {
         Self { paused: true }
+    }
+}
+
+impl Example for EpochAccept {
+    fn example() -> Self {
+        Self { found: 1_893_456_000_000_000 }
     }
 }
 

@@ -18,11 +18,13 @@ macro_rules! examples {
 
 mod data_plane;
 mod guard;
+mod pipeline;
 mod project;
 mod trail;
 
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use pipeline::Pipeline;
 pub(crate) use project::Project;
 pub(crate) use trail::{Match, Trail};
 
@@ -139,14 +141,14 @@ pub(crate) enum Command {
     /// Connections: list, show, check, discover.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill connection list", "waybill connection check shop"))]
     Connection(Connection),
-    /// Data planes: list, show, add, set, region, policy, check.
+    /// Data planes: list, show, add, set, region, drain, resume, policy, check.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane check frankfurt"))]
     DataPlane(DataPlane),
     /// Projects: list, show, set.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill project list", "waybill project set prod --allow-region eu-central-1"))]
     Project(Project),
-    /// Pipelines: list, show.
-    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline show shop-nightly -o yaml"))]
+    /// Pipelines: list, show, pause, resume, accept-epoch.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline pause shop-nightly"))]
     Pipeline(Pipeline),
     /// Runs: start, list, show, watch, events, why, logs, cancel, retry, receipt, trail.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run why --last"))]
@@ -301,19 +303,6 @@ pub(crate) enum Connection {
         connection: String,
         #[command(flatten)]
         wait: Wait,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Pipeline {
-    /// Lists pipelines.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline list -o name"))]
-    List(Limit),
-    /// Shows a pipeline with its plan.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline show shop-nightly", "waybill pipeline show shop-nightly -o json"))]
-    Show {
-        /// Name or id.
-        pipeline: String,
     },
 }
 

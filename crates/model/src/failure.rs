@@ -123,6 +123,8 @@ named! {
         StartTimeout = "start_timeout",
         /// The worker vanished without an outcome.
         WorkerLost = "worker_lost",
+        /// The data plane is being drained: what had begun was finished, the rest waits.
+        Drained = "drained",
         /// The run took longer than its limit.
         RunTimeout = "run_timeout",
         /// The worker was killed for using too much memory.
@@ -171,6 +173,7 @@ impl FailureCode {
             | C::SpotInterrupted
             | C::StartTimeout
             | C::WorkerLost
+            | C::Drained
             | C::OutOfMemory => P::Retry,
             C::BucketThrottled => P::RetryAfter,
             C::SourceDenied
@@ -260,7 +263,7 @@ impl FailureCode {
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
             C::EpochAhead => {
-                "check the clocks; for a table of `waybill-worker once` use its --accept-epoch, for an orchestrator's table a new prefix"
+                "mend the clock that was wrong, then `waybill pipeline accept-epoch PIPELINE`; after `waybill-worker once`, run it with --accept-epoch"
             }
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
@@ -294,6 +297,7 @@ impl FailureCode {
             C::SpotInterrupted => "the next attempt runs on plain Fargate; choose `fargate` if this happens often",
             C::StartTimeout => "the worker did not enrol in time; check its way to the orchestrator",
             C::WorkerLost => "the worker vanished; look into its log file where it ran",
+            C::Drained => "the run goes on once the data plane takes runs again: `waybill data-plane resume`",
             C::RunTimeout => "raise `limits.time`, or split the pipeline",
             C::OutOfMemory => "give the worker more memory or run fewer streams at once",
             C::UpgradeRequired => "upgrade the worker or the orchestrator to within one minor version",

@@ -20,6 +20,8 @@ pub struct Assignment {
     pub pipeline: PipelineId,
     /// Fencing number of the attempt.
     pub epoch: Epoch,
+    /// The epoch that a user accepted for this pipeline although it stood more than 24 h in the future.
+    pub accepted_epoch: Option<Epoch>,
     /// What kind of run.
     pub kind: RunKind,
     /// The plan in canonical JSON; references to secrets, never secrets.

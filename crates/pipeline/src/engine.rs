@@ -46,8 +46,8 @@ pub struct Context {
     pub attempt: AttemptId,
     /// Its fencing number; where there is no orchestrator, none: each table's own next one is taken.
     pub epoch: Option<Epoch>,
-    /// Accept an epoch that stands more than 24 h in the future.
-    pub accept_epoch: bool,
+    /// The epoch that somebody accepted although it stands more than 24 h in the future.
+    pub accepted: Option<Epoch>,
     /// Who owns the tables: the pipeline's id, or `once/<its name>` where there is no orchestrator.
     pub owner: String,
     /// Hears of progress and events.

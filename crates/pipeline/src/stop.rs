@@ -156,6 +156,13 @@ impl StopSignal {
         self.current().halt()
     }
 
+    /// Waits until anything else is asked for than to go on; for ever where nobody holds the switch any more.
+    pub async fn asked(&self) -> Directive {
+        let mut receiver = self.0.clone();
+        let asked = receiver.wait_for(|directive| *directive != Directive::Continue).await.map(|directive| *directive);
+        if let Ok(directive) = asked { directive } else { std::future::pending().await }
+    }
+
     /// Waits until work must end at once; for ever where nobody holds the switch any more.
     pub async fn halted(&self) -> Halt {
         let mut receiver = self.0.clone();

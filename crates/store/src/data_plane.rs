@@ -28,6 +28,8 @@ pub struct DataPlane {
     pub trust: Option<String>,
     /// When it was checked last.
     pub checked_at: Option<Micros>,
+    /// Since when it is being drained: nothing is launched there, and workers finish only what they have begun.
+    pub draining_since: Option<Micros>,
     /// Rises with every change.
     pub version: i64,
     /// When it was made.
@@ -47,6 +49,7 @@ impl FromRow for DataPlane {
             external_id: opt_text(row, "external_id")?,
             trust: opt_text(row, "trust")?,
             checked_at: opt_time(row, "checked_at")?,
+            draining_since: opt_time(row, "draining_since")?,
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -127,6 +130,26 @@ impl Store {
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)
+    }
+
+    /// Begins to drain a data plane, or ends it; false where it stands so already.
+    pub async fn data_plane_drain_in_txn(tx: &mut Tx, org: OrgId, id: DataPlaneId, drain: bool) -> StoreResult<bool> {
+        let sql = tx.sql(if drain {
+            "update data_plane set draining_since = {now}, version = version + 1, updated_at = {now}
+             where organization_id = $1 and id = $2 and draining_since is null"
+        } else {
+            "update data_plane set draining_since = null, version = version + 1, updated_at = {now}
+             where organization_id = $1 and id = $2 and draining_since is not null"
+        });
+        let done = sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).execute(tx.connection()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Whether a data plane is being drained.
+    pub async fn data_plane_drains_in_txn(tx: &mut Tx, org: OrgId, id: DataPlaneId) -> StoreResult<bool> {
+        let sql = "select 1 from data_plane where organization_id = $1 and id = $2 and draining_since is not null";
+        let row = sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).fetch_optional(tx.connection()).await?;
+        Ok(row.is_some())
     }
 
     /// One data plane.

@@ -28,6 +28,10 @@ pub struct Pipeline {
     pub paused_hint: Option<String>,
     /// Highest epoch ever given or found in the bucket.
     pub last_epoch: Option<Epoch>,
+    /// Highest epoch that stood too far in the future to be believed, and still waits for somebody to accept it.
+    pub ahead_epoch: Option<Epoch>,
+    /// Highest epoch that somebody accepted although it stood too far in the future.
+    pub accepted_epoch: Option<Epoch>,
     /// Fingerprint of the last failure.
     pub poison: Option<String>,
     /// Runs in a row that ended with that fingerprint.
@@ -89,13 +93,19 @@ impl FromRow for Pipeline {
             version: int(row, "version")?,
             paused: opt_text(row, "paused")?,
             paused_hint: opt_text(row, "paused_hint")?,
-            last_epoch: Some(int(row, "last_epoch")?).filter(|epoch| *epoch > 0).map(Epoch),
+            last_epoch: epoch(row, "last_epoch")?,
+            ahead_epoch: epoch(row, "ahead_epoch")?,
+            accepted_epoch: epoch(row, "accepted_epoch")?,
             poison: opt_text(row, "poison")?,
             poison_runs: int(row, "poison_runs")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
         })
     }
+}
+
+fn epoch(row: &AnyRow, column: &'static str) -> StoreResult<Option<Epoch>> {
+    Ok(Some(int(row, column)?).filter(|epoch| *epoch > 0).map(Epoch))
 }
 
 impl FromRow for PipelineVersion {
@@ -340,6 +350,44 @@ impl Store {
         .bind(epoch.0)
         .execute(tx.connection())
         .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Keeps an epoch that is not believed, for somebody to accept; false where it, or a higher one, waits already.
+    pub async fn pipeline_epoch_ahead_in_txn(
+        tx: &mut Tx,
+        org: OrgId,
+        id: PipelineId,
+        epoch: Epoch,
+    ) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update pipeline set ahead_epoch = $3,
+                    updated_at = case when updated_at < {now} then {now} else updated_at + 1 end
+             where organization_id = $1 and id = $2 and ahead_epoch < $3",
+        );
+        let done =
+            sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).bind(epoch.0).execute(tx.connection()).await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Takes the epoch that waits for it as the pipeline's last one; runs that failed for it no longer count against the
+    /// pipeline, and a pause that came of them ends. False where none waits, or another one by now.
+    pub async fn pipeline_epoch_accept_in_txn(tx: &mut Tx, seen: &Pipeline, epoch: Epoch) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update pipeline set accepted_epoch = $3, ahead_epoch = 0,
+                    last_epoch = case when last_epoch < $3 then $3 else last_epoch end,
+                    poison = null, poison_runs = 0,
+                    paused_hint = case when paused = 'poison' then null else paused_hint end,
+                    paused = case when paused = 'poison' then null else paused end,
+                    updated_at = case when updated_at < {now} then {now} else updated_at + 1 end
+             where organization_id = $1 and id = $2 and ahead_epoch = $3 and deleted_at is null",
+        );
+        let done = sqlx::query(sql)
+            .bind(seen.org.to_string())
+            .bind(seen.id.to_string())
+            .bind(epoch.0)
+            .execute(tx.connection())
+            .await?;
         Ok(done.rows_affected() == 1)
     }
 }

@@ -415,6 +415,8 @@ impl Store {
                   and not exists (select 1 from run o where o.owner_id = run.owner_id
                       and (o.state in ('launching', 'running') or (o.state = 'queued' and o.id < run.id)))
                   and not exists (select 1 from pipeline p where p.id = run.pipeline_id and p.paused is not null)
+                  and (run.kind = 'test' or not exists (select 1 from data_plane d where d.id = run.data_plane_id
+                      and d.organization_id = run.organization_id and d.draining_since is not null))
              ) q where q.place + q.live <= $1 order by q.place, q.id limit $2",
         );
         all(&sqlx::query(sql).bind(per_org).bind(limit).fetch_all(&self.pool).await?)

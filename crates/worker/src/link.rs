@@ -97,10 +97,23 @@ struct Shared {
     switch: StopSwitch,
     /// The orchestrator told to cancel; a signal does not.
     cancel_told: AtomicBool,
+    /// The orchestrator told to drain; a signal does not.
+    drain_told: AtomicBool,
     /// Something is there to report.
     pending: Notify,
     /// Every report is acknowledged.
     drained: Notify,
+}
+
+/// What the orchestrator asked a worker for before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To go on.
+    Nothing,
+    /// To finish what has begun.
+    Drain,
+    /// To end.
+    Cancel,
 }
 
 impl Link {
@@ -126,6 +139,7 @@ impl Link {
             outbox: Outbox::default(),
             switch,
             cancel_told: AtomicBool::new(false),
+            drain_told: AtomicBool::new(false),
             pending: Notify::new(),
             drained: Notify::new(),
         });
@@ -175,10 +189,16 @@ impl Link {
         self.shared.egress.tell();
     }
 
-    /// Whether the orchestrator told to cancel.
+    /// What the orchestrator asked for, as against a signal from whoever runs the task.
     #[must_use]
-    pub fn cancel_told(&self) -> bool {
-        self.shared.cancel_told.load(Ordering::Acquire)
+    pub fn asked(&self) -> Asked {
+        if self.shared.cancel_told.load(Ordering::Acquire) {
+            Asked::Cancel
+        } else if self.shared.drain_told.load(Ordering::Acquire) {
+            Asked::Drain
+        } else {
+            Asked::Nothing
+        }
     }
 
     /// Sends what is left to report, then the outcome, until it is taken, refused, or the offline grace is over. A worker

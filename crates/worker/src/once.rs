@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
-use waybill_model::{AttemptId, FailureCode, RunId};
+use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 use waybill_pipeline::engine::{self, Context, StreamEnd};
 use waybill_pipeline::stop::End;
 use waybill_pipeline::{
@@ -131,7 +131,7 @@ async fn prepare(
         run,
         attempt,
         epoch: None,
-        accept_epoch: arguments.accept_epoch,
+        accepted: arguments.accept_epoch.then_some(Epoch::LARGEST),
         owner: format!("once/{}", plan.pipeline),
         observer,
         gate: guarded.gate(Arc::new(OpenGate)),

@@ -1,6 +1,5 @@
 //! What a customer is told to attach: over REST and by the command line, with the orchestrator's own name in it.
 
-use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -8,7 +7,6 @@ use serde_json::Value;
 use waybill_api::client::{ClientError, PolicyQuery};
 use waybill_api::data_plane::{DataPlane, DataPlanePolicy, DataPlaneUpdate};
 use waybill_tests::aws::Fault;
-use waybill_tests::binaries::binary;
 
 use super::planes::{Story, code, settings};
 
@@ -25,15 +23,6 @@ impl Story {
         let execution_role = execution_role.map(str::to_owned);
         let query = PolicyQuery { document: Some(document.into()), execution_role };
         self.sandbox.client.data_plane_policy(plane.id, &query).await
-    }
-
-    /// The command line with the administrator's token.
-    fn waybill(&self, words: &[&str]) -> Result<Output> {
-        let tokens = self.sandbox.client.tokens().context("a login")?;
-        let mut command = Command::new(binary("waybill"));
-        command.args(words).args(["--state", "state", "--token", tokens.access_token.reveal()]);
-        command.env_clear().env("XDG_CONFIG_HOME", self.sandbox.path("config"));
-        Ok(command.current_dir(self.sandbox.dir.path()).output()?)
     }
 }
 
@@ -90,27 +79,27 @@ async fn one_document_is_printed_bare_so_that_it_can_be_piped_and_errors_name_th
     for (document, text) in [("trust", both.trust), ("launch", both.launch)] {
         for form in ["json", "table"] {
             let words = [&policy[..], &["--document", document, "--execution-role", "waybill-execution", "-o", form]];
-            let printed = story.waybill(&words.concat())?;
+            let printed = story.sandbox.cli(&words.concat())?;
             assert!(printed.status.success(), "{}", String::from_utf8_lossy(&printed.stderr));
             assert_eq!(Some(String::from_utf8(printed.stdout)?), text, "{document} as {form}");
         }
     }
-    let all = story.waybill(&[&policy[..], &["--execution-role", "waybill-execution", "-o", "json"]].concat())?;
+    let all = story.sandbox.cli(&[&policy[..], &["--execution-role", "waybill-execution", "-o", "json"]].concat())?;
     let all: Value = serde_json::from_slice(&all.stdout)?;
     assert!(all["format"] == "waybill/v1" && all["trust"].is_string() && all["launch"].is_string(), "{all}");
-    let people = story.waybill(&[&policy[..], &["--execution-role", "waybill-execution"]].concat())?;
+    let people = story.sandbox.cli(&[&policy[..], &["--execution-role", "waybill-execution"]].concat())?;
     let people = String::from_utf8(people.stdout)?;
     assert!(people.contains("# Who may assume arn:aws:iam::222222222222:role/waybill-launch"), "{people}");
 
-    let refused = story.waybill(&[&policy[..], &["--document", "launch"]].concat())?;
+    let refused = story.sandbox.cli(&[&policy[..], &["--document", "launch"]].concat())?;
     let told = String::from_utf8(refused.stderr)?;
     assert!(refused.stdout.is_empty() && told.contains("--execution-role"), "{told}");
-    let refused = story.waybill(&["data-plane", "policy", "local"])?;
+    let refused = story.sandbox.cli(&["data-plane", "policy", "local"])?;
     assert!(!refused.status.success() && String::from_utf8(refused.stderr)?.contains("needs no role in your cloud"));
 
-    let shown = String::from_utf8(story.waybill(&["data-plane", "show", "cloud"])?.stdout)?;
+    let shown = String::from_utf8(story.sandbox.cli(&["data-plane", "show", "cloud"])?.stdout)?;
     assert!(shown.contains(ORCHESTRATOR), "{shown}");
-    let listed = story.waybill(&["data-plane", "list"])?;
+    let listed = story.sandbox.cli(&["data-plane", "list"])?;
     assert!(String::from_utf8(listed.stderr)?.contains(ORCHESTRATOR));
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! The infrastructure trail: what was called, as whom, when, under which request id, held against the cloud's own record.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -21,26 +20,16 @@ use waybill_orchestrator::loops::launchers::Launchers;
 use waybill_orchestrator::service::trail::Trail;
 use waybill_store::{Store, StoreOptions, TrailFilter};
 use waybill_tests::aws::{Aws, Called, Fault, Program};
-use waybill_tests::binaries::binary;
 
 use super::fixture::{bounds, cloud, granted, open, place, settings, world};
 use super::planes::{Story, worker};
 use crate::loops::fixture::World;
 
 impl Story {
-    /// The command line, logged in as the administrator.
-    fn cli(&self, arguments: &[&str]) -> Output {
-        let token = self.sandbox.client.tokens().expect("a login").access_token;
-        let mut command = Command::new(binary("waybill"));
-        command.args(arguments).current_dir(self.sandbox.dir.path()).env_clear();
-        command.env("XDG_CONFIG_HOME", self.sandbox.path("config")).env("WAYBILL_STATE", self.sandbox.path("state"));
-        command.env("WAYBILL_TOKEN", token.reveal()).output().expect("the command line")
-    }
-
     /// The JSON that a command prints which ends with `exit`.
     #[track_caller]
     fn json(&self, exit: i32, arguments: &[&str]) -> Value {
-        let output = self.cli(&[arguments, &["-o", "json"]].concat());
+        let output = self.sandbox.cli(&[arguments, &["-o", "json"]].concat()).expect("the command line");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(
             output.status.code(),
@@ -184,7 +173,7 @@ async fn a_run_shows_each_call_as_whom_when_and_under_the_clouds_own_request_id(
 
     let told = story.json(0, &["run", "trail", &first.run.id.to_string()]);
     assert_eq!(told["items"].as_array().map(Vec::len), Some(story.trail_of(first.run.id).await?.len()));
-    let people = story.cli(&["run", "trail", &first.run.id.to_string()]);
+    let people = story.sandbox.cli(&["run", "trail", &first.run.id.to_string()])?;
     let people = String::from_utf8(people.stdout)?;
     assert!(people.contains("ecs:RunTask") && people.contains(&Aws::launch_role()), "{people}");
     Ok(())
@@ -294,11 +283,11 @@ async fn a_trail_of_many_pages_is_matched_whole_and_a_time_that_is_not_kept_is_r
     let query = TrailQuery { since: Some(Timestamp(Micros(0))), ..TrailQuery::default() };
     let refused = story.sandbox.client.trail_list(&query).await.expect_err("not kept that long");
     assert_eq!(refused.problem().map(|problem| problem.code.as_str()), Some("parameter_invalid"));
-    let output = story.cli(&["trail", "match", &file, "--since", "2020-01-01T00:00:00Z"]);
+    let output = story.sandbox.cli(&["trail", "match", &file, "--since", "2020-01-01T00:00:00Z"])?;
     let said = String::from_utf8(output.stderr)?;
     assert!(output.status.code() == Some(6) && said.contains("--since TIME"), "{said}");
     let broken = story.put("broken.json", &json!({ "Records": [stopped(noon, 1), { "eventName": 7 }] }));
-    let said = String::from_utf8(story.cli(&["trail", "match", &broken]).stderr)?;
+    let said = String::from_utf8(story.sandbox.cli(&["trail", "match", &broken])?.stderr)?;
     assert!(said.contains("broken.json: record 2: ") && said.contains("cloudtrail_file_invalid"), "{said}");
     Ok(())
 }

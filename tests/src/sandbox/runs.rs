@@ -10,6 +10,7 @@ use waybill_api::spec::{PlanSignature, SpecApply};
 use waybill_model::{PipelineId, RunId};
 
 use super::{Replica, Sandbox, refused};
+use crate::binaries::binary;
 
 impl Sandbox {
     /// Applies a pipeline document.
@@ -28,6 +29,15 @@ impl Sandbox {
             signatures,
         };
         self.client.spec_apply(&body, false).await.map(drop).map_err(refused)
+    }
+
+    /// The command line in the product's directory, with the administrator's token.
+    pub fn cli(&self, arguments: &[&str]) -> Result<std::process::Output> {
+        let token = self.client.tokens().context("a login")?.access_token;
+        let mut command = std::process::Command::new(binary("waybill"));
+        command.args(arguments).current_dir(self.dir.path()).env_clear();
+        command.env("XDG_CONFIG_HOME", self.path("config")).env("WAYBILL_STATE", self.path("state"));
+        Ok(command.env("WAYBILL_TOKEN", token.reveal()).output()?)
     }
 
     /// Starts a run of the pipeline of this name.

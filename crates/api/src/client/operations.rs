@@ -12,7 +12,7 @@ use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePol
 use crate::event::RunEvents;
 use crate::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use crate::page::Page;
-use crate::pipeline::{Pipeline, PipelineUpdate, PipelineVersion};
+use crate::pipeline::{EpochAccept, Pipeline, PipelineUpdate, PipelineVersion};
 use crate::run::{Attempt, Discovery, ReceiptDigest, Run, RunDetail, RunStart};
 use crate::schedule::{Schedule, ScheduleSet};
 use crate::spec::{SpecApplied, SpecApply, SpecDiagnostics, SpecValidate};
@@ -121,6 +121,16 @@ impl Client {
         self.get(&format!("/v1/data-planes/{id}/policy"), query).await
     }
 
+    /// Begins to drain a data plane.
+    pub async fn data_plane_drain(&self, id: DataPlaneId) -> ClientResult<DataPlane> {
+        self.post(&format!("/v1/data-planes/{id}/drain"), &serde_json::json!({})).await
+    }
+
+    /// Lets a data plane take runs again.
+    pub async fn data_plane_resume(&self, id: DataPlaneId) -> ClientResult<DataPlane> {
+        self.post(&format!("/v1/data-planes/{id}/resume"), &serde_json::json!({})).await
+    }
+
     /// Asks the cloud, permission by permission, what a data plane's role may do.
     pub async fn data_plane_check(&self, id: DataPlaneId) -> ClientResult<DataPlaneCheck> {
         self.post(&format!("/v1/data-planes/{id}/check"), &serde_json::json!({})).await
@@ -187,6 +197,11 @@ impl Client {
     /// Pauses or resumes a pipeline.
     pub async fn pipeline_update(&self, id: PipelineId, etag: &str, body: &PipelineUpdate) -> ClientResult<Pipeline> {
         self.patch(&format!("/v1/pipelines/{id}"), etag, body).await
+    }
+
+    /// Goes on from an epoch that stood too far in the future.
+    pub async fn pipeline_accept_epoch(&self, id: PipelineId, body: &EpochAccept) -> ClientResult<Pipeline> {
+        self.post(&format!("/v1/pipelines/{id}/accept-epoch"), body).await
     }
 
     /// Removes a pipeline without a live run. What it wrote stays.

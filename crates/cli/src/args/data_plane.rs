@@ -36,6 +36,18 @@ pub(crate) enum DataPlane {
         /// Region, such as eu-central-1.
         region: String,
     },
+    /// Launches nothing there any more: workers finish the streams that they have begun, what is left of their runs waits.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane drain frankfurt", "waybill data-plane drain frankfurt -o json"))]
+    Drain {
+        /// Name or id.
+        data_plane: String,
+    },
+    /// Lets a data plane that was drained take runs again; those that wait go on.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane resume frankfurt", "waybill data-plane resume frankfurt -o json"))]
+    Resume {
+        /// Name or id.
+        data_plane: String,
+    },
     /// Prints the policies to attach to the role of a data plane in AWS, with its own external id, cluster, family and roles.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane policy frankfurt --execution-role waybill-execution", "waybill data-plane policy frankfurt --document trust", "waybill data-plane policy frankfurt --document launch --execution-role waybill-execution | aws iam put-role-policy --role-name waybill-launch --policy-name start-and-stop-workers --policy-document file:///dev/stdin"))]
     Policy {

@@ -1,4 +1,4 @@
-//! `data-plane`: list, show, add, set, region, policy, check.
+//! `data-plane`: list, show, add, set, region, drain, resume, policy, check.
 
 mod test_task;
 
@@ -14,12 +14,13 @@ use crate::output::{Output, Row, clean, facts};
 use crate::{resolve, session};
 
 impl Row for DataPlane {
-    const HEADER: &'static [&'static str] = &["NAME", "KIND", "WHERE", "TRUST"];
+    const HEADER: &'static [&'static str] = &["NAME", "KIND", "WHERE", "TRUST", "STATE"];
 
     fn cells(&self) -> Vec<String> {
         let aws = self.aws_ecs.as_ref().map(|aws| format!("{} {}", aws.region, aws.cluster));
         let place = aws.or_else(|| self.settings.region.clone()).unwrap_or_default();
-        vec![self.name.clone(), self.kind.clone(), place, trust(self)]
+        let state = if self.draining_since.is_some() { "draining" } else { "ready" };
+        vec![self.name.clone(), self.kind.clone(), place, trust(self), state.into()]
     }
 
     fn name(&self) -> String {
@@ -104,6 +105,16 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let set = client.data_plane_update(plane.id, &found.etag, &body).await?;
             output.one(&set, &set.name.clone(), || shown(&set))?;
         }
+        Command::Drain { data_plane } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            let drained = client.data_plane_drain(found.id).await?;
+            output.one(&drained, &drained.name.clone(), || shown(&drained))?;
+        }
+        Command::Resume { data_plane } => {
+            let found = resolve::data_plane(&client, &data_plane).await?.value;
+            let resumed = client.data_plane_resume(found.id).await?;
+            output.one(&resumed, &resumed.name.clone(), || shown(&resumed))?;
+        }
         Command::Policy { data_plane, document, execution_role } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
             let query = PolicyQuery { document: Some(document.as_str().to_owned()), execution_role };
@@ -177,6 +188,12 @@ fn shown(plane: &DataPlane) -> String {
         rows.push(("external id", id.clone()));
         rows.push(("orchestrator", orchestrator(plane)));
         rows.push(("trust", trust(plane)));
+    }
+    if let Some(since) = &plane.draining_since {
+        rows.push((
+            "draining",
+            format!("since {since}; runs wait until waybill data-plane resume {}", clean(&plane.name)),
+        ));
     }
     if let Some(region) = &plane.settings.region {
         rows.push(("region", region.clone()));

@@ -1,8 +1,8 @@
-//! `pipeline`: list and show.
+//! `pipeline`: list, show, pause, resume, accept-epoch.
 
 use serde::Serialize;
-use waybill_api::client::ListQuery;
-use waybill_api::pipeline::{Pipeline, PipelineVersion};
+use waybill_api::client::{Client, ListQuery};
+use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineUpdate, PipelineVersion};
 use waybill_api::schedule::Schedule;
 use waybill_model::size::write_duration;
 
@@ -57,11 +57,39 @@ pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output)
                 Err(failure) if failure.exit == Exit::NotFound => None,
                 Err(failure) => return Err(failure),
             };
-            let shown = Shown { pipeline, current, schedule };
-            output.one(&shown, &shown.pipeline.name.clone(), || people(&shown))?;
+            show(&Shown { pipeline, current, schedule }, output)?;
+        }
+        Command::Pause { pipeline } => changed(set_paused(&client, target, (&pipeline, true)).await?, output)?,
+        Command::Resume { pipeline } => changed(set_paused(&client, target, (&pipeline, false)).await?, output)?,
+        Command::AcceptEpoch { pipeline } => {
+            let found = resolve::pipeline(&client, target, &pipeline).await?;
+            changed(accept_epoch(&client, &found).await?, output)?;
         }
     }
     Ok(Exit::Done)
+}
+
+fn changed(pipeline: Pipeline, output: &Output) -> Result<()> {
+    show(&Shown { pipeline, current: None, schedule: None }, output)
+}
+
+fn show(shown: &Shown, output: &Output) -> Result<()> {
+    output.one(shown, &shown.pipeline.name, || people(shown))
+}
+
+async fn set_paused(client: &Client, target: &Target, (wanted, paused): (&str, bool)) -> Result<Pipeline> {
+    let found = resolve::pipeline(client, target, wanted).await?;
+    let seen = client.pipeline_get(found.id).await?;
+    Ok(client.pipeline_update(found.id, &seen.etag, &PipelineUpdate { paused }).await?)
+}
+
+async fn accept_epoch(client: &Client, pipeline: &Pipeline) -> Result<Pipeline> {
+    let Some(found) = pipeline.epoch_ahead else {
+        let text = format!("no epoch of {} waits to be accepted", pipeline.name);
+        return Err(Failure::new(Exit::Conflict, "state_conflict", text)
+            .next(format!("waybill run why --last --pipeline {}", pipeline.name)));
+    };
+    Ok(client.pipeline_accept_epoch(pipeline.id, &EpochAccept { found }).await?)
 }
 
 /// When a schedule's runs are due, as its pipeline file says it.
@@ -86,6 +114,10 @@ fn people(shown: &Shown) -> String {
     if let Some(schedule) = &shown.schedule {
         rows.push(("schedule", slots(schedule)));
         rows.push(("next run", schedule.next_at.map_or_else(|| "–".to_owned(), |at| at.to_string())));
+    }
+    if let Some(epoch) = pipeline.epoch_ahead {
+        let next = format!("waybill pipeline accept-epoch {}", pipeline.name);
+        rows.push(("epoch ahead", format!("{epoch}, too far in the future; accept it with {next}")));
     }
     if let Some(run) = pipeline.live_run_id {
         rows.push(("live run", run.to_string()));

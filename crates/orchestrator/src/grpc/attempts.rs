@@ -64,7 +64,7 @@ pub trait Attempts: Send + Sync + 'static {
     /// Takes a report and renews the lease; a repeated one changes nothing.
     async fn report(&self, peer: &Peer, report: Report) -> Result<Directive, Refusal>;
 
-    /// Leave to commit one stream: `Continue` grants it, anything else says what to do instead.
+    /// Leave to commit one stream: `Continue` and `Drain` grant it, anything else says what to do instead.
     async fn prepare_commit(
         &self,
         peer: &Peer,

@@ -58,8 +58,9 @@ impl Attempts for AttemptService {
     ) -> Result<Directive, Refusal> {
         Ok(match self.prepare_commit(peer, epoch, stream, digest).await? {
             CommitAnswer::Granted => Directive::Continue,
+            CommitAnswer::GrantedLast => Directive::Drain,
             // A refusal that says to go on would read as a grant.
-            CommitAnswer::Refused(Directive::Continue) => Directive::Fenced,
+            CommitAnswer::Refused(Directive::Continue | Directive::Drain) => Directive::Fenced,
             CommitAnswer::Refused(other) => other,
         })
     }

@@ -75,7 +75,8 @@ impl pb::worker_server::Worker for Service {
         let ask = PrepareCommit::try_from(request.into_inner()).map_err(|e| status::invalid(&e))?;
         let answer = self.shared.attempts.prepare_commit(&peer, ask.epoch, ask.stream, ask.digest).await;
         let answer = answer.map_err(status::of)?;
-        let granted = answer == Directive::Continue;
+        // A drain lets what has begun be committed.
+        let granted = matches!(answer, Directive::Continue | Directive::Drain);
         Ok(Response::new(pb::PrepareCommitResponse { granted, directive: directive(answer).into() }))
     }
 

@@ -106,6 +106,10 @@ actions! {
     DataPlaneCheck = "data_plane_check", DataPlaneWrite, DataPlane;
     /// Starts a data plane's test task.
     DataPlaneTest = "data_plane_test", DataPlaneTest, DataPlane;
+    /// Begins to drain a data plane.
+    DataPlaneDrain = "data_plane_drain", DataPlaneWrite, DataPlane;
+    /// Lets a data plane take runs again.
+    DataPlaneResume = "data_plane_resume", DataPlaneWrite, DataPlane;
     /// Lists agents.
     AgentList = "agent_list", AgentRead, ();
     /// Invites an agent.
@@ -142,6 +146,8 @@ actions! {
     PipelineGet = "pipeline_get", PipelineRead, Pipeline;
     /// Pauses or resumes a pipeline.
     PipelineUpdate = "pipeline_update", PipelineWrite, Pipeline;
+    /// Goes on from an epoch that stood too far in the future.
+    PipelineAcceptEpoch = "pipeline_accept_epoch", PipelineWrite, Pipeline;
     /// Removes a pipeline.
     PipelineDelete = "pipeline_delete", PipelineWrite, Pipeline;
     /// Lists a pipeline's versions.

@@ -66,6 +66,7 @@ pub(super) fn mount(all: &mut Operations) {
         .codes(&[C::ParameterInvalid, C::Unusable]),
         get(policy),
     );
+    mount_drain(all);
     let summary = "Ask the cloud, permission by permission, what the role of a data plane may do";
     all.add(
         Operation::of::<action::DataPlaneCheck>(Method::POST, "/v1/data-planes/{data_plane}/check", summary)
@@ -83,6 +84,29 @@ pub(super) fn mount(all: &mut Operations) {
         .creates()
         .codes(&[C::Unusable, C::StateConflict]),
         post(test),
+    );
+}
+
+fn mount_drain(all: &mut Operations) {
+    all.add(
+        Operation::of::<action::DataPlaneDrain>(
+            Method::POST,
+            "/v1/data-planes/{data_plane}/drain",
+            "Launch nothing there any more and let workers finish only the streams that they have begun; runs wait",
+        )
+        .answers::<DataPlane>(200)
+        .codes(&[ProblemCode::StateConflict]),
+        post(drain),
+    );
+    all.add(
+        Operation::of::<action::DataPlaneResume>(
+            Method::POST,
+            "/v1/data-planes/{data_plane}/resume",
+            "Let a data plane that was drained take runs again; those that wait go on",
+        )
+        .answers::<DataPlane>(200)
+        .codes(&[ProblemCode::StateConflict]),
+        post(resume),
     );
 }
 
@@ -146,6 +170,19 @@ async fn update(
     Ok(Reply::ok(show(row, told)).tagged(tag))
 }
 
+async fn drain(State(app): State<App>, permit: Permit<action::DataPlaneDrain>) -> Answer<DataPlane> {
+    drained(&app, &data_plane::drain(&app, &permit.caller, &permit.object, true).await?)
+}
+
+async fn resume(State(app): State<App>, permit: Permit<action::DataPlaneResume>) -> Answer<DataPlane> {
+    drained(&app, &data_plane::drain(&app, &permit.caller, &permit.object, false).await?)
+}
+
+fn drained(app: &App, row: &Row) -> Answer<DataPlane> {
+    let (tag, told) = (tag(row.version, row.updated_at), told(app, row));
+    Ok(Reply::ok(show(row.clone(), told)).tagged(tag))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Asked {
@@ -188,6 +225,7 @@ async fn check(State(app): State<App>, permit: Permit<action::DataPlaneCheck>) -
 }
 
 fn show(row: Row, told: Told) -> DataPlane {
+    let drains = row.draining_since.is_some();
     DataPlane {
         id: row.id,
         name: row.name,
@@ -200,6 +238,11 @@ fn show(row: Row, told: Told) -> DataPlane {
         trust: row.trust,
         checked_at: row.checked_at.map(Into::into),
         created_at: row.created_at.into(),
-        allowed_actions: vec![AllowedAction::yes("data_plane_update")],
+        draining_since: row.draining_since.map(Into::into),
+        allowed_actions: vec![
+            AllowedAction::yes("data_plane_update"),
+            AllowedAction::unless("data_plane_drain", drains.then_some("it is being drained")),
+            AllowedAction::unless("data_plane_resume", (!drains).then_some("it takes runs")),
+        ],
     }
 }

@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, put};
+use axum::routing::{delete, get, patch, post, put};
 use waybill_api::action::AllowedAction;
-use waybill_api::pipeline::{Pipeline, PipelineUpdate, PipelineVersion};
+use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineUpdate, PipelineVersion};
 use waybill_api::schedule::{Schedule, ScheduleSet};
 use waybill_api::{Page, ProblemCode};
+use waybill_model::Epoch;
 use waybill_model::plan::Plan;
 use waybill_model::run::RunState;
 use waybill_store::{Listed, Pipeline as Row, PipelineVersion as VersionRow, RunFilter, Schedule as ScheduleRow};
@@ -51,6 +52,17 @@ pub(super) fn mount(all: &mut Operations) {
             .changes()
             .codes(&[C::RunLive]),
         delete(remove),
+    );
+    all.add(
+        Operation::of::<action::PipelineAcceptEpoch>(
+            Method::POST,
+            "/v1/pipelines/{pipeline}/accept-epoch",
+            "Go on from an epoch that stood too far in the future: the one in `epoch_ahead`",
+        )
+        .takes::<EpochAccept>()
+        .answers::<Pipeline>(200)
+        .codes(&[C::StateConflict, C::Unusable]),
+        post(accept_epoch),
     );
     all.add(
         Operation::of::<action::PipelineVersionList>(
@@ -143,6 +155,15 @@ async fn update(
     Ok(Reply::ok(show(&app, new).await?).tagged(tag))
 }
 
+async fn accept_epoch(
+    State(app): State<App>,
+    permit: Permit<action::PipelineAcceptEpoch>,
+    body: Strict<EpochAccept>,
+) -> Answer<Pipeline> {
+    let new = pipeline::accept_epoch(&app, &permit.caller, &permit.object, Epoch(body.value.found)).await?;
+    Ok(Reply::ok(show(&app, new).await?))
+}
+
 async fn remove(
     State(app): State<App>,
     permit: Permit<action::PipelineDelete>,
@@ -225,11 +246,16 @@ async fn show(app: &App, row: Row) -> ServiceResult<Pipeline> {
         data_plane_id: Some(row.data_plane),
         paused,
         live_run_id: live,
+        epoch_ahead: row.ahead_epoch.map(|epoch| epoch.0),
         created_at: row.created_at.into(),
         updated_at: row.updated_at.into(),
         allowed_actions: vec![
             AllowedAction::unless("run_start", start),
             AllowedAction::yes("pipeline_update"),
+            AllowedAction::unless(
+                "pipeline_accept_epoch",
+                row.ahead_epoch.is_none().then_some("no epoch waits for it"),
+            ),
             AllowedAction::unless("pipeline_delete", live.map(|_| "a run of it has not ended")),
         ],
     })

@@ -1,11 +1,12 @@
 //! Events as sentences. The catalogue has codes and numbers only; the words are made here, on the orchestrator's side.
 
 use serde::Deserialize;
+use waybill_api::Timestamp;
 use waybill_api::event::RunEvent;
 use waybill_model::event::{EventCode, Level};
 use waybill_model::plan::Plan;
 use waybill_model::size::show_bytes;
-use waybill_model::{FailureCode, OrgId};
+use waybill_model::{Epoch, FailureCode, Micros, OrgId};
 use waybill_store::{Run, RunEventRow};
 
 use super::App;
@@ -35,6 +36,7 @@ struct Arguments {
     image: Option<String>,
     outside: Option<Outside>,
     regions: Option<Allowed>,
+    epoch: Option<i64>,
 }
 
 /// What the places in events stand for: a worker tells places only.
@@ -204,7 +206,12 @@ fn control(code: &str, args: &Arguments) -> String {
         "attempt_failed" => "the attempt failed; another follows".into(),
         "events_dropped" => "events beyond the attempt's quota were dropped".into(),
         "delivered_late" => "a commit was found late and is recorded as delivered".into(),
-        "epoch_ahead" => "an epoch in the bucket is too far in the future".into(),
+        "epoch_ahead" => match args.epoch.filter(|epoch| *epoch <= Epoch::LARGEST.0) {
+            Some(epoch) => {
+                format!("the epoch {epoch} is that of {}, too far in the future", Timestamp::from(Micros(epoch)))
+            }
+            None => "an epoch is too far in the future".into(),
+        },
         "ended" => {
             args.state.as_ref().map_or_else(|| "the run has ended".into(), |s| format!("the run has ended: {s}"))
         }

@@ -130,15 +130,15 @@ impl Dispatcher {
         if run.state != RunState::Queued || run.desired != Desired::Run || run.not_before > now {
             return Ok(None);
         }
-        let last = match run.pipeline {
-            Some(pipeline) => Store::pipeline_get_in_txn(&mut tx, run.org, pipeline).await?.and_then(|p| p.last_epoch),
-            None => None,
+        let (last, accepted) = match run.pipeline {
+            Some(pipeline) => Store::pipeline_get_in_txn(&mut tx, run.org, pipeline)
+                .await?
+                .map_or((None, None), |pipeline| (pipeline.last_epoch, pipeline.accepted_epoch)),
+            None => (None, None),
         };
         let epoch = Epoch::next(last, now);
-        if epoch.is_ahead(now) {
-            let failure = Some(FailureCode::EpochAhead);
-            end_queued_in_txn(&mut tx, &self.context.bounds, &run, failure, ACTOR).await?;
-            tx.commit().await?;
+        if epoch.is_ahead(now, accepted) {
+            self.end_ahead(tx, &run, epoch).await?;
             return Ok(None);
         }
         let new = match self.new_attempt(&run, epoch).await? {
@@ -156,6 +156,17 @@ impl Dispatcher {
             return Ok(None);
         }
         self.make_attempt(tx, &run, &new).await
+    }
+
+    /// Ends a run whose epoch would stand too far in the future: it waits for somebody to accept it.
+    async fn end_ahead(&self, mut tx: Tx, run: &Run, epoch: Epoch) -> StoreResult<()> {
+        if let Some(pipeline) = run.pipeline {
+            Store::pipeline_epoch_ahead_in_txn(&mut tx, run.org, pipeline, epoch).await?;
+        }
+        let note = Note::EpochAhead.with(None, json!({ "epoch": epoch.0 }));
+        Store::run_event_append_in_txn(&mut tx, run.org, run.id, &[note]).await?;
+        end_queued_in_txn(&mut tx, &self.context.bounds, run, Some(FailureCode::EpochAhead), ACTOR).await?;
+        tx.commit().await
     }
 
     async fn make_attempt(&self, mut tx: Tx, run: &Run, new: &NewAttempt) -> StoreResult<Option<Attempt>> {

@@ -26,6 +26,8 @@ pub use waybill_identity::{Peer, TicketClaim};
 pub enum CommitAnswer {
     /// The commit may be made, within the grant's bound.
     Granted,
+    /// It may be made as well, and nothing else is to be begun: the data plane is being drained.
+    GrantedLast,
     /// It may not; this is what to do instead.
     Refused(Directive),
 }
@@ -113,11 +115,16 @@ impl AttemptService {
         let run = self.store.run_get(peer.org, attempt.run).await?.ok_or(AttemptError::NotFound)?;
         let project = self.store.project_get(peer.org, run.project).await?.ok_or(AttemptError::NotFound)?;
         let streams = self.store.run_stream_list(peer.org, run.id).await?;
+        let pipeline = match run.pipeline {
+            Some(pipeline) => self.store.pipeline_get(peer.org, pipeline).await?,
+            None => None,
+        };
         let signature = self.store.plan_signature_get(peer.org, &digest_of(&run.plan)).await?;
         Ok(Assignment {
             run: run.id,
             pipeline: run.owner,
             epoch: attempt.epoch,
+            accepted_epoch: pipeline.and_then(|pipeline| pipeline.accepted_epoch),
             kind: run.kind,
             plan: run.plan.into_bytes(),
             streams: streams.iter().filter(|s| s.selected).map(|s| s.stream).collect(),
@@ -169,11 +176,19 @@ impl AttemptService {
 }
 
 impl Held {
-    /// What a live attempt of this run should do.
+    /// Whether what a live attempt of this run has begun may be committed.
     fn directive(&self) -> Directive {
         match self.run.desired {
             Desired::Run => Directive::Continue,
             Desired::Cancel => Directive::Cancel,
         }
+    }
+
+    /// What a live attempt of this run should do: where its data plane is drained, it begins nothing more.
+    async fn directive_in_txn(&self, tx: &mut Tx) -> StoreResult<Directive> {
+        let (directive, attempt) = (self.directive(), &self.attempt);
+        let may_begin = directive == Directive::Continue && self.run.kind != RunKind::Test;
+        let drains = may_begin && Store::data_plane_drains_in_txn(tx, attempt.org, attempt.data_plane).await?;
+        Ok(if drains { Directive::Drain } else { directive })
     }
 }

@@ -95,6 +95,20 @@ pub async fn update(
     read(app, caller, plane.id).await.map(Some)
 }
 
+/// Begins to drain a data plane, or lets it take runs again.
+pub async fn drain(app: &Shared, caller: &Caller, plane: &DataPlane, drain: bool) -> ServiceResult<DataPlane> {
+    let mut tx = app.store.write_tx().await?;
+    if !Store::data_plane_drain_in_txn(&mut tx, caller.org, plane.id, drain).await? {
+        let detail = if drain { "it is being drained already" } else { "it takes runs already" };
+        return Err(Refused::new(ProblemCode::StateConflict, detail).next("nothing is to be done"));
+    }
+    let action = if drain { "data_plane_drain" } else { "data_plane_resume" };
+    Store::audit_append_in_txn(&mut tx, &caller.audit(action, plane.id)).await?;
+    tx.commit().await?;
+    app.nudges.room_made();
+    read(app, caller, plane.id).await
+}
+
 /// Asks the cloud what the data plane's role may do, and keeps what it says about the external id.
 #[cfg(feature = "aws")]
 pub async fn check(app: &Shared, caller: &Caller, plane: &DataPlane) -> ServiceResult<DataPlaneCheck> {

@@ -47,7 +47,7 @@ pub enum Note {
     EventsDropped,
     /// A commit was found after the attempt had been fenced or the run had ended.
     DeliveredLate,
-    /// An epoch in the bucket is too far in the future to be taken over.
+    /// An epoch, found in the bucket or about to be given, is too far in the future to be believed.
     EpochAhead,
     /// The run ended.
     Ended,

@@ -51,6 +51,11 @@ impl Default for Nudges {
 }
 
 impl Nudges {
+    /// More may be dispatched than before: the dispatcher looks.
+    pub fn room_made(&self) {
+        self.dispatch.notify_one();
+    }
+
     /// A run changed: the dispatcher looks, watchers read anew.
     pub fn run_changed(&self, run: RunId) {
         self.dispatch.notify_one();

@@ -146,6 +146,17 @@ pub struct RunDetail {
     pub streams: Vec<RunStream>,
     /// Its attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// What somebody else holds it back by, where it waits for its turn.
+    pub held: Option<HeldBack>,
+}
+
+/// Why a run that waits is not begun, whatever its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeldBack {
+    /// Its data plane is being drained.
+    DataPlaneDrains,
+    /// Its pipeline is paused.
+    PipelinePaused,
 }
 
 /// What can be done with runs.
@@ -303,7 +314,21 @@ impl RunService {
         let found = self.get(org, run).await?;
         let streams = self.store.run_stream_list(org, run).await?;
         let attempts = self.store.attempt_list(org, run).await?;
-        Ok(RunDetail { run: found, streams, attempts })
+        let held = self.held_back(&found).await?;
+        Ok(RunDetail { run: found, streams, attempts, held })
+    }
+
+    async fn held_back(&self, run: &Run) -> Result<Option<HeldBack>, RunError> {
+        if run.state != RunState::Queued || run.kind == RunKind::Test {
+            return Ok(None);
+        }
+        let plane = self.store.data_plane_get(run.org, run.data_plane).await?;
+        if plane.is_some_and(|plane| plane.draining_since.is_some()) {
+            return Ok(Some(HeldBack::DataPlaneDrains));
+        }
+        let Some(pipeline) = run.pipeline else { return Ok(None) };
+        let pipeline = self.store.pipeline_get(run.org, pipeline).await?;
+        Ok(pipeline.is_some_and(|pipeline| pipeline.paused.is_some()).then_some(HeldBack::PipelinePaused))
     }
 
     /// Runs, newest first.

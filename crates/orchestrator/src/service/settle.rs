@@ -80,6 +80,10 @@ pub(crate) async fn end_attempt_in_txn(
         (_, Ending::Canceled) => Some(FailureCode::WorkerLost),
         _ => ending.failure(),
     };
+    if failure == Some(FailureCode::Drained) {
+        // Nothing went wrong: it is no try.
+        Store::run_count_in_txn(tx, run, run.attempts, run.tries - 1).await?;
+    }
     move_run_in_txn(tx, bounds, run, state, failure).await?;
     let note = match (event, ending) {
         (RunEvent::AttemptLost, Ending::Lost(_)) => Note::AttemptLost,
@@ -130,7 +134,7 @@ fn again_or_failed(bounds: &Bounds, run: &Run, code: FailureCode, now: Micros) -
     }
     let passing = matches!(code.policy(), RetryPolicy::Retry | RetryPolicy::RetryAfter);
     let in_time = run.started_at.is_none_or(|started| now.since(started) < run.time_limit);
-    let again = passing && in_time && run.tries < try_limit(bounds, code);
+    let again = passing && in_time && (run.tries < try_limit(bounds, code) || code == FailureCode::Drained);
     if again { RunEvent::AttemptLost } else { RunEvent::Failed }
 }
 

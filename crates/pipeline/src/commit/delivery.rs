@@ -19,14 +19,14 @@ pub struct Owner {
     pub pipeline: String,
     /// Accept a table that something else made or that belongs to another pipeline.
     pub take_over: bool,
-    /// Accept an epoch that stands more than 24 h in the future, and record that it was accepted.
-    pub accept_epoch: bool,
+    /// The epoch that somebody accepted although it stands more than 24 h in the future; the table records it.
+    pub accepted: Option<Epoch>,
 }
 
 impl Owner {
     /// An owner that takes nothing over.
     pub fn new(pipeline: impl Into<String>) -> Self {
-        Self { pipeline: pipeline.into(), take_over: false, accept_epoch: false }
+        Self { pipeline: pipeline.into(), take_over: false, accepted: None }
     }
 }
 

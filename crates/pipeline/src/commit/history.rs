@@ -71,7 +71,7 @@ impl EpochLimit {
         now: Micros,
     ) -> FaultResult<Self> {
         let mut from = now;
-        if newest.is_some_and(|newest| newest.is_ahead(now)) {
+        if newest.is_some_and(|newest| newest.is_ahead(now, None)) {
             let accepted = bucket.list(&key::accepted_epochs(table), None).await?;
             let epochs: BTreeSet<Epoch> = accepted.iter().filter_map(|object| epoch_of(&object.key)).collect();
             from = epochs.last().map_or(now, |epoch| now.max(Micros(epoch.0)));
@@ -79,9 +79,9 @@ impl EpochLimit {
         Ok(Self(Epoch(from.plus(MAX_AHEAD).0)))
     }
 
-    /// Refuses an epoch beyond the limit, unless this owner accepts it.
+    /// Refuses an epoch beyond the limit, and beyond that of the one that this owner accepts.
     pub(crate) fn check(self, epoch: Epoch, owner: &Owner) -> FaultResult<()> {
-        if epoch > self.0 && !owner.accept_epoch {
+        if epoch > self.0 && owner.accepted.is_none_or(|accepted| epoch.is_ahead(Micros(accepted.0), None)) {
             let text = format!("the epoch {epoch} stands more than 24 h in the future");
             return Err(Fault::new(FailureCode::EpochAhead, text));
         }

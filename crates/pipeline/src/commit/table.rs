@@ -27,7 +27,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads the log, checks its chain, features and owner, and loads the newest state. Writes nothing.
+    /// Reads the log, checks its chain, features and owner, and loads the newest state. Writes nothing. Whether its epoch
+    /// may be followed is asked apart, by [`Self::check_epoch`]: whoever is refused must be able to say which it was.
     pub async fn open(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner) -> FaultResult<Self> {
         let dir = key::table_dir(stream);
         let digest = DigestKey::find(&*bucket).await?;
@@ -42,9 +43,6 @@ impl Table {
         }
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
-        if let Some(newest) = newest {
-            limit.check(newest, owner)?;
-        }
         Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit })
     }
 
@@ -58,6 +56,11 @@ impl Table {
     #[must_use]
     pub fn epoch(&self) -> Option<Epoch> {
         self.state().map(|state| state.epoch)
+    }
+
+    /// Refuses an epoch that stands too far in the future, unless it was accepted: `epoch_ahead`.
+    pub fn check_epoch(&self) -> FaultResult<()> {
+        self.epoch().map_or(Ok(()), |newest| self.limit.check(newest, &self.owner))
     }
 
     /// The newest version of the log; none for a new table.

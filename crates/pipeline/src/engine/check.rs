@@ -49,8 +49,9 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     };
     context.stop.or_halt(context.source.check(stream)).await??;
     passed(context, Some(index), 2);
-    let owner = Owner { take_over: stream.take_over, ..Owner::new(context.owner.clone()) };
-    context.stop.or_halt(Table::open(Arc::clone(&context.bucket), &stream.name, &owner)).await??;
+    let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
+    let table = context.stop.or_halt(Table::open(Arc::clone(&context.bucket), &stream.name, &owner)).await??;
+    table.check_epoch()?;
     passed(context, Some(index), 3);
     Ok(())
 }

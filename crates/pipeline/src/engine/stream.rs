@@ -57,14 +57,12 @@ pub(super) struct StreamWork<'a> {
 impl StreamWork<'_> {
     async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
-        let owner = Owner {
-            pipeline: context.owner.clone(),
-            take_over: self.plan.take_over,
-            accept_epoch: context.accept_epoch,
-        };
+        let owner =
+            Owner { pipeline: context.owner.clone(), take_over: self.plan.take_over, accepted: context.accepted };
         let opening = Table::open(Arc::clone(&context.bucket), &self.plan.name, &owner);
         let table = Arc::new(context.stop.or_halt(opening).await??);
         self.epoch = table.epoch();
+        table.check_epoch()?;
         if let Some(delivered) = table.delivered(context.run) {
             return Ok(self.adopted(&delivered));
         }
@@ -114,7 +112,10 @@ impl StreamWork<'_> {
         match (self.shared.context.epoch, found) {
             (None, found) => Ok(Epoch::next(found, now)),
             (Some(own), Some(found)) if found >= own => {
-                Err(Fault::new(FailureCode::Fenced, format!("the table has epoch {found}, this attempt {own}")))
+                // The table accepted one that the pipeline knows nothing of: no attempt of today took over.
+                let ahead = found.is_ahead(now, self.shared.context.accepted);
+                let code = if ahead { FailureCode::EpochAhead } else { FailureCode::Fenced };
+                Err(Fault::new(code, format!("the table has epoch {found}, this attempt {own}")))
             }
             (Some(own), _) => Ok(own),
         }

@@ -186,7 +186,7 @@ fn rig() -> Rig {
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,
-        accept_epoch: false,
+        accepted: None,
         owner: "test".to_owned(),
         observer: Arc::new(Silent),
         gate: Arc::new(OpenGate),

@@ -31,6 +31,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             }),
             name_ceiling_bytes: a.name_ceiling_bytes,
             signature: a.signature,
+            accepted_epoch: a.accepted_epoch.map(|epoch| epoch.0),
         }
     }
 }
@@ -51,6 +52,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             run: wire::id("run_id", &wire.run_id)?,
             pipeline: wire::id("pipeline_id", &wire.pipeline_id)?,
             epoch: wire::epoch("epoch", wire.epoch)?,
+            accepted_epoch: wire.accepted_epoch.map(|epoch| wire::epoch("accepted_epoch", epoch)).transpose()?,
             kind,
             plan: wire.plan,
             streams: wire.streams,
@@ -107,6 +109,7 @@ mod tests {
             run: RunId::generate(),
             pipeline: PipelineId::generate(),
             epoch: Epoch(12),
+            accepted_epoch: Some(Epoch(11)),
             kind: RunKind::Discover,
             plan: b"{}".to_vec(),
             streams: vec![0, 2],
@@ -135,6 +138,8 @@ mod tests {
         assert_eq!(field(pb::GetAssignmentResponse { bounds: None, ..good.clone() }), "bounds");
         assert_eq!(field(pb::GetAssignmentResponse { kind: 99, ..good.clone() }), "kind");
         assert_eq!(field(pb::GetAssignmentResponse { epoch: -1, ..good.clone() }), "epoch");
+        let accepted = Some(-1);
+        assert_eq!(field(pb::GetAssignmentResponse { accepted_epoch: accepted, ..good.clone() }), "accepted_epoch");
         let zero = pb::Bounds { heartbeat_ms: 0, offline_grace_ms: 1, grant_ms: 1 };
         assert_eq!(field(pb::GetAssignmentResponse { bounds: Some(zero), ..good }), "bounds.heartbeat_ms");
     }

@@ -9,6 +9,7 @@ use waybill_pipeline::stop::End;
 use waybill_pipeline::{Halt, Table};
 
 use crate::exit::Exit;
+use crate::link::Asked;
 
 fn failed(code: FailureCode) -> Completion {
     Completion {
@@ -21,16 +22,24 @@ fn failed(code: FailureCode) -> Completion {
 }
 
 /// An attempt that ended before its streams began.
-pub(super) fn without_streams(end: End, cancel_told: bool) -> Completion {
+pub(super) fn without_streams(end: End, asked: Asked) -> Completion {
     match end {
         End::Fault(fault) => {
             crate::logs::tell(&fault);
             failed(fault.code)
         }
-        End::Halt(Halt::Cancel) if cancel_told => {
+        End::Halt(Halt::Cancel) if asked == Asked::Cancel => {
             Completion { outcome: Outcome::Canceled, failure: None, ..failed(FailureCode::WorkerLost) }
         }
-        End::Halt(halt) => failed(halt.failure().unwrap_or(FailureCode::WorkerLost)),
+        End::Halt(halt) => failed(halt.failure().unwrap_or(stopped_as(asked))),
+    }
+}
+
+/// The code of an attempt that stopped without a failure: its orchestrator's wish, or that of whoever runs the task.
+const fn stopped_as(asked: Asked) -> FailureCode {
+    match asked {
+        Asked::Drain => FailureCode::Drained,
+        Asked::Nothing | Asked::Cancel => FailureCode::WorkerLost,
     }
 }
 
@@ -40,24 +49,24 @@ pub(super) fn of_test() -> Completion {
 }
 
 /// An attempt that moved rows.
-pub(super) fn of_sync(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
+pub(super) fn of_sync(ends: Vec<StreamEnd>, asked: Asked) -> Completion {
     let delivered = |end: &StreamEnd| end.outcome.state == StreamState::Committed;
-    let outcome = if ends.iter().all(delivered) { Outcome::Succeeded } else { unfinished(&ends, cancel_told) };
-    with_streams(outcome, ends)
+    let outcome = if ends.iter().all(delivered) { Outcome::Succeeded } else { unfinished(&ends, asked) };
+    with_streams(outcome, ends, asked)
 }
 
 /// An attempt that probed both ends: a stream without a failure passed.
-pub(super) fn of_check(ends: Vec<StreamEnd>, cancel_told: bool) -> Completion {
+pub(super) fn of_check(ends: Vec<StreamEnd>, asked: Asked) -> Completion {
     let passed = |end: &StreamEnd| end.outcome.failure.is_none() && end.halt.is_none();
-    let outcome = if ends.iter().all(passed) { Outcome::Succeeded } else { unfinished(&ends, cancel_told) };
-    with_streams(outcome, ends)
+    let outcome = if ends.iter().all(passed) { Outcome::Succeeded } else { unfinished(&ends, asked) };
+    with_streams(outcome, ends, asked)
 }
 
 /// An attempt that listed the source. Whole tables go while they fit the ceiling; the rest is counted.
-pub(super) fn of_discovery(found: Result<Vec<Table>, End>, cancel_told: bool, ceiling: u64) -> Completion {
+pub(super) fn of_discovery(found: Result<Vec<Table>, End>, asked: Asked, ceiling: u64) -> Completion {
     let tables = match found {
         Ok(tables) => tables,
-        Err(end) => return without_streams(end, cancel_told),
+        Err(end) => return without_streams(end, asked),
     };
     let mut left = ceiling;
     let mut told = Vec::new();
@@ -91,19 +100,19 @@ pub(super) fn exit_of(completion: &Completion) -> Exit {
     }
 }
 
-fn with_streams(outcome: Outcome, ends: Vec<StreamEnd>) -> Completion {
+fn with_streams(outcome: Outcome, ends: Vec<StreamEnd>, asked: Asked) -> Completion {
     let streams: Vec<_> = ends.into_iter().map(|end| end.outcome).collect();
     // Nothing failed, and the run was not canceled: the task was asked to end, so the next attempt goes on.
     let stopped = outcome == Outcome::Failed && streams.iter().all(|stream| stream.failure.is_none());
-    let failure = stopped.then_some(FailureCode::WorkerLost);
+    let failure = stopped.then_some(stopped_as(asked));
     Completion { outcome, streams, failure, tables: Vec::new(), tables_withheld: 0 }
 }
 
 /// Canceled only if the orchestrator told so and nothing failed by itself.
-fn unfinished(ends: &[StreamEnd], cancel_told: bool) -> Outcome {
+fn unfinished(ends: &[StreamEnd], asked: Asked) -> Outcome {
     let by_itself =
         |end: &StreamEnd| end.outcome.failure.is_some() && matches!(end.halt, None | Some(Halt::Forbidden(_)));
-    if cancel_told && !ends.iter().any(by_itself) { Outcome::Canceled } else { Outcome::Failed }
+    if asked == Asked::Cancel && !ends.iter().any(by_itself) { Outcome::Canceled } else { Outcome::Failed }
 }
 
 fn describe(table: Table) -> DiscoveredTable {
@@ -145,24 +154,29 @@ mod tests {
     fn a_cancel_does_not_hide_a_failure_that_came_before_it() {
         let canceled = || end(StreamState::Failed, None, Some(Halt::Cancel));
         let broken = || end(StreamState::Failed, Some(FailureCode::SourceDenied), None);
-        assert_eq!(of_sync(vec![canceled()], true).outcome, Outcome::Canceled);
-        assert_eq!(of_sync(vec![canceled(), broken()], true).outcome, Outcome::Failed);
-        assert_eq!(of_sync(vec![end(StreamState::Committed, None, None)], true).outcome, Outcome::Succeeded);
+        assert_eq!(of_sync(vec![canceled()], Asked::Cancel).outcome, Outcome::Canceled);
+        assert_eq!(of_sync(vec![canceled(), broken()], Asked::Cancel).outcome, Outcome::Failed);
+        assert_eq!(of_sync(vec![end(StreamState::Committed, None, None)], Asked::Cancel).outcome, Outcome::Succeeded);
     }
 
     #[test]
-    fn a_drained_attempt_is_tried_again() {
+    fn a_drained_attempt_is_tried_again_and_says_who_asked() {
+        for (asked, code) in [(Asked::Nothing, FailureCode::WorkerLost), (Asked::Drain, FailureCode::Drained)] {
+            let skipped = end(StreamState::Skipped, None, Some(Halt::Drain));
+            let done = of_sync(vec![end(StreamState::Committed, None, None), skipped], asked);
+            assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(code)));
+            assert_eq!(exit_of(&done), Exit::PartlyFailed);
+        }
+        let broken = end(StreamState::Failed, Some(FailureCode::SourceDenied), None);
         let skipped = end(StreamState::Skipped, None, Some(Halt::Drain));
-        let done = of_sync(vec![end(StreamState::Committed, None, None), skipped], false);
-        assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
-        assert_eq!(exit_of(&done), Exit::PartlyFailed);
+        assert_eq!(of_sync(vec![broken, skipped], Asked::Drain).failure, None, "the stream's own failure counts");
     }
 
     #[test]
     fn a_worker_that_was_only_signalled_does_not_cancel_the_run() {
-        let done = of_sync(vec![end(StreamState::Failed, None, Some(Halt::Cancel))], false);
+        let done = of_sync(vec![end(StreamState::Failed, None, Some(Halt::Cancel))], Asked::Nothing);
         assert_eq!((done.outcome, done.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
-        let found = of_discovery(Err(End::Halt(Halt::Cancel)), false, 0);
+        let found = of_discovery(Err(End::Halt(Halt::Cancel)), Asked::Nothing, 0);
         assert_eq!((found.outcome, found.failure), (Outcome::Failed, Some(FailureCode::WorkerLost)));
     }
 
@@ -175,10 +189,10 @@ mod tests {
             key: vec!["id".into()],
         };
         let found = || Ok(vec![table("a"), table("b"), table("long_name_here")]);
-        let told = of_discovery(found(), false, 14);
+        let told = of_discovery(found(), Asked::Nothing, 14);
         assert_eq!((told.tables.len(), told.tables_withheld), (2, 1));
         assert_eq!(told.tables[0].key, [0]);
-        let none = of_discovery(found(), false, 0);
+        let none = of_discovery(found(), Asked::Nothing, 0);
         assert_eq!((none.tables.len(), none.tables_withheld), (0, 3));
     }
 }

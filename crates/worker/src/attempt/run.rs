@@ -38,6 +38,7 @@ struct Begun {
 
 /// One attempt from its assignment to its end.
 pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> Exit {
+    let told = tokio::spawn(tell_stop(link.observer(), stop.clone()));
     // It was started, it has enrolled: that is all that was to be proven, and there is no plan to hold against a guard.
     let prepared = match link.assignment().kind {
         RunKind::Test => None,
@@ -46,14 +47,21 @@ pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal
     let (completion, begun) = match prepared {
         None => (outcome::of_test(), None),
         Some(Ok(begun)) => (work(link, &begun).await, Some(begun)),
-        Some(Err(end)) => (outcome::without_streams(end, link.cancel_told()), None),
+        Some(Err(end)) => (outcome::without_streams(end, link.asked()), None),
     };
     let exit = end(link, &stop, completion).await;
+    told.abort();
     link.close().await;
     if let Some(begun) = begun {
         begun.log.finish().await;
     }
     exit
+}
+
+/// Says in the run's timeline that the worker stops, from the moment that it was asked to.
+async fn tell_stop(observer: Arc<dyn Observer>, stop: StopSignal) {
+    stop.asked().await;
+    observer.event(Event::new(EventCode::StopBegun));
 }
 
 /// Reads the plan, holds it against the guard, and only then opens both ends. What waits for others ends where the attempt
@@ -91,7 +99,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         run: assignment.run,
         attempt: link.attempt(),
         epoch: Some(assignment.epoch),
-        accept_epoch: false,
+        accepted: assignment.accepted_epoch,
         owner: assignment.pipeline.to_string(),
         observer,
         gate: guarded.gate(link.gate()),
@@ -115,15 +123,15 @@ async fn work(link: &Link, begun: &Begun) -> Completion {
     match assignment.kind {
         RunKind::Sync => {
             let ends = engine::run(plan, &assignment.streams, context).await;
-            outcome::of_sync(ends, link.cancel_told())
+            outcome::of_sync(ends, link.asked())
         }
         RunKind::Check => {
             let ends = engine::check(plan, &assignment.streams, context).await;
-            outcome::of_check(ends, link.cancel_told())
+            outcome::of_check(ends, link.asked())
         }
         RunKind::Discover => {
             let ceiling = guarded.names(assignment.name_ceiling_bytes).await;
-            outcome::of_discovery(engine::discover(context).await, link.cancel_told(), ceiling)
+            outcome::of_discovery(engine::discover(context).await, link.asked(), ceiling)
         }
         RunKind::Test => outcome::of_test(),
     }

@@ -101,7 +101,10 @@ impl CommitGate for Gate {
 pub(super) fn obey(shared: &Shared, told: Told) -> Directive {
     let directive = match told {
         Told::Continue => Directive::Continue,
-        Told::Drain => Directive::Drain,
+        Told::Drain => {
+            shared.drain_told.store(true, Ordering::Release);
+            Directive::Drain
+        }
         Told::Cancel => {
             shared.cancel_told.store(true, Ordering::Release);
             Directive::Cancel

@@ -11,12 +11,14 @@ use waybill_model::run::{Desired, RunKind, RunState};
 use waybill_model::{FailureCode, RunId};
 use waybill_store::{Attempt as AttemptRow, Run as Row, RunStream as StreamRow};
 
-use crate::service::run::RunDetail as Rows;
+use crate::service::run::{HeldBack, RunDetail as Rows};
 use crate::service::{Refused, ServiceResult};
 
 pub(in crate::http) fn detail(rows: &Rows) -> RunDetail {
+    let shown = run(&rows.run, &rows.streams);
+    let waiting_for = rows.held.map(held_back).or(shown.waiting_for);
     RunDetail {
-        run: run(&rows.run, &rows.streams),
+        run: Run { waiting_for, ..shown },
         streams: rows.streams.iter().map(stream).collect(),
         attempt_list: rows.attempts.iter().map(attempt).collect(),
     }
@@ -66,6 +68,14 @@ fn waiting_for(row: &Row) -> Option<String> {
         (RunState::Launching, _) => Some("a worker is being started and has not enrolled yet".into()),
         _ => None,
     }
+}
+
+fn held_back(by: HeldBack) -> String {
+    match by {
+        HeldBack::DataPlaneDrains => "its data plane is being drained: it goes on after `waybill data-plane resume`",
+        HeldBack::PipelinePaused => "its pipeline is paused: it goes on after `waybill pipeline resume`",
+    }
+    .to_owned()
 }
 
 fn actions(row: &Row, streams: &[StreamRow]) -> Vec<AllowedAction> {

@@ -35,9 +35,10 @@ impl AttemptService {
             }
             Store::run_event_append_in_txn(&mut tx, peer.org, held.run.id, &events).await?;
         }
+        let directive = held.directive_in_txn(&mut tx).await?;
         tx.commit().await?;
         self.nudges.run_progressed(held.run.id);
-        Ok(held.directive())
+        Ok(directive)
     }
 
     /// An attempt that has completed by itself is told to go on: its last reports may be on their way still.
@@ -95,8 +96,9 @@ impl AttemptService {
         }
         let note = Note::CommitGranted.with(Some(peer.attempt), serde_json::json!({ "stream": stream }));
         Store::run_event_append_in_txn(&mut tx, peer.org, held.run.id, &[note]).await?;
+        let drains = held.directive_in_txn(&mut tx).await? == Directive::Drain;
         tx.commit().await?;
-        Ok(CommitAnswer::Granted)
+        Ok(if drains { CommitAnswer::GrantedLast } else { CommitAnswer::Granted })
     }
 }
 
@@ -138,14 +140,17 @@ fn worker_event(held: &Held, event: &Event) -> NewEvent {
 }
 
 /// Raises the pipeline's last epoch to what was found in the bucket: a control database that was restored learns of
-/// the epochs that it forgot. One far in the future is not believed.
+/// the epochs that it forgot. One far in the future is not believed, and waits for somebody to accept it.
 pub(super) async fn learn_epoch_in_txn(tx: &mut Tx, held: &Held, found: Option<Epoch>) -> StoreResult<()> {
-    let (Some(pipeline), Some(found)) = (held.run.pipeline, found) else { return Ok(()) };
-    if found.is_ahead(tx.clock().await?) {
-        let note = Note::EpochAhead.event(Some(held.attempt.id));
-        return Store::run_event_append_in_txn(tx, held.run.org, held.run.id, &[note]).await;
+    let (Some(id), Some(found)) = (held.run.pipeline, found) else { return Ok(()) };
+    let org = held.run.org;
+    let accepted = Store::pipeline_get_in_txn(tx, org, id).await?.and_then(|pipeline| pipeline.accepted_epoch);
+    if found.is_ahead(tx.clock().await?, accepted) {
+        Store::pipeline_epoch_ahead_in_txn(tx, org, id, found).await?;
+        let note = Note::EpochAhead.with(Some(held.attempt.id), serde_json::json!({ "epoch": found.0 }));
+        return Store::run_event_append_in_txn(tx, org, held.run.id, &[note]).await;
     }
-    Store::pipeline_epoch_raise_in_txn(tx, held.run.org, pipeline, found).await.map(|_| ())
+    Store::pipeline_epoch_raise_in_txn(tx, org, id, found).await.map(|_| ())
 }
 
 #[cfg(test)]

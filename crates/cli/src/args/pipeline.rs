@@ -1,0 +1,36 @@
+//! The options of `pipeline`.
+
+use clap::Subcommand;
+
+use super::{Limit, TEMPLATE};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pipeline {
+    /// Lists pipelines.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline list -o name"))]
+    List(Limit),
+    /// Shows a pipeline with its plan.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline show shop-nightly", "waybill pipeline show shop-nightly -o json"))]
+    Show {
+        /// Name or id.
+        pipeline: String,
+    },
+    /// Lets a pipeline start no runs until it is resumed. A run that is live goes on.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline pause shop-nightly", "waybill pipeline pause shop-nightly -o json"))]
+    Pause {
+        /// Name or id.
+        pipeline: String,
+    },
+    /// Lets a pipeline start runs again.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline resume shop-nightly", "waybill pipeline resume shop-nightly -o json"))]
+    Resume {
+        /// Name or id.
+        pipeline: String,
+    },
+    /// Goes on from the epoch that a wrong clock left in a table, more than a day in the future (failure `epoch_ahead`).
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline accept-epoch shop-nightly", "waybill pipeline accept-epoch shop-nightly -o json"))]
+    AcceptEpoch {
+        /// Name or id.
+        pipeline: String,
+    },
+}
