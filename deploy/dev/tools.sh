@@ -20,6 +20,7 @@ case $task in
     # The shell has a `kill` of its own, which tests and fault points can't call.
     [ -n "$(type -P kill)" ] || packages+=(procps)
     need ip iproute2
+    need groff groff-base
     need psql postgresql-client
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
     [ "$task" = bench ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)

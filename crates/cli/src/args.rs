@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::size::parse_duration;
 
+use crate::complete;
 use crate::output::Form;
 
 const TEMPLATE: &str = "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}{after-help}\n";
@@ -66,7 +67,7 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Everywhere")]
 pub(crate) struct Target {
     /// Address of the orchestrator; that of the last login where absent.
-    #[arg(long, global = true, env = "WAYBILL_URL", value_name = "URL")]
+    #[arg(long, global = true, env = "WAYBILL_URL", value_name = "URL", add = complete::addresses())]
     pub(crate) url: Option<String>,
 
     /// State directory of an orchestrator on this machine: its address, the CA to trust and the setup token.
@@ -82,7 +83,7 @@ pub(crate) struct Target {
     pub(crate) token: Option<String>,
 
     /// Project.
-    #[arg(long, global = true, env = "WAYBILL_PROJECT", value_name = "NAME", default_value = "default")]
+    #[arg(long, global = true, env = "WAYBILL_PROJECT", value_name = "NAME", default_value = "default", add = complete::projects())]
     pub(crate) project: String,
 
     /// Ask nothing: fail where an answer is needed.
@@ -172,11 +173,18 @@ pub(crate) enum Command {
         #[arg(long)]
         write: bool,
     },
-    /// Prints a completion script.
+    /// Prints what a shell runs to complete commands, options and the names of what there is, each time that it starts.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill completions bash > /etc/bash_completion.d/waybill", "waybill completions zsh > ~/.zfunc/_waybill"))]
     Completions {
         /// The shell.
         shell: Shell,
+    },
+    /// Writes the manual pages, one for each command.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill man --dir ~/.local/share/man/man1", "waybill man --dir ./man -o name"))]
+    Man {
+        /// Where they are written; made where it is missing.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
     },
     /// Sends one request to the API and prints the answer.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill api GET /v1/runs?limit=5", "waybill api POST /v1/runs --body '{\"pipeline_id\":\"pl_…\"}'"))]
@@ -230,10 +238,11 @@ pub(crate) enum Agent {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent enrol office-1", "waybill agent enrol office-2 --data-plane office --approval"))]
     Enrol {
         /// Name of the agent; its id too, where there is one.
+        #[arg(add = complete::agents())]
         name: String,
         /// Data plane whose workers it starts; made where there is none of this name. An agent that there is keeps its own; a
         /// new one gets `agents` where none is named.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = complete::data_planes())]
         data_plane: Option<String>,
         /// The agent gets no certificate before its key is approved.
         #[arg(long)]
@@ -246,12 +255,14 @@ pub(crate) enum Agent {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent show office-1", "waybill agent show office-1 -o yaml"))]
     Show {
         /// Name or id.
+        #[arg(add = complete::agents())]
         agent: String,
     },
     /// Approves the key of an agent, after you compared its fingerprint with what the agent printed on its host.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent approve office-1 --fingerprint sha256:9f86…", "waybill agent approve agt_01jd8m… --fingerprint sha256:9f86…"))]
     Approve {
         /// Name or id.
+        #[arg(add = complete::agents())]
         agent: String,
         /// What the agent printed.
         #[arg(long, value_name = "sha256:HEX")]
@@ -261,18 +272,21 @@ pub(crate) enum Agent {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent disable office-1", "waybill agent disable agt_01jd8m…"))]
     Disable {
         /// Name or id.
+        #[arg(add = complete::agents())]
         agent: String,
     },
     /// Enables a disabled agent.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent enable office-1", "waybill agent enable agt_01jd8m…"))]
     Enable {
         /// Name or id.
+        #[arg(add = complete::agents())]
         agent: String,
     },
     /// Removes an agent; it can't come back without a new token.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill agent remove office-1", "waybill agent remove agt_01jd8m…"))]
     Remove {
         /// Name or id.
+        #[arg(add = complete::agents())]
         agent: String,
     },
 }
@@ -286,12 +300,14 @@ pub(crate) enum Connection {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill connection show shop", "waybill connection show shop -o yaml"))]
     Show {
         /// Name or id.
+        #[arg(add = complete::connections())]
         connection: String,
     },
     /// Starts a worker that connects, logs in and probes what runs need; it moves nothing.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill connection check shop", "waybill connection check lake --timeout 2m"))]
     Check {
         /// Name or id.
+        #[arg(add = complete::connections())]
         connection: String,
         #[command(flatten)]
         wait: Wait,
@@ -300,6 +316,7 @@ pub(crate) enum Connection {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill connection discover shop", "waybill connection discover shop -o json"))]
     Discover {
         /// Name or id.
+        #[arg(add = complete::connections())]
         connection: String,
         #[command(flatten)]
         wait: Wait,
@@ -316,13 +333,13 @@ pub(crate) struct Wait {
 #[derive(Debug, Args)]
 pub(crate) struct WhichRun {
     /// Id of the run.
-    #[arg(required_unless_present = "last")]
+    #[arg(required_unless_present = "last", add = complete::runs())]
     pub(crate) run: Option<String>,
     /// The newest run, of --pipeline where given.
     #[arg(long, conflicts_with = "run")]
     pub(crate) last: bool,
     /// Name or id of the pipeline that --last looks at.
-    #[arg(long, value_name = "NAME", requires = "last")]
+    #[arg(long, value_name = "NAME", requires = "last", add = complete::pipelines())]
     pub(crate) pipeline: Option<String>,
 }
 
@@ -332,6 +349,7 @@ pub(crate) enum Run {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run start shop-nightly --stream public.orders"))]
     Start {
         /// Name or id of the pipeline.
+        #[arg(add = complete::pipelines())]
         pipeline: String,
         /// Follow it until it has ended.
         #[arg(short, long)]
@@ -351,10 +369,10 @@ pub(crate) enum Run {
         #[command(flatten)]
         limit: Limit,
         /// Only of this pipeline, by name or id.
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", add = complete::pipelines())]
         pipeline: Option<String>,
         /// Only in this state: queued, launching, running, succeeded, failed or canceled.
-        #[arg(long = "status", value_name = "STATE", value_parser = run_state)]
+        #[arg(long = "status", value_name = "STATE", value_parser = run_state, add = complete::run_states())]
         in_state: Option<RunState>,
     },
     /// Shows a run with its streams and attempts.

@@ -9,6 +9,7 @@ mod doctor;
 mod guard;
 mod login;
 mod logs;
+mod man;
 mod pipeline;
 mod project;
 mod run;
@@ -19,9 +20,8 @@ mod validate;
 mod watch;
 mod why;
 
-use clap::CommandFactory;
-
 use crate::args::{Cli, Command};
+use crate::complete;
 use crate::exit::{Exit, Result};
 use crate::output::Output;
 
@@ -34,11 +34,10 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Sign(command) => sign::sign(command, output),
         Command::Schema { write } => schema::schema(write, output),
         Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "waybill", &mut script);
-            output.text(&String::from_utf8_lossy(&script))?;
+            output.text(&String::from_utf8_lossy(&complete::script(shell)))?;
             Ok(Exit::Done)
         }
+        Command::Man { dir } => man::man(&dir, output),
         Command::Login(login) => login::login(target, &login, output).await,
         Command::Logout => login::logout(target, output).await,
         Command::Whoami => login::whoami(target, output).await,

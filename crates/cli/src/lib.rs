@@ -6,6 +6,7 @@
 mod args;
 mod cloudtrail;
 mod commands;
+mod complete;
 mod drawing;
 mod exit;
 mod output;
@@ -28,6 +29,9 @@ use crate::output::Output;
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    if complete::answered() {
+        return Exit::Done.into();
+    }
     let matches = match Cli::command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => return usage(&error),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::complete;
+
 use super::{Limit, TEMPLATE, duration};
 
 #[derive(Debug, Subcommand)]
@@ -15,6 +17,7 @@ pub(crate) enum DataPlane {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane show frankfurt", "waybill data-plane show frankfurt -o json"))]
     Show {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
     },
     /// Registers a data plane in a cloud and prints whom its role must trust, and with which external id.
@@ -24,6 +27,7 @@ pub(crate) enum DataPlane {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster main --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718", "waybill data-plane set frankfurt --role-arn arn:aws:iam::222222222222:role/waybill-launch --task-role-arn arn:aws:iam::222222222222:role/waybill-worker --region eu-central-1 --cluster main --task-family waybill-worker --subnet subnet-0a1b2c3d4e5f60718 --security-group sg-0a1b2c3d4e5f60718 --capacity fargate-spot"))]
     Set {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
         #[command(flatten)]
         settings: Box<AwsEcs>,
@@ -32,6 +36,7 @@ pub(crate) enum DataPlane {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane region office eu-central-1", "waybill data-plane region local eu-west-1"))]
     Region {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
         /// Region, such as eu-central-1.
         region: String,
@@ -40,18 +45,21 @@ pub(crate) enum DataPlane {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane drain frankfurt", "waybill data-plane drain frankfurt -o json"))]
     Drain {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
     },
     /// Lets a data plane that was drained take runs again; those that wait go on.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane resume frankfurt", "waybill data-plane resume frankfurt -o json"))]
     Resume {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
     },
     /// Prints the policies to attach to the role of a data plane in AWS, with its own external id, cluster, family and roles.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane policy frankfurt --execution-role waybill-execution", "waybill data-plane policy frankfurt --document trust", "waybill data-plane policy frankfurt --document launch --execution-role waybill-execution | aws iam put-role-policy --role-name waybill-launch --policy-name start-and-stop-workers --policy-document file:///dev/stdin"))]
     Policy {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
         /// Which one: alone it is printed as it is, ready to be attached.
         #[arg(long, value_enum, default_value_t)]
@@ -64,6 +72,7 @@ pub(crate) enum DataPlane {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane check frankfurt", "waybill data-plane check frankfurt --start-test-task"))]
     Check {
         /// Name or id.
+        #[arg(add = complete::data_planes())]
         data_plane: String,
         /// Then start one task that enrols and leaves, on any kind of data plane, and tell each step with its time. It is stopped whatever happens, also when this command is ended.
         #[arg(long)]

@@ -2,6 +2,8 @@
 
 use clap::Subcommand;
 
+use crate::complete;
+
 use super::{Limit, TEMPLATE};
 
 #[derive(Debug, Subcommand)]
@@ -13,24 +15,28 @@ pub(crate) enum Pipeline {
     #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline show shop-nightly", "waybill pipeline show shop-nightly -o json"))]
     Show {
         /// Name or id.
+        #[arg(add = complete::pipelines())]
         pipeline: String,
     },
     /// Lets a pipeline start no runs until it is resumed. A run that is live goes on.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline pause shop-nightly", "waybill pipeline pause shop-nightly -o json"))]
     Pause {
         /// Name or id.
+        #[arg(add = complete::pipelines())]
         pipeline: String,
     },
     /// Lets a pipeline start runs again.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline resume shop-nightly", "waybill pipeline resume shop-nightly -o json"))]
     Resume {
         /// Name or id.
+        #[arg(add = complete::pipelines())]
         pipeline: String,
     },
     /// Goes on from the epoch that a wrong clock left in a table, more than a day in the future (failure `epoch_ahead`).
     #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline accept-epoch shop-nightly", "waybill pipeline accept-epoch shop-nightly -o json"))]
     AcceptEpoch {
         /// Name or id.
+        #[arg(add = complete::pipelines())]
         pipeline: String,
     },
 }

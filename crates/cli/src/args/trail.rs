@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use waybill_api::Timestamp;
 use waybill_model::Micros;
 
+use crate::complete;
+
 use super::{TEMPLATE, duration};
 
 #[derive(Debug, Subcommand)]
@@ -26,7 +28,7 @@ pub(crate) struct Match {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Only what was called for this run.
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["since", "until"])]
+    #[arg(long, value_name = "RUN", add = complete::runs(), conflicts_with_all = ["since", "until"])]
     pub(crate) run: Option<String>,
     /// From when on: a time such as 2026-11-21T02:00:00Z, or how long ago, such as 24h; the export's first record where absent.
     #[arg(long, value_name = "TIME", value_parser = moment)]

@@ -57,6 +57,11 @@ impl Logins {
         self.logins.get(key)
     }
 
+    /// Addresses that a login was made at; one that a state directory leads to has none of its own.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.logins.values().filter(|login| login.state.is_none()).map(|login| login.url.as_str())
+    }
+
     /// Keeps a login and makes it the current one.
     pub(crate) fn add(key: &str, login: Login) -> Result<()> {
         let _alone = lock()?;
