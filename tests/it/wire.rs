@@ -6,4 +6,5 @@ mod certificates;
 mod hostile;
 mod link;
 mod rig;
+mod timing;
 mod vouched;

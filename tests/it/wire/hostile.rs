@@ -18,13 +18,12 @@ use waybill_orchestrator::grpc::Quota;
 use waybill_protocol::Version;
 use waybill_protocol::pb::enrolment::HelloRequest;
 use waybill_protocol::pb::worker as pb;
-use waybill_protocol::pb::worker::worker_client::WorkerClient;
 use waybill_protocol::worker::MAX_EVENTS;
 
-use super::rig::{Identity, Made, Options, Rig, enrol_request, eventually, stream_of, visible};
+use super::rig::{Identity, Made, Options, Rig, Worker, enrol_request, eventually, stream_of, visible};
 
 /// A certificate of our own authority for any identity: what a worker of that identity would hold.
-fn identity_of(rig: &Rig, peer: &Peer) -> Identity {
+pub(super) fn identity_of(rig: &Rig, peer: &Peer) -> Identity {
     let key = WorkerKey::generate().expect("a key");
     let request = WorkerRequest::read(&key.request().expect("a request")).expect("accepted");
     let leaf = rig.authority.issue_worker(peer, &request, Micros::now()).expect("issued");
@@ -43,18 +42,46 @@ fn completion(made: &Made) -> pb::CompleteRequest {
     pb::CompleteRequest { epoch: made.epoch.0, outcome: pb::Outcome::Failed.into(), ..pb::CompleteRequest::default() }
 }
 
+/// The calls of the worker service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Call {
+    Assignment,
+    Report,
+    PrepareCommit,
+    Complete,
+    Renew,
+}
+
+impl Call {
+    pub(super) const ALL: [Self; 5] =
+        [Self::Assignment, Self::Report, Self::PrepareCommit, Self::Complete, Self::Renew];
+
+    /// Its refusal, as a peer sees it.
+    pub(super) async fn refused(self, client: &mut Worker, made: &Made) -> String {
+        match self {
+            Self::Assignment => visible(client.get_assignment(pb::GetAssignmentRequest {}).await),
+            Self::Report => visible(client.report(stream_of(vec![report(made, 1)])).await),
+            Self::PrepareCommit => {
+                let prepare = pb::PrepareCommitRequest { epoch: made.epoch.0, stream: 0, digest: vec![1; 32] };
+                visible(client.prepare_commit(prepare).await)
+            }
+            Self::Complete => visible(client.complete(completion(made)).await),
+            Self::Renew => {
+                let csr = WorkerKey::generate().expect("a key").request().expect("a request");
+                visible(client.renew(pb::RenewRequest { csr }).await)
+            }
+        }
+    }
+}
+
 /// The refusals of every call, in order.
 async fn every_call(rig: &Rig, made: &Made, identity: &Identity) -> Vec<String> {
-    let mut client: WorkerClient<_> = rig.worker(identity);
-    let csr = WorkerKey::generate().expect("a key").request().expect("a request");
-    let prepare = pb::PrepareCommitRequest { epoch: made.epoch.0, stream: 0, digest: vec![1; 32] };
-    vec![
-        visible(client.get_assignment(pb::GetAssignmentRequest {}).await),
-        visible(client.report(stream_of(vec![report(made, 1)])).await),
-        visible(client.prepare_commit(prepare).await),
-        visible(client.complete(completion(made)).await),
-        visible(client.renew(pb::RenewRequest { csr }).await),
-    ]
+    let mut client = rig.worker(identity);
+    let mut answers = Vec::new();
+    for call in Call::ALL {
+        answers.push(call.refused(&mut client, made).await);
+    }
+    answers
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ use waybill_model::run::{RunKind, RunState};
 use waybill_model::{AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId};
 use waybill_orchestrator::grpc::{Quota, Services, StsDoor, WorkerAddress, WorkersConnected};
 use waybill_orchestrator::listen::{Limits, Listener};
+use waybill_orchestrator::service::agent::AgentService;
 use waybill_orchestrator::service::attempt::AttemptService;
 use waybill_orchestrator::service::bounds::Bounds;
 use waybill_orchestrator::service::nudge::Nudges;
@@ -26,7 +27,7 @@ use waybill_protocol::pb::enrolment as enrolment_pb;
 use waybill_protocol::pb::enrolment::enrolment_client::EnrolmentClient;
 use waybill_protocol::pb::worker::worker_client::WorkerClient;
 use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
-use waybill_store::{Attempt, NewAttempt, NewRun, Store};
+use waybill_store::{Attempt, NewAttempt, NewRun, Store, StoreOptions};
 use waybill_tests::cut::Proxy;
 
 /// What differs between rigs.
@@ -37,6 +38,7 @@ pub(super) struct Options {
     pub(super) report_idle: Duration,
     pub(super) read_time: Duration,
     pub(super) version: Version,
+    pub(super) store: StoreOptions,
     /// Another STS than the regions' own.
     pub(super) sts: Option<String>,
 }
@@ -55,6 +57,7 @@ impl Default for Options {
             report_idle: Duration::from_secs(30),
             read_time: Duration::from_secs(20),
             version: Version::current(),
+            store: StoreOptions::default(),
             sts: None,
         }
     }
@@ -84,6 +87,9 @@ pub(super) struct Made {
     pub(super) ticket: Ticket,
 }
 
+/// A client of the worker service.
+pub(super) type Worker = WorkerClient<Channel>;
+
 /// A worker's certificate and key.
 pub(super) struct Identity {
     pub(super) chain: Vec<Vec<u8>>,
@@ -100,7 +106,7 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a directory");
         let keys = KeyDirectory::created(dir.path().join("keys"));
         let url = format!("sqlite://{}", dir.path().join("waybill.db").display());
-        let store = Store::open(&url).await.expect("a store");
+        let store = Store::open_with(&url, &options.store).await.expect("a store");
         let domain = TrustDomain::new("waybill.test").expect("a domain");
         let authority = Arc::new(Authority::open(&keys, domain.clone(), options.worker_life).expect("an authority"));
         let tickets = Arc::new(TicketKey::open(&keys).expect("a ticket key"));
@@ -113,7 +119,8 @@ impl Rig {
         let mutual = Listener::workers(any, mutual, domain, Limits::default()).await.expect("a port");
         let (public_address, worker_address) = (public.address().expect("bound"), mutual.address().expect("bound"));
         let proxy = Proxy::before(worker_address).await.expect("a proxy");
-        let service = AttemptService::new(store.clone(), Arc::new(options.bounds), Arc::new(Nudges::default()));
+        let (bounds, nudges) = (Arc::new(options.bounds), Arc::new(Nudges::default()));
+        let service = AttemptService::new(store.clone(), Arc::clone(&bounds), Arc::clone(&nudges));
         let sts = StsDoor::new(options.sts).expect("a client");
         let worker = WorkerAddress { endpoint: proxy.address.to_string(), server_name: "localhost".into() };
         let services = Services {
@@ -121,6 +128,7 @@ impl Rig {
             report_idle: options.report_idle,
             read_time: options.read_time,
             version: options.version,
+            agents: Some(AgentService::new(store.clone(), bounds, nudges)),
             ..Services::new(Arc::new(service), Arc::clone(&authority), Arc::clone(&tickets), worker, sts)
         };
         let (deny, connected, stop) = (Arc::clone(&services.deny), services.connected.clone(), services.stop.clone());
@@ -245,7 +253,7 @@ impl Rig {
     }
 
     /// A client of the worker service with this identity.
-    pub(super) fn worker(&self, identity: &Identity) -> WorkerClient<Channel> {
+    pub(super) fn worker(&self, identity: &Identity) -> Worker {
         WorkerClient::new(self.worker_channel(identity)).max_encoding_message_size(MAX_MESSAGE_BYTES * 64)
     }
 
@@ -282,6 +290,7 @@ pub(super) fn channel(address: SocketAddr, tls: rustls::ClientConfig) -> Channel
         let connector = connector.clone();
         async move {
             let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
             let name = TlsName::try_from("localhost").expect("a name");
             Ok::<_, io::Error>(hyper_util::rt::TokioIo::new(connector.connect(name, stream).await?))
         }

@@ -17,7 +17,7 @@ use super::rig::{Made, Rig, enrol_request};
 const LIFE: Duration = Duration::from_secs(600);
 
 /// An attempt whose task an agent holds, which told of this role of its tasks.
-async fn held(rig: &Rig, role: Option<&str>) -> (Made, AgentId) {
+pub(super) async fn held(rig: &Rig, role: Option<&str>) -> (Made, AgentId) {
     let made = rig.attempt_on(("agent", "{}")).await;
     let (row, agent) = (rig.row(&made).await, AgentId::generate());
     let mut tx = rig.store.write_tx().await.expect("a transaction");

@@ -59,3 +59,17 @@ fn every_help_begins_with_examples_that_are_understood() {
 fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
+
+#[test]
+fn whatever_names_something_that_there_is_can_be_completed() {
+    let mut seen = 0;
+    every_command(&Cli::command(), &mut |command| {
+        let named = ["pipeline", "connection", "data_plane", "agent", "run", "project", "in_state"];
+        for arg in command.get_arguments().filter(|arg| named.contains(&arg.get_id().as_str())) {
+            let completed = arg.get::<clap_complete::ArgValueCandidates>().is_some();
+            assert!(completed, "{} of {} is not completed", arg.get_id(), command.get_name());
+            seen += 1;
+        }
+    });
+    assert!(seen > 30, "only {seen} arguments");
+}
