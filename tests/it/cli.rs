@@ -12,6 +12,7 @@ use waybill_tests::sandbox::{Options, Sandbox};
 mod completion;
 mod regions;
 mod test_task;
+mod unused;
 
 /// The program in a directory of its own, with nothing of the caller's environment.
 pub(crate) struct Cli<'a> {

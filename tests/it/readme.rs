@@ -308,6 +308,59 @@ fn every_program_command_and_option_that_a_sentence_names_exists() {
     assert!(seen >= 15, "the named commands were not found: {seen}");
 }
 
+/// Every source file below a directory.
+fn sources(below: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(below).expect("sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// What a line of a program says to people that names one of the programs: what stands in backticks, and a text that begins
+/// with a command, of which only as many words count as are commands.
+fn told(line: &str) -> Vec<Vec<&str>> {
+    let line = line.trim_start();
+    if line.starts_with("//") || !line.contains('"') {
+        return Vec::new();
+    }
+    let quoted = line.split('`').skip(1).step_by(2).map(|phrase| phrase.split_whitespace().collect::<Vec<_>>());
+    let mut found: Vec<_> = quoted.filter(|words| words.first().is_some_and(|word| PROGRAMS.contains(word))).collect();
+    for text in line.split('"').skip(1).step_by(2).filter(|text| text.starts_with("waybill ")) {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let group = ["agent", "connection", "data-plane", "guard", "pipeline", "project", "run", "trail"];
+        let steps = if words.get(1).is_some_and(|word| group.contains(word)) { 3 } else { 2 };
+        found.push(words.into_iter().take(steps).collect());
+    }
+    found
+}
+
+#[test]
+fn every_command_that_a_program_tells_people_to_type_exists() {
+    let mut files = Vec::new();
+    for name in ["api", "cli", "model", "orchestrator", "pipeline", "worker", "agent"] {
+        sources(&repository().join("crates").join(name).join("src"), &mut files);
+    }
+    let mut phrases = BTreeSet::new();
+    for file in &files {
+        let text = read(file);
+        let of_the_program = text.split("#[cfg(test)]").next().unwrap_or_default();
+        for words in of_the_program.lines().flat_map(told) {
+            phrases.insert(words.iter().map(|word| word.trim_matches([',', ';', ':'])).collect::<Vec<_>>().join(" "));
+        }
+    }
+    for phrase in &phrases {
+        let words: Vec<&str> = phrase.split(' ').collect();
+        assert_eq!(misnamed(&words), None, "`{phrase}`");
+    }
+    assert!(phrases.len() >= 60, "the messages were not found: {}", phrases.len());
+    assert_eq!(told("next(\"waybill pipeline frobnicate NAME\")"), [["waybill", "pipeline", "frobnicate"]]);
+    assert_eq!(told("\"mend it, then `waybill run retry {}`\""), [["waybill", "run", "retry", "{}"]]);
+}
+
 #[test]
 fn a_command_that_nothing_proves_is_noticed() {
     let text = "Text with `make dust`.\n```sh\nmake demo     # a comment\nrsync a \\\n  b\n```\n```\n$ waybill whoami\nada\n```\n";

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -276,13 +276,40 @@ impl Client {
         self.send(|| self.request(&Method::DELETE, path).header(IF_MATCH, etag).timeout(CALL)).await.map(drop)
     }
 
+    /// The version of what is at a path now; none where nothing is there, or what is there can't be read so.
+    async fn etag_of(&self, path: &str) -> ClientResult<Option<String>> {
+        let path = path.split('?').next().unwrap_or(path);
+        match self.send(|| self.request(&Method::GET, path).timeout(CALL)).await {
+            Ok(answer) => Ok(answer.headers().get(ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned)),
+            Err(ClientError::Refused(problem)) if [404, 405].contains(&problem.status) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Any request below `/v1`, for whoever needs an operation that has no method here. Gives the answer's text.
-    pub async fn raw(&self, method: &Method, path: &str, body: Option<&str>) -> ClientResult<String> {
+    /// What changes an object that is there names the version that it means: `etag`, or the one that is read just before.
+    pub async fn raw(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&str>,
+        etag: Option<&str>,
+    ) -> ClientResult<String> {
         if !path.starts_with("/v1/") {
             return Err(ClientError::Unusable("the path begins with /v1/"));
         }
+        let changes = [Method::PUT, Method::PATCH, Method::DELETE].contains(method);
+        let seen = match etag {
+            None if changes => self.etag_of(path).await?,
+            given => given.map(str::to_owned),
+        };
         let build = || {
             let request = self.request(method, path).timeout(CALL);
+            let request = match (&seen, method) {
+                (Some(etag), _) => request.header(IF_MATCH, etag),
+                (None, &Method::PUT) => request.header(IF_NONE_MATCH, "*"),
+                (None, _) => request,
+            };
             match body {
                 Some(body) => request.header(CONTENT_TYPE, "application/json").body(body.to_owned()),
                 None => request,

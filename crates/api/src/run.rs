@@ -1,6 +1,7 @@
 //! Runs, their attempts and streams, what discovery found, and digests of receipts.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 use waybill_model::run::RunKind;
 use waybill_model::{AttemptId, ConnectionId, PipelineId, ProjectId, RunId};
@@ -102,6 +103,10 @@ pub struct RunDetail {
     pub streams: Vec<RunStream>,
     /// Its attempts, first one first.
     pub attempt_list: Vec<Attempt>,
+    /// The system that it writes to, where its full log is too; references to secrets, never secrets. None for a test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub destination: Option<Value>,
 }
 
 /// Why something failed.

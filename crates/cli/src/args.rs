@@ -188,15 +188,21 @@ pub(crate) enum Command {
     },
     /// Sends one request to the API and prints the answer.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill api GET /v1/runs?limit=5", "waybill api POST /v1/runs --body '{\"pipeline_id\":\"pl_…\"}'"))]
-    Api {
-        /// GET, POST, PUT, PATCH or DELETE.
-        method: String,
-        /// Path with query, from /v1/ on.
-        path: String,
-        /// JSON body; `-` reads standard input.
-        #[arg(long)]
-        body: Option<String>,
-    },
+    Api(Request),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Request {
+    /// GET, POST, PUT, PATCH or DELETE.
+    pub(crate) method: String,
+    /// Path with query, from /v1/ on.
+    pub(crate) path: String,
+    /// JSON body; `-` reads standard input.
+    #[arg(long)]
+    pub(crate) body: Option<String>,
+    /// ETag of what is changed: another one by now is refused. Without it PUT, PATCH and DELETE mean what is there when they are sent.
+    #[arg(long, value_name = "ETAG")]
+    pub(crate) if_match: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -53,6 +53,6 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Run(command) => run::run(target, command, output).await,
         Command::Trail(command) => trail::trail(target, command, output).await,
         Command::Doctor => doctor::doctor(target, output).await,
-        Command::Api { method, path, body } => api::api(target, (&method, &path, body), output).await,
+        Command::Api(request) => api::api(target, request, output).await,
     }
 }

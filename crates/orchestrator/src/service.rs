@@ -89,7 +89,8 @@ impl Refused {
     /// As it is answered; path and request are filled in at the door.
     #[must_use]
     pub fn into_problem(self) -> Problem {
-        Problem { detail: self.detail, next: self.next, errors: self.errors, ..self.code.problem() }
+        let known = self.code.problem();
+        Problem { detail: self.detail, next: self.next.or(known.next), errors: self.errors, ..known }
     }
 }
 

@@ -52,6 +52,10 @@ struct Paced {
 
 #[async_trait]
 impl Source for Paced {
+    async fn reach(&self) -> FaultResult<()> {
+        self.inner.reach().await
+    }
+
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         self.inner.check(stream).await
     }

@@ -14,6 +14,9 @@ use crate::fault::FaultResult;
 /// A kind of source, configured for one connection, with its secrets resolved.
 #[async_trait]
 pub trait Source: Send + Sync {
+    /// Connects and logs in, without looking at any stream.
+    async fn reach(&self) -> FaultResult<()>;
+
     /// Connects, logs in, and looks at one stream as a run would, without reading rows.
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()>;
 

@@ -118,7 +118,7 @@ async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_se
     own["name"] = "other".into();
     own["external_id"] = "wb-mine".into();
     let refused =
-        client.raw(&http::Method::POST, "/v1/data-planes", Some(&own.to_string())).await.expect_err("refused");
+        client.raw(&http::Method::POST, "/v1/data-planes", Some(&own.to_string()), None).await.expect_err("refused");
     assert_eq!(refused.problem().context("a problem")?.status, 400);
 
     let held = client.data_plane_get(made.id).await?;
@@ -162,7 +162,8 @@ async fn t11_no_setting_leads_the_orchestrator_to_an_address_of_somebodys_choice
         assert_eq!((problem.status, problem.errors[0].pointer.as_deref()), (422, Some("/aws_ecs/region")), "{place}");
         let mut body = serde_json::to_value(Story::create(Some(settings())))?;
         body["aws_ecs"]["endpoint"] = format!("http://{place}/").into();
-        let refused = story.sandbox.client.raw(&http::Method::POST, "/v1/data-planes", Some(&body.to_string())).await;
+        let refused =
+            story.sandbox.client.raw(&http::Method::POST, "/v1/data-planes", Some(&body.to_string()), None).await;
         assert_eq!(refused.expect_err(&place).problem().context("a problem")?.status, 400, "{place}");
     }
     assert_eq!(story.aws.calls("AssumeRole").len(), before, "nobody was called");

@@ -72,6 +72,30 @@ async fn a_repeated_request_makes_one_thing_also_after_a_crash() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_retry_of_a_look_starts_one_run() {
+    let (sandbox, door) = sandbox().await;
+    let dir = sandbox.dir.path().display();
+    let document = format!(
+        "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: \"{dir}/nowhere.db\" }}\n  lake: {{ type: local, path: \"{dir}/lake\" }}\n"
+    );
+    sandbox.apply(&document).await.expect("applied");
+    let connections = door.get("/v1/connections?name=shop").await;
+    let look = json!({ "connection_id": connections.body["items"][0]["id"], "kind": "check" });
+    let run = door.post("/v1/runs", &look).await.body["id"].as_str().expect("a run").to_owned();
+    let ended = sandbox.ended(run.parse().expect("an id")).await.expect("its end");
+    assert_eq!(ended.run.state.to_string(), "failed");
+    let retry = async || {
+        let with = With { headers: &[("content-type", "application/json"), ("idempotency-key", "r-1")], body: None };
+        door.send(Method::POST, &format!("/v1/runs/{run}/retry"), Some(&door.access), with).await
+    };
+    let (first, again) = (retry().await, retry().await);
+    assert_eq!((first.status, again.status), (StatusCode::CREATED, StatusCode::CREATED), "{}", first.body);
+    assert_eq!(first.body["id"], again.body["id"]);
+    let runs = door.get("/v1/runs").await;
+    assert_eq!(runs.body["items"].as_array().map(Vec::len), Some(2), "{}", runs.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_changes_from_the_same_reading_one_is_made() {
     let (_sandbox, door) = sandbox().await;
     let made = door.post("/v1/projects", &json!({ "name": "staging" })).await;

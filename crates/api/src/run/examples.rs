@@ -54,7 +54,12 @@ fn denied() -> Failure {
 
 impl Example for RunDetail {
     fn example() -> Self {
-        Self { run: Run::example(), streams: vec![RunStream::example()], attempt_list: vec![Attempt::example()] }
+        Self {
+            run: Run::example(),
+            streams: vec![RunStream::example()],
+            attempt_list: vec![Attempt::example()],
+            destination: Some(serde_json::json!({ "type": "s3", "bucket": "lake", "prefix": "shop" })),
+        }
     }
 }
 

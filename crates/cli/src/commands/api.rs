@@ -4,14 +4,14 @@ use std::path::Path;
 
 use http::Method;
 
-use crate::args::Target;
+use crate::args::{Request, Target};
 use crate::commands::validate::read;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::Output;
 use crate::session;
 
-pub(crate) async fn api(target: &Target, request: (&str, &str, Option<String>), output: &Output) -> Result<Exit> {
-    let (method, path, body) = request;
+pub(crate) async fn api(target: &Target, request: Request, output: &Output) -> Result<Exit> {
+    let Request { method, path, body, if_match } = request;
     let known = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
     let wanted = method.to_ascii_uppercase();
     let Some(method) = known.into_iter().find(|known| known.as_str() == wanted) else {
@@ -28,7 +28,7 @@ pub(crate) async fn api(target: &Target, request: (&str, &str, Option<String>), 
         other => other.map(str::to_owned),
     };
     let client = session::connect(target)?.client;
-    let mut answer = client.raw(&method, path, body.as_deref()).await?;
+    let mut answer = client.raw(&method, &path, body.as_deref(), if_match.as_deref()).await?;
     if !answer.is_empty() && !answer.ends_with('\n') {
         answer.push('\n');
     }

@@ -158,9 +158,11 @@ fn show(file: &str, text: &str, found: &[Diagnostic], output: &Output) {
     }
 }
 
-fn document(file: &Path, output: &Output) -> Result<Document> {
+pub(super) fn document(file: &Path, output: &Output) -> Result<Document> {
     let text = validate::valid_text(Some(file), output)?;
-    waybill_spec::parse(&text).map_err(|_| Failure::new(Exit::Invalid, "spec_invalid", "the file has mistakes"))
+    waybill_spec::parse(&text).map_err(|_| {
+        Failure::new(Exit::Invalid, "spec_invalid", "the file has mistakes").next("waybill validate shows each")
+    })
 }
 
 /// The plans of all pipelines, in the order of their names.

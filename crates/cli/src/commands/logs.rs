@@ -6,9 +6,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use waybill_api::client::{Client, ListQuery};
+use waybill_api::client::Client;
 use waybill_model::RunId;
-use waybill_model::plan::{Plan, System};
+use waybill_model::plan::System;
 
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, facts};
@@ -58,32 +58,21 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
     .next("waybill doctor"))
 }
 
-/// The bucket that the run's version of its pipeline writes to.
+/// The bucket that the run writes to.
 async fn place(client: &Client, id: RunId) -> Result<Where> {
-    let run = client.run_get(id).await?.run;
-    let (Some(pipeline), Some(version)) = (run.pipeline_id, run.pipeline_version) else {
+    let Some(destination) = client.run_get(id).await?.destination else {
         return Err(Failure::new(
             Exit::NotFound,
             "no_bucket",
-            "a run of no pipeline (a check, a discovery, a test) writes no log to a bucket",
+            "a test of a data plane opens no bucket, so it has no log there",
         )
         .next(format!("waybill run events {id}")));
     };
-    let mut query = ListQuery { limit: Some(200), ..ListQuery::default() };
-    loop {
-        let page = client.pipeline_versions(pipeline, &query).await?;
-        if let Some(found) = page.items.into_iter().find(|item| item.version == version) {
-            let plan: Plan = serde_json::from_value(found.plan).map_err(|_| {
-                Failure::new(Exit::Failed, "plan_unknown", "this version does not understand the pipeline's plan")
-                    .next("upgrade waybill to the orchestrator's version")
-            })?;
-            return Ok(bucket(id, &plan.to.system));
-        }
-        match page.next_cursor {
-            Some(next) => query.cursor = Some(next),
-            None => return Err(Failure::not_found("version of this pipeline", &version.to_string())),
-        }
-    }
+    let system: System = serde_json::from_value(destination).map_err(|_| {
+        Failure::new(Exit::Failed, "plan_unknown", "this version does not understand where the run writes to")
+            .next("upgrade waybill to the orchestrator's version")
+    })?;
+    Ok(bucket(id, &system))
 }
 
 fn bucket(id: RunId, system: &System) -> Where {

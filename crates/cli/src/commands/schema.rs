@@ -18,6 +18,7 @@ pub(crate) fn schema(write: bool, output: &Output) -> Result<Exit> {
     let made = file.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(file, schema));
     made.map_err(|error| {
         Failure::new(Exit::Failed, "file_unwritable", format!("{FILE} can't be written: {}", error.kind()))
+            .next("waybill schema > schema.json writes it where you may")
     })?;
     output.say(&format!("{FILE} written; begin files with `# yaml-language-server: $schema=./{FILE}`"));
     Ok(Exit::Done)

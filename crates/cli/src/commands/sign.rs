@@ -12,7 +12,7 @@ use waybill_model::Micros;
 use waybill_spec::sign::{SignError, SigningKey};
 
 use crate::args;
-use crate::commands::guard::{plans, signatures_of};
+use crate::commands::guard::{self, plans, signatures_of};
 use crate::commands::validate;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Row, clean};
@@ -92,10 +92,7 @@ impl Row for Signed {
 }
 
 fn sign_file(file: &Path, key_file: &Path, life: Duration, output: &Output) -> Result<Exit> {
-    let text = validate::valid_text(Some(file), output)?;
-    let Ok(document) = waybill_spec::parse(&text) else {
-        return Err(Failure::new(Exit::Invalid, "spec_invalid", "the file has mistakes"));
-    };
+    let document = guard::document(file, output)?;
     let key = read_key(key_file)?;
     let expires = Micros::now().plus(life);
     let mut signatures = Vec::new();

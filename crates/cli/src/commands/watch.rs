@@ -25,8 +25,9 @@ pub(crate) struct Ended {
 pub(crate) async fn follow(client: &Client, run: RunDetail, wait: Wait, output: &Output) -> Result<Ended> {
     let id = run.run.id;
     // One listener for the whole time: a Ctrl+C that comes between two looks is kept, and none ends us without a word.
-    let mut interrupt = signal(SignalKind::interrupt())
-        .map_err(|_| Failure::new(Exit::Failed, "no_signals", "Ctrl+C can't be listened for"))?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|_| {
+        Failure::new(Exit::Failed, "no_signals", "Ctrl+C can't be listened for").next(format!("waybill run show {id}"))
+    })?;
     let mut progress = Progress::new(output.terminal);
     progress.take(run);
     let over = async {

@@ -130,9 +130,13 @@ fn next(detail: &RunDetail, failure: Option<&Failure>) -> String {
     match (run.state.known(), failure) {
         (Some(RunState::Succeeded), _) if run.kind != RunKind::Sync => "nothing".to_owned(),
         (Some(RunState::Succeeded), _) => format!("nothing; `waybill run receipt {}` shows what was delivered", run.id),
-        // A check, discovery or test delivers nothing that could be retried, and writes no log to a bucket.
-        (Some(RunState::Failed | RunState::Canceled), _) if run.kind != RunKind::Sync => {
+        (Some(RunState::Failed | RunState::Canceled), _) if run.kind == RunKind::Test => {
             format!("mend it, then try again; `waybill run events {}` tells more", run.id)
+        }
+        // A check or discovery delivers nothing that could be retried; its log is there if both ends could be opened.
+        (Some(RunState::Failed | RunState::Canceled), _) if run.kind != RunKind::Sync => {
+            let id = run.id;
+            format!("mend it, then try again; `waybill run events {id}` and `waybill run logs {id}` tell more")
         }
         (Some(RunState::Failed | RunState::Canceled), _) => {
             let undelivered = run.streams_total.saturating_sub(run.streams_delivered);

@@ -55,6 +55,12 @@ impl Files {
 
 #[async_trait]
 impl Source for Files {
+    async fn reach(&self) -> FaultResult<()> {
+        // Whether files may be listed and read at all: those of a place that nobody has, so that the answers are short.
+        self.bucket.list("_waybill/reach/", None).await.map_err(set::read_fault)?;
+        self.bucket.get("_waybill/reach/nothing", 1).await.map(drop).map_err(set::read_fault)
+    }
+
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         full_only(stream)?;
         let set = FileSet::list(&self.bucket, stream).await?;

@@ -132,6 +132,13 @@ impl Found {
 
 #[async_trait]
 impl Source for PostgresSource {
+    async fn reach(&self) -> FaultResult<()> {
+        let (mut wire, _) = self.address.connect().await?;
+        session::greet(&mut wire).await?;
+        wire.terminate().await;
+        Ok(())
+    }
+
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         let mut found = self.find(stream).await?;
         let cursor = window::check(stream, &found.attributes, &found.types, found.rules)?;

@@ -45,6 +45,11 @@ impl SqliteSource {
 
 #[async_trait]
 impl Source for SqliteSource {
+    async fn reach(&self) -> FaultResult<()> {
+        let path = self.path.clone();
+        blocking(move || Reading::begin(&path).map(drop)).await
+    }
+
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         let (path, stream) = (self.path.clone(), stream.clone());
         blocking(move || {

@@ -133,7 +133,8 @@ impl From<RunError> for Refused {
                 ProblemCode::StateConflict
             }
         };
-        Self::new(code, error.to_string())
+        let refused = Self::new(code, error.to_string());
+        if let RunError::Paused { .. } = error { refused.next("waybill pipeline resume PIPELINE") } else { refused }
     }
 }
 
@@ -282,9 +283,14 @@ impl RunService {
             return self.trigger(who, pipeline, Trigger::Retry(run)).await;
         }
         let mut tx = self.store.write_tx().await?;
-        let id = retry_in_txn(&mut tx, who, old.owner, run).await?;
+        let id = Self::look_again_in_txn(&mut tx, who, &old).await?;
         tx.commit().await?;
         self.begun(who.org, id).await
+    }
+
+    /// Looks at a connection again, in the caller's transaction; call [`Self::nudge`] after the commit.
+    pub async fn look_again_in_txn(tx: &mut Tx, who: &Caller, old: &Run) -> Result<RunId, RunError> {
+        retry_in_txn(tx, who, old.owner, old.id).await
     }
 
     /// Asks a run to stop. Sets what is desired; the loops and the worker's next report do the rest.

@@ -61,13 +61,16 @@ pub async fn cancel(app: &Shared, caller: &Caller, run: RunId) -> ServiceResult<
 /// Starts a new run with what a final one did not deliver, once for each idempotency key.
 pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>) -> ServiceResult<RunDetail> {
     let id: RunId = once(&app.store, key, async || {
-        let Some(pipeline) = old.pipeline else {
+        if old.pipeline.is_none() {
             may_look(caller)?;
-            // A look at a connection changes nothing, so a lost key costs a second look at most.
-            return Ok(app.runs.retry(&who(caller), old.id).await?.id);
-        };
+        }
         let mut tx = app.store.write_tx().await?;
-        let id = RunService::trigger_in_txn(&mut tx, &who(caller), pipeline, Trigger::Retry(old.id)).await?;
+        let id = match old.pipeline {
+            Some(pipeline) => {
+                RunService::trigger_in_txn(&mut tx, &who(caller), pipeline, Trigger::Retry(old.id)).await?
+            }
+            None => RunService::look_again_in_txn(&mut tx, &who(caller), old).await?,
+        };
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }

@@ -124,6 +124,7 @@ async fn discovery_lists_what_exists(subject: &dyn Subject) {
 }
 
 async fn a_check_tells_what_is_wrong(subject: &dyn Subject) {
+    said(subject.source().reach().await);
     said(subject.source().check(&subject.stream(Holds::Items)).await);
     let missing = subject.source().check(&subject.stream(Holds::Missing)).await.expect_err("there is no such table");
     assert_eq!(missing.code, FailureCode::StreamNotFound);
@@ -143,6 +144,8 @@ async fn a_check_tells_what_is_wrong(subject: &dyn Subject) {
                 continue;
             }
         };
+        let fault = source.reach().await.expect_err(what);
+        assert_eq!(fault.code, code, "{what}, without a stream: {}", fault.text.for_customer());
         let fault = source.check(&subject.stream(Holds::Items)).await.expect_err(what);
         assert_eq!(fault.code, code, "{what}: {}", fault.text.for_customer());
         let opened = source.open(&subject.stream(Holds::Items), None, WANT).await;

@@ -14,8 +14,9 @@ use crate::source::Table as SourceTable;
 use crate::stop::End;
 
 /// Probes what a run of these streams needs: the bucket's conditional writes once, then source and table of each.
-/// A stream that passed is `Skipped` without a failure: nothing was moved.
-pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamEnd> {
+/// A stream that passed is `Skipped` without a failure: nothing was moved. Where there is no stream yet, both ends are
+/// reached all the same, and their failure is that of the whole.
+pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Result<Vec<StreamEnd>, End> {
     let bucket = context.stop.or_halt(probe_conditions(context.bucket.as_ref())).await;
     let bucket: Result<(), End> = match bucket {
         Ok(probed) => probed.map_err(End::from),
@@ -23,6 +24,12 @@ pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Vec<Strea
     };
     if bucket.is_ok() {
         passed(context, None, 1);
+    }
+    if streams.is_empty() {
+        bucket?;
+        context.stop.or_halt(context.source.reach()).await??;
+        passed(context, None, 2);
+        return Ok(Vec::new());
     }
     let mut ends = Vec::with_capacity(streams.len());
     for index in streams {
@@ -40,7 +47,7 @@ pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Vec<Strea
             }
         });
     }
-    ends
+    Ok(ends)
 }
 
 async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {

@@ -32,6 +32,9 @@ struct Endless {
 
 #[async_trait]
 impl Source for Endless {
+    async fn reach(&self) -> FaultResult<()> {
+        Ok(())
+    }
     async fn check(&self, _: &StreamPlan) -> FaultResult<()> {
         Ok(())
     }

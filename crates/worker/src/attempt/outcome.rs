@@ -56,7 +56,11 @@ pub(super) fn of_sync(ends: Vec<StreamEnd>, asked: Asked) -> Completion {
 }
 
 /// An attempt that probed both ends: a stream without a failure passed.
-pub(super) fn of_check(ends: Vec<StreamEnd>, asked: Asked) -> Completion {
+pub(super) fn of_check(checked: Result<Vec<StreamEnd>, End>, asked: Asked) -> Completion {
+    let ends = match checked {
+        Ok(ends) => ends,
+        Err(end) => return without_streams(end, asked),
+    };
     let passed = |end: &StreamEnd| end.outcome.failure.is_none() && end.halt.is_none();
     let outcome = if ends.iter().all(passed) { Outcome::Succeeded } else { unfinished(&ends, asked) };
     with_streams(outcome, ends, asked)

@@ -6,6 +6,7 @@ use waybill_api::run::{
     Attempt, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail, RunStream,
     StreamReceipt,
 };
+use waybill_model::plan::Plan;
 use waybill_model::report::DiscoveredTable as Table;
 use waybill_model::run::{Desired, RunKind, RunState};
 use waybill_model::{FailureCode, RunId};
@@ -21,7 +22,17 @@ pub(in crate::http) fn detail(rows: &Rows) -> RunDetail {
         run: Run { waiting_for, ..shown },
         streams: rows.streams.iter().map(stream).collect(),
         attempt_list: rows.attempts.iter().map(attempt).collect(),
+        destination: destination(&rows.run),
     }
+}
+
+/// Where the run's tables and its full log are.
+fn destination(row: &Row) -> Option<serde_json::Value> {
+    if row.kind == RunKind::Test {
+        return None;
+    }
+    let plan: Plan = serde_json::from_str(&row.plan).ok()?;
+    serde_json::to_value(plan.to.system).ok()
 }
 
 pub(super) fn run(row: &Row, streams: &[StreamRow]) -> Run {
@@ -64,7 +75,7 @@ fn waiting_for(row: &Row) -> Option<String> {
     }
     match (row.state, row.failure) {
         (RunState::Queued, Some(code)) => Some(format!("the last attempt ended with {code}; the next begins soon")),
-        (RunState::Queued, None) => Some("waits for its turn: one run of a pipeline at a time".into()),
+        (RunState::Queued, None) => Some("waits for its turn: one run of a pipeline at a time, and so many of an organization as its orchestrator allows".into()),
         (RunState::Launching, _) => Some("a worker is being started and has not enrolled yet".into()),
         _ => None,
     }
