@@ -111,9 +111,9 @@ impl From<Every> for u64 {
 named! {
     /// What happens when a run is due while the one before still works.
     Overlap {
-        /// The new one is left out, and counted.
+        /// The new one is left out, and counted (`waybill_schedule_skipped_total`).
         Skip = "skip",
-        /// One waits until the one before has ended; no more than one.
+        /// One waits until the one before has ended; no more than one: the next is left out, and counted.
         Queue = "queue",
     }
 }

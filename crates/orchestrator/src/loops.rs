@@ -71,6 +71,8 @@ pub struct Round {
     pub acted: u64,
     /// Objects that an error kept from being acted on.
     pub failed: u64,
+    /// Slots of schedules that passed without a run, since their rule for overlaps says so.
+    pub skipped: u64,
     /// How long the longest overdue object had waited.
     pub lag: Duration,
 }
@@ -100,6 +102,7 @@ pub struct LoopStats {
     seen: AtomicU64,
     acted: AtomicU64,
     failed: AtomicU64,
+    skipped: AtomicU64,
     lag_us: AtomicI64,
     leads: AtomicU64,
 }
@@ -117,6 +120,8 @@ pub struct LoopReading {
     pub acted: u64,
     /// Objects that an error kept from being acted on.
     pub failed: u64,
+    /// Slots that passed without a run; only the scheduler has some.
+    pub skipped: u64,
     /// Lag of the last round.
     pub lag: Duration,
     /// Whether this process leads the loop; loops without a leader always do.
@@ -129,6 +134,7 @@ impl LoopStats {
         self.seen.fetch_add(round.seen, Ordering::Relaxed);
         self.acted.fetch_add(round.acted, Ordering::Relaxed);
         self.failed.fetch_add(round.failed, Ordering::Relaxed);
+        self.skipped.fetch_add(round.skipped, Ordering::Relaxed);
         self.lag_us.store(Micros(0).plus(round.lag).0, Ordering::Relaxed);
     }
 
@@ -141,6 +147,7 @@ impl LoopStats {
             seen: self.seen.load(Ordering::Relaxed),
             acted: self.acted.load(Ordering::Relaxed),
             failed: self.failed.load(Ordering::Relaxed),
+            skipped: self.skipped.load(Ordering::Relaxed),
             lag: Micros(self.lag_us.load(Ordering::Relaxed)).since(Micros(0)),
             leads: self.leads.load(Ordering::Relaxed) == 1,
         }

@@ -25,9 +25,12 @@ pub const NAMES: &[(&str, &str)] = &[
     (FAILED, "objects that an error kept a loop from acting on on this replica"),
     (LAG, "seconds that the longest overdue object of a loop's last round had waited"),
     (LEADS, "whether this replica leads a loop: 1 or 0"),
+    (SKIPPED, "slots of schedules that passed without a run, since another of the pipeline was live or waiting"),
     (REQUESTS, "seconds that requests took, by route, method and status"),
     (REMOVED, "things that had been kept long enough and were removed by this replica"),
     (TRAIL_LOST, "calls to customers' clouds that this replica could not keep in the trail"),
+    (ALARMS, "tickets and tokens that came again with another key, or without the proof of their role"),
+    (LOCKED, "agents that were locked since their identity was presented twice"),
     (UP, "whether the database answers: 1 or 0"),
 ];
 
@@ -40,10 +43,13 @@ const SEEN: &str = "waybill_loop_seen_total";
 const ACTED: &str = "waybill_loop_acted_total";
 const FAILED: &str = "waybill_loop_failed_total";
 const LEADS: &str = "waybill_loop_leads";
+const SKIPPED: &str = "waybill_schedule_skipped_total";
 const LAG: &str = "waybill_loop_lag_seconds";
 const REQUESTS: &str = "waybill_http_request_seconds";
 const REMOVED: &str = "waybill_retention_removed_total";
 const TRAIL_LOST: &str = "waybill_trail_lost_total";
+const ALARMS: &str = "waybill_enrolment_alarms_total";
+const LOCKED: &str = "waybill_agents_locked_total";
 const UP: &str = "waybill_database_up";
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -64,7 +70,9 @@ pub fn install() {
 
 fn describe(name: &'static str, text: &'static str) {
     match name {
-        ROUNDS | SEEN | ACTED | FAILED | REMOVED | TRAIL_LOST => metrics::describe_counter!(name, text),
+        ROUNDS | SEEN | ACTED | FAILED | SKIPPED | REMOVED | TRAIL_LOST | ALARMS | LOCKED => {
+            metrics::describe_counter!(name, text)
+        }
         REQUESTS => metrics::describe_histogram!(name, text),
         _ => metrics::describe_gauge!(name, text),
     }
@@ -87,6 +95,16 @@ pub(crate) fn trail_lost(count: u64) {
     counter!(TRAIL_LOST).increment(count);
 }
 
+/// Somebody tried to enrol with what is another's.
+pub(crate) fn enrolment_alarm() {
+    counter!(ALARMS).increment(1);
+}
+
+/// Two hold one agent's identity.
+pub(crate) fn agent_locked() {
+    counter!(LOCKED).increment(1);
+}
+
 /// The present values as text.
 pub(crate) async fn render(app: &Shared) -> String {
     let up = count_rows(app).await.is_ok();
@@ -98,6 +116,9 @@ pub(crate) async fn render(app: &Shared) -> String {
         counter!(ACTED, "loop" => name).absolute(reading.acted);
         counter!(FAILED, "loop" => name).absolute(reading.failed);
         gauge!(LAG, "loop" => name).set(reading.lag.as_secs_f64());
+        if name == "schedule" {
+            counter!(SKIPPED).absolute(reading.skipped);
+        }
         gauge!(LEADS, "loop" => name).set(f64::from(u8::from(reading.leads)));
     }
     gauge!(WORKERS).set(app.connected.now() as f64);
@@ -123,14 +144,39 @@ async fn count_rows(app: &Shared) -> Result<(), waybill_store::StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::NAMES;
 
     #[test]
-    fn every_metric_is_documented() {
+    fn every_metric_is_documented_and_every_documented_one_is_there() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/metrics.md");
         let page = std::fs::read_to_string(path).expect("docs/reference/metrics.md");
-        for (name, _) in NAMES {
-            assert!(page.contains(&format!("`{name}`")), "{name}");
+        let documented: BTreeSet<_> =
+            page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(name, _)| name).collect();
+        let known: BTreeSet<_> = NAMES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(documented, known);
+    }
+
+    /// A name that is written out where it is counted is in no list.
+    #[test]
+    fn no_metric_is_named_outside_this_file() {
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        let mut read = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|end| end == "rs") && !path.ends_with("metrics.rs") {
+                    let text = std::fs::read_to_string(&path).expect("a source file");
+                    read += 1;
+                    for word in ["counter!(", "gauge!(", "histogram!("] {
+                        assert!(!text.contains(word), "{} counts with {word}", path.display());
+                    }
+                }
+            }
         }
+        assert!(read > 50, "{read} files");
     }
 }

@@ -401,6 +401,21 @@ impl Store {
         Ok(row.is_some())
     }
 
+    /// Whether the pipeline has a run that waits for its first attempt. One that waits for its next attempt is still at
+    /// work, and one that was asked to stop will not begin.
+    pub async fn run_waits_in_txn(tx: &mut Tx, org: OrgId, pipeline: PipelineId) -> StoreResult<bool> {
+        let row = sqlx::query(
+            "select id from run
+             where organization_id = $1 and pipeline_id = $2 and state = 'queued' and attempts = 0 and desired = 'run'
+             limit 1",
+        )
+        .bind(org.to_string())
+        .bind(pipeline.to_string())
+        .fetch_optional(tx.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Runs that may be dispatched now: one per pipeline, none of a paused one, organizations in turn, and none beyond
     /// `per_org` live runs of an organization. For the dispatcher alone.
     pub async fn run_due(&self, per_org: i64, limit: i64) -> StoreResult<Vec<Run>> {

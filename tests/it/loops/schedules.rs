@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use waybill_model::run::RunState;
-use waybill_model::{Micros, ScheduleId};
+use waybill_model::{FailureCode, Micros, ScheduleId};
 use waybill_orchestrator::loops::schedule::Scheduler;
+use waybill_orchestrator::service::bounds::Bounds;
 use waybill_orchestrator::service::cron::CronSlots;
 use waybill_orchestrator::service::run::{RunError, Trigger};
 use waybill_store::{NewSchedule, RunFilter, Schedule, Store};
 
-use super::fixture::{Database, World, bounds};
+use super::fixture::{Database, World, bounds, failed, succeeded};
 
 async fn set(world: &World, overlap: &str, catch_up: &str, due: Micros) -> Schedule {
     put(world, hourly(world, (overlap, catch_up), due)).await
@@ -97,19 +98,69 @@ async fn without_catching_up_a_missed_slot_passes() {
     assert!(next > Some(Micros::now()));
 }
 
+/// Two schedulers look at one slot at the same time; how many runs they left out together.
+async fn both(world: &World, new: &NewSchedule, slot: Micros) -> u64 {
+    put(world, NewSchedule { next_slot: Some(slot), ..new.clone() }).await;
+    let lease = world.store.loop_lease_take("schedule", "test", Duration::from_secs(60)).await.expect("a lease");
+    let lease = lease.expect("ours");
+    let (first, second) = (Scheduler::new(world.context.clone()), Scheduler::new(world.context.clone()));
+    let (first, second) = tokio::join!(first.round(&lease), second.round(&lease));
+    let (first, second) = (first.expect("a round"), second.expect("a round"));
+    assert_eq!((first.failed + second.failed, first.acted + second.acted), (0, 1), "{first:?} {second:?}");
+    first.skipped + second.skipped
+}
+
+async fn states(world: &World) -> Vec<RunState> {
+    let mut runs = runs(world).await;
+    runs.reverse();
+    runs.iter().map(|run| run.state).collect()
+}
+
 #[tokio::test]
-async fn a_slot_is_skipped_or_queued_while_a_run_is_live() {
-    for (overlap, expected) in [("skip", 1), ("queue", 2)] {
-        let world = World::new(Database::sqlite(), bounds()).await;
-        world.running().await;
-        set(&world, overlap, "last", hours_ago(1)).await;
-        round(&world).await;
-        assert_eq!(runs(&world).await.len(), expected, "{overlap}");
-        // The queued one waits for the live one.
-        world.dispatch().await;
-        let live = runs(&world).await.iter().filter(|run| run.state != RunState::Queued).count();
-        assert_eq!(live, 1);
+async fn slots_that_meet_a_live_run_are_skipped_or_one_of_them_is_queued() {
+    use RunState::{Queued, Running, Succeeded};
+    for database in [Database::sqlite, Database::postgres] {
+        for (overlap, waiting, skipped) in [("skip", 0, 3), ("queue", 1, 2)] {
+            // Each slot counts by itself, as if the scheduler had looked at its time.
+            let bounds = Bounds { schedule_floor: Duration::from_secs(86_400), ..bounds() };
+            let world = World::new(database(), bounds).await;
+            let (_, attempt) = world.running().await;
+            let new = hourly(&world, (overlap, "none"), hours_ago(4));
+            let mut left_out = 0;
+            for hours in [4, 3, 2] {
+                left_out += both(&world, &new, hours_ago(hours)).await;
+            }
+            assert_eq!(left_out, skipped, "{overlap}");
+            assert_eq!(states(&world).await, [vec![Running], vec![Queued; waiting]].concat(), "{overlap}");
+            // The queued one waits for the live one, and goes when that has ended.
+            world.dispatch().await;
+            assert_eq!(states(&world).await, [vec![Running], vec![Queued; waiting]].concat(), "{overlap}");
+            world.complete(&attempt, succeeded()).await;
+            world.dispatch().await;
+            let [Succeeded, rest @ ..] = &states(&world).await[..] else { panic!("{overlap}") };
+            assert!(rest.len() == waiting && rest.iter().all(|state| *state == RunState::Launching), "{rest:?}");
+            // Whoever does not wait any more is in nobody's way.
+            assert_eq!(both(&world, &new, hours_ago(1)).await, 0, "{overlap}");
+            assert_eq!(states(&world).await.last(), Some(&Queued), "{overlap}");
+        }
     }
+}
+
+#[tokio::test]
+async fn a_run_between_two_attempts_is_at_work_and_leaves_the_waiting_place_free() {
+    let bounds = Bounds { schedule_floor: Duration::from_secs(86_400), ..bounds() };
+    let world = World::new(Database::sqlite(), bounds).await;
+    let (run, attempt) = world.running().await;
+    world.complete(&attempt, failed(FailureCode::SourceUnreachable)).await;
+    let again = world.run(run.id).await;
+    assert_eq!((again.state, again.attempts), (RunState::Queued, 1));
+    let new = hourly(&world, ("queue", "none"), hours_ago(3));
+    assert_eq!(both(&world, &new, hours_ago(3)).await, 0);
+    assert_eq!(both(&world, &new, hours_ago(2)).await, 1);
+    // One that was asked to stop will not begin, so it keeps nobody out.
+    let waiting = runs(&world).await[0].id;
+    world.runs.cancel(&world.caller(), waiting).await.expect("canceled");
+    assert_eq!(both(&world, &new, hours_ago(1)).await, 0);
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ impl Service {
                     self.shared.attempts.unproven(claim, reason.0).await.map_err(status::of)?;
                     self.shared.deny.revoke_attempt(claim.attempt);
                     tracing::error!(attempt = %claim.attempt, "ALARM: a good ticket came without the proof of its role");
-                    metrics::counter!("waybill_enrolment_alarms_total").increment(1);
+                    crate::metrics::enrolment_alarm();
                 }
                 Err(status::refused())
             }
@@ -77,7 +77,7 @@ impl Service {
                 // Whoever enrolled first may not be the worker that was started: neither goes on.
                 self.shared.deny.revoke_attempt(claim.attempt);
                 tracing::error!(attempt = %claim.attempt, "ALARM: a ticket was presented again with another key");
-                metrics::counter!("waybill_enrolment_alarms_total").increment(1);
+                crate::metrics::enrolment_alarm();
             }
             status::of(refusal)
         })?;

@@ -1,7 +1,8 @@
 //! Begins the runs that are due. A slot is one row of `run` (unique by schedule and slot), so two schedulers at once
 //! make one run; what was missed is caught up with its last slot only.
 
-use waybill_model::{Micros, fault};
+use waybill_model::schedule::Overlap;
+use waybill_model::{Micros, RunId, fault};
 use waybill_store::{LoopLease, Schedule, Store, StoreResult, Tx};
 
 use super::{Context, Round};
@@ -32,10 +33,12 @@ impl Scheduler {
             let before = round.acted;
             for schedule in &due {
                 round.lagged(schedule.next_slot.map_or_else(Default::default, |slot| now.since(slot)));
-                match self.handle(lease, schedule, now).await {
-                    Err(RunError::Store(error @ waybill_store::StoreError::StaleLeader { .. })) => return Err(error),
-                    result => round.count("a schedule", result),
+                let handled = self.handle(lease, schedule, now).await;
+                if let Err(RunError::Store(error @ waybill_store::StoreError::StaleLeader { .. })) = handled {
+                    return Err(error);
                 }
+                round.skipped += u64::from(matches!(handled, Ok(Handled::Skipped)));
+                round.count("a schedule", handled.map(|handled| handled != Handled::ByAnother));
             }
             // A full batch of which something was done: there may be more.
             if (due.len() as i64) < BATCH || round.acted == before {
@@ -45,8 +48,8 @@ impl Scheduler {
     }
 
     /// One schedule: its run and its next slot are one transaction.
-    async fn handle(&self, lease: &LoopLease, schedule: &Schedule, now: Micros) -> Result<bool, RunError> {
-        let Some(due) = schedule.next_slot else { return Ok(false) };
+    async fn handle(&self, lease: &LoopLease, schedule: &Schedule, now: Micros) -> Result<Handled, RunError> {
+        let Some(due) = schedule.next_slot else { return Ok(Handled::ByAnother) };
         let plan = Slots::of(schedule).and_then(|slots| {
             let slot =
                 if schedule.catch_up == "none" { due } else { slots.last(Micros(due.0 - 1), now)?.unwrap_or(due) };
@@ -63,31 +66,54 @@ impl Scheduler {
         fault::point("slot_due");
         let mut tx = self.context.store.write_tx_led(lease).await?;
         if !Store::schedule_advance_in_txn(&mut tx, schedule, next).await? {
-            return Ok(false);
+            return Ok(Handled::ByAnother);
         }
         // With `none`, a slot that is older than the distance to the scheduler's next look counts as missed.
         let missed = schedule.catch_up == "none" && now.since(slot) > self.context.bounds.schedule_floor;
-        let begun = if missed || next.is_none() { None } else { begin(&mut tx, schedule, slot).await? };
+        let handled = if missed || next.is_none() { Handled::Passed } else { begin(&mut tx, schedule, slot).await? };
         tx.commit().await?;
-        if let Some(run) = begun {
-            self.context.nudges.run_changed(run);
+        match handled {
+            Handled::Begun(run) => self.context.nudges.run_changed(run),
+            Handled::Skipped => {
+                tracing::info!(schedule.id = %schedule.id, schedule.overlap, "a slot is skipped: a run is in its way");
+            }
+            Handled::Passed | Handled::ByAnother => {}
         }
-        Ok(true)
+        Ok(handled)
     }
 }
 
-async fn begin(tx: &mut Tx, schedule: &Schedule, slot: Micros) -> Result<Option<waybill_model::RunId>, RunError> {
+/// What came of a slot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Handled {
+    /// Another scheduler was first.
+    ByAnother,
+    /// Its run waits in the queue.
+    Begun(RunId),
+    /// The schedule's rule for overlaps leaves it out.
+    Skipped,
+    /// It was missed, or its pipeline takes no runs.
+    Passed,
+}
+
+/// The caller has moved the schedule on in this transaction, by compare-and-set: of all schedulers only one looks at
+/// what is in the way of a slot, and the next slot's look sees the run that this one begins.
+async fn begin(tx: &mut Tx, schedule: &Schedule, slot: Micros) -> Result<Handled, RunError> {
     let (org, pipeline) = (schedule.org, schedule.pipeline);
-    if schedule.overlap == "skip" && Store::run_pending_in_txn(tx, org, pipeline).await? {
-        tracing::info!(schedule.id = %schedule.id, "a slot is skipped since a run of the pipeline has not ended");
-        return Ok(None);
+    let in_the_way = if schedule.overlap == Overlap::Queue.as_str() {
+        Store::run_waits_in_txn(tx, org, pipeline).await?
+    } else {
+        Store::run_pending_in_txn(tx, org, pipeline).await?
+    };
+    if in_the_way {
+        return Ok(Handled::Skipped);
     }
     let who = Caller { org, actor: "system:schedule".into(), ip: None };
     let trigger = Trigger::Schedule { schedule: schedule.id, slot };
     match RunService::trigger_in_txn(tx, &who, pipeline, trigger).await {
-        Ok(run) => Ok(Some(run)),
+        Ok(run) => Ok(Handled::Begun(run)),
         // A paused or deleted pipeline lets its slots pass.
-        Err(RunError::Paused { .. } | RunError::NotFound) => Ok(None),
+        Err(RunError::Paused { .. } | RunError::NotFound) => Ok(Handled::Passed),
         Err(error) => {
             if matches!(error, RunError::SlotTaken) {
                 tracing::info!(schedule.id = %schedule.id, "slot_taken");

@@ -103,7 +103,7 @@ impl AgentService {
         Store::audit_append_in_txn(&mut tx, &entry).await?;
         tx.commit().await?;
         tracing::error!(agent = %agent.id, "ALARM: an agent's identity was copied; both are locked");
-        metrics::counter!("waybill_agents_locked_total").increment(1);
+        crate::metrics::agent_locked();
         told(&self.nudges, agent, &runs);
         Ok(())
     }

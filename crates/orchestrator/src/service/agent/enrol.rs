@@ -75,7 +75,7 @@ impl AgentService {
         Store::audit_append_in_txn(&mut tx, &AuditEntry::refused(agent.org, actor, "agent_enrol", &agent.id)).await?;
         tx.commit().await?;
         tracing::error!(agent = %agent.id, "ALARM: an agent's token was presented again with another key");
-        metrics::counter!("waybill_enrolment_alarms_total").increment(1);
+        crate::metrics::enrolment_alarm();
         if self.store.clock().await? < agent.invited_until {
             self.lock(agent).await?;
         }
