@@ -20,7 +20,7 @@ use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 use waybill_pipeline::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
 use waybill_pipeline::commit::{DataFile, Delivery, FileStats, Outcome, Owner, Prepared, Table};
-use waybill_pipeline::{CursorState, FaultResult, Proof};
+use waybill_pipeline::{CursorState, FaultResult, Proof, WindowNote};
 
 /// The stream that most tests write.
 pub(crate) const STREAM: &str = "orders";
@@ -182,6 +182,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         schema,
         twins: Vec::new(),
         cursor: (load == Load::New).then(|| CursorState::new("42")),
+        window: (load == Load::New).then(WindowNote::default),
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),
         shrink_guard: 0,

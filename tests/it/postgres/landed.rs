@@ -17,8 +17,12 @@ const ROWS: i64 = 100_000;
 
 /// Runs the pipeline that moves `t` as it is told.
 async fn once(server: &Postgres, folder: &Path, keys: &str) -> Output {
+    once_as(server, "postgres", folder, keys).await
+}
+
+async fn once_as(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Output {
     let document = format!(
-        "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, \
+        "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: {user}, \
          tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: \
          {{ public.t: {{ {keys} }} }}\n    limits: {{ parallel: 4 }}\n",
         server.port(),
@@ -109,4 +113,32 @@ async fn f31_what_is_committed_late_is_in_the_table_after_the_next_run_and_once(
     assert_eq!(read(folder.path(), sums), json!([[3001, 3001, 3001 * 3002 / 2]]));
     assert_eq!(read(folder.path(), "SELECT count(*) FROM t WHERE note = 'late'"), json!([[1]]));
     assert_eq!(delivered(&server, folder.path(), keys).await["streams"][0]["rows"], json!(0));
+}
+
+#[tokio::test]
+async fn a_fixed_lag_and_rows_without_a_cursor_stand_in_the_receipt() {
+    let server = Postgres::start();
+    let seed = "CREATE TABLE t (id bigserial PRIMARY KEY, at timestamptz);
+                INSERT INTO t (at) SELECT now() - interval '1 hour' FROM generate_series(1, 10);
+                INSERT INTO t (at) VALUES (NULL), (NULL), (NULL), (now() - interval '1 minute');
+                CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader";
+    server.run(seed).await;
+    let keys = "load: new, cursor: at, cursor-nulls: ignore";
+    let window = |fixed_lag: bool| json!({"fixed_lag": fixed_lag, "held": false, "null_cursors": 3});
+    let may = "GRANT pg_read_all_stats TO reader";
+    for (grant, keys, rows, expected) in
+        [("", keys, 10, window(true)), (may, keys, 11, window(false)), ("", "load: full", 14, Value::Null)]
+    {
+        server.run(grant).await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let output = once_as(&server, "reader", folder.path(), keys).await;
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+        let stream = &report["streams"][0];
+        assert_eq!((&stream["rows"], &stream["receipt"]["window"]), (&json!(rows), &expected), "{keys}");
+        // The receipt in the bucket, with the window and without one, is what `verify` finds whole.
+        let lake = format!("file://{}", folder.path().join("lake").display());
+        let verified = Command::new(binary("waybill-worker")).args(["verify", &lake]).output().await.expect("verify");
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
 }

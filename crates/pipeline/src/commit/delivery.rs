@@ -10,7 +10,7 @@ use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, RunId};
 
 use crate::commit::stats::FileStats;
-use crate::source::{CursorState, Proof};
+use crate::source::{CursorState, Proof, WindowNote};
 
 /// In whose name a table is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub struct Delivery {
     pub twins: Vec<usize>,
     /// The cursor that becomes current with these rows; none for `full`.
     pub cursor: Option<CursorState>,
+    /// What the window's end rests on; none for `full`.
+    pub window: Option<WindowNote>,
     /// How the end of the stream was proven.
     pub proof: Proof,
     /// Values that a policy changed or moved to a twin, by column name.

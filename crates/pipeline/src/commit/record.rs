@@ -18,7 +18,7 @@ use crate::commit::digest::{self, DigestKey, Sealed};
 use crate::commit::schema::{self, Column};
 use crate::commit::{key, log};
 use crate::fault::{Fault, FaultResult};
-use crate::source::CursorState;
+use crate::source::{CursorState, WindowNote};
 
 /// The largest record that is read.
 const CAP: u64 = 64 << 20;
@@ -53,13 +53,16 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
         let sha256 = hex::encode(file.sha256);
         files.push(json!({"path": path(frame.table, file)?, "rows": file.rows, "bytes": file.bytes, "sha256": sha256}));
     }
-    let receipt = json!({
+    let mut receipt = json!({
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load, "rows": delivery.rows(),
         "bytes": delivery.bytes(), "files": files, "schema": schema::to_delta(frame.columns),
         "snapshot": delivery.proof.snapshot, "source_count": delivery.proof.source_count,
         "grade": delivery.proof.grade, "coerced": delivery.coerced,
     });
+    if let Some(WindowNote { fixed_lag, held, null_cursors }) = delivery.window {
+        receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
+    }
     let bytes = Bytes::from(receipt.to_string());
     Ok((key.digest(RECEIPT_PURPOSE, &[&bytes]), bytes))
 }

@@ -80,6 +80,7 @@ impl StreamWork<'_> {
 
         let schema = snapshot.schema();
         let cursor = snapshot.cursor();
+        let window = (self.plan.load == Load::New).then(|| snapshot.window());
         let loaded = self.load(snapshot.as_ref(), &table, permits).await?;
         fault::point("last_part");
         let proof = context.stop.or_halt(snapshot.finish()).await??;
@@ -98,6 +99,7 @@ impl StreamWork<'_> {
             schema: Arc::clone(&schema),
             twins: loaded.twins.places(),
             cursor,
+            window,
             proof,
             coerced,
             shrink_guard: self.plan.shrink_guard,
