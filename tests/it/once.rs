@@ -147,6 +147,32 @@ fn new_rows_are_appended_once_and_nothing_new_commits_nothing() {
 }
 
 #[test]
+fn the_receipt_says_what_the_end_of_a_window_rests_on() {
+    let shop = Shop::with(&orders(""), "      orders: { load: new, cursor: id }");
+    let window = |fixed_lag: bool| json!({"fixed_lag": fixed_lag, "held": false, "null_cursors": 0});
+    assert_eq!(shop.delivered()["streams"][0]["receipt"]["window"], window(false));
+    std::fs::remove_dir_all(shop.path("lake")).expect("another lake");
+    shop.spec("      orders: { load: new, cursor: made, cursor-zone: UTC }", "");
+    assert_eq!(shop.delivered()["streams"][0]["receipt"]["window"], window(true), "nobody sees when a writer began");
+}
+
+#[test]
+fn a_size_that_only_a_cloud_has_is_said_to_do_nothing() {
+    let shop = Shop::with(&orders(""), "      orders: { load: full }");
+    assert!(!talk(&shop.once()).contains("limits."));
+    shop.spec("      orders: { load: full }", "    limits: { cpu: 1, disk: 30GiB }\n");
+    let output = shop.once();
+    assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
+    for limit in ["limits.cpu", "limits.disk"] {
+        assert!(
+            talk(&output).contains(&format!("`{limit}` of the pipeline nightly does nothing here")),
+            "{}",
+            talk(&output)
+        );
+    }
+}
+
+#[test]
 fn a_killed_worker_leaves_the_old_table_and_the_next_one_succeeds() {
     for point in ["snapshot_open", "first_part", "last_part", "files_closed", "before_prepare", "prepare_granted"] {
         let shop = Shop::with(&orders(""), "      orders: { load: full }");

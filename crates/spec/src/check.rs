@@ -14,6 +14,15 @@ use crate::tree::{Node, Span};
 /// Schemes of secret stores that are known but not built.
 const LATER_SCHEMES: &[&str] = &["gcp-sm://", "azure-kv://", "secret://", "sealed://", "k8s://"];
 
+/// CPU units of one CPU.
+pub(crate) const UNITS_OF_A_CPU: u32 = 1024;
+/// The smallest share of a CPU, in units.
+pub(crate) const LEAST_UNITS: u32 = 256;
+/// The most CPUs that a task can have.
+pub(crate) const MOST_CPUS: u32 = 16;
+/// The same in units.
+pub(crate) const MOST_UNITS: u32 = MOST_CPUS * UNITS_OF_A_CPU;
+
 /// Where a value stands.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
@@ -227,7 +236,7 @@ fn check_secret(node: &Node, place: Place<'_>, found: &mut Findings) {
 fn check_scalar(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findings) {
     let wanted = match shape {
         Shape::Flag => "true or false",
-        Shape::Count(..) => "a number",
+        Shape::Count(..) | Shape::Cpu => "a number",
         Shape::Scalar => "a value",
         _ => "text",
     };
@@ -252,6 +261,11 @@ fn check_scalar(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findin
         Shape::Duration(least, most) => {
             let millis = parse_duration(text).map(|d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
             check_amount(millis.map_err(|e| e.to_string()), (*least, *most, "ms"), at, place, found);
+        }
+        Shape::Cpu if read_cpu(text).is_none() => {
+            let message = format!("`{}` of {} is out of range", place.field, place.of);
+            let why = format!("write 1 to {MOST_CPUS} CPUs, 0.25 or 0.5, or {LEAST_UNITS} to {MOST_UNITS} CPU units");
+            found.suggest(Code::BadValue, at, message, why);
         }
         Shape::Share if read_share(text).is_none() => {
             let message = format!("`{}` of {} is no share", place.field, place.of);
@@ -308,6 +322,20 @@ fn check_amount(
             found.suggest(Code::BadValue, at, message, format!("from {least} to {most}"));
         }
         Ok(_) => {}
+    }
+}
+
+/// CPU units: a small number is CPUs, a large one units; none between them, where either could be meant.
+pub(crate) fn read_cpu(text: &str) -> Option<u32> {
+    match text {
+        "0.25" => return Some(UNITS_OF_A_CPU / 4),
+        "0.5" => return Some(UNITS_OF_A_CPU / 2),
+        _ => {}
+    }
+    match text.parse().ok()? {
+        cpus @ 1..=MOST_CPUS => Some(cpus * UNITS_OF_A_CPU),
+        units @ LEAST_UNITS..=MOST_UNITS => Some(units),
+        _ => None,
     }
 }
 

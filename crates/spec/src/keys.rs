@@ -41,6 +41,8 @@ pub(crate) enum Shape {
     Size(u64, u64),
     /// A duration with its unit, at least and at most this many milliseconds.
     Duration(u64, u64),
+    /// CPUs of a worker: whole ones, 0.25 or 0.5 of one, or units of which 1024 are one.
+    Cpu,
     /// `off`, or a share such as `50%`.
     Share,
     /// One of the first list; the second list is known but not built.

@@ -4,6 +4,7 @@
 
 mod columns;
 mod connection;
+mod effect;
 mod pipeline;
 mod stream;
 mod tables;

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 use waybill_model::secret::SecretRef;
 
+use crate::check::{LEAST_UNITS, MOST_CPUS, MOST_UNITS};
 use crate::keys::{DOCUMENT, Shape, Table, Tagged};
 
 /// The schema as text, with a newline at its end: byte for byte what the repository holds.
@@ -54,6 +55,11 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Count(least, most) => object(json!({ "type": "integer", "minimum": least, "maximum": most })),
         Shape::Size(..) => object(json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$" })),
         Shape::Duration(..) => object(json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" })),
+        Shape::Cpu => object(json!({ "anyOf": [
+            { "enum": [0.25, 0.5] },
+            { "type": "integer", "minimum": 1, "maximum": MOST_CPUS },
+            { "type": "integer", "minimum": LEAST_UNITS, "maximum": MOST_UNITS },
+        ] })),
         Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
         Shape::Choice(built, _) => object(json!({ "enum": built })),
         Shape::Secret => object(json!({ "type": "string", "pattern": SecretRef::PATTERN })),

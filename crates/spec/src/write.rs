@@ -8,6 +8,7 @@ use waybill_model::plan::{Columns, Condition, Cursor, FileFormat, Files, Limits,
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
 
+use crate::check::{MOST_UNITS, UNITS_OF_A_CPU};
 use crate::document::{Document, Pipeline};
 use crate::keys::VERSION;
 
@@ -248,7 +249,8 @@ fn limits(limits: &Limits) -> Keys {
         keys.text("time", &amount(limits.time_ms, "ms"));
     }
     if limits.cpu != default.cpu {
-        keys.put("cpu", Out::Number(limits.cpu.into()));
+        let whole = limits.cpu.is_multiple_of(UNITS_OF_A_CPU) && limits.cpu <= MOST_UNITS;
+        keys.put("cpu", Out::Number(if whole { limits.cpu / UNITS_OF_A_CPU } else { limits.cpu }.into()));
     }
     if limits.disk != default.disk {
         keys.text("disk", &amount(limits.disk, "bytes"));

@@ -100,6 +100,13 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
             return Err(Exit::Usage);
         }
     }
+    for (limit, asked) in [("cpu", plan.limits.cpu > 0), ("disk", plan.limits.disk > 0)] {
+        if asked {
+            say(&format!(
+                "{file}: `limits.{limit}` of the pipeline {name} does nothing here: it sizes a task in a cloud"
+            ));
+        }
+    }
     Ok((plan, streams))
 }
 

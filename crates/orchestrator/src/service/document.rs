@@ -15,6 +15,7 @@ use super::region::{Allowed, Outside};
 use super::{Refused, ServiceResult, digest_of, signature, slots};
 use crate::app::Shared;
 use crate::auth::Caller;
+use crate::loops::launchers::AWS_ECS;
 
 mod apply;
 
@@ -232,6 +233,7 @@ pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: boo
     })?;
     let held = of_project(app, caller.org, project.id).await?;
     held.within(&given, &Allowed::of(&project))?;
+    held.sized(&given)?;
     let wanted = held.wanted(given, body.prune)?;
     let changes = held.changes(&wanted);
     let plan_digest = digest_of(&serde_json::to_string(&changes).unwrap_or_default());
@@ -277,6 +279,23 @@ impl Held {
         let planes = self.planes.iter().filter(|plane| used.contains(&plane.id));
         outside.extend(planes.filter_map(|plane| allowed.data_plane(plane)));
         allowed.refuse(&outside)
+    }
+
+    /// Only a task in a cloud has a size of its own: elsewhere a pipeline that asks for one is refused, not ignored.
+    fn sized(&self, given: &Document) -> ServiceResult<()> {
+        for (name, pipeline) in &given.pipelines {
+            let plane = self.plane_of(pipeline).ok();
+            let Some(plane) = plane.and_then(|id| self.planes.iter().find(|plane| plane.id == id)) else { continue };
+            let asked = [("cpu", pipeline.limits.cpu > 0), ("disk", pipeline.limits.disk > 0)];
+            let asked = asked.iter().find(|(_, asked)| plane.kind != AWS_ECS && *asked);
+            if let Some((limit, _)) = asked {
+                let path = format!("pipelines.{name}.limits.{limit}");
+                let why =
+                    format!("workers of a data plane of kind {} have no {limit} of their own: remove it", plane.kind);
+                return Err(Refused::field(ProblemCode::SpecInvalid, &path, why));
+            }
+        }
+        Ok(())
     }
 
     /// The document that the project will be: what is given, and unless pruned what it does not name.

@@ -167,13 +167,13 @@ static LIMITS: Table = Table {
         Key::new("time", Shape::Duration(1_000, 7 * DAY_MS), "Longest run; 24h where absent."),
         Key::new(
             "cpu",
-            Shape::Count(256, 16_384),
-            "CPU units of the worker's task in a cloud, of which 1024 are one CPU; the data plane's where absent.",
+            Shape::Cpu,
+            "CPUs of the worker's task in a cloud: 1 to 16, 0.25 or 0.5, or 256 to 16384 units of which 1024 are one CPU; the data plane's where absent. Data planes of kind aws-ecs only.",
         ),
         Key::new(
             "disk",
             Shape::Size(1 << 30, 200 << 30),
-            "Ephemeral storage of the worker's task in a cloud; the data plane's where absent.",
+            "Ephemeral storage of the worker's task in a cloud; the data plane's where absent. Data planes of kind aws-ecs only.",
         ),
     ],
 };

@@ -6,8 +6,10 @@ use waybill_model::plan::{Files, Limits, System};
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
+use super::effect::check_shared;
 use super::stream::{End, read_stream};
 use super::{Settings, child};
+use crate::check::read_cpu;
 use crate::diagnostic::{Code, Findings, show};
 use crate::document::Pipeline;
 use crate::glob::check_overlaps;
@@ -43,6 +45,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
         check_overlaps(&places, found);
     }
     let defaults = keys.node("every-stream");
+    check_shared(defaults, streams, end, found);
     Some(Pipeline {
         streams: streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect(),
         from: keys.owned("from")?,
@@ -139,7 +142,7 @@ fn limits(node: &Node) -> Limits {
         parallel: keys.parsed("parallel").unwrap_or(default.parallel),
         memory: keys.text("memory").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.memory),
         time_ms: keys.text("time").and_then(millis).unwrap_or(default.time_ms),
-        cpu: keys.parsed("cpu").unwrap_or(default.cpu),
+        cpu: keys.text("cpu").and_then(read_cpu).unwrap_or(default.cpu),
         disk: keys.text("disk").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.disk),
     }
 }

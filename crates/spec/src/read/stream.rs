@@ -4,6 +4,7 @@ use waybill_model::plan::{Condition, Csv, Cursor, FileFormat, Load, Op, StreamPl
 
 use super::Settings;
 use super::columns::read_columns;
+use super::effect::check_own;
 use super::pipeline::millis;
 use crate::check::read_share;
 use crate::diagnostic::{Code, Findings, show};
@@ -13,8 +14,10 @@ use crate::tree::{Entry, Node, Span, Value};
 /// The kind of source, as far as streams differ by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// Tables.
-    Database,
+    /// Tables of PostgreSQL.
+    Postgres,
+    /// Tables of SQLite.
+    Sqlite,
     /// File sets.
     Files,
 }
@@ -23,10 +26,15 @@ impl End {
     /// None where the source is not known.
     pub(super) fn of(system: Option<&System>) -> Option<Self> {
         match system? {
-            System::Postgres(_) | System::Sqlite { .. } => Some(Self::Database),
+            System::Postgres(_) => Some(Self::Postgres),
+            System::Sqlite { .. } => Some(Self::Sqlite),
             System::Files(_) => Some(Self::Files),
             System::Local { .. } | System::S3(_) => None,
         }
+    }
+
+    const fn has_tables(self) -> bool {
+        matches!(self, Self::Postgres | Self::Sqlite)
     }
 }
 
@@ -40,8 +48,9 @@ pub(super) fn read_stream(
     let keys = Settings { own: &entry.value, fallback: defaults };
     let load = keys.parsed("load").unwrap_or(Load::Full);
     check_name(entry, end, found);
-    let cursor = read_cursor(entry, keys, load, found);
-    check_end(entry, keys, (end, load), found);
+    let cursor = read_cursor(entry, keys, (end, load), found);
+    check_files(entry, keys, (end, load), found);
+    check_own(entry, defaults, end, found);
     StreamPlan {
         name: entry.key.clone(),
         load,
@@ -59,17 +68,17 @@ pub(super) fn read_stream(
         verify_count: keys.flag("verify-count"),
         shrink_guard: keys.text("shrink-guard").and_then(read_share).unwrap_or(50),
         take_over: keys.flag("take-over"),
-        format: keys.node("format").and_then(format).filter(|_| end != Some(End::Database)),
+        format: keys.node("format").and_then(format).filter(|_| !end.is_some_and(End::has_tables)),
     }
 }
 
-fn of(entry: &Entry) -> String {
+pub(super) fn of(entry: &Entry) -> String {
     format!("stream {}", show(&entry.key))
 }
 
 fn check_name(entry: &Entry, end: Option<End>, found: &mut Findings) {
     let name = entry.key.as_str();
-    if end == Some(End::Database) && is_glob(name) {
+    if end.is_some_and(End::has_tables) && is_glob(name) {
         let message = format!("globs over tables are not built yet: {}", show(name));
         found.suggest(
             Code::NotBuiltYet,
@@ -91,7 +100,12 @@ fn check_name(entry: &Entry, end: Option<End>, found: &mut Findings) {
 }
 
 /// The cursor of a `new` stream. One that stands in the defaults is no mistake for a `full` stream; its own one is.
-fn read_cursor(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings) -> Option<Cursor> {
+fn read_cursor(
+    entry: &Entry,
+    keys: Settings<'_>,
+    (end, load): (Option<End>, Load),
+    found: &mut Findings,
+) -> Option<Cursor> {
     if load != Load::New {
         for key in ["cursor", "cursor-zone", "cursor-nulls", "cursor-margin"] {
             if let Some(at) = keys.own_place(key) {
@@ -102,7 +116,8 @@ fn read_cursor(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findin
         return None;
     }
     let Some(column) = keys.owned("cursor") else {
-        if keys.node("cursor").is_none() {
+        // What is new of files is told by the files themselves.
+        if keys.node("cursor").is_none() && end != Some(End::Files) {
             let at = keys.own_place("load").unwrap_or(entry.at);
             let message = format!("`load: new` of {} needs a cursor", of(entry));
             found.suggest(Code::Cursor, at, message, "name the column that tells new rows: `cursor: updated_at`");
@@ -117,35 +132,37 @@ fn read_cursor(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findin
     })
 }
 
-/// What a kind of source can't do.
-fn check_end(entry: &Entry, keys: Settings<'_>, kind: (Option<End>, Load), found: &mut Findings) {
-    match kind {
-        (Some(End::Database), _) => {
-            if let Some(at) = keys.own_place("format") {
-                let message = format!("`format` of {} has no meaning for tables", of(entry));
-                found.suggest(Code::WrongEnd, at, message, "remove it: it says how files are read");
-            }
-        }
-        (Some(End::Files), load) => {
-            if load == Load::New {
-                let at = keys.own_place("load").unwrap_or(entry.at);
-                let message = format!("`load: new` for files is not built yet ({})", of(entry));
-                found.suggest(Code::NotBuiltYet, at, message, "files have `load: full`");
-            }
-            if keys.node("format").is_none() && !ending_tells(&entry.key) {
-                let message = format!("`format` is missing in {}: its name does not tell it", of(entry));
-                found.suggest(Code::MissingField, entry.at, message, "write `format: csv`, jsonl or parquet");
-            }
-        }
-        (None, _) => {}
+/// What files can't do yet, and what must be told of them.
+fn check_files(entry: &Entry, keys: Settings<'_>, (end, load): (Option<End>, Load), found: &mut Findings) {
+    if end != Some(End::Files) {
+        return;
+    }
+    if load == Load::New {
+        let at = keys.own_place("load").unwrap_or(entry.at);
+        let message = format!("`load: new` for files is not built yet ({})", of(entry));
+        found.suggest(Code::NotBuiltYet, at, message, "files have `load: full`");
+    }
+    if keys.node("format").is_none() && format_by_name(&entry.key).is_none() {
+        let message = format!("`format` is missing in {}: its name does not tell it", of(entry));
+        found.suggest(Code::MissingField, entry.at, message, "write `format: csv`, jsonl or parquet");
     }
 }
 
-/// Whether the last part of a path or glob tells the format.
-fn ending_tells(name: &str) -> bool {
+/// The format that a stream of files is read as: what is written, or else what its name tells.
+pub(super) fn format_of<'n>(entry: &'n Entry, defaults: Option<&'n Node>) -> Option<&'n str> {
+    let keys = Settings { own: &entry.value, fallback: defaults };
+    match keys.node("format") {
+        Some(node) => node.scalar().or_else(|| Settings::of(node).text("type")),
+        None => format_by_name(&entry.key),
+    }
+}
+
+/// The format that the last part of a path or glob tells.
+fn format_by_name(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let bare = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
-    [".csv", ".jsonl", ".ndjson", ".parquet"].iter().any(|ending| bare.ends_with(ending))
+    let endings = [(".csv", "csv"), (".jsonl", "jsonl"), (".ndjson", "jsonl"), (".parquet", "parquet")];
+    endings.iter().find(|(ending, _)| bare.ends_with(ending)).map(|(_, format)| *format)
 }
 
 fn condition(node: &Node, found: &mut Findings) -> Option<Condition> {

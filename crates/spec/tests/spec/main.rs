@@ -1,6 +1,7 @@
 //! The pipeline file as its users meet it: what is accepted, what is refused and where.
 
 mod diagnostics;
+mod effects;
 mod guard;
 mod hostile;
 mod meaning;

@@ -153,8 +153,10 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         prop::option::of(schedule.prop_map(|(when, overlap, catch_up)| Schedule { when, overlap, catch_up }));
     let files =
         (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
-    let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000)
-        .prop_map(|(parallel, memory, time_ms)| Limits { parallel, memory, time_ms, cpu: 0, disk: 0 });
+    let cpu = prop_oneof![Just(0_u32), 256_u32..=16_384, (1_u32..=16).prop_map(|cpus| cpus * 1024)];
+    let disk = prop_oneof![Just(0_u64), 1_u64 << 30..=200 << 30];
+    let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000, cpu, disk)
+        .prop_map(|(parallel, memory, time_ms, cpu, disk)| Limits { parallel, memory, time_ms, cpu, disk });
     (schedule, prop::option::of(name()), prop::collection::vec(stream(), 1..4), files, limits).prop_map(
         |(schedule, data_plane, mut streams, files, limits)| {
             let mut seen = std::collections::HashSet::new();
@@ -165,9 +167,19 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
 }
 
 fn document() -> impl Strategy<Value = Document> {
-    (source(), bucket(), name(), pipeline()).prop_map(|(from, to, name, pipeline)| Document {
-        connections: BTreeMap::from([("from".to_owned(), from), ("to".to_owned(), to)]),
-        pipelines: BTreeMap::from([(name, pipeline)]),
+    (source(), bucket(), name(), pipeline()).prop_map(|(from, to, name, mut pipeline)| {
+        if matches!(from, System::Sqlite { .. }) {
+            for stream in &mut pipeline.streams {
+                stream.arrays = ArrayPolicy::default();
+                if stream.edge_values == EdgePolicy::Sentinel {
+                    stream.edge_values = EdgePolicy::Null;
+                }
+            }
+        }
+        Document {
+            connections: BTreeMap::from([("from".to_owned(), from), ("to".to_owned(), to)]),
+            pipelines: BTreeMap::from([(name, pipeline)]),
+        }
     })
 }
 

@@ -114,3 +114,32 @@ async fn a_look_at_a_connection_takes_its_other_end_from_the_project() {
     let sync = json!({ "connection_id": used, "kind": "sync" });
     assert_eq!(world.call(Method::POST, "/v1/runs", Some(sync)).await.code(), "unusable");
 }
+
+/// Only a task in a cloud has CPUs and a disk of its own.
+#[tokio::test]
+async fn a_size_is_refused_where_workers_have_none_and_taken_where_tasks_have_one() {
+    let world = World::new().await;
+    let (org, mut tx) = (world.ours.caller.org, world.app.store.write_tx().await.expect("a transaction"));
+    for kind in ["agent", "aws-ecs"] {
+        let id = DataPlaneId::generate();
+        Store::data_plane_insert_in_txn(&mut tx, org, id, kind, (kind, "{}")).await.expect("a data plane");
+    }
+    tx.commit().await.expect("a commit");
+    for (plane, limit, size) in
+        [("local", "cpu", "1"), ("local", "disk", "30GiB"), ("agent", "cpu", "0.5"), ("aws-ecs", "cpu", "1")]
+    {
+        let document =
+            document(world.dir.path()) + &format!("    data-plane: {plane}\n    limits: {{ {limit}: {size} }}\n");
+        let body = json!({ "project_id": world.ours.project, "document": document });
+        for query in ["?dry_run=true", ""] {
+            let got = world.call(Method::POST, &format!("/v1/specs:apply{query}"), Some(body.clone())).await;
+            if plane == "aws-ecs" {
+                assert_eq!(got.status, StatusCode::OK, "{}", got.body);
+                continue;
+            }
+            assert_eq!((got.status, got.code()), (StatusCode::UNPROCESSABLE_ENTITY, "spec_invalid"), "{plane} {limit}");
+            let error = &got.body["errors"][0];
+            assert_eq!(error["pointer"], format!("pipelines.nightly.limits.{limit}"), "{error}");
+        }
+    }
+}
