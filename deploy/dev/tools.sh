@@ -12,6 +12,11 @@ need python3 python3
 need curl curl
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 case $task in
+  build)
+    # The advisories are an archive that is read as a repository.
+    need xz xz-utils
+    need git git
+    ;;
   demo)
     [ -z "${WAYBILL_DEMO_SOURCE:-}" ] || need psql postgresql-client
     ;;

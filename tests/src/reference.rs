@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use waybill_api::ProblemCode;
+use waybill_api::problem::{DOCS, MEDIA_TYPE};
 use waybill_model::FailureCode;
 use waybill_model::failure::RetryPolicy;
 
@@ -10,7 +12,8 @@ use waybill_model::failure::RetryPolicy;
 pub fn failures() -> String {
     let mut page = String::from(
         "# Failure codes\n\nA public contract: a code is never renamed. `retry` is tried again by itself with a growing, jittered wait; \
-         `retry after` waits as long as the other side named; `after a fix` waits for somebody; `never` ends.\n\n\
+         `retry after` likewise, but never before half of the longest wait (`bounds.backoff-max`) is over, since the other side \
+         asked for patience; `after a fix` waits for somebody; `never` ends.\n\n\
          | code | retried | what to do |\n|---|---|---|\n",
     );
     for code in FailureCode::ALL {
@@ -21,6 +24,22 @@ pub fn failures() -> String {
             RetryPolicy::Never => "never",
         };
         writeln!(page, "| `{code}` | {policy} | {} |", code.hint()).expect("write to a string");
+    }
+    page
+}
+
+/// Every problem code under a heading of its own, which is what `type` of a problem points to.
+#[must_use]
+pub fn problems() -> String {
+    let mut page = format!(
+        "# Problems\n\nWhat the API answers with where it does not succeed, as `{MEDIA_TYPE}` (RFC 9457). `type` points below this page \
+         (`{DOCS}CODE`), `code` is a public contract and never renamed, `detail` says what was wrong here, `errors` names each \
+         mistake of the input, `next` is the command or link that helps, and `request_id` finds the answer in the server's log. \
+         Failures of runs have their own codes: [failures.md](failures.md).\n",
+    );
+    for code in ProblemCode::ALL {
+        let (word, status, title) = (code.as_str(), code.status(), code.title());
+        writeln!(page, "\n## {word}\n\n{status} · {title}. {} What helps: {}.", code.meaning(), code.next()).expect("write to a string");
     }
     page
 }

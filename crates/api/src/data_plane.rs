@@ -205,7 +205,7 @@ impl Example for DataPlane {
             draining_since: None,
             checked_at: None,
             created_at: example::at(0),
-            allowed_actions: vec![AllowedAction::no("data_plane_delete", "2 pipelines use it")],
+            allowed_actions: vec![AllowedAction::no("data_plane_resume", "it takes runs")],
         }
     }
 }

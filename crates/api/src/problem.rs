@@ -64,10 +64,10 @@ pub struct FieldError {
 }
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $variant:ident = $text:literal, $status:literal, $title:literal, $next:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $status:literal, $title:literal, $next:literal;)+) => {
         /// Every code that the API answers with.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum ProblemCode { $($(#[$doc])* $variant,)+ }
+        pub enum ProblemCode { $($(#[doc = $doc])+ $variant,)+ }
 
         impl ProblemCode {
             /// Every code, in declared order.
@@ -83,6 +83,12 @@ macro_rules! codes {
             #[must_use]
             pub const fn status(self) -> u16 {
                 match self { $(Self::$variant => $status),+ }
+            }
+
+            /// When it is answered, in a sentence: what its page says.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim()),+ }
             }
 
             /// The code in a few words.

@@ -141,7 +141,8 @@ named! {
 pub enum RetryPolicy {
     /// Tried again with full jitter, 1 s to 5 min.
     Retry,
-    /// Tried again after the wait that the other side named.
+    /// Tried again with a wait of at least half of the longest: the other side asked for patience. How long it named is not
+    /// carried; the worker waited that out before it gave up.
     RetryAfter,
     /// Tried again only after a person changed something.
     AfterFix,
@@ -250,7 +251,9 @@ impl FailureCode {
             C::CsvMalformed => "the log in the bucket names file hash and line; check delimiter, quotes and encoding",
             C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",
             C::ParquetMalformed => "the log in the bucket names the file's hash; write that file again",
-            C::ArchiveRefused => "unpack the file, or raise the size cap if it is known to be right",
+            C::ArchiveRefused => {
+                "unpack the file, or pack it alone with gzip (.gz) or zstd (.zst); the worker's log says what was refused"
+            }
             C::BucketUnreachable => "check endpoint, region and network of the bucket from where the worker runs",
             C::BucketDenied => "check the worker's credentials and its grants on this prefix",
             C::BucketThrottled => "the store limits requests; run fewer streams at once or later",

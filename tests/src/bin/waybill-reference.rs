@@ -1,4 +1,4 @@
-//! Prints a generated page of the reference: `waybill-reference failures`.
+//! Prints a generated page of the reference: `waybill-reference failures|problems`.
 
 use anyhow::{Result, bail};
 use std::io::Write;
@@ -7,7 +7,8 @@ use waybill_tests::reference;
 fn main() -> Result<()> {
     let page = match std::env::args().nth(1).as_deref() {
         Some("failures") => reference::failures(),
-        other => bail!("{}: the one page is `failures`", other.unwrap_or("nothing was named")),
+        Some("problems") => reference::problems(),
+        other => bail!("{}: the pages are `failures` and `problems`", other.unwrap_or("nothing was named")),
     };
     std::io::stdout().write_all(page.as_bytes())?;
     Ok(())

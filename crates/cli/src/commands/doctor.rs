@@ -115,7 +115,7 @@ async fn online(target: &Target, steps: &mut Vec<Step>) {
     }
     match session.client.data_plane_list(&ListQuery::default()).await.map_err(Failure::from) {
         Ok(planes) if planes.items.is_empty() => {
-            steps.push(Step::warn("data plane", "none: runs have nowhere to work", "waybill api POST /v1/data-planes"));
+            steps.push(Step::warn("data plane", "none: runs have nowhere to work", "waybill data-plane add aws NAME"));
         }
         Ok(planes) => {
             let names: Vec<String> =

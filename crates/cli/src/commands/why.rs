@@ -119,7 +119,7 @@ fn retried(detail: &RunDetail, policy: &str) -> String {
 const fn policy(code: FailureCode) -> &'static str {
     match code.policy() {
         RetryPolicy::Retry => "tried again by itself, with growing waits",
-        RetryPolicy::RetryAfter => "tried again by itself after the wait that the other side named",
+        RetryPolicy::RetryAfter => "tried again by itself, after at least half of the longest wait",
         RetryPolicy::AfterFix => "not tried again before something is changed",
         RetryPolicy::Never => "not tried again",
     }

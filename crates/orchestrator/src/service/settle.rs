@@ -145,12 +145,16 @@ fn try_limit(bounds: &Bounds, code: FailureCode) -> i64 {
 }
 
 /// Full jitter: somewhere between the shortest wait and a ceiling that doubles with every try. Where the other side
-/// asked for patience, the ceiling is the longest wait at once.
+/// asked for patience, it is somewhere between half of the longest wait and the longest, from the first try on.
 fn backoff(bounds: &Bounds, tries: i64, failure: Option<FailureCode>, share: f64) -> Duration {
     let doubled = 1_u32 << tries.clamp(0, 16);
     let patient = failure.is_some_and(|code| code.policy() == RetryPolicy::RetryAfter);
-    let ceiling = if patient { bounds.backoff_max } else { (bounds.backoff_min * doubled).min(bounds.backoff_max) };
-    bounds.backoff_min + ceiling.saturating_sub(bounds.backoff_min).mul_f64(share.clamp(0.0, 1.0))
+    let (floor, ceiling) = if patient {
+        (bounds.backoff_min.max(bounds.backoff_max / 2), bounds.backoff_max)
+    } else {
+        (bounds.backoff_min, (bounds.backoff_min * doubled).min(bounds.backoff_max))
+    };
+    floor + ceiling.saturating_sub(floor).mul_f64(share.clamp(0.0, 1.0))
 }
 
 /// Runs that fail the same way one after the other pause their pipeline; a success forgets the count.
@@ -218,7 +222,13 @@ mod tests {
     #[test]
     fn a_store_that_asks_for_patience_gets_it_at_once() {
         let b = Bounds::default();
-        assert_eq!(backoff(&b, 1, Some(FailureCode::BucketThrottled), 1.0), b.backoff_max);
+        for tries in [1, 9] {
+            let at = |share| backoff(&b, tries, Some(FailureCode::BucketThrottled), share);
+            assert_eq!([at(0.0), at(1.0)], [b.backoff_max / 2, b.backoff_max], "{tries}");
+        }
+        // A longest wait that is hardly more than the shortest leaves no room for the half.
+        let narrow = Bounds { backoff_min: b.backoff_max * 3 / 4, ..b };
+        assert_eq!(backoff(&narrow, 1, Some(FailureCode::BucketThrottled), 0.0), narrow.backoff_min);
     }
 
     #[test]

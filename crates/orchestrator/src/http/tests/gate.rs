@@ -53,6 +53,34 @@ fn every_operation_declares_permission_problems_and_examples() {
     }
 }
 
+/// Every `action` of the `allowed_actions` in an example.
+fn actions<'e>(example: &'e Value, found: &mut Vec<&'e str>) {
+    if let Some(listed) = example.get("allowed_actions").and_then(Value::as_array) {
+        found.extend(listed.iter().filter_map(|entry| entry["action"].as_str()));
+    }
+    match example {
+        Value::Array(items) => items.iter().for_each(|item| actions(item, found)),
+        Value::Object(fields) => fields.values().for_each(|field| actions(field, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_action_of_an_example_is_an_operation() {
+    let all = operations();
+    let ids: Vec<&str> = all.list.iter().map(|operation| operation.id).collect();
+    let mut told = 0;
+    for operation in &all.list {
+        let mut found = Vec::new();
+        operation.answer.1.iter().for_each(|body| actions(&body.example, &mut found));
+        told += found.len();
+        for action in found {
+            assert!(ids.contains(&action), "{} tells of {action}", operation.id);
+        }
+    }
+    assert!(told > 20, "{told} actions");
+}
+
 #[test]
 fn the_committed_api_description_is_the_present_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/openapi.json");
