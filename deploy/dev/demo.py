@@ -1,11 +1,14 @@
 """The parts of the demo that are easier in Python: the pipeline file, the kill, the comparison, what left.
 
+    demo.py place URL                                prints the URL with the TLS that it will be used with, or refuses it
+    demo.py fresh URL                                drops the tables of an earlier demo, or refuses to drop any other
     demo.py spec sqlite|postgres PLACE LAKE          prints the pipeline file
     demo.py kill STATE RUN                           kills the run's worker once it has written a part
     demo.py compare sqlite|postgres PLACE LAKE       counts and sums: the source against DuckDB and delta-rs
     demo.py left LAKE                                bytes that the workers sent, by class
 """
 import glob
+import ipaddress
 import json
 import os
 import re
@@ -14,9 +17,58 @@ import subprocess
 import sys
 import time
 from decimal import Decimal
-from urllib.parse import unquote, urlparse
+from urllib.parse import parse_qsl, unquote, urlencode, urlparse
 
 TABLES = {"orders": "o_totalprice", "lineitem": "l_extendedprice"}
+
+
+# What waybill-seed writes on the tables that it makes.
+MARK = "made by waybill-seed"
+
+
+def is_near(host):
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def place(text):
+    url = urlparse(text)
+    asked = dict(parse_qsl(url.query))
+    if url.scheme not in ("postgres", "postgresql") or not (url.hostname and url.username and url.path.strip("/")):
+        sys.exit("WAYBILL_DEMO_SOURCE: write postgres://user:password@host:port/database")
+    if set(asked) - {"sslmode", "sslrootcert"}:
+        sys.exit("WAYBILL_DEMO_SOURCE: of a URL's options the demo takes sslmode and sslrootcert")
+    near = is_near(url.hostname)
+    mode = asked.get("sslmode", "disable" if near else "verify-full")
+    if mode not in ("disable", "allow", "prefer"):
+        # Workers ask for no less.
+        mode = "verify-full"
+    elif near:
+        mode = "disable"
+    else:
+        sys.exit(f"WAYBILL_DEMO_SOURCE: sslmode={mode} would send rows and password to {url.hostname} in plaintext; "
+                 "write sslmode=verify-full, and sslrootcert=/path/of/the/ca.pem where its CA is your own")
+    print(url._replace(query=urlencode({**asked, "sslmode": mode})).geturl())
+
+
+def fresh(place):
+    names = ", ".join(f"'{table}'" for table in TABLES)
+    sql = f"""do $$ declare foreign_ones text; begin
+        select string_agg('public.' || relname, ' and ' order by relname) into foreign_ones from pg_class
+        where relnamespace = 'public'::regnamespace and relname in ({names})
+          and obj_description(oid, 'pg_class') is distinct from '{MARK}';
+        if foreign_ones is not null then
+            raise exception '% was not made by the demo, which drops nothing of yours', foreign_ones
+                using hint = 'name a database of its own in WAYBILL_DEMO_SOURCE, or rename it';
+        end if;
+        drop table if exists {", ".join(f"public.{table}" for table in TABLES)};
+        end $$"""
+    quiet = {**os.environ, "PGOPTIONS": "-c client_min_messages=warning"}
+    psql = ["psql", "-Xq", "--set", "ON_ERROR_STOP=1", "--dbname", place, "--command", sql]
+    if subprocess.run(psql, env=quiet).returncode:
+        sys.exit("the demo did not begin")
 
 
 def keep(password, lake):
@@ -32,7 +84,10 @@ def spec(kind, place, lake):
         source, schema = f"{{ type: sqlite, path: {json.dumps(place)} }}", ""
     else:
         url = urlparse(place)
-        source = f"{{ type: postgres, host: {url.hostname}, port: {url.port or 5432}, database: {url.path.lstrip('/')}, user: {unquote(url.username)}, tls: disable"
+        asked = dict(parse_qsl(url.query))
+        source = f"{{ type: postgres, host: {url.hostname}, port: {url.port or 5432}, database: {url.path.lstrip('/')}, user: {unquote(url.username)}, tls: {asked['sslmode']}"
+        if asked.get("sslrootcert", "system") != "system":
+            source += f", ca: {json.dumps(asked['sslrootcert'])}"
         source += f", password: {json.dumps('file://' + keep(unquote(url.password), lake))} }}" if url.password else " }"
         schema = "public."
     print(f"""waybill: 1
@@ -142,4 +197,4 @@ def left(lake):
 
 
 if __name__ == "__main__":
-    {"spec": spec, "kill": kill, "compare": compare, "left": left}[sys.argv[1]](*sys.argv[2:])
+    {"place": place, "fresh": fresh, "spec": spec, "kill": kill, "compare": compare, "left": left}[sys.argv[1]](*sys.argv[2:])

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # The whole product on this machine, once: see the README. WAYBILL_DEMO_SOURCE=postgres://user:password@host:port/database uses that
-# database as the source (its tables public.orders and public.lineitem are dropped and made anew); a SQLite file otherwise.
+# database as the source; a SQLite file otherwise. Tables public.orders and public.lineitem of an earlier demo are made anew, any
+# others are left alone and end the demo. Off this machine it speaks TLS only: sslmode=verify-full, and sslrootcert=/path/of/the/ca.pem.
+# WAYBILL_DEMO_PROGRAMS=DIRECTORY takes the programs from there and builds none.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 began=$(date +%s)
@@ -9,8 +11,15 @@ python=$(deploy/dev/python.sh readers)
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 [ -t 1 ] || say() { printf '\n== %s\n' "$*"; }
 
+kind=sqlite schema=
+if [ -n "${WAYBILL_DEMO_SOURCE:-}" ]; then
+  kind=postgres schema=public.
+  place=$(python3 deploy/dev/demo.py place "$WAYBILL_DEMO_SOURCE")
+  python3 deploy/dev/demo.py fresh "$place"
+fi
+
 say "Build (release; the cloud SDKs are left out)"
-programs=$(deploy/dev/release.sh)
+programs=${WAYBILL_DEMO_PROGRAMS:-$(deploy/dev/release.sh)}
 export PATH=$programs:$PATH
 built=$(date +%s)
 
@@ -25,12 +34,7 @@ trap finish EXIT
 export WAYBILL_STATE=$home/state XDG_CONFIG_HOME=$home/config
 
 say "1. A source database on the customer's side: TPC-H orders and order lines"
-if [ -n "${WAYBILL_DEMO_SOURCE:-}" ]; then
-  kind=postgres place=$WAYBILL_DEMO_SOURCE schema=public.
-  PGOPTIONS='-c client_min_messages=warning' psql -Xq "$place" -c 'drop table if exists public.orders, public.lineitem'
-else
-  kind=sqlite place=$home/shop.db schema=
-fi
+[ $kind = postgres ] || place=$home/shop.db
 echo "$(waybill-seed $kind "$place" 0.1 1 9) rows"
 "$python" deploy/dev/demo.py spec "$kind" "$place" "$home/lake" > "$home/demo.waybill.yaml"
 cat "$home/demo.waybill.yaml"

@@ -17,6 +17,8 @@ LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(storm)'
 run --stress-count "$times" -E 'test(kills::) + test(faults::) + test(unseen::) + test(loops::)'
 # An orchestrator that is away while many runs work.
 FAULT_RUNS=${RUNS:-50} run -E 'test(f20_)'
+# The demo from a PostgreSQL source, with the programs under test.
+run -E 'test(/^demo::/)'
 # What hosts the orchestrator, and the scan of all Terraform; then the worker image as a task, and how long its container takes to its
 # first word: IMAGE_PROGRAMS=DIRECTORY takes another worker into the image, such as a release build. Left out, with a word, where Terraform,
 # Node or a container engine is missing.

@@ -6,6 +6,7 @@ mod assurance;
 mod cli;
 mod commit;
 mod containers;
+mod demo;
 mod ecs;
 mod faults;
 mod files;

@@ -39,7 +39,8 @@ pub fn problems() -> String {
     );
     for code in ProblemCode::ALL {
         let (word, status, title) = (code.as_str(), code.status(), code.title());
-        writeln!(page, "\n## {word}\n\n{status} · {title}. {} What helps: {}.", code.meaning(), code.next()).expect("write to a string");
+        writeln!(page, "\n## {word}\n\n{status} · {title}. {} What helps: {}.", code.meaning(), code.next())
+            .expect("write to a string");
     }
     page
 }

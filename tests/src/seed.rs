@@ -3,10 +3,11 @@
 //! Orders are cut in ten parts by key, so that a later call can add the last one as "new rows".
 
 use std::fmt::Display;
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use futures::SinkExt;
 use tpchgen::generators::{LineItemGenerator, OrderGenerator};
 
 /// Parts that each table is generated in.
@@ -71,30 +72,34 @@ pub fn sqlite(path: &Path, scale: f64, from: i32, to: i32) -> Result<u64> {
     Ok(written)
 }
 
-/// The same for a Postgres database, by COPY. Tables are made in the schema `public`.
-pub async fn postgres(url: &str, scale: f64, from: i32, to: i32) -> Result<u64> {
-    let (client, connection) =
-        tokio_postgres::connect(url, tokio_postgres::NoTls).await.context("connect to Postgres")?;
-    let driver = tokio::spawn(connection);
+/// What is written on a Postgres table that is made here; `demo.py fresh` drops no other.
+const MARK: &str = "made by waybill-seed";
+
+/// The same for a Postgres database, by COPY. Tables are made in the schema `public`. It goes through `psql`, so that all of
+/// the URL holds, such as `sslmode` and `sslrootcert`.
+pub fn postgres(url: &str, scale: f64, from: i32, to: i32) -> Result<u64> {
     let mut written = 0;
     for table in &TABLES {
-        client.batch_execute(&format!("create table if not exists public.{} ({})", table.name, table.columns)).await?;
-        let copy = format!("copy public.{} from stdin (format text, delimiter '|')", table.name);
-        let mut sink = Box::pin(client.copy_in::<_, bytes::Bytes>(&copy).await?);
-        let mut buffer = String::with_capacity(1 << 17);
-        for row in (from..=to).flat_map(|part| table.rows(scale, part)) {
-            buffer.push_str(&row);
-            buffer.push('\n');
-            written += 1;
-            if buffer.len() > 1 << 16 {
-                sink.send(bytes::Bytes::from(std::mem::take(&mut buffer))).await?;
-            }
-        }
-        sink.send(bytes::Bytes::from(buffer)).await?;
-        sink.as_mut().finish().await?;
+        let (name, columns) = (table.name, table.columns);
+        let made = format!(
+            "do $$ begin if to_regclass('public.{name}') is null then create table public.{name} ({columns}); \
+             comment on table public.{name} is '{MARK}'; end if; end $$"
+        );
+        let mut psql = Command::new("psql");
+        psql.args(["-Xq", "--set", "ON_ERROR_STOP=1", "--command", &made, "--command"]);
+        psql.arg(format!("copy public.{name} from stdin (format text, delimiter '|')")).args(["--dbname", url]);
+        let mut psql = psql.stdin(Stdio::piped()).spawn().context("run psql (Debian: postgresql-client)")?;
+        let sent = psql.stdin.take().context("psql's input").and_then(|input| {
+            let mut input = BufWriter::with_capacity(1 << 16, input);
+            let rows = (from..=to).flat_map(|part| table.rows(scale, part)).map(|row| writeln!(input, "{row}"));
+            let sent = rows.map(|row| row.map(|()| 1_u64)).sum::<io::Result<u64>>()?;
+            input.flush().map(|()| sent).map_err(Into::into)
+        });
+        // Where psql ended early, its own words say why.
+        let status = psql.wait()?;
+        anyhow::ensure!(status.success(), "psql could not write public.{name}: {status}");
+        written += sent?;
     }
-    drop(client);
-    driver.await??;
     Ok(written)
 }
 

@@ -12,7 +12,7 @@ fn main() -> Result<()> {
     let (scale, from, to) = (scale.parse().context("SCALE")?, from.parse().context("FROM")?, to.parse().context("TO")?);
     let rows = match kind.as_str() {
         "sqlite" => seed::sqlite(place.as_ref(), scale, from, to)?,
-        "postgres" => tokio::runtime::Runtime::new()?.block_on(seed::postgres(place, scale, from, to))?,
+        "postgres" => seed::postgres(place, scale, from, to)?,
         other => bail!("{other}: not sqlite or postgres"),
     };
     use std::io::Write;
