@@ -103,6 +103,14 @@ pub enum StartError {
     /// No client for other services can be made.
     #[error("make the client that asks STS")]
     Client(#[source] reqwest::Error),
+    /// Another server uses the state directory.
+    #[error("another orchestrator{by} serves with {}; end that one first, or name another state directory", directory.display())]
+    Held {
+        /// Which directory.
+        directory: PathBuf,
+        /// Its process, as text that follows a noun; empty where it has not said yet.
+        by: String,
+    },
     /// The setup token can't be made.
     #[error("make the setup token")]
     Setup,

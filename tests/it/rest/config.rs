@@ -177,3 +177,36 @@ fn keys_are_made_once_before_a_start_and_a_start_takes_them() {
     let printed = String::from_utf8(token.stdout.clone()).expect("text");
     assert!(token.status.success() && printed.starts_with("setup_") && printed.trim().len() == 70, "{}", said(&token));
 }
+
+/// Every file at the top of a directory with what it holds, the database's own files aside: the first server goes on writing.
+fn held(dir: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let names = left(dir).into_iter().filter(|name| !name.contains(".db") && dir.join(name).is_file());
+    names.map(|name| (name.clone(), std::fs::read(dir.join(&name)).expect("a file"))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_server_on_a_state_directory_says_who_has_it_and_changes_nothing_there() {
+    let mut sandbox = Sandbox::start(Options::default()).await.expect("a sandbox");
+    let (state, ports) = (sandbox.path("state"), sandbox.ports().expect("ports"));
+    let before = held(&state);
+    assert!(before.contains_key("ports.json"), "{:?}", before.keys());
+    // Free ports: the directory alone is reason enough. Then the first one's: nothing of it may be lost either.
+    for [api, worker, private] in [["127.0.0.1:0"; 3], [&ports.api, &ports.worker, &ports.private]] {
+        let settings = [("API", api), ("WORKER", worker), ("PRIVATE", private)];
+        let settings = settings.map(|(name, value)| (format!("WAYBILL__SERVER__{name}"), value));
+        let mut second = Command::new(binary("waybill-orchestrator"));
+        second.args(["serve", "--dev", "--state"]).arg(&state).env_clear().envs(settings);
+        let output = tokio::process::Command::from(second).kill_on_drop(true).output();
+        let output = tokio::time::timeout(std::time::Duration::from_secs(30), output).await;
+        let output = output.expect("it ends by itself").expect("a process");
+        let holder = format!("process {}", sandbox.orchestrator_pid().expect("a process"));
+        let text = said(&output);
+        assert!(!output.status.success() && text.contains(&holder), "{text}");
+        assert!(text.contains(&state.display().to_string()), "{text}");
+        assert!(held(&state) == before, "{:?}", left(&state));
+    }
+    // A server that was killed holds nothing: the next one takes its place.
+    sandbox.kill_orchestrator().expect("killed");
+    sandbox.restart(&ports).await.expect("the next one");
+    assert_ne!(held(&state)["lock"], before["lock"]);
+}

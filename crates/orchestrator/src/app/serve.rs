@@ -58,7 +58,7 @@ pub struct Running {
     pub shared: Arc<Shared>,
     /// Where the setup token lies, if nobody has an account yet.
     pub setup_token: Option<PathBuf>,
-    state: PathBuf,
+    held: state::Held,
     drain: Duration,
     tasks: JoinSet<()>,
     loops_stop: CancellationToken,
@@ -77,8 +77,7 @@ struct Doors {
 /// Opens everything and begins to serve. Nothing is bound before settings, keys and database are good.
 pub async fn start(config: &Config) -> Result<Running, StartError> {
     crate::metrics::install();
-    state::make(&config.state)?;
-    state::remove(&config.state, state::PORTS);
+    let held = state::Held::take(&config.state)?;
     let keys =
         if config.make_keys { KeyDirectory::created(&config.keys) } else { KeyDirectory::existing(&config.keys) };
     let domain = TrustDomain::new(&config.server.trust_domain)?;
@@ -108,15 +107,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     serve(config, &shared, (&authority, &tickets, pin), doors, &mut tasks)?;
     let text = serde_json::to_string_pretty(&ports).unwrap_or_default();
     state::put(&config.state, state::PORTS, 0o644, &text)?;
-    Ok(Running {
-        ports,
-        shared,
-        setup_token,
-        state: config.state.clone(),
-        drain: config.server.drain,
-        tasks,
-        loops_stop,
-    })
+    Ok(Running { ports, shared, setup_token, held, drain: config.server.drain, tasks, loops_stop })
 }
 
 async fn setup_token(config: &Config, shared: &Shared) -> Result<Option<PathBuf>, StartError> {
@@ -276,7 +267,7 @@ impl Running {
 
     /// Stops: no new work, open work may end until the deadline, then the rest is dropped. True where all ended in time.
     pub async fn stop(mut self) -> bool {
-        state::remove(&self.state, state::PORTS);
+        self.held.close();
         self.loops_stop.cancel();
         self.shared.stop.cancel();
         let deadline = self.drain + Duration::from_secs(2);

@@ -1,9 +1,9 @@
 //! The state directory: what the server leaves there for people and for the command line on the same machine.
 
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -17,9 +17,49 @@ pub(super) const CA: &str = "ca.pem";
 /// The one-time setup token, until it is used.
 pub(super) const SETUP_TOKEN: &str = "setup-token";
 
-pub(super) fn make(directory: &Path) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(StartError::io(format!("make {}", directory.display())))
+/// Locked by the server that serves with the directory, and tells its process id.
+const LOCK: &str = "lock";
+
+/// A state directory that is this process's alone until it is dropped, by whatever end: the system lets go of the lock.
+pub(super) struct Held {
+    directory: PathBuf,
+    _lock: File,
+}
+
+impl Held {
+    /// Makes the directory where it is missing and takes it. Where another server has it, nothing there is changed.
+    pub(super) fn take(directory: &Path) -> Result<Self, StartError> {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(StartError::io(format!("make {}", directory.display())))?;
+        let path = directory.join(LOCK);
+        let failed = || StartError::io(format!("lock {}", path.display()));
+        let open = fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut lock = open.map_err(failed())?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(StartError::Held { directory: directory.to_owned(), by: holder(&mut lock) });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(failed()(source)),
+        }
+        let told = lock.set_len(0).and_then(|()| lock.write_all(format!("{}\n", std::process::id()).as_bytes()));
+        told.map_err(failed())?;
+        // What a server left that ended without its own doing: nobody listens there.
+        remove(directory, PORTS);
+        Ok(Self { directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// Says that this server is no more to be found here.
+    pub(super) fn close(&self) {
+        remove(&self.directory, PORTS);
+    }
+}
+
+/// Who has the lock, as far as it is told yet.
+fn holder(lock: &mut File) -> String {
+    let mut text = String::new();
+    let pid = lock.read_to_string(&mut text).ok().and_then(|_| text.trim().parse::<u32>().ok());
+    pid.map_or_else(String::new, |pid| format!(" (process {pid})"))
 }
 
 /// Replaces a file in one step, so that a reader never sees half of it.
