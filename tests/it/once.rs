@@ -100,6 +100,56 @@ fn orders(extra: &str) -> String {
 }
 
 #[test]
+fn a_cursor_of_another_column_is_refused_and_one_full_load_begins_anew_with_it() {
+    let shop = Shop::with(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO c VALUES (100, 1), (200, 2);",
+        "      c: { load: new, cursor: id }",
+    );
+    shop.delivered();
+    // By the other column's last value this row was never new.
+    shop.sql("INSERT INTO c VALUES (201, 3)");
+    shop.spec("      c: { load: new, cursor: seq }", "");
+    let output = shop.once();
+    assert_eq!(output.status.code(), Some(10), "{}", talk(&output));
+    let told = talk(&output);
+    assert!(told.contains("cursor_changed") && told.contains("that of id") && told.contains("seq"), "{told}");
+    assert_eq!(rows(&shop.table("c"), "select count(*) from t"), json!([[2]]), "nothing may be written");
+
+    for load in ["{ load: full }", "{ load: new, cursor: seq }"] {
+        shop.spec(&format!("      c: {load}"), "");
+        shop.delivered();
+        assert_eq!(rows(&shop.table("c"), "select count(*), count(distinct id) from t"), json!([[3, 3]]), "{load}");
+    }
+    shop.sql("INSERT INTO c VALUES (7, 4)");
+    let report = shop.delivered();
+    assert_eq!(report["streams"][0]["rows"], 1, "only what is new: {report}");
+    assert_eq!(rows(&shop.table("c"), "select count(*), count(distinct id) from t"), json!([[4, 4]]));
+}
+
+#[test]
+fn what_a_full_load_left_is_replaced_by_the_first_new_one_and_not_doubled() {
+    let shop = Shop::with(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO c VALUES (1, 'a'), (2, 'b');",
+        "      c: { load: new, cursor: id }",
+    );
+    shop.delivered();
+    // The way that a changed schema advises: refused, one full load, and back.
+    shop.sql("ALTER TABLE c ADD COLUMN more TEXT; INSERT INTO c VALUES (3, 'c', 'x')");
+    assert_eq!(shop.once().status.code(), Some(10));
+    shop.spec("      c: { load: full }", "");
+    shop.delivered();
+    shop.spec("      c: { load: new, cursor: id }", "");
+    for (row, delivered) in [("", 3), ("INSERT INTO c VALUES (4, 'd', 'y')", 1), ("", 0)] {
+        shop.sql(row);
+        let report = shop.delivered();
+        assert_eq!(report["streams"][0]["rows"], delivered, "{report}");
+        let sql = "select count(*), count(distinct id), count(more) from t";
+        let (many, more) = (shop.count("c"), shop.count("c") - 2);
+        assert_eq!(rows(&shop.table("c"), sql), json!([[many, many, more]]));
+    }
+}
+
+#[test]
 fn rows_in_the_files_are_rows_reported_and_rows_of_the_source() {
     let shop = Shop::with(&orders(""), "      orders: { load: full, verify-count: true }");
     let report = shop.delivered();

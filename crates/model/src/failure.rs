@@ -43,6 +43,8 @@ named! {
         CursorZoneUnknown = "cursor_zone_unknown",
         /// The cursor's type can't be used for windows.
         CursorUnusable = "cursor_unusable",
+        /// The stream names another cursor column than the one that the table's cursor is of.
+        CursorChanged = "cursor_changed",
         /// A column's name can't stand in the table.
         ColumnNameUnusable = "column_name_unusable",
         /// The stream's columns differ from the table's.
@@ -188,6 +190,7 @@ impl FailureCode {
             | C::CursorNull
             | C::CursorZoneUnknown
             | C::CursorUnusable
+            | C::CursorChanged
             | C::ColumnNameUnusable
             | C::SchemaChanged
             | C::SourceMalformed
@@ -246,8 +249,13 @@ impl FailureCode {
             }
             C::CursorZoneUnknown => "name the zone of the cursor column with `cursor-zone`",
             C::CursorUnusable => "choose a cursor column of an integer or timestamp type",
+            C::CursorChanged => {
+                "name the old cursor column again, or run one `full` load: `new` then begins anew with the other one"
+            }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
-            C::SchemaChanged => "review the columns; a `full` load takes the new shape",
+            C::SchemaChanged => {
+                "review the columns; one `full` load takes the new shape, and the first `new` after it reads the table anew in its place"
+            }
             C::CsvMalformed => "the log in the bucket names file hash and line; check delimiter, quotes and encoding",
             C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",
             C::ParquetMalformed => "the log in the bucket names the file's hash; write that file again",

@@ -65,6 +65,8 @@ pub struct Delivery {
     pub cursor: Option<CursorState>,
     /// What the window's end rests on; none for `full`.
     pub window: Option<WindowNote>,
+    /// The source column that the cursor is of.
+    pub cursor_column: Option<String>,
     /// How the end of the stream was proven.
     pub proof: Proof,
     /// Values that a policy changed or moved to a twin, by column name.
@@ -102,6 +104,8 @@ pub struct State {
     pub load: Load,
     /// Where the next `new` run goes on.
     pub cursor: Option<CursorState>,
+    /// The source column that the cursor is of; none where an older version wrote the state.
+    pub cursor_column: Option<String>,
     /// Columns of the table in order with their Delta types, twins of earlier runs included.
     pub columns: Vec<(String, String)>,
     /// Rows that the run delivered.

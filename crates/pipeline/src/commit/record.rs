@@ -89,7 +89,7 @@ pub(crate) fn state(
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
         "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
-        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "grade": delivery.proof.grade,
+        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column, "grade": delivery.proof.grade,
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
         "schema": schema::to_delta(frame.columns), "files": files, "receipt": hex::encode(receipt),
     });
@@ -129,6 +129,8 @@ struct StateRecord {
     base: Option<Epoch>,
     parent: Option<String>,
     cursor: Option<String>,
+    #[serde(default)]
+    cursor_column: Option<String>,
     grade: Grade,
     rows: u64,
     bytes: u64,
@@ -170,6 +172,7 @@ impl Loaded {
             pipeline: record.pipeline,
             load: record.load,
             cursor: record.cursor.map(CursorState::new),
+            cursor_column: record.cursor_column,
             columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
             rows: record.rows,
             bytes: record.bytes,

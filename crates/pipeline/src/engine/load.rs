@@ -98,7 +98,7 @@ impl StreamWork<'_> {
         let context = &self.shared.context;
         let schema = snapshot.schema();
         let in_table = |name: &str| {
-            self.plan.load == Load::New
+            self.load == Load::New
                 && table.state().is_some_and(|state| state.columns.iter().any(|(column, _)| column == name))
         };
         let twins = TwinSet::known(&schema, in_table);

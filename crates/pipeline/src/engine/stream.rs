@@ -17,7 +17,7 @@ use super::meter::Meter;
 use super::{Shared, StreamEnd};
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, Table};
 use crate::fault::{Fault, FaultResult};
-use crate::source::{Proof, Snapshot, Want};
+use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
 
 /// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
@@ -32,7 +32,7 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
         let fault = Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have");
         return StreamEnd::ended(index, fault.into());
     };
-    let mut work = StreamWork { shared, index, plan, epoch: None };
+    let mut work = StreamWork { shared, index, plan, load: plan.load, epoch: None };
     let end = match work.deliver(first).await {
         Ok(end) => end,
         Err(end) => StreamEnd::ended(index, end),
@@ -50,6 +50,8 @@ pub(super) struct StreamWork<'a> {
     pub(super) shared: &'a Shared,
     pub(super) index: u32,
     pub(super) plan: &'a StreamPlan,
+    /// How its rows come into the table: a `new` stream's first ones after a `full` load replace what that one left.
+    pub(super) load: Load,
     /// The newest epoch known to be in the table.
     epoch: Option<Epoch>,
 }
@@ -67,10 +69,7 @@ impl StreamWork<'_> {
             return Ok(self.adopted(&delivered));
         }
         let epoch = self.own_epoch(&table)?;
-        let after = match self.plan.load {
-            Load::Full => None,
-            Load::New => table.state().and_then(|state| state.cursor.clone()),
-        };
+        let after = self.start_from(&table)?;
         let permits = self.take_lanes(first);
         let sizing = &self.shared.sizing;
         let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
@@ -94,10 +93,11 @@ impl StreamWork<'_> {
             run: context.run,
             attempt: context.attempt,
             epoch,
-            load: self.plan.load,
+            load: self.load,
             files: loaded.files,
             schema: Arc::clone(&schema),
             twins: loaded.twins.places(),
+            cursor_column: cursor.is_some().then(|| self.plan.cursor.as_ref().map(|c| c.column.clone())).flatten(),
             cursor,
             window,
             proof,
@@ -106,6 +106,24 @@ impl StreamWork<'_> {
         };
         loaded.meter.tell(StreamState::Committing);
         self.commit(&table, &delivery, &loaded.meter).await
+    }
+
+    /// Where the source's window begins. What another column's values say about the last one read says nothing about this
+    /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice.
+    fn start_from(&mut self, table: &Table) -> FaultResult<Option<CursorState>> {
+        let (Load::New, Some(state)) = (self.plan.load, table.state()) else { return Ok(None) };
+        if state.load == Load::Full && state.cursor.is_none() {
+            self.load = Load::Full;
+            return Ok(None);
+        }
+        let wanted = self.plan.cursor.as_ref().map(|cursor| cursor.column.as_str());
+        match (&state.cursor_column, wanted) {
+            (Some(kept), Some(wanted)) if kept != wanted => {
+                let text = format!("the table's cursor is that of {kept}, and the stream now names {wanted}");
+                Err(Fault::new(FailureCode::CursorChanged, text))
+            }
+            _ => Ok(state.cursor.clone()),
+        }
     }
 
     /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.

@@ -38,14 +38,14 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "load",
             Shape::Choice(names!(Load), &["changed", "log"]),
-            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended. full where absent.",
+            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended; its first run after a full one reads all rows anew, in place of what that one left. full where absent.",
         ),
         Key::new("cursor", Shape::Text(FOREIGN), "The column that tells new rows; `load: new` needs it."),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(
             "cursor-nulls",
             Shape::Choice(names!(NullCursor), &[]),
-            "What happens to rows whose cursor is NULL; fail where absent.",
+            "What happens to rows whose cursor is NULL: fail, which is taken where absent; ignore leaves them out; include_always brings them with every run, so they are appended again each time.",
         ),
         Key::new(
             "cursor-margin",

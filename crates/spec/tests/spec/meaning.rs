@@ -1,7 +1,7 @@
 //! What a right file means, and mistakes that only whole objects show.
 
 use waybill_model::Micros;
-use waybill_model::plan::{Columns, Compression, FileFormat, Load, NullCursor, System};
+use waybill_model::plan::{Columns, Compression, FileFormat, Load, System};
 use waybill_model::schedule::{CatchUp, Every, Overlap, When};
 use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, next_after, parse, plan_digest, schema, to_yaml};
 
@@ -37,10 +37,7 @@ fn defaults_of_every_stream_fill_the_gaps_and_own_settings_win() {
     let by_name = |name: &str| plan.streams.iter().find(|stream| stream.name == name).expect(name);
     let orders = by_name("public.orders");
     let cursor = orders.cursor.as_ref().expect("a cursor");
-    assert_eq!(
-        (orders.load, cursor.column.as_str(), cursor.nulls),
-        (Load::New, "updated_at", NullCursor::IncludeAlways)
-    );
+    assert_eq!((orders.load, cursor.column.as_str(), cursor.margin_ms), (Load::New, "updated_at", 5_000));
     let countries = by_name("public.countries");
     assert_eq!((countries.load, countries.shrink_guard, countries.cursor.is_none()), (Load::Full, 80, true));
     assert_eq!(by_name("public.customers").columns.rename["mail"], "email");
