@@ -14,6 +14,7 @@ pub mod answer;
 mod door;
 mod ecs;
 pub mod fault;
+mod s3;
 pub mod signature;
 mod sts;
 pub mod task;
@@ -84,6 +85,10 @@ pub(crate) struct State {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) clusters: Vec<String>,
     pub(crate) families: Vec<String>,
+    /// Buckets by name, and the region of each.
+    pub(crate) buckets: BTreeMap<String, String>,
+    /// S3 refuses without a word on what is missing, as it does to other accounts.
+    pub(crate) terse: bool,
     pub(crate) tasks: BTreeMap<String, Task>,
     /// By cluster and client token: digest of the parameters, and the task.
     pub(crate) tokens: HashMap<(String, String), (String, String)>,
@@ -218,6 +223,16 @@ impl Aws {
             extra: Vec::new(),
         };
         self.put_role(role);
+    }
+
+    /// Makes an empty bucket of the customer's.
+    pub fn put_bucket(&self, name: &str, region: &str) {
+        self.lock().buckets.insert(name.to_owned(), region.to_owned());
+    }
+
+    /// Lets S3 refuse without saying which permission is missing.
+    pub fn refuse_tersely(&self) {
+        self.lock().terse = true;
     }
 
     /// Makes or replaces a role.

@@ -145,6 +145,9 @@ pub struct PermissionRow {
     /// The statement to add to the role, as JSON, where one is missing, or that must be there where it can't be tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
+    /// What allows too much, as JSON, where one statement says it: no policy of the role may hold one that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remove: Option<String>,
 }
 
 /// The policies that the customer attaches to the launch role, as Terraform applies them. Each is the whole text of a JSON
@@ -263,6 +266,7 @@ impl Example for DataPlaneCheck {
             found: "allowed".into(),
             detail: "allowed".into(),
             statement: None,
+            remove: None,
         };
         Self { ready: true, rows: vec![row] }
     }

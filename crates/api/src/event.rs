@@ -49,6 +49,9 @@ pub struct RunEvent {
     /// SQLSTATE from the compiled list, or `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
+    /// The statement to add to the launch role, as JSON, where a permission is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
     /// Hash of a defect's source location, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -84,6 +87,7 @@ impl Example for RunEvent {
             duration_ms: None,
             failure: None,
             sqlstate: None,
+            statement: None,
             location: None,
         }
     }

@@ -14,6 +14,8 @@ mod template;
 #[cfg(feature = "aws")]
 mod answer;
 #[cfg(feature = "aws")]
+pub mod bucket;
+#[cfg(feature = "aws")]
 mod call;
 #[cfg(feature = "aws")]
 pub mod check;

@@ -181,6 +181,11 @@ pub trait Launcher: Send + Sync {
         Ok(None)
     }
 
+    /// The statement to add where this was refused for want of a permission, as JSON, where the launcher knows it.
+    fn missing(&self, _action: &str, _resource: &str) -> Option<serde_json::Value> {
+        None
+    }
+
     /// Tasks that this launcher started and that have not ended, where the platform can list them.
     async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
         Ok(Vec::new())

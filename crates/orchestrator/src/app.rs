@@ -171,6 +171,7 @@ fn cloud_options(config: &Config) -> waybill_launcher::ecs::CloudOptions {
     waybill_launcher::ecs::CloudOptions {
         ecs_endpoint: config.aws.ecs_endpoint.clone(),
         sts_endpoint: config.aws.sts_endpoint.clone(),
+        s3_endpoint: config.aws.s3_endpoint.clone(),
         principal: config.aws.principal.clone(),
         ..Default::default()
     }

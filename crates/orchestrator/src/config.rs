@@ -67,6 +67,8 @@ pub struct Aws {
     pub ecs_endpoint: Option<String>,
     /// Another STS endpoint than each region's own.
     pub sts_endpoint: Option<String>,
+    /// Another S3 endpoint than each region's own.
+    pub s3_endpoint: Option<String>,
     /// Who we are to customers, where STS is not asked.
     pub principal: Option<Principal>,
 }
@@ -186,6 +188,7 @@ impl Config {
             aws: Aws {
                 ecs_endpoint: settings.url("aws.ecs-endpoint"),
                 sts_endpoint: settings.url("aws.sts-endpoint"),
+                s3_endpoint: settings.url("aws.s3-endpoint"),
                 principal: settings.optional("aws.principal-arn", PRINCIPAL, |text| text.parse().ok()),
             },
             database: database?,

@@ -203,6 +203,22 @@ impl Store {
         self.pipeline_part(org, project, &ListPart::by_id(after, limit)).await
     }
 
+    /// Plans of the newest versions of pipelines on a data plane, as canonical JSON, at most `limit`.
+    pub async fn pipeline_plan_list(&self, org: OrgId, plane: DataPlaneId, limit: i64) -> StoreResult<Vec<String>> {
+        let rows = sqlx::query(
+            "select pipeline_version.plan from pipeline join pipeline_version
+             on pipeline_version.organization_id = pipeline.organization_id
+             and pipeline_version.pipeline_id = pipeline.id and pipeline_version.version = pipeline.version
+             where pipeline.organization_id = $1 and pipeline.data_plane_id = $2 order by pipeline.id limit $3",
+        )
+        .bind(org.to_string())
+        .bind(plane.to_string())
+        .bind(limit)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.iter().map(|row| text(row, "plan")).collect()
+    }
+
     /// One version of a pipeline.
     pub async fn pipeline_version_get(
         &self,

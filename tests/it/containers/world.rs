@@ -276,6 +276,7 @@ fn options(emulator: &Emulator, keys: &Keys) -> Options {
         ("WAYBILL__SERVER__NAMES", HERE.to_string()),
         ("WAYBILL__AWS__ECS_ENDPOINT", emulator.endpoint()),
         ("WAYBILL__AWS__STS_ENDPOINT", emulator.endpoint()),
+        ("WAYBILL__AWS__S3_ENDPOINT", emulator.endpoint()),
         ("WAYBILL__BOUNDS__START_TIMEOUT", "60s".to_owned()),
         ("AWS_ACCESS_KEY_ID", keys.id.clone()),
         ("AWS_SECRET_ACCESS_KEY", keys.secret.clone()),

@@ -54,6 +54,7 @@ pub(super) async fn open(aws: &Aws, tries: u32) -> Cloud {
     let options = CloudOptions {
         ecs_endpoint: Some(aws.url()),
         sts_endpoint: Some(aws.url()),
+        s3_endpoint: Some(aws.url()),
         tries,
         backoff: Duration::from_millis(5),
         patience: Duration::from_secs(20),

@@ -35,6 +35,7 @@ impl Story {
         let orchestrator = [
             ("WAYBILL__AWS__ECS_ENDPOINT", aws.url()),
             ("WAYBILL__AWS__STS_ENDPOINT", aws.url()),
+            ("WAYBILL__AWS__S3_ENDPOINT", aws.url()),
             ("AWS_ACCESS_KEY_ID", key.id),
             ("AWS_SECRET_ACCESS_KEY", key.secret),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
@@ -80,7 +81,7 @@ pub(super) fn code(error: &ClientError) -> &str {
 }
 
 /// What a check found for an action; in the order of its rows.
-fn found<'a>(check: &'a DataPlaneCheck, action: &str) -> Vec<&'a str> {
+pub(super) fn found<'a>(check: &'a DataPlaneCheck, action: &str) -> Vec<&'a str> {
     check.rows.iter().filter(|row| row.action == action).map(|row| row.found.as_str()).collect()
 }
 
@@ -211,7 +212,12 @@ async fn a_narrow_grant_is_found_ready_and_nothing_is_started_by_the_check() -> 
     assert_eq!(found(&check, "ecs:DescribeTasks"), ["allowed"]);
     assert_eq!(found(&check, "ecs:StopTask"), ["allowed", "narrow"]);
     assert_eq!(found(&check, "ecs:RunTask"), ["narrow", "narrow", "not_tested"]);
-    assert_eq!(found(&check, "iam:PassRole"), ["not_tested"]);
+    let passed = check.rows.iter().find(|row| row.action == "iam:PassRole").context("a row")?;
+    let statement = passed.statement.as_deref().unwrap_or_default();
+    assert!(passed.found == "not_tested" && statement.contains("iam:PassedToService"), "{passed:?}");
+    assert!(statement.contains(":role/waybill-worker\"") && statement.contains("<the execution role"), "{statement}");
+    let unasked = check.rows.iter().find(|row| row.action == "s3:GetObject").context("a row")?;
+    assert!(unasked.found == "not_tested" && unasked.detail.contains("no pipeline"), "{unasked:?}");
     let untried = check.rows.iter().find(|row| row.action == "ecs:RunTask" && row.found == "not_tested");
     let wanted =
         untried.and_then(|row| row.statement.as_deref()).context("what it must say can be read all the same")?;

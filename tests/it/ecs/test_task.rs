@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use waybill_api::client::{AuditQuery, EventQuery};
 use waybill_api::data_plane::DataPlane;
 use waybill_api::event::RunEvent;
@@ -108,6 +109,19 @@ async fn a_run_task_that_is_denied_is_told_with_action_and_resource_and_starts_n
     let told = story.events(ended.run.id).await?;
     let denied = told.iter().find(|event| event.code == "launch_failed").context("the step")?;
     assert!(denied.level == "error" && denied.text.contains("ecs:RunTask on arn:aws:ecs:"), "{}", denied.text);
+    let add: Value = serde_json::from_str(denied.statement.as_deref().context("the statement to add")?)?;
+    assert_eq!((&add["Action"], &add["Effect"]), (&"ecs:RunTask".into(), &"Allow".into()));
+    assert!(denied.text.contains(&add.to_string()) && add.to_string().contains("ecs:cluster"), "{}", denied.text);
+
+    // The role that could not be handed over is named, and stands in the statement.
+    story.aws.change_role(&Aws::launch_role(), |role| role.lacks = vec!["PassRole"]);
+    let ended = story.fails(&plane, FailureCode::AccessDenied).await?;
+    let told = story.events(ended.run.id).await?;
+    let denied = told.iter().find(|event| event.code == "launch_failed").context("the step")?;
+    let role = "arn:aws:iam::222222222222:role/teams/execution";
+    assert!(denied.text.contains(&format!("iam:PassRole on {role} is not allowed")), "{}", denied.text);
+    let add: Value = serde_json::from_str(denied.statement.as_deref().context("the statement to add")?)?;
+    assert_eq!(add["Resource"], serde_json::json!([Aws::task_role(), role]));
     assert!(story.aws.tasks().is_empty() && told.iter().all(|event| event.code != "task_started"));
     Ok(())
 }

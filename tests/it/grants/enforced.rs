@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use aws_credential_types::Credentials;
 use serde_json::json;
-use waybill_tests::services::aws::Emulator;
+use waybill_launcher::ecs::bucket::Bucket;
+use waybill_launcher::ecs::check::{CheckRow, Found};
+use waybill_launcher::ecs::{Cloud, CloudOptions, EcsPlace, EcsSettings};
+use waybill_tests::grants::{EXTERNAL_ID, Rendered};
+use waybill_tests::services::aws::{Emulator, Keys, REGION};
 
 use super::rendered;
 
@@ -60,4 +65,50 @@ fn the_emulator_shows_a_grant_that_is_too_wide() {
     ] {
         assert_eq!(seen[call], "allowed", "{call}: the emulator would not have noticed\n{}", emulator.log());
     }
+}
+
+/// What the orchestrator's own check says of the bucket of these grants, with real sessions of the launch role.
+fn looked_at(grants: &Rendered) -> Vec<CheckRow> {
+    let emulator = Emulator::start().expect("an emulator");
+    emulator.enforce(grants).expect("the grants are loaded");
+    let made = emulator.root_of("111111111111", &json!([["iam", "create_access_key", { "UserName": "orchestrator" }]]));
+    let keys = Keys::of(&made[0], "AccessKey");
+    let settings: EcsSettings = serde_json::from_value(json!({
+        "role_arn": "arn:aws:iam::222222222222:role/waybill-launch",
+        "task_role_arn": "arn:aws:iam::222222222222:role/waybill-worker",
+        "region": REGION, "cluster": "waybill", "task_family": "waybill-worker",
+        "subnets": ["subnet-0a1b2c3d4e5f60718"], "security_groups": ["sg-0a1b2c3d4e5f60718"],
+    }))
+    .expect("settings");
+    let endpoint = || Some(emulator.endpoint());
+    let options = CloudOptions {
+        ecs_endpoint: endpoint(),
+        sts_endpoint: endpoint(),
+        s3_endpoint: endpoint(),
+        ..CloudOptions::default()
+    };
+    let lake = Bucket { name: "example-lake".into(), prefix: "raw".into(), region: None, is_elsewhere: false };
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let check = runtime.block_on(async {
+        let cloud = Cloud::open_as(Credentials::new(keys.id, keys.secret, keys.session, None, "test"), options).await;
+        let place = EcsPlace::new(settings, EXTERNAL_ID).expect("a place");
+        std::sync::Arc::new(cloud).check(&place, &[lake]).await
+    });
+    check.rows.into_iter().filter(|row| row.action.starts_with("s3:")).collect()
+}
+
+#[test]
+fn t02_the_orchestrators_own_check_finds_a_bucket_closed_to_the_launch_role_and_open_to_a_wider_one() {
+    let found = |rows: &[CheckRow]| rows.iter().map(|row| (row.action, row.found)).collect::<Vec<_>>();
+    let rows = looked_at(&rendered());
+    assert_eq!(found(&rows), [("s3:GetObject", Found::Narrow), ("s3:ListBucket", Found::Narrow)], "{rows:#?}");
+
+    let mut grants = rendered();
+    let tasks = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["ecs:*", "iam:PassRole", "s3:GetObject", "s3:ListBucket"], "Resource": "*"}
+    ]});
+    grants.documents.insert("launch".into(), tasks);
+    let rows = looked_at(&grants);
+    assert_eq!(found(&rows), [("s3:GetObject", Found::TooMuch), ("s3:ListBucket", Found::TooMuch)], "{rows:#?}");
+    assert!(rows.iter().all(|row| row.remove.is_some()));
 }

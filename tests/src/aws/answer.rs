@@ -41,6 +41,13 @@ pub(crate) fn xml_error(status: u16, code: &'static str, message: &str) -> Respo
     (status, axum::Extension(Code(code)), [(header::CONTENT_TYPE, "text/xml")], body).into_response()
 }
 
+/// An error of S3, which stands in no envelope.
+pub(crate) fn s3_error(status: u16, code: &'static str, message: &str) -> Response {
+    let status = StatusCode::from_u16(status).expect("a status");
+    let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    (status, axum::Extension(Code(code)), [(header::CONTENT_TYPE, "application/xml")], body).into_response()
+}
+
 /// An answer whose body never comes: the connection breaks.
 pub(crate) fn broken() -> Response {
     let torn = futures::stream::iter([Ok(Bytes::from_static(b"{")), Err(std::io::Error::other("torn"))]);

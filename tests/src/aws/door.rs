@@ -3,14 +3,14 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State as Extracted};
-use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::json;
 
 use super::fault::Fault;
 use super::signature::{self, Came, Refused};
-use super::{Called, Key, Shared, answer, ecs, sts};
+use super::{Called, Key, Shared, answer, ecs, s3, sts};
 
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
 
@@ -38,13 +38,19 @@ async fn call(
     };
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok());
     let form = std::str::from_utf8(&body).unwrap_or_default();
-    let action = match target {
-        Some(target) => target.strip_prefix(TARGET).unwrap_or_default().to_owned(),
-        None => sts::field(form, "Action").unwrap_or_default(),
+    let bucket = (target.is_none() && method == Method::GET).then_some((uri.path(), uri.query().unwrap_or_default()));
+    let action = match (target, bucket) {
+        (Some(target), _) => target.strip_prefix(TARGET).unwrap_or_default().to_owned(),
+        (None, Some(asked)) => s3::action(asked).to_owned(),
+        (None, None) => sts::field(form, "Action").unwrap_or_default(),
     };
     let signed = signature::check(&came, |id| shared.lock().keys.get(id).cloned());
     let (place, request_id) = written_down(&shared, signed.as_ref().ok().map(|(key, _)| key), &action, form);
-    let service = if target.is_some() { "ecs" } else { "sts" };
+    let service = match (target, bucket) {
+        (Some(_), _) => "ecs",
+        (None, Some(_)) => "s3",
+        (None, None) => "sts",
+    };
     let key = match signed {
         Ok((key, scope)) if scope.service == service => key,
         Ok(_) => return refused(target.is_some(), Refused::Mismatch),
@@ -54,9 +60,10 @@ async fn call(
     if let Some(answered) = before(fault.as_ref(), target.is_some()) {
         return named(answered, &request_id);
     }
-    let answered = match target {
-        Some(_) => ecs::call(&shared, &key, (&action, form), fault.as_ref()),
-        None => sts::call(&shared, &key, &action, form),
+    let answered = match (target, bucket) {
+        (Some(_), _) => ecs::call(&shared, &key, (&action, form), fault.as_ref()),
+        (None, Some(asked)) => s3::call(&shared, &key, asked),
+        (None, None) => sts::call(&shared, &key, &action, form),
     };
     shared.lock().calls[place].served = Some(answered.extensions().get::<answer::Code>().map(|code| code.0));
     match fault {
@@ -85,7 +92,9 @@ fn written_down(shared: &Shared, key: Option<&Key>, action: &str, form: &str) ->
 
 /// The same answer under its request id.
 fn named(mut answered: Response, request_id: &str) -> Response {
-    let value = request_id.parse().expect("an id is a header's value");
+    let value: HeaderValue = request_id.parse().expect("an id is a header's value");
+    // Services differ in what they call it.
+    answered.headers_mut().insert("x-amz-request-id", HeaderValue::clone(&value));
     answered.headers_mut().insert("x-amzn-requestid", value);
     answered
 }

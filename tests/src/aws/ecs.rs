@@ -22,6 +22,15 @@ pub(super) fn call(shared: &Shared, key: &Key, (action, body): (&str, &str), fau
     if !shared.lock().clusters.contains(&cluster) {
         return answer::error(400, "ClusterNotFoundException", "Cluster not found.", &json!({}));
     }
+    let role = key.role.as_ref().and_then(|role| shared.lock().roles.get(role).cloned());
+    if action == "RunTask" && role.is_some_and(|role| role.lacks.contains(&"PassRole")) {
+        let message = format!(
+            "User: {} is not authorized to perform: iam:PassRole on resource: \
+             arn:aws:iam::{CUSTOMER}:role/teams/execution because no identity-based policy allows the iam:PassRole action",
+            key.arn
+        );
+        return answer::error(400, "AccessDeniedException", &message, &json!({}));
+    }
     match action {
         "RunTask" => run(shared, &asked, &cluster, fault),
         "DescribeTasks" => describe(shared, &asked, fault),

@@ -34,7 +34,11 @@ impl Event {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let some = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
         let service = record["eventSource"].as_str()?.split('.').next()?;
-        let action = format!("{service}:{}", record["eventName"].as_str()?);
+        let action = match (service, record["eventName"].as_str()?) {
+            // Named otherwise than the permission that it takes.
+            ("s3", "ListObjects" | "ListObjectsV2") => "s3:ListBucket".to_owned(),
+            (service, name) => format!("{service}:{name}"),
+        };
         let (identity, asked) = (&record["userIdentity"], &record["requestParameters"]);
         let asked_for = || Some((Role::of(asked["roleArn"].as_str()?)?, text(&asked["roleSessionName"])));
         let made_by = || {

@@ -167,6 +167,10 @@ fn told(check: &DataPlaneCheck, output: &Output) -> Exit {
             let (action, resource) = (clean(&row.action), clean(&row.resource));
             output.say(&format!("{what} for {action} on {resource}:\n  {}", clean(statement)));
         }
+        if let Some(statement) = &row.remove {
+            let (action, resource) = (clean(&row.action), clean(&row.resource));
+            output.say(&format!("remove what allows {action} on {resource}:\n  {}", clean(statement)));
+        }
     }
     if check.ready {
         output.say("ready: nothing is missing and nothing is too much, as far as it can be tried");

@@ -61,6 +61,20 @@ fn the_same_calls_on_both_sides_match_and_looks_match_one_by_one() {
     assert_eq!(compared, Compared { matches: true, matched: 3, ..Compared::default() });
 }
 
+/// A trail holds what was asked of buckets only where somebody chose so, and names a list otherwise than its permission.
+#[test]
+fn what_was_asked_of_a_bucket_is_matched_where_cloudtrail_shows_it_and_never_missed() {
+    let entries = [entry("s3:GetObject", "waybill-check", 10, &["r-1"]), entry("s3:ListBucket", "waybill-check", 10, &["r-2"])];
+    let compared = compare(&entries, &export(&[]), &scope());
+    assert_eq!(compared, Compared { matches: true, not_expected: 2, ..Compared::default() });
+    let mut shown = [event("GetObject", "waybill-check", 10, "r-1"), event("ListObjects", "waybill-check", 10, "r-2")];
+    shown.iter_mut().for_each(|event| event["eventSource"] = "s3.amazonaws.com".into());
+    let compared = compare(&entries, &export(&shown), &scope());
+    assert_eq!(compared, Compared { matches: true, matched: 2, ..Compared::default() });
+    shown[1]["requestID"] = "r-foreign".into();
+    assert_eq!(compare(&entries, &export(&shown), &scope()).only_cloudtrail.len(), 1);
+}
+
 #[test]
 fn a_call_that_waybill_does_not_know_is_named_even_where_it_is_only_a_look() {
     let entries = [entry("ecs:ListTasks", "waybill-look", 20, &["r-1"])];

@@ -3,6 +3,7 @@
 
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::arn::RoleArn;
 use crate::LaunchError;
 
 /// A call, as permissions name it.
@@ -28,12 +29,14 @@ where
 
 /// The same from the code and the words of the service.
 fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
-    let denied = |action: &'static str| LaunchError::Denied { action, resource: call.resource.to_owned() };
+    let denied = |action: &'static str, resource: String| LaunchError::Denied { action, resource };
     match code {
         "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" if message.contains("iam:PassRole") => {
-            denied("iam:PassRole")
+            denied("iam:PassRole", passed(message).unwrap_or_else(|| call.resource.to_owned()))
         }
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => denied(call.action),
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
+            denied(call.action, call.resource.to_owned())
+        }
         "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId" => {
             LaunchError::SessionEnded
         }
@@ -46,31 +49,46 @@ fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
     }
 }
 
+/// The role that could not be handed over: of the cloud's words, only what is exactly the ARN of a role.
+fn passed(message: &str) -> Option<String> {
+    let (_, named) = message.split_once("on resource: ")?;
+    let role: RoleArn = named.split(' ').next()?.trim_matches('"').parse().ok()?;
+    Some(role.to_string())
+}
+
 /// The code from a closed list.
 pub(super) fn known(code: &str) -> &'static str {
     const KNOWN: &[&str] = &[
         "AccessDenied",
         "AccessDeniedException",
+        "AuthorizationHeaderMalformed",
         "BlockedException",
         "ClientException",
         "ClusterNotFoundException",
         "ConflictException",
         "ExpiredToken",
         "ExpiredTokenException",
+        "InternalError",
         "InternalFailure",
+        "InvalidAccessKeyId",
         "InvalidClientTokenId",
         "InvalidParameterException",
         "InvalidSignatureException",
         "MalformedPolicyDocument",
+        "NoSuchBucket",
+        "NoSuchKey",
+        "PermanentRedirect",
         "PlatformTaskDefinitionIncompatibilityException",
         "PlatformUnknownException",
         "RegionDisabledException",
         "RequestExpired",
         "RequestLimitExceeded",
+        "RequestTimeTooSkewed",
         "ServerException",
         "ServiceUnavailable",
         "ServiceUnavailableException",
         "SignatureDoesNotMatch",
+        "SlowDown",
         "TargetNotConnectedException",
         "Throttling",
         "ThrottlingException",
@@ -113,6 +131,9 @@ mod tests {
         assert!(matches!(of("ExpiredTokenException", ""), LaunchError::SessionEnded));
         let pass_role = "User: x is not authorized to perform: iam:PassRole on resource: y";
         assert!(matches!(of("AccessDeniedException", pass_role), LaunchError::Denied { action: "iam:PassRole", .. }));
+        let role = "User: x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::222222222222:role/e because";
+        let told = of("AccessDeniedException", role).to_string();
+        assert_eq!(told, "iam:PassRole on arn:aws:iam::222222222222:role/e is not allowed");
         assert!(of("AccessDeniedException", "").to_string().contains("ecs:RunTask on arn:aws:ecs"));
     }
 }

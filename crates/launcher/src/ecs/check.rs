@@ -10,6 +10,7 @@ use serde_json::Value;
 use waybill_model::RunId;
 
 use super::arn::TaskArn;
+use super::bucket::Bucket;
 use super::call::{self, Listed};
 use super::cloud::Cloud;
 use super::place::EcsPlace;
@@ -61,11 +62,22 @@ pub struct CheckRow {
     pub detail: String,
     /// The statement to add where one is missing, or that there must be where it can't be tried.
     pub statement: Option<Value>,
+    /// What allows too much: a statement that says this is to be removed.
+    pub remove: Option<Value>,
 }
 
 impl CheckRow {
-    fn new(action: &'static str, resource: impl Into<String>, found: Found, detail: impl Into<String>) -> Self {
-        Self { action, resource: resource.into(), found, detail: detail.into(), statement: None }
+    pub(super) fn new(
+        action: &'static str,
+        resource: impl Into<String>,
+        found: Found,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { action, resource: resource.into(), found, detail: detail.into(), statement: None, remove: None }
+    }
+
+    pub(super) fn removing(self, statement: Value) -> Self {
+        Self { remove: Some(statement), ..self }
     }
 
     fn adding(self, statement: Option<Value>) -> Self {
@@ -149,15 +161,16 @@ impl Cloud {
         (Check { trust, rows }, with.ok())
     }
 
-    /// All rows. Those of ECS are asked only where the trust is right.
-    pub async fn check(self: &Arc<Self>, place: &EcsPlace) -> Check {
+    /// All rows. Those of ECS and of the buckets are asked only where the trust is right.
+    pub async fn check(self: &Arc<Self>, place: &EcsPlace, buckets: &[Bucket]) -> Check {
         let (mut check, session) = self.check_trust(place).await;
         match session.filter(|_| check.trust == TrustFound::Enforced) {
             Some(session) => {
-                let client = self.ecs(place, session, SESSION);
+                let client = self.ecs(place, session.clone(), SESSION);
                 check.rows.push(self.task_role_row(place).await);
                 check.rows.extend(wanted(&client, place).await);
                 check.rows.extend(unwanted(&client, place).await);
+                check.rows.extend(self.bucket_rows(place, &session, buckets).await);
             }
             None => {
                 let detail = "asked when the role can be assumed with its external id and only with it";
@@ -182,7 +195,7 @@ impl Cloud {
     }
 }
 
-const SESSION: &str = "waybill-check";
+pub(super) const SESSION: &str = "waybill-check";
 const ASSUME: &str = "sts:AssumeRole";
 
 /// What the role needs and can be asked without an effect.
@@ -272,18 +285,13 @@ where
     }
 }
 
-/// What can't be tried without starting a task or naming a bucket.
+/// What can't be tried without starting a task.
 fn untested(place: &EcsPlace) -> Vec<CheckRow> {
-    let family = place.family_arn();
+    let passed = "seen at the first run: only a started task hands roles over; the second role is the task definition's own";
     vec![
-        CheckRow::new("ecs:RunTask", family, Found::NotTested, "seen at the first run: trying it would start a task")
+        CheckRow::new("ecs:RunTask", place.family_arn(), Found::NotTested, "seen at the first run: trying it would start a task")
             .adding(policy::statement_for(place, "ecs:RunTask")),
-        CheckRow::new(
-            "iam:PassRole",
-            place.task_role().to_string(),
-            Found::NotTested,
-            "seen at the first run: only a started task hands a role over; `waybill data-plane policy` prints the statement",
-        ),
-        CheckRow::new("s3:GetObject", "*", Found::NotTested, "this orchestrator has no bucket code to try it with"),
+        CheckRow::new("iam:PassRole", place.task_role().to_string(), Found::NotTested, passed)
+            .adding(policy::statement_for(place, "iam:PassRole")),
     ]
 }

@@ -16,6 +16,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ecs::Client as Ecs;
 use aws_sdk_sts::Client as Sts;
+use waybill_model::{DataPlaneId, OrgId};
 
 use super::EcsLauncher;
 use super::answer::{self, Call};
@@ -25,7 +26,7 @@ use super::place::EcsPlace;
 use super::principal::Principal;
 use super::tries::Tries;
 use crate::LaunchError;
-use crate::trail::Witness;
+use crate::trail::{CloudCall, Witness};
 
 /// A session is not used in its last minutes.
 const REST: Duration = Duration::from_secs(5 * 60);
@@ -41,6 +42,8 @@ pub struct CloudOptions {
     pub ecs_endpoint: Option<String>,
     /// Another STS endpoint than the region's own.
     pub sts_endpoint: Option<String>,
+    /// Another S3 endpoint than the region's own, for the check of what the role must not read.
+    pub s3_endpoint: Option<String>,
     /// Who we are, where STS must not be asked: it leaves out the path of a role.
     pub principal: Option<Principal>,
     /// How often a call is made before its failure counts.
@@ -56,6 +59,7 @@ impl Default for CloudOptions {
         Self {
             ecs_endpoint: None,
             sts_endpoint: None,
+            s3_endpoint: None,
             principal: None,
             tries: 4,
             backoff: Duration::from_millis(500),
@@ -249,6 +253,23 @@ impl Cloud {
             config = config.interceptor(tries);
         }
         Sts::from_conf(config.build())
+    }
+
+    /// S3, where it is not the region's own.
+    pub(super) fn s3_endpoint(&self) -> Option<&str> {
+        self.options.s3_endpoint.as_deref().map(|url| url.trim_end_matches('/'))
+    }
+
+    /// Longest time of one try.
+    pub(super) const fn patience(&self) -> Duration {
+        self.options.patience
+    }
+
+    /// Tells of a call that no client of the SDK made, where the place has an owner.
+    pub(super) fn tell_of(&self, place: &EcsPlace, call: impl FnOnce((OrgId, DataPlaneId)) -> CloudCall) {
+        if let (Some(witness), Some(owner)) = (&self.witness, place.owner()) {
+            witness.saw(call(owner));
+        }
     }
 
     fn tries(&self, place: &EcsPlace, session: &str) -> Option<Tries> {

@@ -150,6 +150,10 @@ impl Launcher for EcsLauncher {
         self.kept(|client| async move { call::image(&client, &self.place, arn).await }).await
     }
 
+    fn missing(&self, action: &str, resource: &str) -> Option<serde_json::Value> {
+        super::policy::statement_for_denied(&self.place, action, resource)
+    }
+
     async fn live(&self) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
         self.kept(|client| async move { self.listed(&client).await }).await
     }

@@ -12,9 +12,9 @@ use super::template::{TemplateError, render};
 const TRUST: &str = include_str!("../../../../terraform/aws/policies/launch-trust.json.tftpl");
 const LAUNCH: &str = include_str!("../../../../terraform/aws/policies/launch.json.tftpl");
 
-/// Stands for what is not known in a statement that does not name it.
+/// Stands for the one name that no setting says.
 #[cfg(feature = "aws")]
-const UNKNOWN: &str = "unknown";
+const EXECUTION_ROLE: &str = "<the execution role of the task definition>";
 
 /// The trust policy of the launch role: this orchestrator, with this data plane's external id.
 pub fn trust(principal: &Principal, external_id: &str) -> Result<String, TemplateError> {
@@ -71,10 +71,24 @@ pub(super) fn trust_statement(principal: Option<&Principal>, external_id: &str) 
     document["Statement"].get(0).cloned()
 }
 
-/// The statement of the launch role that allows this action, where it does not name the execution role.
+/// The statement of the launch role that allows this action, where there is one. The execution role, which no setting names,
+/// is left to be filled in.
 #[cfg(feature = "aws")]
 pub(super) fn statement_for(place: &EcsPlace, action: &str) -> Option<Value> {
-    let document: Value = serde_json::from_str(&launching(place, UNKNOWN).ok()?).ok()?;
+    statement(place, action, EXECUTION_ROLE)
+}
+
+/// The same for what was refused: a role that could not be handed over and is not the workers' own is the execution role.
+#[cfg(feature = "aws")]
+pub(super) fn statement_for_denied(place: &EcsPlace, action: &str, resource: &str) -> Option<Value> {
+    let other = resource.parse::<RoleArn>().ok().filter(|role| role != place.task_role());
+    let named = other.filter(|role| role.account() == place.role().account() && role != place.role());
+    statement(place, action, named.as_ref().map_or(EXECUTION_ROLE, RoleArn::path))
+}
+
+#[cfg(feature = "aws")]
+fn statement(place: &EcsPlace, action: &str, execution_role: &str) -> Option<Value> {
+    let document: Value = serde_json::from_str(&launching(place, execution_role).ok()?).ok()?;
     let allows = |statement: &&Value| {
         let named = match &statement["Action"] {
             Value::Array(actions) => actions.iter().any(|it| it == action),
@@ -131,11 +145,14 @@ mod tests {
 
     #[cfg(feature = "aws")]
     #[test]
-    fn each_action_that_a_check_asks_for_has_its_statement_and_none_names_what_is_not_known() {
+    fn each_action_that_a_check_asks_for_has_its_statement_and_only_one_leaves_a_name_to_fill_in() {
         for action in ["ecs:RunTask", "ecs:StopTask", "ecs:DescribeTasks", "ecs:ListTasks"] {
             let statement = statement_for(&place(), action).expect(action).to_string();
-            assert!(statement.contains(action) && !statement.contains(UNKNOWN), "{statement}");
+            assert!(statement.contains(action) && !statement.contains(EXECUTION_ROLE), "{statement}");
         }
+        let passed = statement_for(&place(), "iam:PassRole").expect("a statement");
+        assert_eq!(passed["Resource"][0], "arn:aws:iam::222222222222:role/waybill-worker");
+        assert!(passed["Resource"][1].as_str().is_some_and(|it| it.ends_with(EXECUTION_ROLE)), "{passed}");
         assert_eq!(statement_for(&place(), "ecs:RegisterTaskDefinition"), None, "only forbidden");
         let trust = trust_statement(None, "wb-id").expect("a statement").to_string();
         assert!(trust.contains("wb-id") && trust.contains("<the orchestrator's principal>"), "{trust}");

@@ -29,6 +29,7 @@ struct Arguments {
     phase: Option<String>,
     action: Option<String>,
     resource: Option<String>,
+    statement: Option<String>,
     reason: Option<String>,
     same_task: Option<bool>,
     role: Option<String>,
@@ -103,6 +104,7 @@ pub(super) fn event(row: RunEventRow, names: &Names<'_>) -> RunEvent {
         duration_ms: args.millis,
         failure: args.failure.map(Into::into),
         sqlstate: args.sqlstate,
+        statement: args.statement,
         location: args.location.map(|location| format!("{location:016x}")),
         code: row.code,
     }
@@ -169,7 +171,8 @@ fn control(code: &str, args: &Arguments) -> String {
         "task_waits" => waits(args.phase.as_deref().unwrap_or_default()),
         "launch_failed" => match (&args.action, &args.resource) {
             (Some(action), Some(resource)) => {
-                format!("the worker could not be started: {action} on {resource} is not allowed")
+                let add = args.statement.as_ref().map_or_else(String::new, |it| format!(" (add to the launch role: {it})"));
+                format!("the worker could not be started: {action} on {resource} is not allowed{add}")
             }
             _ => "the worker could not be started".into(),
         },

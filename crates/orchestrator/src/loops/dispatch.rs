@@ -282,7 +282,7 @@ async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, attempt.id = %attempt.id, "the launch failed");
-            give_up(context, attempt, &error).await
+            give_up(context, launcher.as_ref(), attempt, &error).await
         }
     }
 }
@@ -323,7 +323,12 @@ async fn waits(context: &Context, attempt: &Attempt, phase: &'static str) -> Sto
 }
 
 /// No task can be started: the attempt ends here, and its run gets another one where the failure may pass.
-async fn give_up(context: &Context, attempt: &Attempt, error: &LaunchError) -> StoreResult<()> {
+async fn give_up(
+    context: &Context,
+    launcher: &dyn Launcher,
+    attempt: &Attempt,
+    error: &LaunchError,
+) -> StoreResult<()> {
     let mut tx = context.store.write_tx().await?;
     let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(()) };
     let Some(attempt) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else { return Ok(()) };
@@ -332,6 +337,9 @@ async fn give_up(context: &Context, attempt: &Attempt, error: &LaunchError) -> S
     if let LaunchError::Denied { action, resource } = error {
         body["action"] = (*action).into();
         body["resource"] = resource.as_str().into();
+        if let Some(statement) = launcher.missing(action, resource) {
+            body["statement"] = statement.to_string().into();
+        }
     }
     let note = Note::LaunchFailed.with(Some(attempt.id), body);
     Store::run_event_append_in_txn(&mut tx, attempt.org, attempt.run, &[note]).await?;
