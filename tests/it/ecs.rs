@@ -7,6 +7,7 @@ mod fixture;
 mod launches;
 pub(crate) mod planes;
 mod policy;
+mod processes;
 mod regions;
 mod storm;
 mod test_task;

@@ -2,6 +2,7 @@
 //!
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
+mod credentials;
 mod database;
 mod drain;
 mod endings;
@@ -12,6 +13,7 @@ mod launches;
 mod link;
 mod outage;
 mod race;
+mod renewal;
 mod restored;
 mod source;
 mod store;

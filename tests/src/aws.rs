@@ -327,6 +327,12 @@ impl Aws {
         self.lock().calls.iter().filter(|call| call.action == action).cloned().collect()
     }
 
+    /// How many calls of this action are such.
+    #[must_use]
+    pub fn count(&self, action: &str, is: impl Fn(&Called) -> bool) -> usize {
+        self.lock().calls.iter().filter(|call| call.action == action && is(call)).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,3 +9,4 @@ pub mod postgres_proxy;
 mod programs;
 pub mod s3;
 pub mod s3_proxy;
+pub mod sessions;

@@ -6,11 +6,12 @@
 //! spent, so that the next attempt passes. Actions:
 //!
 //! - `kill`, `stop`: that signal, from a real process; `panic`; `exit`: leaves with code 0 and without a word;
-//! - `wait`: this thread goes no further; `exhaust`: takes memory;
+//! - `wait`: this thread goes no further; `pause`: nor does it until `<marker>.go` exists, while the rest of the process goes
+//!   on; `exhaust`: takes memory;
 //! - `freeze`: stopped, and stopped again by whoever continues it, until `<marker>.go` exists: a machine that sleeps;
 //! - `hold`: the same in every process that comes here;
 //! - `mark`: nothing more; it only arms the order behind it, whose point is met on many ways, at one of them;
-//! - what a caller of `asked` acts out itself: `lose` once, `repeat` for as long as the process lives.
+//! - what a caller of `asked` acts out itself: `lose` once, `repeat` until `<marker>.go` exists.
 //!
 //! `WAYBILL_FAULT_VERSION=<version>;<marker file>` makes a fault build stand for another version of the program.
 
@@ -62,8 +63,7 @@ mod armed {
         /// Whether it has happened and does not happen again.
         fn is_spent(&self) -> bool {
             match self.action.as_str() {
-                "hold" => self.go().exists(),
-                "repeat" => false,
+                "hold" | "repeat" => self.go().exists(),
                 _ => self.marker.exists(),
             }
         }
@@ -124,6 +124,11 @@ mod armed {
             "wait" => loop {
                 std::thread::park();
             },
+            "pause" => {
+                while !order.go().exists() {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            }
             "freeze" | "hold" => {
                 while !order.go().exists() {
                     signal("STOP");

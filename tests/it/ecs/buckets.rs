@@ -72,7 +72,10 @@ async fn t02_the_check_finds_whether_the_launch_role_reads_or_lists_the_buckets_
         assert!(!check.ready, "{extra:?}");
         let wide = lake.iter().find(|row| row.found == "too_much").context("a row")?;
         let remove: serde_json::Value = serde_json::from_str(wide.remove.as_deref().context("what to remove")?)?;
-        assert_eq!((&remove["Action"], &remove["Resource"]), (&wide.action.as_str().into(), &wide.resource.as_str().into()));
+        assert_eq!(
+            (&remove["Action"], &remove["Resource"]),
+            (&wide.action.as_str().into(), &wide.resource.as_str().into())
+        );
     }
     Ok(())
 }

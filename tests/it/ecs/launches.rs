@@ -1,7 +1,7 @@
 //! Launches that break off at every step of the cloud's calls: one task, whatever happens.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use waybill_model::FailureCode;
 use waybill_model::run::{AttemptState, RunState};
@@ -12,6 +12,7 @@ use waybill_tests::aws::{Aws, Fault, Trust};
 use zeroize::Zeroizing;
 
 use super::fixture::{another, bodies, bounds, granted, world};
+use super::storm::runs;
 use crate::loops::fixture::{World, claim, reap_until, until};
 
 /// Rounds of another orchestrator until the attempt has its task.
@@ -98,12 +99,31 @@ async fn f13_two_orchestrators_on_one_queue_start_one_task_for_each_run() {
     let aws = granted().await;
     let world = world(&aws, bounds()).await;
     let second = another(&world);
-    let run = world.trigger().await;
-    let (one, two) = tokio::join!(world.dispatcher.round(), second.round());
-    assert!(one.is_ok() && two.is_ok());
+    // Each is earlier once, and the other one comes when it has launched something: it is late for what is left, and wants it.
+    let launched = async |many: usize| until("something is launched", async || aws.tasks().len() > many).await;
+    let early = runs(&world, 0..40).await;
+    let late_second = async {
+        launched(0).await;
+        second.round().await
+    };
+    let (one, two) = tokio::join!(world.dispatcher.round(), late_second);
     tokio::join!(world.dispatcher.finish(), second.finish());
-    assert_eq!(aws.tasks().len(), 1);
-    one_task(&world, &aws, run.id).await;
+    let late = runs(&world, 40..80).await;
+    let late_first = async {
+        launched(40).await;
+        world.dispatcher.round().await
+    };
+    let (three, four) = tokio::join!(second.round(), late_first);
+    tokio::join!(world.dispatcher.finish(), second.finish());
+    let rounds = [one, two, three, four].map(|round| round.expect("a round"));
+    let [one, two, three, four] = &rounds;
+    assert!(one.acted + four.acted > 0 && two.acted + three.acted > 0, "both took some: {rounds:?}");
+    assert!(one.seen + two.seen > 40 && three.seen + four.seen > 40, "both wanted the same: {rounds:?}");
+    let (acted, failed) = rounds.iter().fold((0, 0), |sum, round| (sum.0 + round.acted, sum.1 + round.failed));
+    assert_eq!((acted, failed, aws.tasks().len()), (80, 0, 80), "{rounds:?}");
+    for run in early.into_iter().chain(late) {
+        one_task(&world, &aws, run).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,6 +133,7 @@ async fn f15_room_that_never_comes_ends_in_no_capacity_within_the_start_timeout(
     let world = world(&aws, short).await;
     aws.fault("RunTask", Fault::Held, 1);
     let run = world.trigger().await;
+    let begun = Instant::now();
     world.dispatch().await;
     assert_eq!(aws.fired("RunTask"), 1);
     world.reap().await;
@@ -120,6 +141,10 @@ async fn f15_room_that_never_comes_ends_in_no_capacity_within_the_start_timeout(
     assert_eq!(waits, [serde_json::json!({ "phase": "provisioning" })]);
     reap_until(&world, run.id, RunState::Failed).await;
     assert_eq!(world.run(run.id).await.failure, Some(FailureCode::NoCapacity));
+    let attempt = world.attempt(run.id).await;
+    let fenced = attempt.fenced_at.expect("fenced").since(attempt.created_at);
+    assert!(fenced >= Duration::from_millis(800), "fenced before its bound: {fenced:?}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "within its bound and a reconcile, not {:?}", begun.elapsed());
     let codes = world.codes(run.id).await;
     let at = |code: &str| codes.iter().position(|known| known == code).expect(code);
     assert!(at("fenced") < at("stop_sent") && at("stop_sent") < at("ended"), "{codes:?}");

@@ -2,6 +2,7 @@
 //! `SEED` choose how many and which; both are printed, so that a storm can be repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -20,6 +21,10 @@ use waybill_tests::aws::{Aws, Chaos, Program, Seat};
 
 use super::fixture::{granted, world};
 use crate::loops::fixture::{World, pipeline_on, succeeded};
+
+mod watch;
+
+use watch::Watch;
 
 /// Of a thousand calls, how many meet a fault.
 const FAULTS: u32 = 150;
@@ -135,10 +140,10 @@ impl Drop for Orchestrator {
     }
 }
 
-async fn runs(world: &World, count: u64) -> Vec<RunId> {
+pub(super) async fn runs(world: &World, numbers: Range<u64>) -> Vec<RunId> {
     let mut pipelines = Vec::new();
     let mut tx = world.store.write_tx().await.expect("a transaction");
-    for n in 0..count {
+    for n in numbers {
         let pipeline = PipelineId::generate();
         let ids: (_, _, DataPlaneId, _) = (world.org, world.project, world.plane, pipeline);
         pipeline_on(&mut tx, ids, &format!("p{n}")).await;
@@ -154,10 +159,9 @@ async fn runs(world: &World, count: u64) -> Vec<RunId> {
 }
 
 /// Waits for every run's end while orchestrators die and are replaced.
-async fn weather(world: &World, runs: &[RunId], seed: u64) -> usize {
+async fn weather(world: &World, runs: &[RunId], seed: u64, deaths: &AtomicUsize) {
     let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
     let mut orchestrators = [Orchestrator::start(&world.context, 0), Orchestrator::start(&world.context, 1)];
-    let mut deaths = 0;
     let deadline = Instant::now() + Duration::from_secs(120 + runs.len() as u64 * 2);
     let mut open: Vec<RunId> = runs.to_vec();
     while !open.is_empty() {
@@ -166,8 +170,8 @@ async fn weather(world: &World, runs: &[RunId], seed: u64) -> usize {
         let life = if random.random_ratio(1, 4) { 7_000..8_000 } else { 200..900 };
         tokio::time::sleep(Duration::from_millis(random.random_range(life))).await;
         let victim = random.random_range(0..orchestrators.len());
-        deaths += 1;
-        orchestrators[victim] = Orchestrator::start(&world.context, deaths + 1);
+        let number = deaths.fetch_add(1, Ordering::SeqCst) + 2;
+        orchestrators[victim] = Orchestrator::start(&world.context, number);
         let mut still = Vec::new();
         for run in open {
             if !world.run(run).await.state.is_final() {
@@ -176,7 +180,6 @@ async fn weather(world: &World, runs: &[RunId], seed: u64) -> usize {
         }
         open = still;
     }
-    deaths
 }
 
 /// The tasks that the database names. One whose start was not answered, and that the cloud then hides for good, is named by
@@ -209,7 +212,7 @@ async fn none_left(aws: &Aws, unseen: &str) {
 async fn storm_every_run_ends_no_task_outlives_its_attempt_and_no_attempt_commits_from_two_tasks() {
     let (launches, seed) = (number("LAUNCHES", 30), number("SEED", 20_260_921));
     println!("storm: launches={launches} seed={seed}");
-    let aws = granted().await;
+    let aws = Arc::new(granted().await);
     let world = world(&aws, bounds()).await;
     let workers = Arc::new(Workers {
         org: world.org,
@@ -231,9 +234,17 @@ async fn storm_every_run_ends_no_task_outlives_its_attempt_and_no_attempt_commit
             });
         }
     })));
-    let runs = runs(&world, launches).await;
+    let runs = runs(&world, 0..launches).await;
     aws.chaos(Some(Chaos::new(seed, FAULTS)));
-    let deaths = weather(&world, &runs, seed).await;
+    let (deaths, stop) = (Arc::new(AtomicUsize::default()), CancellationToken::new());
+    let (store, grace) = (world.store.clone(), bounds().final_grace);
+    let watch = Watch { aws: Arc::clone(&aws), store, org: world.org, grace, deaths: Arc::clone(&deaths) };
+    let watch = tokio::spawn(watch.until(stop.clone()));
+    weather(&world, &runs, seed, &deaths).await;
+    let deaths = deaths.load(Ordering::SeqCst);
+    stop.cancel();
+    let watched = watch.await.expect("the watch");
+    println!("storm: watched={watched:?}");
     aws.chaos(None);
     // The last orchestrators are gone; one reconcile after the grace of a final report settles what is left.
     tokio::time::sleep(bounds().final_grace + bounds().leader_lease).await;
@@ -255,6 +266,8 @@ async fn storm_every_run_ends_no_task_outlives_its_attempt_and_no_attempt_commit
     let fired = aws.fired_by_kind();
     println!("storm: ends={ends:?} tasks={} orchestrator deaths={deaths} faults={fired:?}", aws.tasks().len());
     assert!(fired.values().sum::<usize>() > 0 && deaths > 0, "no fault was met");
+    assert!(watched.passed_by.is_empty(), "a reconcile passed by tasks whose attempts were over: {watched:?}");
+    assert!(watched.looks > 0, "no task was looked at while it ran: {watched:?}");
     assert!(workers.enrolled.load(Ordering::Relaxed) > DEAF / 2, "no worker had to be stopped");
     assert!(ends.get(RunState::Succeeded.as_str()).is_some_and(|good| *good * 10 >= runs.len() * 9), "{ends:?}");
 }

@@ -4,57 +4,13 @@
 
 use std::path::Path;
 use std::process::Output;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use axum::routing::get;
-use axum::{Json, Router};
-use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::process::Command;
 use waybill_tests::binaries::binary;
 use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
-
-/// How long a session lasts before the fault. The SDK asks for the next one up to ten seconds before its end.
-const SHORT: TimeDelta = TimeDelta::seconds(12);
-
-/// What stands where a task asks for its role's session, as the agent of a task does.
-struct Sessions {
-    address: String,
-    given: Arc<AtomicUsize>,
-    /// Sessions last from now on.
-    long: Arc<AtomicBool>,
-}
-
-fn key(number: usize) -> String {
-    format!("ASIASESSION{number}")
-}
-
-impl Sessions {
-    async fn start() -> Self {
-        let (given, long) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-        let (count, lasts) = (Arc::clone(&given), Arc::clone(&long));
-        let session = move || async move {
-            let number = count.fetch_add(1, Ordering::SeqCst) + 1;
-            let life = if lasts.load(Ordering::SeqCst) { TimeDelta::hours(1) } else { SHORT };
-            Json(json!({
-                "AccessKeyId": key(number), "SecretAccessKey": "not a key", "Token": "a token",
-                "Expiration": (Utc::now() + life).to_rfc3339_opts(SecondsFormat::Secs, true),
-            }))
-        };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = format!("http://{}/session", listener.local_addr().expect("an address"));
-        let router = Router::new().route("/session", get(session));
-        tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
-        Self { address, given, long }
-    }
-
-    fn given(&self) -> usize {
-        self.given.load(Ordering::SeqCst)
-    }
-}
+use waybill_tests::services::sessions::Sessions;
 
 /// A run into S3 as the role whose sessions are given there.
 async fn run(dir: &Path, proxy: &S3Proxy, sessions: &Sessions) -> Output {
@@ -101,8 +57,7 @@ async fn f37_a_session_that_ends_in_the_middle_of_an_upload_is_renewed() {
             first_part(&proxy).await;
             // Whichever session it is that writes, however long it took to get here.
             ended = sessions.given();
-            (1..=ended).for_each(|number| proxy.end_session(&key(number)));
-            sessions.long.store(true, Ordering::SeqCst);
+            sessions.end_at(&proxy);
             std::future::pending::<std::convert::Infallible>().await
         } => match never {},
     };

@@ -6,7 +6,6 @@ use waybill_identity::{Authority, KeyDirectory, TicketKey, TrustDomain};
 use waybill_store::{Store, StoreOptions};
 
 use super::StartError;
-use super::serve::WORKER_LIFE;
 use crate::auth::token::TokenKeys;
 use crate::config::Config;
 use crate::http::Pager;
@@ -16,7 +15,7 @@ use crate::service::account;
 /// that are there stay as they are, so that any number of replicas may do it at once.
 pub fn make_keys(config: &Config) -> Result<(), StartError> {
     let keys = KeyDirectory::created(&config.keys);
-    Authority::open(&keys, TrustDomain::new(&config.server.trust_domain)?, WORKER_LIFE)?;
+    Authority::open(&keys, TrustDomain::new(&config.server.trust_domain)?, config.bounds.worker_certificate)?;
     TicketKey::open(&keys)?;
     TokenKeys::open(&keys, &config.server.trust_domain, config.login.access)?;
     Pager::open(&keys)?;

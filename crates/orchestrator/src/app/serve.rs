@@ -30,8 +30,6 @@ use crate::service::account;
 use crate::service::agent::{AGENT, AgentService};
 use crate::service::attempt::AttemptService;
 
-/// Life of a worker's certificate; renewed at half of it.
-pub(super) const WORKER_LIFE: Duration = Duration::from_secs(60 * 60);
 /// How often the listeners' certificate is looked at, and how long before its end it is replaced.
 const CERTIFICATE_LOOK: Duration = Duration::from_secs(60 * 60);
 const CERTIFICATE_REST: Duration = Duration::from_secs(3 * 24 * 60 * 60);
@@ -81,7 +79,7 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let keys =
         if config.make_keys { KeyDirectory::created(&config.keys) } else { KeyDirectory::existing(&config.keys) };
     let domain = TrustDomain::new(&config.server.trust_domain)?;
-    let authority = Arc::new(Authority::open(&keys, domain.clone(), WORKER_LIFE)?);
+    let authority = Arc::new(Authority::open(&keys, domain.clone(), config.bounds.worker_certificate)?);
     let options = StoreOptions { connections: config.database.connections, patience: config.database.patience };
     let store = Store::open_with(config.database.url.expose_secret(), &options).await?;
     let shared = Arc::new(Shared::new(config, store, &keys).await?);

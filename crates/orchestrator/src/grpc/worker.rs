@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use tonic::{Request, Response, Status, Streaming};
 use waybill_identity::{Certified, Peer, WorkerRequest};
-use waybill_model::Micros;
 use waybill_model::report::Directive;
+use waybill_model::{Micros, fault};
 use waybill_protocol::enrolment::MAX_CSR_BYTES;
 use waybill_protocol::pb::worker as pb;
 use waybill_protocol::worker::{PrepareCommit, Submission, directive};
@@ -90,6 +90,9 @@ impl pb::worker_server::Worker for Service {
 
     async fn renew(&self, request: Request<pb::RenewRequest>) -> Result<Response<pb::RenewResponse>, Status> {
         let peer = self.peer(&request)?;
+        if fault::asked("renew", "repeat") {
+            return Err(Status::unavailable("try_again"));
+        }
         let csr = request.into_inner().csr;
         if csr.len() > MAX_CSR_BYTES {
             return Err(status::invalid(&WireError::new("csr", Problem::Limit(MAX_CSR_BYTES))));

@@ -46,6 +46,9 @@ pub struct Bounds {
     /// How long a data plane may take to answer one look of the reaper, or to take its requests to stop.
     #[serde(deserialize_with = "duration")]
     pub look: Duration,
+    /// Life of a worker's certificate, which is renewed at half of it while the attempt is live.
+    #[serde(deserialize_with = "duration")]
+    pub worker_certificate: Duration,
     /// Life of an agent's certificate, which is renewed at half of it.
     #[serde(deserialize_with = "duration")]
     pub agent_certificate: Duration,
@@ -108,6 +111,7 @@ impl Default for Bounds {
             stop_confirm: secs(150),
             launch_claim: secs(60),
             look: secs(10),
+            worker_certificate: secs(60 * 60),
             agent_certificate: secs(24 * 60 * 60),
             agent_invitation: secs(30 * 60),
             leader_lease: secs(15),
@@ -160,6 +164,7 @@ impl Bounds {
             ("stop-confirm", self.stop_confirm, 100),
             ("launch-claim", self.launch_claim, 50),
             ("look", self.look, 50),
+            ("worker-certificate", self.worker_certificate, 2_000),
             ("agent-certificate", self.agent_certificate, 2_000),
             ("agent-invitation", self.agent_invitation, 1_000),
             ("leader-lease", self.leader_lease, 200),
@@ -175,6 +180,9 @@ impl Bounds {
             if value < Duration::from_millis(floor) {
                 return Err(BoundsError { field, what: format!("must be at least {floor}ms") });
             }
+        }
+        if self.worker_certificate > Duration::from_secs(60 * 60) {
+            return Err(BoundsError { field: "worker-certificate", what: "must be at most 1h".into() });
         }
         let counts = [
             ("attempts", u64::from(self.attempts)),
@@ -221,6 +229,7 @@ mod tests {
         assert_eq!([b.heartbeat, b.lease, b.grant, b.enrol_again].map(|d| d.as_secs()), [10, 60, 45, 60]);
         assert_eq!([b.offline_grace, b.start_timeout, b.test_start_timeout].map(|d| d.as_secs()), [900, 900, 180]);
         assert_eq!([b.agent_certificate, b.agent_invitation].map(|d| d.as_secs()), [86_400, 1_800]);
+        assert_eq!(b.worker_certificate.as_secs(), 3_600);
         assert_eq!([b.cancel_grace, b.final_grace, b.reconcile_every].map(|d| d.as_secs()), [30, 30, 30]);
         assert_eq!([b.clock_gap, b.backoff_min, b.backoff_max].map(|d| d.as_secs()), [5, 1, 300]);
         assert_eq!(
@@ -236,6 +245,8 @@ mod tests {
     fn a_bound_below_its_floor_or_out_of_order_is_refused_by_name() {
         let low = Bounds { lease: Duration::ZERO, ..Bounds::default() };
         assert_eq!(low.check().expect_err("below the floor").field, "lease");
+        let long = Bounds { worker_certificate: Duration::from_secs(3_601), ..Bounds::default() };
+        assert_eq!(long.check().expect_err("longer than any worker's").field, "worker-certificate");
         let none = Bounds { attempts: 0, ..Bounds::default() };
         assert_eq!(none.check().expect_err("no attempts").field, "attempts");
         let late = Bounds { heartbeat: Duration::from_secs(90), ..Bounds::default() };
