@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Says whether tests can have a small disk (`disk`) or a memory limit of the kernel's (`memory`) of their own here. Fails, and says which
+# Says whether tests can have a small disk (`disk`), a memory limit of the kernel's (`memory`) or users (`users`) of their own here. Fails, and says which
 # tests are left out, where this machine allows none.
 set -euo pipefail
 case $1 in
@@ -10,6 +10,10 @@ case $1 in
     unshare "$flags" mount -t tmpfs -o size=64k tmpfs "$dir" 2>/dev/null && exit
     echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk)" >&2
     ;;
+  users)
+    if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then exit; fi
+    echo "limits.sh: only root (with setpriv: apt-get install util-linux) gives workers users of their own: a_user_of_its_own is LEFT OUT" >&2
+    ;;
   memory)
     group=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)
     if [ -n "$group" ]; then parent=/sys/fs/cgroup/memory$group file=memory.limit_in_bytes
@@ -19,7 +23,7 @@ case $1 in
       trap 'rmdir "$own"' EXIT
       echo 67108864 2>/dev/null >"$own/$file" && exit
     fi
-    echo "limits.sh: this machine allows no control group with a memory limit, so THE KERNEL ENDS NO WORKER: f41_the_kernel_ends_the_worker is LEFT OUT" >&2
+    echo "limits.sh: this machine allows no control group with a memory limit, so THE KERNEL ENDS NO WORKER: f41_the_kernel_ends is LEFT OUT" >&2
     ;;
 esac
 exit 1

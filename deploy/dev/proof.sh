@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
-#   CASES=2000 TIMES=5 LAUNCHES=1000 RUNS=50 SEED=1 make proof
+#   CASES=2000 TIMES=5 LAUNCHES=1000 RUNS=50 CUT=300s SEED=1 make proof
 # The seed and every figure are printed, so that a run can be repeated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,6 +19,8 @@ run --stress-count "$times" -E 'test(kills::) + test(faults::) + test(unseen::) 
 FAULT_RUNS=${RUNS:-50} run -E 'test(f20_)'
 # The demo from a PostgreSQL source, with the programs under test.
 run -E 'test(/^demo::/)'
+# The way between an agent and its orchestrator is cut for five minutes, within the grace.
+CUT=${CUT:-300s} run --no-capture -E 'test(f18_a_short_cut_between_agent_and_orchestrator)'
 # What hosts the orchestrator, and the scan of all Terraform; then the worker image as a task, and how long its container takes to its
 # first word: IMAGE_PROGRAMS=DIRECTORY takes another worker into the image, such as a release build. Left out, with a word, where Terraform,
 # Node or a container engine is missing.

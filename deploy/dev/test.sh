@@ -14,7 +14,8 @@ if ! command -v podman >/dev/null; then
   wanted+=' - test(/of_podman/)'
 fi
 deploy/dev/limits.sh disk || wanted+=' - test(/full_disk/)'
-deploy/dev/limits.sh memory || wanted+=' - test(/f41_the_kernel_ends_the_worker/)'
+deploy/dev/limits.sh memory || wanted+=' - test(/f41_the_kernel_ends/)'
+deploy/dev/limits.sh users || wanted+=' - test(/a_user_of_its_own/)'
 # The whole demo moves 600,000 rows several times.
 wanted+=' - test(/^demo::the_whole_demo/)'
 wanted+=' - (test(/^containers::/) - test(from_the_command_to_rows))'

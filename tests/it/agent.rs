@@ -5,6 +5,7 @@ mod cut;
 mod egress;
 pub(crate) mod fixture;
 mod identity;
+mod limits;
 mod tasks;
 mod versions;
 mod work;

@@ -1,10 +1,9 @@
 //! Workers for whom memory runs out, at the limit that the launcher sets and by the kernel's hand: told apart from a lost
 //! worker, tried once more, then left with the advice. And what a stopping orchestrator says of workers that go on.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 use waybill_api::run::RunDetail;
+use waybill_tests::control_group::ControlGroup;
 use waybill_tests::fault::Marker;
 use waybill_tests::process::{signal, wake};
 use waybill_tests::readers;
@@ -74,50 +73,15 @@ async fn f41_a_second_time_out_of_memory_ends_the_run_with_the_advice() {
     table_is_the_source(&sandbox);
 }
 
-/// A control group of this test's own, with a limit; removed at the end.
-struct Group(PathBuf);
-
-impl Group {
-    fn limited_to(bytes: u64) -> Option<Self> {
-        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let second = own.lines().find_map(|line| line.strip_prefix("0::"));
-        let first = own.lines().find_map(|line| line.split_once(":memory:").map(|(_, group)| group));
-        let (parent, file) = match first {
-            Some(group) => (format!("/sys/fs/cgroup/memory{group}"), "memory.limit_in_bytes"),
-            None => (format!("/sys/fs/cgroup{}", second?), "memory.max"),
-        };
-        let group = Path::new(&parent).join(format!("waybill-test-{}", std::process::id()));
-        std::fs::create_dir(&group).ok()?;
-        let group = Self(group);
-        std::fs::write(group.0.join(file), bytes.to_string()).ok()?;
-        // Swapped out, nothing would ever run out.
-        let _ = std::fs::write(group.0.join("memory.swap.max"), "0");
-        Some(group)
-    }
-
-    /// Kills by the kernel for want of memory here.
-    fn kills(&self) -> u64 {
-        let files = ["memory.events", "memory.oom_control"].map(|name| std::fs::read_to_string(self.0.join(name)));
-        let text = files.into_iter().find_map(Result::ok).expect("the group's counters");
-        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).expect("a count of kills")
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_the_kernel_ends_the_worker_and_not_the_orchestrator_and_the_run_says_why() {
-    let group = Group::limited_to(400 << 20);
+    let group = ControlGroup::limited_to(400 << 20);
     let group = group.expect("a control group; deploy/dev/test.sh leaves this test out where none is allowed");
     let scratch = tempfile::tempdir().expect("a directory");
     let marker = Marker::at(scratch.path().join("fired"));
     let options = Options::default()
         .with_faults(&[marker.order("first_part=exhaust")])
-        .with("WORKER__CONTROL_GROUP", &group.0.display().to_string());
+        .with("WORKER__CONTROL_GROUP", &group.place().display().to_string());
     let sandbox = Sandbox::start(options).await.expect("a product");
     let ended = run(&sandbox, "").await;
     assert_eq!(marker.fired().expect("the fault fired").len(), 1);

@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod binaries;
 pub mod canary;
+pub mod control_group;
 pub mod cut;
 pub mod fault;
 pub mod grants;

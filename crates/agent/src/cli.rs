@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing::Level;
 use waybill_identity::Pin;
 use waybill_launcher::container::Mount;
+use waybill_launcher::process::Users;
 use waybill_model::size::parse_duration;
 
 /// Starts workers on this host for an orchestrator that it calls. It opens no port and touches no row.
@@ -26,6 +27,23 @@ pub(crate) enum Command {
     Enrol(EnrolArguments),
     /// Serve the orchestrator until SIGTERM: then the workers under way are waited for, and none is started
     Run(Box<RunArguments>),
+    /// What `run --worker-user` starts: becomes a worker as another user
+    #[command(hide = true)]
+    Worker(WorkerArguments),
+}
+
+/// A worker as another user; of no use by itself.
+#[derive(Args)]
+pub(crate) struct WorkerArguments {
+    /// The user, and the group of the same number
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) user: u32,
+    /// Memory of its plan, in bytes
+    #[arg(long)]
+    pub(crate) memory: Option<u64>,
+    /// The program and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
 }
 
 /// Where the agent keeps what it must not lose.
@@ -66,9 +84,12 @@ pub(crate) struct RunArguments {
     pub(crate) containers: ContainerArguments,
     #[command(flatten)]
     pub(crate) tasks: TaskArguments,
-    /// Control group that workers are put into: its directory, which the agent's user may write to
+    /// Control group below which each worker gets its own, with its plan's memory: a directory that the agent may write to
     #[arg(long, value_name = "DIR", conflicts_with = "engine")]
     pub(crate) control_group: Option<PathBuf>,
+    /// Users that workers run as, each worker another one: numbers that nobody else has on this host; takes root
+    #[arg(long, value_name = "UID-UID", conflicts_with_all = ["engine", "cluster"])]
+    pub(crate) worker_user: Option<Users>,
     /// Guard file that every worker is held to
     #[arg(long, env = "WAYBILL_GUARD", value_name = "FILE")]
     pub(crate) guard: Option<PathBuf>,

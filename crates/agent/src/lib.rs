@@ -19,6 +19,7 @@ use clap::Parser;
 
 use cli::{Arguments, Command};
 use state::StateError;
+use waybill_launcher::process::become_worker;
 
 /// Why the agent ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +72,12 @@ pub fn main() -> ExitCode {
     let lines = tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false);
     // A line that can't be written is no reason to end.
     lines.log_internal_errors(false).with_max_level(arguments.level).init();
+    if let Command::Worker(worker) = &arguments.command {
+        let (program, rest) = worker.command.split_first().map_or(("", &[][..]), |(program, rest)| (program, rest));
+        let error = become_worker(worker.user, worker.memory, program, rest);
+        say(&format!("× the worker could not be started as user {}: {error}", worker.user));
+        return ExitCode::FAILURE;
+    }
     // One thread: the agent waits, nearly always.
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = built else {
@@ -81,6 +88,8 @@ pub fn main() -> ExitCode {
         match arguments.command {
             Command::Enrol(arguments) => enrol::enrol(&arguments).await,
             Command::Run(arguments) => session::run(*arguments).await,
+            // Another program since long.
+            Command::Worker(_) => Ok(()),
         }
     });
     runtime.shutdown_background();

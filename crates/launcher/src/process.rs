@@ -19,17 +19,21 @@ use tokio::process::{Child, ChildStdin, Command};
 use waybill_model::{AttemptId, FailureCode};
 
 use self::directory::{AttemptDirectory, Entry, Exit, LockedLog};
+use self::group::Groups;
 use self::host::{Host, Sight};
 use self::memory::KillCount;
 use self::reference::ProcessRef;
 pub use self::sweep::Keep;
+pub use self::user::{Users, UsersError, become_worker};
 use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
 
 mod directory;
+mod group;
 mod host;
 mod memory;
 mod reference;
 mod sweep;
+mod user;
 
 /// How long a start waits for another one of the same attempt.
 const START_PATIENCE: Duration = Duration::from_secs(5);
@@ -41,7 +45,9 @@ pub struct ProcessLauncher {
     host: Host,
     stop_grace: Duration,
     /// The control group that tasks are put into, other than ours.
-    group: Option<PathBuf>,
+    groups: Option<Groups>,
+    /// Users that tasks run as, other than ours.
+    users: Option<(Users, PathBuf)>,
     /// Tasks whose end this process waits for and has not recorded yet.
     watched: Arc<Mutex<HashMap<AttemptId, ProcessRef>>>,
     exited: Arc<dyn Fn() + Send + Sync>,
@@ -54,7 +60,7 @@ impl ProcessLauncher {
         let root = root.canonicalize().map_err(LaunchError::Directory)?;
         let host = Host::this().map_err(LaunchError::Directory)?;
         let stop_grace = Duration::from_secs(20);
-        Ok(Self { root, host, stop_grace, group: None, watched: Arc::default(), exited: Arc::new(|| ()) })
+        Ok(Self { root, host, stop_grace, groups: None, users: None, watched: Arc::default(), exited: Arc::new(|| ()) })
     }
 
     /// The same, with this time between the request to end and the end by force.
@@ -64,11 +70,20 @@ impl ProcessLauncher {
         self
     }
 
-    /// The same, with tasks in this control group: its directory, which exists and may be written to. Memory that runs out
-    /// there is no concern of ours; in one group with them, the kernel may end us while it ends a task.
+    /// The same, with tasks below this control group: its directory, which exists and may be written to. Each gets one of its
+    /// own there with its memory, where the kernel gives one. Memory that runs out there is no concern of ours; in one group
+    /// with them, the kernel may end us while it ends a task.
     #[must_use]
     pub fn with_control_group(mut self, group: Option<PathBuf>) -> Self {
-        self.group = group;
+        self.groups = group.map(Groups::below);
+        self
+    }
+
+    /// The same, with each task as a user of its own: started through this program, whose command `worker` calls
+    /// [`become_worker`].
+    #[must_use]
+    pub fn with_users(mut self, users: Option<(Users, PathBuf)>) -> Self {
+        self.users = users;
         self
     }
 
@@ -114,19 +129,38 @@ impl ProcessLauncher {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The task's process; where tasks have users of their own, what becomes it as one of them.
+    fn child(&self, request: &LaunchRequest, log: LockedLog) -> Result<Child, LaunchError> {
+        let (spec, users) = (request.spec(), self.users.as_ref());
+        let Some((users, through)) = users else {
+            return command(request, log, (&spec.program, &spec.args))?.spawn().map_err(LaunchError::Start);
+        };
+        let user = users.take(spec.attempt).map_err(LaunchError::Start)?.ok_or(LaunchError::NoCapacity)?;
+        let mut args = vec!["worker".to_owned(), "--user".to_owned(), user.to_string()];
+        args.extend(spec.memory.into_iter().flat_map(|memory| ["--memory".to_owned(), memory.to_string()]));
+        args.extend(["--".to_owned(), spec.program.clone()]);
+        args.extend(spec.args.iter().cloned());
+        let program = through.display().to_string();
+        let started =
+            command(request, log, (&program, &args)).and_then(|mut it| it.spawn().map_err(LaunchError::Start));
+        started.inspect_err(|_| users.give_back(spec.attempt))
+    }
+
     async fn spawn(&self, request: &LaunchRequest, log: LockedLog) -> Result<TaskRef, LaunchError> {
         let spec = request.spec();
         let directory = self.directory(spec.attempt);
-        let mut child = command(request, log)?.spawn().map_err(LaunchError::Start)?;
+        let mut child = self.child(request, log)?;
         let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         let (Some(pid), Some(input)) = (pid, child.stdin.take()) else {
             return Err(LaunchError::Unusable("the process ended before it could be seen"));
         };
         // It waits for its ticket now, so limits and reference stand before it does anything.
-        if let Some(group) = &self.group {
-            memory::enter(group, pid).map_err(LaunchError::Start)?;
+        if let Some(groups) = &self.groups {
+            groups.enter(spec.attempt, pid, spec.memory).map_err(LaunchError::Start)?;
         }
-        limit(pid, spec.memory).map_err(LaunchError::Start)?;
+        if self.users.is_none() {
+            limit(Some(pid), spec.memory).map_err(LaunchError::Start)?;
+        }
         memory::offer_first(pid);
         let kills = KillCount::of(pid);
         let started = self.host.start_time(pid).ok_or(LaunchError::Unusable("the process has no start time"))?;
@@ -137,6 +171,12 @@ impl ProcessLauncher {
         let (launcher, attempt) = (self.clone(), spec.attempt);
         tokio::spawn(async move {
             watch(child, (input, kills), directory).await;
+            if let Some(groups) = &launcher.groups {
+                groups.leave(attempt);
+            }
+            if let Some((users, _)) = &launcher.users {
+                users.give_back(attempt);
+            }
             launcher.watched().remove(&attempt);
             (launcher.exited)();
         });
@@ -208,14 +248,17 @@ fn stopped(directory: &AttemptDirectory) -> TaskStatus {
 
 /// Only what is listed passes from our environment; the process leads a group of its own, so that a signal reaches all
 /// of it and a signal for us does not reach it.
-fn command(request: &LaunchRequest, log: LockedLog) -> Result<Command, LaunchError> {
-    let spec = request.spec();
+fn command(
+    request: &LaunchRequest,
+    log: LockedLog,
+    (program, args): (&str, &[String]),
+) -> Result<Command, LaunchError> {
     let output = log.into_file();
     let errors = output.try_clone().map_err(LaunchError::Directory)?;
-    let mut command = Command::new(&spec.program);
-    command.args(&spec.args).env_clear().process_group(0);
+    let mut command = Command::new(program);
+    command.args(args).env_clear().process_group(0);
     command.stdin(Stdio::piped()).stdout(output).stderr(errors);
-    for name in &spec.environment {
+    for name in &request.spec().environment {
         if let Some(value) = std::env::var_os(name) {
             command.env(name, value);
         }
@@ -224,11 +267,11 @@ fn command(request: &LaunchRequest, log: LockedLog) -> Result<Command, LaunchErr
 }
 
 /// No core dump, since it would hold rows; and an end to memory far beyond the worker's own budget, which is the real
-/// bound: the budget counts buffers, this one counts whatever the process maps, thread stacks too.
-fn limit(pid: Pid, memory: Option<u64>) -> std::io::Result<()> {
-    let set = |resource, most| {
-        rustix::process::prlimit(Some(pid), resource, Rlimit { current: Some(most), maximum: Some(most) })
-    };
+/// bound: the budget counts buffers, this one counts whatever the process maps, thread stacks too. Of this process where none
+/// is named.
+fn limit(pid: Option<Pid>, memory: Option<u64>) -> std::io::Result<()> {
+    let set =
+        |resource, most| rustix::process::prlimit(pid, resource, Rlimit { current: Some(most), maximum: Some(most) });
     set(Resource::Core, 0)?;
     if let Some(memory) = memory {
         set(Resource::Data, memory.saturating_mul(2).saturating_add(512 << 20))?;

@@ -1,14 +1,18 @@
-//! An agent in a network namespace of its own, with a way out to the orchestrator and to nothing else: it works, nothing
-//! can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. Without root it runs in a
-//! user namespace, and says so where the kernel allows none.
+//! An agent in a network namespace of its own, with a way out to the orchestrator's two ports and to nothing else: it works,
+//! nothing can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. `CUT=300s` makes the cut
+//! that is ridden out so long. Without root it runs in a user namespace, and says so where the kernel allows none.
 
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
+use waybill_model::size::parse_duration;
 use waybill_tests::process::is_alive;
 use waybill_tests::sandbox::Options;
-use waybill_tests::services::network::{as_root, ip};
+use waybill_tests::services::network::{as_root, inside, ip};
 
 use super::fixture::{Host, MANY, Office, said, until};
 
@@ -50,6 +54,20 @@ impl Namespace {
         ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
     }
 
+    /// From now on the namespace reaches these ports of this host by TCP, and nothing else.
+    fn reaches_only(&self, ports: &[u16]) -> Result<()> {
+        let rule = |args: &[&str]| ip(&[&["-n", &self.name, "rule", "add"], args].concat());
+        for port in ports {
+            rule(&["pref", "10", "ipproto", "tcp", "dport", &port.to_string(), "lookup", "main"])?;
+        }
+        rule(&["pref", "20", "unreachable"])
+    }
+
+    /// Whether a connection from the namespace to this address comes about.
+    fn reaches(&self, address: SocketAddr) -> Result<bool> {
+        inside(&self.name, || TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok())
+    }
+
     fn cut(&self) -> Result<()> {
         ip(&["link", "set", &self.link, "down"])
     }
@@ -81,8 +99,16 @@ impl Drop for Namespace {
 }
 
 /// An orchestrator here and an agent in the namespace.
-async fn office(namespace: &Namespace) -> Result<(Office, Host)> {
-    let office = Office::start(namespace.options(), MANY).await?;
+async fn office(namespace: &Namespace, options: Options) -> Result<(Office, Host)> {
+    let office = Office::start(options, MANY).await?;
+    let ports = office.sandbox.ports()?;
+    let [api, worker]: [SocketAddr; 2] = [ports.api.parse()?, ports.worker.parse()?];
+    // Another server of this host, beside the orchestrator.
+    let other = TcpListener::bind((api.ip(), 0))?;
+    ensure!(namespace.reaches(other.local_addr()?)?, "the namespace has no way to this host");
+    namespace.reaches_only(&[api.port(), worker.port()])?;
+    ensure!(namespace.reaches(api)? && namespace.reaches(worker)?, "the orchestrator can't be reached");
+    ensure!(!namespace.reaches(other.local_addr()?)?, "the namespace reaches another port of this host");
     let invited = office.invite("office-1", false).await?;
     let mut host = Host::new(invited.agent.id, office.sandbox.path("office-1"));
     host.through = namespace.through();
@@ -101,14 +127,24 @@ fn f18_a_short_cut_between_agent_and_orchestrator_costs_nothing_and_nothing_can_
 
 async fn a_short_cut() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (office, host) = office(&namespace).await?;
+    let cut = std::env::var("CUT").ok().map(|text| parse_duration(&text)).transpose()?.unwrap_or_default();
+    // A cut that is ridden out is one within the grace.
+    let options = namespace.options();
+    let options = if cut.is_zero() { options } else { options.with("BOUNDS__OFFLINE_GRACE", "15m") };
+    let (office, host) = office(&namespace, options).await?;
     let run = office.running().await?;
     let open = namespace.open_ports()?;
     ensure!(open.is_empty(), "agent or worker can be connected to: {open}");
     namespace.cut()?;
     // Silent for three heartbeats: the orchestrator's own view says so.
+    let begun = Instant::now();
     office.until_agent(host.id, |agent| !agent.connected).await?;
+    while begun.elapsed() < cut {
+        ensure!(is_alive(host.workers()[0]), "the worker left after {:?}", begun.elapsed());
+        tokio::time::sleep(Duration::from_secs(1)).await; // the cut lasts as long as was asked for
+    }
     ensure!(is_alive(host.workers()[0]), "the worker did not go on");
+    writeln!(std::io::stderr(), "cut: {:?}", begun.elapsed())?;
     namespace.mend()?;
     office.until_agent(host.id, |agent| agent.connected).await?;
     office.succeeds(run, 1).await?;
@@ -126,7 +162,7 @@ fn f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers() -> Resu
 
 async fn a_long_cut() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (office, host) = office(&namespace).await?;
+    let (office, host) = office(&namespace, namespace.options()).await?;
     let run = office.running().await?;
     let workers = host.workers();
     ensure!(workers.len() == 1, "{workers:?}");

@@ -15,10 +15,11 @@ const LIFE: u64 = 6;
 
 /// A run whose worker rests with all files closed, on a link that works, and whose certificate is not renewed until `refused`
 /// is released; its worker.
-async fn resting() -> Result<(Story, Marker, RunId, u32)> {
+async fn resting(grace: &str) -> Result<(Story, Marker, RunId, u32)> {
     let story = Story::start("full", |marker| {
         let orders = [marker.order("files_closed=pause"), marker.beside("refused").order("renew=repeat")];
-        Ok(Options::default().with_faults(&orders).with("BOUNDS__WORKER_CERTIFICATE", &format!("{LIFE}s")))
+        let life = Options::default().with("BOUNDS__WORKER_CERTIFICATE", &format!("{LIFE}s"));
+        Ok(life.with("BOUNDS__OFFLINE_GRACE", grace).with_faults(&orders))
     })
     .await?;
     let refused = story.marker.beside("refused");
@@ -45,7 +46,7 @@ async fn over(end: Micros) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f23_a_renewal_that_fails_for_a_while_is_made_up_for_before_the_certificate_ends() -> Result<()> {
-    let (story, refused, run, worker) = resting().await?;
+    let (story, refused, run, worker) = resting("6s").await?;
     refused.fires(2).await?;
     let first = ends(&story)?[0];
     ensure!(Micros::now() < first, "the first certificate was over before its renewal was refused twice");
@@ -65,7 +66,7 @@ async fn f23_a_renewal_that_fails_for_a_while_is_made_up_for_before_the_certific
 #[tokio::test(flavor = "multi_thread")]
 async fn f23_a_certificate_that_ends_before_it_can_be_renewed_ends_its_attempt_and_the_next_one_delivers() -> Result<()>
 {
-    let (story, refused, run, worker) = resting().await?;
+    let (story, refused, run, worker) = resting("3s").await?;
     let issued = ends(&story)?;
     over(issued[0]).await;
     ensure!(ends(&story)?.len() == 1 && refused.fired()?.len() > 1, "it was renewed, or nobody asked again");

@@ -16,7 +16,11 @@ pub(super) fn call(shared: &Shared, key: &Key, asked: (&str, &str)) -> Response 
         return answer::s3_error(404, "NoSuchBucket", "The specified bucket does not exist");
     };
     if region != super::REGION {
-        return answer::s3_error(301, "PermanentRedirect", "The bucket you are attempting to access must be addressed otherwise");
+        return answer::s3_error(
+            301,
+            "PermanentRedirect",
+            "The bucket you are attempting to access must be addressed otherwise",
+        );
     }
     let role = key.role.as_ref().and_then(|role| state.roles.get(role));
     let may = |action: &str| role.is_some_and(|role| role.extra.contains(&action));

@@ -54,6 +54,16 @@ impl Drop for Network {
     }
 }
 
+/// Does something in the namespace of this name, on a thread that is there for good.
+pub fn inside<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T> {
+    let namespace = File::open(Path::new("/run/netns").join(name)).context("open the namespace")?;
+    let enter = move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).context("enter")?;
+        Ok::<T, anyhow::Error>(work())
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join()).map_err(|_| anyhow::anyhow!("the thread inside ended"))?
+}
+
 /// Runs `ip`, which must succeed.
 pub fn ip(args: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(args).output().context("run ip")?;

@@ -1,8 +1,9 @@
 //! What the command line says of this host's workers: where they run, under which guard, with which variables.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use waybill_launcher::container::{ContainerSettings, Mount};
+use waybill_launcher::process::Users;
 
 use super::cluster;
 use crate::AgentError;
@@ -39,7 +40,8 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Resul
             if let Some(group) = &group {
                 is_there("--control-group", &group.join("cgroup.procs"), "name the directory of a control group")?;
             }
-            (Wanted::Processes { group }, program(arguments)?, guard.map(|guard| guard.display().to_string()))
+            let users = users(arguments)?;
+            (Wanted::Processes { group, users }, program(arguments)?, guard.map(|guard| guard.display().to_string()))
         }
     };
     let mut args: Vec<String> =
@@ -58,6 +60,15 @@ fn is_there(option: &str, place: &Path, next: &str) -> Result<(), AgentError> {
         return Ok(());
     }
     Err(AgentError::Usage(format!("{option}: {} is not there; {next}", place.display())))
+}
+
+/// Users of their own for workers, and this program, by which each becomes one.
+fn users(arguments: &RunArguments) -> Result<Option<(Users, PathBuf)>, AgentError> {
+    let Some(users) = &arguments.worker_user else { return Ok(None) };
+    users.check(arguments.slots).map_err(|error| AgentError::Usage(format!("--worker-user: {error}")))?;
+    let this = std::env::current_exe();
+    let this = this.map_err(|source| StateError::Io { path: "waybill-agent".into(), source })?;
+    Ok(Some((users.clone(), this)))
 }
 
 /// The worker that is named, or the one beside this program.

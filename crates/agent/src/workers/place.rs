@@ -20,8 +20,11 @@ const KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Where workers are to run.
 #[derive(Clone)]
 pub(crate) enum Wanted {
-    /// As processes of the agent's user; in this control group where one is named.
-    Processes { group: Option<std::path::PathBuf> },
+    /// As processes of the agent's user or of users of their own; below this control group where one is named.
+    Processes {
+        group: Option<std::path::PathBuf>,
+        users: Option<(waybill_launcher::process::Users, std::path::PathBuf)>,
+    },
     /// As containers of the engine behind this socket.
     Containers { socket: std::path::PathBuf, settings: waybill_launcher::container::ContainerSettings },
     /// As tasks of this cluster.
@@ -40,8 +43,14 @@ impl Place {
     pub(super) async fn open(state: &State, settings: &Settings, ended: Arc<Notify>) -> Result<Self, LaunchError> {
         let tell = move || ended.notify_one();
         Ok(match &settings.place {
-            Wanted::Processes { group } => {
+            Wanted::Processes { group, users } => {
+                if group.is_none() {
+                    tracing::warn!(
+                        "no --control-group: workers share this agent's memory, and one that takes too much may take others along"
+                    );
+                }
                 let launcher = ProcessLauncher::open(&state.attempts())?.with_control_group(group.clone());
+                let launcher = launcher.with_users(users.clone());
                 Self::Processes(launcher.with_stop_grace(settings.stop_grace).on_exit(tell))
             }
             Wanted::Containers { socket, settings } => {

@@ -21,7 +21,7 @@ impl Site {
     async fn workers(&self, script: &str, slots: u32) -> Workers {
         let state = State::open(self.directory.path()).unwrap();
         let settings = Settings {
-            place: Wanted::Processes { group: None },
+            place: Wanted::Processes { group: None, users: None },
             program: "/bin/sh".into(),
             args: vec!["-c".into(), format!("read ticket || exit 1; {script}")],
             environment: vec!["PATH".into()],

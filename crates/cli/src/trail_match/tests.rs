@@ -64,7 +64,8 @@ fn the_same_calls_on_both_sides_match_and_looks_match_one_by_one() {
 /// A trail holds what was asked of buckets only where somebody chose so, and names a list otherwise than its permission.
 #[test]
 fn what_was_asked_of_a_bucket_is_matched_where_cloudtrail_shows_it_and_never_missed() {
-    let entries = [entry("s3:GetObject", "waybill-check", 10, &["r-1"]), entry("s3:ListBucket", "waybill-check", 10, &["r-2"])];
+    let entries =
+        [entry("s3:GetObject", "waybill-check", 10, &["r-1"]), entry("s3:ListBucket", "waybill-check", 10, &["r-2"])];
     let compared = compare(&entries, &export(&[]), &scope());
     assert_eq!(compared, Compared { matches: true, not_expected: 2, ..Compared::default() });
     let mut shown = [event("GetObject", "waybill-check", 10, "r-1"), event("ListObjects", "waybill-check", 10, "r-2")];

@@ -131,7 +131,8 @@ mod tests {
         assert!(matches!(of("ExpiredTokenException", ""), LaunchError::SessionEnded));
         let pass_role = "User: x is not authorized to perform: iam:PassRole on resource: y";
         assert!(matches!(of("AccessDeniedException", pass_role), LaunchError::Denied { action: "iam:PassRole", .. }));
-        let role = "User: x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::222222222222:role/e because";
+        let role =
+            "User: x is not authorized to perform: iam:PassRole on resource: arn:aws:iam::222222222222:role/e because";
         let told = of("AccessDeniedException", role).to_string();
         assert_eq!(told, "iam:PassRole on arn:aws:iam::222222222222:role/e is not allowed");
         assert!(of("AccessDeniedException", "").to_string().contains("ecs:RunTask on arn:aws:ecs"));

@@ -251,9 +251,8 @@ fn between<'t>(text: &'t str, from: &str, to: &str) -> Option<&'t str> {
 }
 
 fn row(action: &'static str, resource: &str, said: Said) -> CheckRow {
-    let too_much = |detail: &str| {
-        CheckRow::new(action, resource, Found::TooMuch, detail).removing(allowing(action, resource))
-    };
+    let too_much =
+        |detail: &str| CheckRow::new(action, resource, Found::TooMuch, detail).removing(allowing(action, resource));
     match (action, said) {
         (_, Said::Granted) => too_much("the role that starts tasks may look into the bucket: take that from it"),
         // Who may read and not list is told that it may not list, and so is not told whether there is such an object.
@@ -265,9 +264,7 @@ fn row(action: &'static str, resource: &str, said: Said) -> CheckRow {
                           listing may not: see that no policy of the role or the bucket allows it";
             CheckRow::new(action, resource, Found::NotTested, detail)
         }
-        (_, Said::Denied(_)) => {
-            CheckRow::new(action, resource, Found::Narrow, "the role that starts tasks is refused")
-        }
+        (_, Said::Denied(_)) => CheckRow::new(action, resource, Found::Narrow, "the role that starts tasks is refused"),
         (_, Said::Nothing(why)) => CheckRow::new(action, resource, Found::NotTested, why),
     }
 }

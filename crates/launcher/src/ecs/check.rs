@@ -287,10 +287,16 @@ where
 
 /// What can't be tried without starting a task.
 fn untested(place: &EcsPlace) -> Vec<CheckRow> {
-    let passed = "seen at the first run: only a started task hands roles over; the second role is the task definition's own";
+    let passed =
+        "seen at the first run: only a started task hands roles over; the second role is the task definition's own";
     vec![
-        CheckRow::new("ecs:RunTask", place.family_arn(), Found::NotTested, "seen at the first run: trying it would start a task")
-            .adding(policy::statement_for(place, "ecs:RunTask")),
+        CheckRow::new(
+            "ecs:RunTask",
+            place.family_arn(),
+            Found::NotTested,
+            "seen at the first run: trying it would start a task",
+        )
+        .adding(policy::statement_for(place, "ecs:RunTask")),
         CheckRow::new("iam:PassRole", place.task_role().to_string(), Found::NotTested, passed)
             .adding(policy::statement_for(place, "iam:PassRole")),
     ]

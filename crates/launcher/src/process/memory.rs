@@ -55,11 +55,6 @@ fn read(file: &Path) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Puts a process, with what it starts from then on, into a control group.
-pub(super) fn enter(group: &Path, pid: Pid) -> std::io::Result<()> {
-    std::fs::write(group.join("cgroup.procs"), pid.as_raw_nonzero().to_string())
-}
-
 /// Makes a process the first that the kernel ends; where that is not allowed, the kernel chooses the largest.
 pub(super) fn offer_first(pid: Pid) {
     if let Err(error) = std::fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()), FIRST_TO_GO) {

@@ -164,7 +164,9 @@ async fn a_start_that_broke_off_before_its_record_is_made_anew() {
     let attempt = AttemptId::generate();
     let directory = AttemptDirectory::new(&shell.launcher.root, attempt);
     let Entry::Ours(log) = directory.enter().expect("entered") else { panic!("nobody was here") };
-    let mut half = command(&shell.request(attempt, Behaviour::Stay), log).expect("a command").spawn().expect("spawned");
+    let request = shell.request(attempt, Behaviour::Stay);
+    let (program, args) = (request.spec().program.as_str(), request.spec().args.as_slice());
+    let mut half = command(&request, log, (program, args)).expect("a command").spawn().expect("spawned");
     assert!(matches!(directory.enter().expect("a look"), Entry::Busy), "the half-started process holds the lock");
     drop(half.stdin.take());
     assert_eq!(half.wait().await.expect("it leaves").code(), Some(1));

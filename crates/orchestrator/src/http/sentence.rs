@@ -171,7 +171,8 @@ fn control(code: &str, args: &Arguments) -> String {
         "task_waits" => waits(args.phase.as_deref().unwrap_or_default()),
         "launch_failed" => match (&args.action, &args.resource) {
             (Some(action), Some(resource)) => {
-                let add = args.statement.as_ref().map_or_else(String::new, |it| format!(" (add to the launch role: {it})"));
+                let add =
+                    args.statement.as_ref().map_or_else(String::new, |it| format!(" (add to the launch role: {it})"));
                 format!("the worker could not be started: {action} on {resource} is not allowed{add}")
             }
             _ => "the worker could not be started".into(),

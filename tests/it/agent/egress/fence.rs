@@ -2,20 +2,17 @@
 //! namespace's own end. Neighbours are known and IPv6 has no address, so that nothing but what a program sends is counted.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use waybill_tests::services::network::ip;
+use waybill_tests::services::network::{inside, ip};
 
 /// The three links, as the namespace names them.
 pub(super) const ORCHESTRATOR: &str = "orchestrator";
@@ -122,12 +119,7 @@ impl Fence {
 
     /// Does something inside, on a thread of its own.
     pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
-        let namespace = File::open(Path::new("/run/netns").join(&self.name)).context("open the namespace")?;
-        let enter = move || {
-            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).context("enter")?;
-            Ok::<T, anyhow::Error>(work())
-        };
-        std::thread::scope(|scope| scope.spawn(enter).join()).map_err(|_| anyhow::anyhow!("the thread inside ended"))?
+        inside(&self.name, work)
     }
 
     /// Whether IPv6 is there, so that its counter can move.
