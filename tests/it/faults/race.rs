@@ -89,6 +89,9 @@ async fn f13_two_orchestrators_that_want_one_slot_begin_one_run() -> Result<()> 
     ensure!(ended.run.state.to_string() == "succeeded" && ended.attempt_list.len() == 1, "{ended:?}");
     let runs = sandbox.client.run_list(&RunQuery::default()).await?.items;
     ensure!(runs.len() == 1, "{} runs of one slot", runs.len());
+    // Both write into one log: the one that came too late says so, and nobody else does.
+    let said = sandbox.log().lines().filter(|line| line.contains("slot_taken")).count();
+    ensure!(said == 1, "slot_taken was said {said} times:\n{}", sandbox.log());
     table_is_right(&sandbox, "lake")
 }
 

@@ -3,7 +3,7 @@
 
 use waybill_model::schedule::Overlap;
 use waybill_model::{Micros, RunId, fault};
-use waybill_store::{LoopLease, Schedule, Store, StoreResult, Tx};
+use waybill_store::{LoopLease, Schedule, Store, StoreError, StoreResult, Tx};
 
 use super::{Context, Round};
 use crate::service::run::{Caller, RunError, RunService, Trigger};
@@ -34,7 +34,7 @@ impl Scheduler {
             for schedule in &due {
                 round.lagged(schedule.next_slot.map_or_else(Default::default, |slot| now.since(slot)));
                 let handled = self.handle(lease, schedule, now).await;
-                if let Err(RunError::Store(error @ waybill_store::StoreError::StaleLeader { .. })) = handled {
+                if let Err(RunError::Store(error @ StoreError::StaleLeader { .. })) = handled {
                     return Err(error);
                 }
                 round.skipped += u64::from(matches!(handled, Ok(Handled::Skipped)));
@@ -64,8 +64,13 @@ impl Scheduler {
             }
         };
         fault::point("slot_due");
-        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let mut tx = self.context.store.write_tx_led(lease).await.inspect_err(|error| {
+            if matches!(error, StoreError::StaleLeader { .. }) {
+                taken(schedule);
+            }
+        })?;
         if !Store::schedule_advance_in_txn(&mut tx, schedule, next).await? {
+            taken(schedule);
             return Ok(Handled::ByAnother);
         }
         // With `none`, a slot that is older than the distance to the scheduler's next look counts as missed.
@@ -81,6 +86,11 @@ impl Scheduler {
         }
         Ok(handled)
     }
+}
+
+/// Another orchestrator was first with the slot, whether it has begun the run or leads now and will.
+fn taken(schedule: &Schedule) {
+    tracing::info!(schedule.id = %schedule.id, "slot_taken");
 }
 
 /// What came of a slot.
@@ -116,7 +126,7 @@ async fn begin(tx: &mut Tx, schedule: &Schedule, slot: Micros) -> Result<Handled
         Err(RunError::Paused { .. } | RunError::NotFound) => Ok(Handled::Passed),
         Err(error) => {
             if matches!(error, RunError::SlotTaken) {
-                tracing::info!(schedule.id = %schedule.id, "slot_taken");
+                taken(schedule);
             }
             Err(error)
         }
