@@ -41,7 +41,7 @@ fn once(run: &RunDetail) -> Result<()> {
 async fn f14_a_leader_that_sleeps_past_its_lease_is_replaced_and_changes_nothing_when_it_wakes() -> Result<()> {
     let server = Postgres::start();
     let mut options = Options::default();
-    options.orchestrator.push(("WAYBILL__DATABASE__URL".into(), server.url()));
+    options.orchestrator.push(("WAYBILL__DATABASE__URL".into(), server.owner_url()));
     let mut sandbox = Sandbox::start(options).await?;
     let source = rusqlite::Connection::open(sandbox.path("shop.db"))?;
     source.execute_batch("create table t (id integer primary key); insert into t values (1), (2), (3)")?;

@@ -28,7 +28,8 @@ async fn both() -> Both {
     let directory = TempDir::new().expect("a directory");
     let server = Postgres::start();
     let sqlite = format!("sqlite://{}", directory.path().join("waybill.db").display());
-    let stores = [Store::open(&sqlite).await.expect("SQLite"), Store::open(&server.url()).await.expect("Postgres")];
+    let stores =
+        [Store::open(&sqlite).await.expect("SQLite"), Store::open(&server.owner_url()).await.expect("Postgres")];
     Both { directory, _server: server, stores }
 }
 
@@ -37,13 +38,13 @@ impl Both {
         if database == 0 {
             return format!("sqlite://{}", self.directory.path().join("waybill.db").display());
         }
-        self._server.url()
+        self._server.owner_url()
     }
 }
 
 async fn tenant(store: &Store) -> (OrgId, ProjectId) {
     let (org, project) = (OrgId::generate(), ProjectId::generate());
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::organization_insert_in_txn(&mut tx, org, "a tenant").await.expect("an organization");
     Store::project_insert_in_txn(&mut tx, org, project, "default", 1_000).await.expect("a project");
     tx.commit().await.expect("committed");
@@ -76,7 +77,7 @@ async fn t08_nothing_of_one_organization_is_read_by_another() {
         let (org, project) = tenant(store).await;
         let (other, _) = tenant(store).await;
         let (plane, connection, pipeline) = (DataPlaneId::generate(), ConnectionId::generate(), PipelineId::generate());
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", ("process", "{}")).await.expect("added");
         let system = "{\"type\":\"sqlite\"}".to_owned();
         let new = NewConnection { org, project, id: connection, name: "shop".into(), kind: "sqlite".into(), system };
@@ -93,7 +94,7 @@ async fn t08_nothing_of_one_organization_is_read_by_another() {
             assert_eq!(store.pipeline_list(asks, project, None, 10).await.expect("a read").len(), usize::from(found));
         }
         // A row of one tenant can't even point at another's.
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let stray = new_pipeline(other, project, PipelineId::generate(), plane);
         let refused = Store::pipeline_insert_in_txn(&mut tx, &stray).await;
         assert!(matches!(refused, Err(StoreError::Dangling(_))), "{refused:?}");
@@ -119,7 +120,7 @@ async fn a_version_is_made_by_who_saw_the_last_one_and_names_are_free_after_a_de
     for store in &both().await.stores {
         let (org, project) = tenant(store).await;
         let (plane, id) = (DataPlaneId::generate(), PipelineId::generate());
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", ("process", "{}")).await.expect("added");
         let new = new_pipeline(org, project, id, plane);
         Store::pipeline_insert_in_txn(&mut tx, &new).await.expect("added");
@@ -132,7 +133,7 @@ async fn a_version_is_made_by_who_saw_the_last_one_and_names_are_free_after_a_de
             .await
             .expect("the name is free again");
         tx.commit().await.expect("committed");
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let twice = Store::pipeline_insert_in_txn(&mut tx, &NewPipeline { id: PipelineId::generate(), ..new }).await;
         assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
     }
@@ -142,7 +143,7 @@ async fn a_version_is_made_by_who_saw_the_last_one_and_names_are_free_after_a_de
 async fn what_is_not_committed_leaves_no_trace() {
     for store in &both().await.stores {
         let org = OrgId::generate();
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::organization_insert_in_txn(&mut tx, org, "gone").await.expect("added");
         Store::audit_append_in_txn(&mut tx, &AuditEntry::done(org, "user:test", "test", &org)).await.expect("added");
         drop(tx);
@@ -156,7 +157,7 @@ async fn a_refresh_token_used_twice_ends_its_session() {
     for store in &both().await.stores {
         let (org, _) = tenant(store).await;
         let (user, session) = (UserId::generate(), SessionId::generate());
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let account = User {
             org,
             id: user,
@@ -191,10 +192,10 @@ async fn an_idempotency_key_keeps_the_first_answer() {
         let (org, _) = tenant(store).await;
         let key = IdempotencyKey { org, actor: "user:test".into(), key: "k".into() };
         let answer = KeptAnswer { request_digest: "d".into(), status: 201, response: "{}".into() };
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::idempotency_key_insert_in_txn(&mut tx, &key, &answer).await.expect("kept");
         tx.commit().await.expect("committed");
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let second = Store::idempotency_key_insert_in_txn(&mut tx, &key, &answer).await;
         assert!(second.is_err_and(|error| error.is_conflict()));
         drop(tx);
@@ -211,7 +212,7 @@ async fn writers_at_once_make_one_chain_per_organization() {
             let (store, org) = (store.clone(), tenants[n % 2]);
             writers.spawn(async move {
                 for _ in 0..10 {
-                    let mut tx = store.write_tx().await.expect("a transaction");
+                    let mut tx = store.write_tx_of_all().await.expect("a transaction");
                     let entry = AuditEntry::done(org, format!("user:{n}"), "test", &org);
                     Store::audit_append_in_txn(&mut tx, &entry).await.expect("added");
                     tx.commit().await.expect("committed");
@@ -242,7 +243,7 @@ async fn t20_every_tampering_with_the_chain_shows_where() {
     ];
     for (tampering, first) in tamperings {
         let (org, _) = tenant(store).await;
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         for _ in 0..6 {
             let entry = AuditEntry::done(org, "user:test", "test", &org);
             Store::audit_append_in_txn(&mut tx, &entry).await.expect("added");

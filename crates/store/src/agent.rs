@@ -150,7 +150,8 @@ impl Store {
 
     /// One agent that is not removed.
     pub async fn agent_get(&self, org: OrgId, id: AgentId) -> StoreResult<Option<Agent>> {
-        one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(&self.pool).await?)
+        let mut reader = self.reader(org).await?;
+        one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(reader.connection()).await?)
     }
 
     /// One agent that is not removed, as the transaction sees it.
@@ -160,22 +161,24 @@ impl Store {
 
     /// The agent of this name.
     pub async fn agent_find(&self, org: OrgId, name: &str) -> StoreResult<Option<Agent>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from agent where organization_id = $1 and name = $2 and removed_at is null")
             .bind(org.to_string())
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// Every agent of a data plane.
     pub async fn agent_list_of_plane(&self, org: OrgId, plane: DataPlaneId) -> StoreResult<Vec<Agent>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select * from agent where organization_id = $1 and data_plane_id = $2 and removed_at is null order by id",
         )
         .bind(org.to_string())
         .bind(plane.to_string())
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         all(&rows)
     }

@@ -113,17 +113,19 @@ impl Store {
 
     /// The task of an attempt.
     pub async fn agent_task_get(&self, org: OrgId, attempt: AttemptId) -> StoreResult<Option<AgentTask>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from agent_task where organization_id = $1 and attempt_id = $2")
             .bind(org.to_string())
             .bind(attempt.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// Tasks of an agent that have not ended.
     pub async fn agent_task_live(&self, org: OrgId, agent: AgentId) -> StoreResult<Vec<AgentTask>> {
-        all(&sqlx::query(LIVE).bind(org.to_string()).bind(agent.to_string()).fetch_all(&self.pool).await?)
+        let mut reader = self.reader(org).await?;
+        all(&sqlx::query(LIVE).bind(org.to_string()).bind(agent.to_string()).fetch_all(reader.connection()).await?)
     }
 
     /// Tasks of an agent that have not ended, as the transaction sees them.
@@ -133,12 +135,13 @@ impl Store {
 
     /// How many tasks that have not ended each agent of an organization holds; those without any are left out.
     pub async fn agent_task_count(&self, org: OrgId) -> StoreResult<HashMap<AgentId, u64>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select agent_id, count(*) as n from agent_task
              where organization_id = $1 and state in ('asked', 'running', 'unknown') group by agent_id",
         )
         .bind(org.to_string())
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         rows.iter().map(|row| Ok((parsed(row, "agent_id")?, count(row, "n")?))).collect()
     }

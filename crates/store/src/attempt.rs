@@ -177,12 +177,17 @@ impl Store {
 
     /// One attempt.
     pub async fn attempt_get(&self, org: OrgId, id: AttemptId) -> StoreResult<Option<Attempt>> {
-        one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(&self.pool).await?)
+        let mut reader = self.reader(org).await?;
+        one(sqlx::query(GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(reader.connection()).await?)
     }
 
     /// One attempt of any organization: for a worker that has no certificate yet. Tell it nothing but fenced or not.
     pub async fn attempt_find(&self, id: AttemptId) -> StoreResult<Option<Attempt>> {
-        one(sqlx::query("select * from attempt where id = $1").bind(id.to_string()).fetch_optional(&self.pool).await?)
+        let mut reader = self.reader_of_all().await?;
+        one(sqlx::query("select * from attempt where id = $1")
+            .bind(id.to_string())
+            .fetch_optional(reader.connection())
+            .await?)
     }
 
     /// One attempt, as the transaction sees it.
@@ -192,10 +197,11 @@ impl Store {
 
     /// A run's attempts, oldest first.
     pub async fn attempt_list(&self, org: OrgId, run: RunId) -> StoreResult<Vec<Attempt>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query("select * from attempt where organization_id = $1 and run_id = $2 order by number")
             .bind(org.to_string())
             .bind(run.to_string())
-            .fetch_all(&self.pool)
+            .fetch_all(reader.connection())
             .await?;
         all(&rows)
     }
@@ -395,35 +401,41 @@ impl Store {
 
     /// Attempts that have not ended, or whose task is not known to be over: what the reaper looks at.
     pub async fn attempt_open(&self, after: Option<AttemptId>, limit: i64) -> StoreResult<Vec<Attempt>> {
+        let mut reader = self.reader_of_all().await?;
         let rows =
             sqlx::query("select * from attempt where task_over = 0 and ($1 is null or id > $1) order by id limit $2")
                 .bind(after.map(|id| id.to_string()))
                 .bind(limit)
-                .fetch_all(&self.pool)
+                .fetch_all(reader.connection())
                 .await?;
         all(&rows)
     }
 
     /// Launching attempts without a known task whose launch claim has run out: what the dispatcher replays.
     pub async fn attempt_unlaunched(&self, limit: i64) -> StoreResult<Vec<Attempt>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self.dialect.sql(
             "select * from attempt where state = 'launching' and fenced_at is null and task_ref is null
                 and launch_until < {now} order by id limit $1",
         );
-        all(&sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?)
+        all(&sqlx::query(sql).bind(limit).fetch_all(reader.connection()).await?)
     }
 
     /// How many attempts stand in each state; for the metrics.
     pub async fn attempt_count_by_state(&self) -> StoreResult<Vec<(AttemptState, u64)>> {
-        let rows = sqlx::query("select state, count(*) as n from attempt group by state").fetch_all(&self.pool).await?;
+        let mut reader = self.reader_of_all().await?;
+        let rows = sqlx::query("select state, count(*) as n from attempt group by state")
+            .fetch_all(reader.connection())
+            .await?;
         rows.iter().map(|row| Ok((parsed(row, "state")?, count(row, "n")?))).collect()
     }
 
     /// How many running attempts hold an unexpired lease; for the metrics.
     pub async fn attempt_leases_held(&self) -> StoreResult<u64> {
+        let mut reader = self.reader_of_all().await?;
         let sql =
             self.dialect.sql("select count(*) as n from attempt where state = 'running' and lease_until >= {now}");
-        count(&sqlx::query(sql).fetch_one(&self.pool).await?, "n")
+        count(&sqlx::query(sql).fetch_one(reader.connection()).await?, "n")
     }
 }
 

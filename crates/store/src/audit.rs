@@ -200,22 +200,24 @@ impl Store {
 
     /// Entries below `before` (all where none is given), newest first, at most `limit`.
     pub async fn audit_list(&self, org: OrgId, before: Option<i64>, limit: i64) -> StoreResult<Vec<AuditRow>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select * from audit where organization_id = $1 and ($2 is null or seq < $2) order by seq desc limit $3",
         )
         .bind(org.to_string())
         .bind(before)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         all(&rows)
     }
 
     /// Walks the whole chain: its head where it holds together, or the first entry that does not fit.
     pub async fn audit_verify(&self, org: OrgId) -> StoreResult<Result<AuditHead, AuditBreak>> {
+        let mut reader = self.reader(org).await?;
         let head = sqlx::query("select seq, hash from audit_head where organization_id = $1")
             .bind(org.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         let head = match head {
             Some(row) => AuditHead { seq: int(&row, "seq")?, hash: text(&row, "hash")? },
@@ -227,7 +229,7 @@ impl Store {
                 sqlx::query("select * from audit where organization_id = $1 and seq > $2 order by seq limit 500")
                     .bind(org.to_string())
                     .bind(last.seq)
-                    .fetch_all(&self.pool)
+                    .fetch_all(reader.connection())
                     .await?;
             for row in all::<AuditRow>(&rows)? {
                 let fits = row.seq == last.seq + 1 && row.prev_hash == last.hash && row.hash == row.computed_hash();

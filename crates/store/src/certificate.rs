@@ -53,12 +53,13 @@ impl Store {
 
     /// An attempt's certificates, oldest first.
     pub async fn certificate_list(&self, org: OrgId, attempt: AttemptId) -> StoreResult<Vec<Certificate>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select * from certificate where organization_id = $1 and attempt_id = $2 order by issued_at, serial",
         )
         .bind(org.to_string())
         .bind(attempt.to_string())
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         rows.iter()
             .map(|row| {

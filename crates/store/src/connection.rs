@@ -85,16 +85,18 @@ impl Store {
 
     /// One connection.
     pub async fn connection_get(&self, org: OrgId, id: ConnectionId) -> StoreResult<Option<Connection>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from connection where organization_id = $1 and id = $2 and deleted_at is null")
             .bind(org.to_string())
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// The connection of this name.
     pub async fn connection_find(&self, org: OrgId, project: ProjectId, name: &str) -> StoreResult<Option<Connection>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query(
             "select * from connection
              where organization_id = $1 and project_id = $2 and name = $3 and deleted_at is null",
@@ -102,7 +104,7 @@ impl Store {
         .bind(org.to_string())
         .bind(project.to_string())
         .bind(name)
-        .fetch_optional(&self.pool)
+        .fetch_optional(reader.connection())
         .await?;
         one(row)
     }

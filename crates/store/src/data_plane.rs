@@ -154,30 +154,33 @@ impl Store {
 
     /// One data plane.
     pub async fn data_plane_get(&self, org: OrgId, id: DataPlaneId) -> StoreResult<Option<DataPlane>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from data_plane where organization_id = $1 and id = $2")
             .bind(org.to_string())
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// Data planes of a kind on which attempts were made within `since`: of every organization, for the reaper alone.
     pub async fn data_plane_recent(&self, kind: &str, since: Duration) -> StoreResult<Vec<DataPlane>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self.dialect.sql(
             "select * from data_plane where kind = $1 and exists (
                 select 1 from attempt where attempt.data_plane_id = data_plane.id and attempt.created_at > {now} - $2
              ) order by id",
         );
-        all(&sqlx::query(sql).bind(kind).bind(Micros(0).plus(since).0).fetch_all(&self.pool).await?)
+        all(&sqlx::query(sql).bind(kind).bind(Micros(0).plus(since).0).fetch_all(reader.connection()).await?)
     }
 
     /// The data plane of this name.
     pub async fn data_plane_find(&self, org: OrgId, name: &str) -> StoreResult<Option<DataPlane>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from data_plane where organization_id = $1 and name = $2")
             .bind(org.to_string())
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }

@@ -26,8 +26,9 @@ impl Store {
 
     /// Every attempt whose certificates are refused now, of all organizations: for the listener of workers alone.
     pub async fn denial_list(&self) -> StoreResult<Vec<AttemptId>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self.dialect.sql("select subject from denial where until > {now} order by subject");
-        let rows = sqlx::query(sql).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).fetch_all(reader.connection()).await?;
         // A kind of subject that a newer version knows is not this version's to refuse.
         let subjects = rows.iter().map(|row| text(row, "subject")).collect::<StoreResult<Vec<_>>>()?;
         Ok(subjects.iter().filter_map(|subject| subject.parse().ok()).collect())

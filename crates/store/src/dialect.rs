@@ -1,4 +1,4 @@
-//! The only place where SQLite and Postgres differ: the clock, how a writing transaction begins, and session settings.
+//! Where SQLite and Postgres differ: the clock and session settings here, how a transaction begins in `reach`, and nothing else.
 
 use sqlx::AssertSqlSafe;
 
@@ -28,13 +28,6 @@ impl Dialect {
                 format!("{url}{joint}mode=rwc")
             }
             _ => url.to_owned(),
-        }
-    }
-
-    pub(crate) const fn begin_write(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN",
         }
     }
 

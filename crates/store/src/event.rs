@@ -98,6 +98,7 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> StoreResult<Vec<RunEventRow>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select * from run_event where organization_id = $1 and run_id = $2 and seq > $3 order by seq limit $4",
         )
@@ -105,7 +106,7 @@ impl Store {
         .bind(run.to_string())
         .bind(after)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         all(&rows)
     }

@@ -31,6 +31,7 @@ pub struct KeptAnswer {
 impl Store {
     /// The answer that was given under this key.
     pub async fn idempotency_key_get(&self, key: &IdempotencyKey) -> StoreResult<Option<KeptAnswer>> {
+        let mut reader = self.reader(key.org).await?;
         let row = sqlx::query(
             "select request_digest, status, response from idempotency_key
              where organization_id = $1 and actor = $2 and key = $3",
@@ -38,7 +39,7 @@ impl Store {
         .bind(key.org.to_string())
         .bind(&key.actor)
         .bind(&key.key)
-        .fetch_optional(&self.pool)
+        .fetch_optional(reader.connection())
         .await?;
         row.map(|row| {
             Ok(KeptAnswer {

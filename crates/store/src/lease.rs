@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waybill_model::Micros;
+use waybill_model::{Micros, OrgId};
 
 use crate::error::{StoreError, StoreResult};
 use crate::reading::int;
@@ -27,7 +27,7 @@ impl Store {
         holder: &str,
         life: Duration,
     ) -> StoreResult<Option<LoopLease>> {
-        let mut tx = self.write_tx().await?;
+        let mut tx = self.write_tx_of_all().await?;
         let sql = tx.sql(
             "insert into loop_lease (name, holder, epoch, held_until) values ($1, $2, 1, {now} + $3)
              on conflict (name) do update set held_until = excluded.held_until, holder = excluded.holder,
@@ -47,7 +47,7 @@ impl Store {
 
     /// Gives a lease back early, so that another process need not wait for its end.
     pub async fn loop_lease_release(&self, lease: &LoopLease) -> StoreResult<()> {
-        let mut tx = self.write_tx().await?;
+        let mut tx = self.write_tx_of_all().await?;
         sqlx::query("update loop_lease set held_until = 0 where name = $1 and holder = $2 and epoch = $3")
             .bind(lease.name)
             .bind(&lease.holder)
@@ -57,16 +57,24 @@ impl Store {
         tx.commit().await
     }
 
-    /// Begins a write that only the present leader may make. The lease's row stays locked until the commit, so nobody
-    /// can take over in between.
-    pub async fn write_tx_led(&self, lease: &LoopLease) -> StoreResult<Tx> {
-        let mut tx = self.write_tx().await?;
-        let held = sqlx::query("update loop_lease set epoch = epoch where name = $1 and holder = $2 and epoch = $3")
-            .bind(lease.name)
-            .bind(&lease.holder)
-            .bind(lease.epoch)
-            .execute(tx.connection())
-            .await?;
-        if held.rows_affected() == 1 { Ok(tx) } else { Err(StoreError::StaleLeader { name: lease.name }) }
+    /// Begins a write about one organization that only the present leader may make. The lease's row stays locked until
+    /// the commit, so nobody can take over in between.
+    pub async fn write_tx_led(&self, lease: &LoopLease, org: OrgId) -> StoreResult<Tx> {
+        led(self.write_tx(org).await?, lease).await
     }
+
+    /// The same about all organizations.
+    pub async fn write_tx_led_of_all(&self, lease: &LoopLease) -> StoreResult<Tx> {
+        led(self.write_tx_of_all().await?, lease).await
+    }
+}
+
+async fn led(mut tx: Tx, lease: &LoopLease) -> StoreResult<Tx> {
+    let held = sqlx::query("update loop_lease set epoch = epoch where name = $1 and holder = $2 and epoch = $3")
+        .bind(lease.name)
+        .bind(&lease.holder)
+        .bind(lease.epoch)
+        .execute(tx.connection())
+        .await?;
+    if held.rows_affected() == 1 { Ok(tx) } else { Err(StoreError::StaleLeader { name: lease.name }) }
 }

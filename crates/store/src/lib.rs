@@ -22,6 +22,7 @@ mod listing;
 mod organization;
 mod pipeline;
 mod project;
+mod reach;
 mod reading;
 mod retention;
 mod run;
@@ -39,7 +40,7 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Connection as _, Executor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use waybill_model::Micros;
+use waybill_model::{Micros, OrgId};
 
 pub use agent::{Agent, AgentCertificate, AgentSaid};
 pub use agent_task::AgentTask;
@@ -57,6 +58,7 @@ pub use listing::{ListOrder, ListPart, Listed};
 pub use organization::Organization;
 pub use pipeline::{NewPipeline, Pipeline, PipelineVersion};
 pub use project::Project;
+pub use reach::RowSecurity;
 pub use retention::Kept;
 pub use run::{NewRun, Run, RunFilter, RunOrder};
 pub use schedule::{NewSchedule, Schedule};
@@ -65,6 +67,8 @@ pub use signature::PlanSignature;
 pub use stream::RunStream;
 pub use trail::{NewTrailEntry, TrailCalls, TrailEntry, TrailFilter};
 pub use user::User;
+
+use reach::Reach;
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -147,7 +151,7 @@ impl Store {
         };
         let deadline = tokio::time::Instant::now() + self.patience.max(Duration::from_secs(5));
         loop {
-            match migrator.run(&self.pool).await.map_err(StoreError::from) {
+            match self.migrated(migrator).await {
                 Err(error) if error.is_unavailable() && tokio::time::Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -156,9 +160,28 @@ impl Store {
         }
     }
 
-    /// Begins a transaction that writes: the only way to change anything. On SQLite it takes the write lock at once,
-    /// so a transaction that has begun is never refused as busy; waiting for the lock is retried here.
-    pub async fn write_tx(&self) -> StoreResult<Tx> {
+    /// A migration may change rows of everybody's, so it goes through a connection of its own, which nobody uses after it.
+    async fn migrated(&self, migrator: &Migrator) -> StoreResult<()> {
+        let mut connection = self.pool.acquire().await?.detach();
+        if let Some(named) = Reach::All.of_session(self.dialect) {
+            connection.execute(named).await?;
+        }
+        migrator.run(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Begins a transaction that writes what is one organization's. On SQLite it takes the write lock at once, so a
+    /// transaction that has begun is never refused as busy; waiting for the lock is retried here.
+    pub async fn write_tx(&self, org: OrgId) -> StoreResult<Tx> {
+        self.begin(Reach::Of(org)).await
+    }
+
+    /// Begins a transaction that writes what is everybody's: for loops, and for what happens before it is known who calls.
+    pub async fn write_tx_of_all(&self) -> StoreResult<Tx> {
+        self.begin(Reach::All).await
+    }
+
+    async fn begin(&self, reach: Reach) -> StoreResult<Tx> {
         let deadline = tokio::time::Instant::now() + self.patience;
         let turn = match &self.turn {
             Some(turn) => match tokio::time::timeout_at(deadline, Arc::clone(turn).acquire_owned()).await {
@@ -168,7 +191,7 @@ impl Store {
             None => None,
         };
         loop {
-            match self.pool.begin_with(self.dialect.begin_write()).await.map_err(StoreError::from) {
+            match self.begun(reach.begin_write(self.dialect)).await {
                 Ok(inner) => return Ok(Tx { inner, dialect: self.dialect, _turn: turn }),
                 Err(error @ StoreError::Unavailable(_)) if !lost_connection(&error) => {
                     if tokio::time::Instant::now() >= deadline {

@@ -2,7 +2,7 @@
 //! crate and values are bound; nothing that a caller writes becomes part of a statement.
 
 use sqlx::any::AnyRow;
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::{AnyConnection, AssertSqlSafe};
 use waybill_model::{OrgId, ProjectId};
 
 use crate::error::StoreResult;
@@ -92,17 +92,19 @@ impl Listed {
 
 impl Store {
     async fn listed<T: FromRow>(&self, org: OrgId, listed: Listed, part: &ListPart) -> StoreResult<Vec<T>> {
+        let mut reader = self.reader(org).await?;
         let (order, behind) = listed.column(part);
         let mut select = listed.select(org);
         if let Some(after) = &part.after {
             select.only(behind, [Bound::Text(after.clone())]);
         }
-        all(&select.rows(&self.pool, order, part.limit).await?)
+        all(&select.rows(reader.connection(), order, part.limit).await?)
     }
 
     /// How many a list holds, counted up to `most`.
     pub async fn listed_count(&self, org: OrgId, listed: Listed, most: i64) -> StoreResult<i64> {
-        listed.select(org).count(&self.pool, most).await
+        let mut reader = self.reader(org).await?;
+        listed.select(org).count(reader.connection(), most).await
     }
 
     /// A part of the organization's projects.
@@ -172,19 +174,24 @@ impl Select {
         }
     }
 
-    pub(crate) async fn rows(mut self, pool: &AnyPool, order: &'static str, limit: i64) -> StoreResult<Vec<AnyRow>> {
+    pub(crate) async fn rows(
+        mut self,
+        connection: &mut AnyConnection,
+        order: &'static str,
+        limit: i64,
+    ) -> StoreResult<Vec<AnyRow>> {
         self.values.push(Bound::Int(limit));
         let (table, conditions, limit) = (self.table, &self.conditions, self.values.len());
         let text = format!("select * from {table} where {conditions} order by {order} limit ${limit}");
-        Ok(bound(&text, self.values).fetch_all(pool).await?)
+        Ok(bound(&text, self.values).fetch_all(connection).await?)
     }
 
-    pub(crate) async fn count(mut self, pool: &AnyPool, most: i64) -> StoreResult<i64> {
+    pub(crate) async fn count(mut self, connection: &mut AnyConnection, most: i64) -> StoreResult<i64> {
         self.values.push(Bound::Int(most));
         let (table, conditions, limit) = (self.table, &self.conditions, self.values.len());
         let text =
             format!("select count(*) as n from (select 1 from {table} where {conditions} limit ${limit}) counted");
-        int(&bound(&text, self.values).fetch_one(pool).await?, "n")
+        int(&bound(&text, self.values).fetch_one(connection).await?, "n")
     }
 }
 

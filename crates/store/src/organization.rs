@@ -34,15 +34,17 @@ impl Store {
 
     /// One organization.
     pub async fn organization_get(&self, id: OrgId) -> StoreResult<Option<Organization>> {
+        let mut reader = self.reader(id).await?;
         let row = sqlx::query("select * from organization where id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// All organizations, oldest first: for the instance's own loops and set-up, never for a tenant.
     pub async fn organization_list(&self) -> StoreResult<Vec<Organization>> {
-        all(&sqlx::query("select * from organization order by id").fetch_all(&self.pool).await?)
+        let mut reader = self.reader_of_all().await?;
+        all(&sqlx::query("select * from organization order by id").fetch_all(reader.connection()).await?)
     }
 }

@@ -163,8 +163,12 @@ impl Store {
 
     /// One pipeline.
     pub async fn pipeline_get(&self, org: OrgId, id: PipelineId) -> StoreResult<Option<Pipeline>> {
-        let row =
-            sqlx::query(PIPELINE_GET).bind(org.to_string()).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let mut reader = self.reader(org).await?;
+        let row = sqlx::query(PIPELINE_GET)
+            .bind(org.to_string())
+            .bind(id.to_string())
+            .fetch_optional(reader.connection())
+            .await?;
         one(row)
     }
 
@@ -180,6 +184,7 @@ impl Store {
 
     /// The pipeline of this name.
     pub async fn pipeline_find(&self, org: OrgId, project: ProjectId, name: &str) -> StoreResult<Option<Pipeline>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query(
             "select * from pipeline
              where organization_id = $1 and project_id = $2 and name = $3 and deleted_at is null",
@@ -187,7 +192,7 @@ impl Store {
         .bind(org.to_string())
         .bind(project.to_string())
         .bind(name)
-        .fetch_optional(&self.pool)
+        .fetch_optional(reader.connection())
         .await?;
         one(row)
     }
@@ -226,11 +231,12 @@ impl Store {
         id: PipelineId,
         version: i64,
     ) -> StoreResult<Option<PipelineVersion>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query(PIPELINE_VERSION_GET)
             .bind(org.to_string())
             .bind(id.to_string())
             .bind(version)
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
@@ -259,6 +265,7 @@ impl Store {
         before: Option<i64>,
         limit: i64,
     ) -> StoreResult<Vec<PipelineVersion>> {
+        let mut reader = self.reader(org).await?;
         let rows = sqlx::query(
             "select * from pipeline_version
              where organization_id = $1 and pipeline_id = $2 and ($3 is null or version < $3)
@@ -268,7 +275,7 @@ impl Store {
         .bind(id.to_string())
         .bind(before)
         .bind(limit)
-        .fetch_all(&self.pool)
+        .fetch_all(reader.connection())
         .await?;
         all(&rows)
     }

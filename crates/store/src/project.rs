@@ -68,20 +68,22 @@ impl Store {
 
     /// One project.
     pub async fn project_get(&self, org: OrgId, id: ProjectId) -> StoreResult<Option<Project>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from project where organization_id = $1 and id = $2")
             .bind(org.to_string())
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// The project of this name.
     pub async fn project_find(&self, org: OrgId, name: &str) -> StoreResult<Option<Project>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from project where organization_id = $1 and name = $2")
             .bind(org.to_string())
             .bind(name)
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }

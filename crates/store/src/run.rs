@@ -276,10 +276,11 @@ impl Store {
 
     /// One run.
     pub async fn run_get(&self, org: OrgId, id: RunId) -> StoreResult<Option<Run>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from run where organization_id = $1 and id = $2")
             .bind(org.to_string())
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
@@ -297,14 +298,16 @@ impl Store {
 
     /// How many runs a filter finds, counted up to `most`; where the page begins plays no part.
     pub async fn run_count(&self, org: OrgId, filter: &RunFilter, most: i64) -> StoreResult<i64> {
-        filter.select(org).count(&self.pool, most).await
+        let mut reader = self.reader(org).await?;
+        filter.select(org).count(reader.connection(), most).await
     }
 
     /// Runs in the filter's order, at most `limit`.
     pub async fn run_list(&self, org: OrgId, filter: &RunFilter, limit: i64) -> StoreResult<Vec<Run>> {
+        let mut reader = self.reader(org).await?;
         let mut select = filter.select(org);
         filter.behind(&mut select);
-        all(&select.rows(&self.pool, filter.order.text(), limit).await?)
+        all(&select.rows(reader.connection(), filter.order.text(), limit).await?)
     }
 
     /// Moves a run from one state to another; false where it had moved already. Ask the model which move is legal.
@@ -419,6 +422,7 @@ impl Store {
     /// Runs that may be dispatched now: one per pipeline, none of a paused one, organizations in turn, and none beyond
     /// `per_org` live runs of an organization. For the dispatcher alone.
     pub async fn run_due(&self, per_org: i64, limit: i64) -> StoreResult<Vec<Run>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self.dialect.sql(
             "select q.* from (
                 select run.*,
@@ -434,29 +438,33 @@ impl Store {
                       and d.organization_id = run.organization_id and d.draining_since is not null))
              ) q where q.place + q.live <= $1 order by q.place, q.id limit $2",
         );
-        all(&sqlx::query(sql).bind(per_org).bind(limit).fetch_all(&self.pool).await?)
+        all(&sqlx::query(sql).bind(per_org).bind(limit).fetch_all(reader.connection()).await?)
     }
 
     /// When the next queued run that waits for its time may go; for the dispatcher alone.
     pub async fn run_next_due(&self) -> StoreResult<Option<Micros>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self.dialect.sql(
             "select min(not_before) as next from run where state = 'queued' and desired = 'run' and not_before > {now}",
         );
-        opt_time(&sqlx::query(sql).fetch_one(&self.pool).await?, "next")
+        opt_time(&sqlx::query(sql).fetch_one(reader.connection()).await?, "next")
     }
 
     /// Queued runs that were asked to stop; for the dispatcher alone.
     pub async fn run_canceled_in_queue(&self, limit: i64) -> StoreResult<Vec<Run>> {
+        let mut reader = self.reader_of_all().await?;
         let rows = sqlx::query("select * from run where state = 'queued' and desired = 'cancel' order by id limit $1")
             .bind(limit)
-            .fetch_all(&self.pool)
+            .fetch_all(reader.connection())
             .await?;
         all(&rows)
     }
 
     /// How many runs stand in each state; for the metrics.
     pub async fn run_count_by_state(&self) -> StoreResult<Vec<(RunState, u64)>> {
-        let rows = sqlx::query("select state, count(*) as n from run group by state").fetch_all(&self.pool).await?;
+        let mut reader = self.reader_of_all().await?;
+        let rows =
+            sqlx::query("select state, count(*) as n from run group by state").fetch_all(reader.connection()).await?;
         rows.iter().map(|row| Ok((parsed(row, "state")?, count(row, "n")?))).collect()
     }
 }

@@ -124,20 +124,22 @@ impl Store {
 
     /// A pipeline's schedule.
     pub async fn schedule_get(&self, org: OrgId, pipeline: PipelineId) -> StoreResult<Option<Schedule>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from schedule where organization_id = $1 and pipeline_id = $2")
             .bind(org.to_string())
             .bind(pipeline.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// Schedules whose slot has come, the longest overdue first. For the scheduler's loop alone.
     pub async fn schedule_due(&self, limit: i64) -> StoreResult<Vec<Schedule>> {
+        let mut reader = self.reader_of_all().await?;
         let sql = self
             .dialect
             .sql("select * from schedule where enabled = 1 and next_slot <= {now} order by next_slot, id limit $1");
-        all(&sqlx::query(sql).bind(limit).fetch_all(&self.pool).await?)
+        all(&sqlx::query(sql).bind(limit).fetch_all(reader.connection()).await?)
     }
 
     /// Moves a schedule from the slot that was handled to the next one; false where another was first.

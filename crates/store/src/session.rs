@@ -79,10 +79,11 @@ impl Store {
 
     /// The session if it is still alive.
     pub async fn session_get_live(&self, org: OrgId, id: SessionId) -> StoreResult<Option<Session>> {
+        let mut reader = self.reader(org).await?;
         let sql = self.dialect.sql(
             "select * from session where organization_id = $1 and id = $2 and revoked_at is null and expires_at > {now}",
         );
-        one(sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).fetch_optional(&self.pool).await?)
+        one(sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).fetch_optional(reader.connection()).await?)
     }
 
     /// Ends a session; true if it was alive.

@@ -40,10 +40,11 @@ impl Store {
 
     /// The newest signature over a plan.
     pub async fn plan_signature_get(&self, org: OrgId, digest: &str) -> StoreResult<Option<String>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select signature from plan_signature where organization_id = $1 and digest = $2")
             .bind(org.to_string())
             .bind(digest)
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         row.map(|row| text(&row, "signature")).transpose()
     }

@@ -89,7 +89,8 @@ impl FromRow for RunStream {
 impl Store {
     /// A run's streams in the order of the plan.
     pub async fn run_stream_list(&self, org: OrgId, run: RunId) -> StoreResult<Vec<RunStream>> {
-        let rows = sqlx::query(LIST).bind(org.to_string()).bind(run.to_string()).fetch_all(&self.pool).await?;
+        let mut reader = self.reader(org).await?;
+        let rows = sqlx::query(LIST).bind(org.to_string()).bind(run.to_string()).fetch_all(reader.connection()).await?;
         all(&rows)
     }
 

@@ -166,6 +166,7 @@ impl Store {
 
     /// Entries by the time of their last call, oldest first, at most `limit`.
     pub async fn trail_list(&self, org: OrgId, filter: &TrailFilter, limit: i64) -> StoreResult<Vec<TrailEntry>> {
+        let mut reader = self.reader(org).await?;
         let mut select = Select::of("trail", org);
         if let Some(run) = filter.run {
             select.only("run_id = ?", [Bound::Text(run.to_string())]);
@@ -183,6 +184,6 @@ impl Store {
             let place = [Bound::Int(at.0), Bound::Int(at.0), Bound::Text(id.to_string())];
             select.only("last_at >= ? and (last_at > ? or id > ?)", place);
         }
-        all(&select.rows(&self.pool, "last_at, id", limit).await?)
+        all(&select.rows(reader.connection(), "last_at, id", limit).await?)
     }
 }

@@ -77,23 +77,29 @@ impl Store {
 
     /// One person.
     pub async fn user_get(&self, org: OrgId, id: UserId) -> StoreResult<Option<User>> {
+        let mut reader = self.reader(org).await?;
         let row = sqlx::query("select * from app_user where organization_id = $1 and id = $2")
             .bind(org.to_string())
             .bind(id.to_string())
-            .fetch_optional(&self.pool)
+            .fetch_optional(reader.connection())
             .await?;
         one(row)
     }
 
     /// The person of this e-mail address, in any organization: what a login begins with.
     pub async fn user_find_by_email(&self, email: &str) -> StoreResult<Option<User>> {
-        let row = sqlx::query("select * from app_user where email = $1").bind(email).fetch_optional(&self.pool).await?;
+        let mut reader = self.reader_of_all().await?;
+        let row = sqlx::query("select * from app_user where email = $1")
+            .bind(email)
+            .fetch_optional(reader.connection())
+            .await?;
         one(row)
     }
 
     /// How many people there are on this instance; none means that the setup token is wanted.
     pub async fn user_count(&self) -> StoreResult<i64> {
-        Ok(sqlx::query("select count(*) from app_user").fetch_one(&self.pool).await?.try_get(0)?)
+        let mut reader = self.reader_of_all().await?;
+        Ok(sqlx::query("select count(*) from app_user").fetch_one(reader.connection()).await?.try_get(0)?)
     }
 
     /// Counts a failed login and keeps the account closed for `pause`.

@@ -25,7 +25,7 @@ pub(super) const MANY: i64 = 400_000;
 /// The same product on a Postgres of its own, which ends with the second part.
 pub(super) fn on_postgres(options: Options) -> (Options, Postgres) {
     let server = Postgres::start();
-    (options.with("DATABASE__URL", &server.url()), server)
+    (options.with("DATABASE__URL", &server.owner_url()), server)
 }
 
 /// The product with a data plane whose workers agents start.

@@ -80,7 +80,7 @@ pub(super) async fn world_with(aws: &Aws, bounds: Bounds, settings: &EcsSettings
     let mut world = World::new(Database::sqlite(), bounds).await;
     let (plane, pipeline) = (DataPlaneId::generate(), PipelineId::generate());
     let json = serde_json::to_string(settings).expect("JSON");
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     Store::data_plane_insert_in_txn(&mut tx, world.org, plane, "cloud", ("aws-ecs", &json))
         .await
         .expect("a data plane");
@@ -88,7 +88,7 @@ pub(super) async fn world_with(aws: &Aws, bounds: Bounds, settings: &EcsSettings
     pipeline_on(&mut tx, (world.org, world.project, plane, pipeline), "in-the-cloud").await;
     tx.commit().await.expect("committed");
     let row = world.store.data_plane_get(world.org, plane).await.expect("readable").expect("the data plane");
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     assert!(Store::data_plane_trust_in_txn(&mut tx, &row, Some("enforced")).await.expect("kept"));
     tx.commit().await.expect("committed");
     (world.plane, world.pipeline) = (plane, pipeline);

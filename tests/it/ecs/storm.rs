@@ -142,7 +142,7 @@ impl Drop for Orchestrator {
 
 pub(super) async fn runs(world: &World, numbers: Range<u64>) -> Vec<RunId> {
     let mut pipelines = Vec::new();
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     for n in numbers {
         let pipeline = PipelineId::generate();
         let ids: (_, _, DataPlaneId, _) = (world.org, world.project, world.plane, pipeline);

@@ -16,7 +16,7 @@ const RUNS: usize = 12;
 
 /// Two orchestrators, and pipelines that each write a table of their own.
 async fn both(server: &Postgres, options: Options, pipelines: &str) -> Result<(Sandbox, Replica)> {
-    let sandbox = Sandbox::start(options.with("DATABASE__URL", &server.url())).await?;
+    let sandbox = Sandbox::start(options.with("DATABASE__URL", &server.owner_url())).await?;
     let source = rusqlite::Connection::open(sandbox.path("shop.db"))?;
     source.execute_batch("create table t (id integer primary key); insert into t values (1), (2), (3)")?;
     let document = format!("waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: DIR/shop.db }}\n{pipelines}");

@@ -50,7 +50,7 @@ impl Desk {
     async fn clerk(&self, name: &str, slots: u32) -> Clerk {
         let (org, id, serial) = (self.world.org, AgentId::generate(), name.as_bytes().to_vec());
         let not_after = Micros::now().plus(LIFE);
-        let mut tx = self.world.store.write_tx().await.expect("a transaction");
+        let mut tx = self.world.store.write_tx_of_all().await.expect("a transaction");
         Store::agent_insert_in_txn(&mut tx, org, (id, self.world.plane), (name, false), LIFE).await.expect("added");
         let row = Store::agent_get_in_txn(&mut tx, org, id).await.expect("a read").expect("an agent");
         assert!(Store::agent_use_invitation_in_txn(&mut tx, &row, "aa", "active").await.expect("used"));

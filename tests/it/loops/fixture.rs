@@ -46,7 +46,7 @@ impl Database {
     pub(crate) fn url(&self) -> String {
         match self {
             Self::Sqlite(directory) => format!("sqlite://{}", directory.path().join("waybill.db").display()),
-            Self::Postgres(server) => server.url(),
+            Self::Postgres(server) => server.owner_url(),
         }
     }
 }
@@ -285,7 +285,7 @@ fn ulid() -> String {
 pub(crate) async fn seed(store: &Store, name: &str) -> (OrgId, ProjectId, DataPlaneId, PipelineId) {
     let ids = (OrgId::generate(), ProjectId::generate(), DataPlaneId::generate(), PipelineId::generate());
     let (org, project, plane, pipeline) = ids;
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::organization_insert_in_txn(&mut tx, org, name).await.expect("an organization");
     Store::project_insert_in_txn(&mut tx, org, project, "default", 64).await.expect("a project");
     let process = ("process", r#"{"environment":["PATH"]}"#);

@@ -71,7 +71,7 @@ async fn f20_an_orchestrator_that_was_away_loses_no_run() {
     let ms = Duration::from_millis;
     let world = World::new(Database::sqlite(), Bounds { offline_grace: ms(200), ..bounds() }).await;
     let mut pipelines = vec![];
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     for n in 0..50 {
         let id = waybill_model::PipelineId::generate();
         let new = waybill_store::NewPipeline {

@@ -13,7 +13,7 @@ async fn a_kind_that_can_not_be_removed_holds_up_no_other_kind() {
     let run = world.trigger().await;
     let key = IdempotencyKey { org: world.org, actor: "user:test".into(), key: "old".into() };
     let answer = KeptAnswer { request_digest: "d".into(), status: 201, response: "{}".into() };
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     Store::idempotency_key_insert_in_txn(&mut tx, &key, &answer).await.expect("kept");
     tx.commit().await.expect("committed");
     let Database::Sqlite(directory) = &world.database else { panic!("SQLite") };

@@ -33,7 +33,7 @@ fn hourly(world: &World, (overlap, catch_up): (&str, &str), due: Micros) -> NewS
 }
 
 async fn put(world: &World, new: NewSchedule) -> Schedule {
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     Store::schedule_set_in_txn(&mut tx, &new).await.expect("set");
     tx.commit().await.expect("committed");
     world.store.schedule_get(world.org, world.pipeline).await.expect("a read").expect("a schedule")
@@ -183,7 +183,7 @@ async fn f13_a_slot_has_one_run_whoever_begins_it() {
 #[tokio::test]
 async fn a_paused_pipeline_lets_its_slots_pass() {
     let world = World::new(Database::sqlite(), bounds()).await;
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     Store::pipeline_pause_in_txn(&mut tx, world.org, world.pipeline, Some(("user", "later"))).await.expect("paused");
     tx.commit().await.expect("committed");
     set(&world, "queue", "last", hours_ago(1)).await;

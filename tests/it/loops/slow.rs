@@ -73,7 +73,7 @@ impl Both {
         let slow = Slow { inner: Arc::clone(&world.launcher), hangs: Mutex::new(""), met: AtomicUsize::new(0) };
         let slow = Arc::new(slow);
         let (plane, pipeline) = (DataPlaneId::generate(), PipelineId::generate());
-        let mut tx = world.store.write_tx().await.expect("a transaction");
+        let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
         let settings = ("slow", r#"{"environment":["PATH"]}"#);
         Store::data_plane_insert_in_txn(&mut tx, world.org, plane, "far", settings).await.expect("a data plane");
         pipeline_on(&mut tx, (world.org, world.project, plane, pipeline), "far").await;

@@ -19,7 +19,7 @@ use super::fixture::{Database, LaunchFault, World, bounds, claim, failed, peer, 
 const MANUAL: fn() -> Trigger = || Trigger::Manual { kind: RunKind::Sync, streams: vec![] };
 
 async fn pipelines(world: &World, count: usize) -> Vec<PipelineId> {
-    let mut tx = world.store.write_tx().await.expect("a transaction");
+    let mut tx = world.store.write_tx_of_all().await.expect("a transaction");
     let mut ids = vec![];
     for n in 0..count {
         let new = NewPipeline {
@@ -183,7 +183,7 @@ async fn f42_a_locked_database_makes_writers_wait_and_then_says_so() {
     let options = StoreOptions { patience: Duration::from_millis(200), ..StoreOptions::default() };
     let hasty = Store::open_with(&world.database.url(), &options).await.expect("a store");
     file.execute_batch("begin immediate").expect("locked");
-    let error = hasty.write_tx().await.err().expect("locked");
+    let error = hasty.write_tx_of_all().await.err().expect("locked");
     assert!(error.is_unavailable(), "{error:?}");
     // Readers do not wait, and a patient writer gets its turn.
     assert_eq!(world.runs.list(world.org, &RunFilter::default(), 10).await.expect("a list").len(), 0);

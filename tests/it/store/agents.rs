@@ -36,7 +36,7 @@ impl<'a> Place<'a> {
     /// An agent in this state with room for so many workers.
     async fn agent(&self, name: &str, state: &str, slots: u32) -> Agent {
         let id = AgentId::generate();
-        let mut tx = self.store().write_tx().await.expect("a transaction");
+        let mut tx = self.store().write_tx_of_all().await.expect("a transaction");
         Store::agent_insert_in_txn(&mut tx, self.org, (id, self.plane), (name, state == "pending"), LIFE)
             .await
             .expect("added");
@@ -49,7 +49,7 @@ impl<'a> Place<'a> {
 
     /// What one call changed, in a transaction of its own.
     async fn done<T>(&self, call: impl AsyncFnOnce(&mut Tx) -> StoreResult<T>) -> T {
-        let mut tx = self.store().write_tx().await.expect("a transaction");
+        let mut tx = self.store().write_tx_of_all().await.expect("a transaction");
         let done = call(&mut tx).await.expect("asked");
         tx.commit().await.expect("committed");
         done
@@ -58,7 +58,7 @@ impl<'a> Place<'a> {
     /// An agent that nobody has enrolled.
     async fn invited(&self, name: &str) -> StoreResult<AgentId> {
         let id = AgentId::generate();
-        let mut tx = self.store().write_tx().await?;
+        let mut tx = self.store().write_tx_of_all().await?;
         Store::agent_insert_in_txn(&mut tx, self.org, (id, self.plane), (name, false), LIFE).await?;
         tx.commit().await?;
         Ok(id)
@@ -117,7 +117,7 @@ impl<'a> Place<'a> {
 
     /// Gives a task as the launcher does.
     async fn give(&self, attempt: &Attempt, agent: AgentId) -> bool {
-        let mut tx = self.store().write_tx().await.expect("a transaction");
+        let mut tx = self.store().write_tx_of_all().await.expect("a transaction");
         let given = Store::agent_lock_in_txn(&mut tx, self.org, agent).await.expect("asked")
             && Store::agent_task_insert_in_txn(&mut tx, attempt, agent).await.expect("asked");
         tx.commit().await.expect("committed");
@@ -159,12 +159,12 @@ async fn a_task_that_is_over_holds_no_slot_whatever_its_agent_says_of_it() {
         let agent = place.agent("office-1", "active", 1).await;
         let (lost, next) = (place.attempt().await, place.attempt().await);
         assert!(place.give(&lost, agent.id).await);
-        let mut tx = place.store().write_tx().await.expect("a transaction");
+        let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
         let whose = (place.org, agent.id, lost.id);
         assert!(Store::agent_task_told_in_txn(&mut tx, whose, "unknown", (None, None)).await.expect("told"));
         tx.commit().await.expect("committed");
         assert!(!place.give(&next, agent.id).await, "it may live");
-        let mut tx = place.store().write_tx().await.expect("a transaction");
+        let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
         Store::attempt_task_over_in_txn(&mut tx, &lost).await.expect("noted");
         assert!(!Store::agent_task_told_in_txn(&mut tx, whose, "running", (None, None)).await.expect("told"));
         tx.commit().await.expect("committed");
@@ -181,14 +181,14 @@ async fn an_agent_whose_right_was_taken_away_is_given_nothing_and_what_it_holds_
         let agent = place.agent("office-1", "active", 4).await;
         let (held, late) = (place.attempt().await, place.attempt().await);
         assert!(place.give(&held, agent.id).await);
-        let mut tx = place.store().write_tx().await.expect("a transaction");
+        let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
         assert!(Store::agent_move_in_txn(&mut tx, &agent, &["active"], "disabled").await.expect("moved"));
         let live = Store::agent_task_live_in_txn(&mut tx, place.org, agent.id).await.expect("a read");
         assert_eq!(live.iter().map(|task| task.attempt).collect::<Vec<_>>(), [held.id]);
         tx.commit().await.expect("committed");
         assert!(!place.give(&late, agent.id).await);
         let task = place.store().agent_task_get(place.org, held.id).await.expect("a read").expect("a task");
-        let mut tx = place.store().write_tx().await.expect("a transaction");
+        let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
         assert!(
             !Store::agent_task_sent_in_txn(&mut tx, &task).await.expect("asked"),
             "its order went out all the same"
@@ -203,7 +203,7 @@ async fn only_the_key_and_the_version_that_a_person_compared_are_approved() {
         let place = Place::new(&both, database).await;
         let seen = place.agent("office-1", "pending", 4).await;
         let approve = async |agent: &Agent| {
-            let mut tx = place.store().write_tx().await.expect("a transaction");
+            let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
             let done = Store::agent_approve_in_txn(&mut tx, agent).await.expect("asked");
             tx.commit().await.expect("committed");
             done
@@ -211,7 +211,7 @@ async fn only_the_key_and_the_version_that_a_person_compared_are_approved() {
         let other = Agent { spki: Some("bb".into()), ..seen.clone() };
         assert!(!approve(&other).await, "another key was approved");
         // Invited anew meanwhile, and the same key came again.
-        let mut tx = place.store().write_tx().await.expect("a transaction");
+        let mut tx = place.store().write_tx_of_all().await.expect("a transaction");
         assert!(Store::agent_invite_in_txn(&mut tx, &seen, true, LIFE).await.expect("invited"));
         let invited = Store::agent_get_in_txn(&mut tx, place.org, seen.id).await.expect("a read").expect("an agent");
         assert!(Store::agent_use_invitation_in_txn(&mut tx, &invited, KEY, "pending").await.expect("used"));

@@ -30,7 +30,7 @@ async fn starting(store: &Store, start_timeout: Duration) -> Attempt {
         launch_claim: LEASE,
         start_timeout,
     };
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::attempt_insert_in_txn(&mut tx, &new).await.expect("added");
     tx.commit().await.expect("committed");
     store.attempt_get(org, new.id).await.expect("a read").expect("an attempt")
@@ -38,7 +38,7 @@ async fn starting(store: &Store, start_timeout: Duration) -> Attempt {
 
 /// Refreshes leases; says how many, and between which two times that was.
 async fn refreshed(store: &Store) -> (u64, [Micros; 2]) {
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     let before = tx.clock().await.expect("the clock");
     let count = Store::attempt_refresh_leases_in_txn(&mut tx, LEASE).await.expect("refreshed");
     let after = tx.clock().await.expect("the clock");

@@ -8,7 +8,7 @@ const NAME: &str = "store::full_disk::f39_a_database_without_space_loses_nothing
 
 async fn add(store: &Store) -> StoreResult<OrgId> {
     let org = OrgId::generate();
-    let mut tx = store.write_tx().await?;
+    let mut tx = store.write_tx_of_all().await?;
     // More than the pages that the file has at hand.
     for _ in 0..20 {
         Store::organization_insert_in_txn(&mut tx, OrgId::generate(), &"a long name".repeat(90)).await?;

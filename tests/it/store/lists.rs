@@ -8,7 +8,7 @@ use super::*;
 
 async fn projects(store: &Store, org: OrgId, names: &[&str]) {
     for name in names {
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::project_insert_in_txn(&mut tx, org, ProjectId::generate(), name, 1_000).await.expect("added");
         tx.commit().await.expect("committed");
     }
@@ -68,7 +68,7 @@ pub(super) async fn run(
         plan: "{}".into(),
         time_limit: Duration::from_secs(60),
     };
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::run_insert_in_txn(&mut tx, &new).await.expect("a run");
     tx.commit().await.expect("committed");
 }
@@ -77,7 +77,7 @@ pub(super) async fn run(
 pub(super) async fn furnished(store: &Store) -> (OrgId, ProjectId, DataPlaneId, [ConnectionId; 2]) {
     let (org, project) = tenant(store).await;
     let (plane, connections) = (DataPlaneId::generate(), [ConnectionId::generate(), ConnectionId::generate()]);
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", ("process", "{}")).await.expect("added");
     for (id, name) in connections.into_iter().zip(["shop", "lake"]) {
         let new = NewConnection { org, project, id, name: name.into(), kind: "sqlite".into(), system: "{}".into() };
@@ -116,7 +116,7 @@ async fn runs_are_filtered_before_they_are_paged_and_ordered_by_their_start() {
         assert!(find(elsewhere).await.is_empty());
 
         // The oldest one begins last, so that the two orders differ.
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let row = Store::run_lock_in_txn(&mut tx, org, first).await.expect("a read").expect("a run");
         assert!(Store::run_move_in_txn(&mut tx, &row, RunState::Running, None).await.expect("moved"));
         tx.commit().await.expect("committed");

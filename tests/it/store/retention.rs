@@ -57,7 +57,7 @@ impl Both {
 }
 
 async fn remove(store: &Store, kept: Kept, age: Duration) -> BTreeMap<OrgId, u64> {
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     let gone = Store::kept_remove_in_txn(&mut tx, kept, age, 100).await.expect("removed");
     tx.commit().await.expect("committed");
     gone
@@ -72,7 +72,7 @@ async fn a_run_goes_with_all_of_it_and_never_while_it_is_live_or_its_task_may_be
         let event = NewEvent { attempt: None, origin: "control", code: "queued", at: None, body: "{}".into() };
         for id in [old, haunted, young, live] {
             run(store, (org, project), plane, (id, shop, RunKind::Check)).await;
-            let mut tx = store.write_tx().await.expect("a transaction");
+            let mut tx = store.write_tx_of_all().await.expect("a transaction");
             Store::run_event_append_in_txn(&mut tx, org, id, std::slice::from_ref(&event)).await.expect("added");
             Store::audit_append_in_txn(&mut tx, &AuditEntry::done(org, "user:test", "run_start", &id))
                 .await
@@ -133,7 +133,7 @@ async fn sessions_and_keys_go_when_their_time_has_come_and_live_ones_stay() {
         let [live, expired, revoked] = std::array::from_fn(|_| SessionId::generate());
         let key = |key: &str| IdempotencyKey { org, actor: "user:test".into(), key: key.into() };
         let answer = KeptAnswer { request_digest: "d".into(), status: 201, response: "{}".into() };
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::user_insert_in_txn(&mut tx, &account).await.expect("added");
         for session in [live, expired, revoked] {
             Store::session_insert_in_txn(&mut tx, org, session, user, DAY).await.expect("added");
@@ -152,7 +152,7 @@ async fn sessions_and_keys_go_when_their_time_has_come_and_live_ones_stay() {
         both.raw(database, &aged).await;
         assert_eq!(remove(store, Kept::Sessions, DAY * 90).await, BTreeMap::from([(org, 2)]));
         assert!(store.session_get_live(org, live).await.expect("a read").is_some());
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let used = Store::refresh_token_use_in_txn(&mut tx, &format!("h{live}")).await.expect("used");
         assert!(matches!(used, RefreshOutcome::Fresh(_)), "{used:?}");
         drop(tx);
@@ -169,7 +169,7 @@ async fn what_was_deleted_goes_with_the_last_run_that_tells_of_it() {
         let (org, project, plane, [shop, lake]) = furnished(store).await;
         let (told, pipeline) = (RunId::generate(), PipelineId::generate());
         run(store, (org, project), plane, (told, shop, RunKind::Check)).await;
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::pipeline_insert_in_txn(&mut tx, &new_pipeline(org, project, pipeline, plane)).await.expect("added");
         assert!(Store::pipeline_delete_in_txn(&mut tx, org, pipeline, 1).await.expect("deleted"));
         for id in [shop, lake] {
@@ -190,7 +190,7 @@ async fn f25_what_one_process_revokes_every_other_one_reads() {
     for (database, store) in both.stores.iter().enumerate() {
         let (org, _) = tenant(store).await;
         let (now, past) = (AttemptId::generate(), AttemptId::generate());
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         for attempt in [now, past, now] {
             Store::denial_insert_in_txn(&mut tx, org, attempt, DAY).await.expect("denied");
         }
@@ -207,7 +207,7 @@ async fn of_many_who_pause_what_they_saw_one_does() {
     for store in &both().await.stores {
         let (org, project, plane, _) = furnished(store).await;
         let id = PipelineId::generate();
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::pipeline_insert_in_txn(&mut tx, &new_pipeline(org, project, id, plane)).await.expect("added");
         tx.commit().await.expect("committed");
         let read = async || store.pipeline_get(org, id).await.expect("a read").expect("a pipeline");
@@ -218,7 +218,7 @@ async fn of_many_who_pause_what_they_saw_one_does() {
             for _ in 0..8 {
                 let (store, seen) = (store.clone(), seen.clone());
                 all.spawn(async move {
-                    let mut tx = store.write_tx().await.expect("a transaction");
+                    let mut tx = store.write_tx_of_all().await.expect("a transaction");
                     let won = Store::pipeline_pause_seen_in_txn(&mut tx, &seen, why).await.expect("asked");
                     tx.commit().await.expect("committed");
                     won

@@ -31,7 +31,7 @@ fn calls(at: i64, ids: &[&str]) -> TrailCalls {
 }
 
 async fn add(store: &Store, entries: &[NewTrailEntry]) {
-    let mut tx = store.write_tx().await.expect("a transaction");
+    let mut tx = store.write_tx_of_all().await.expect("a transaction");
     for entry in entries {
         Store::trail_insert_in_txn(&mut tx, entry).await.expect("added");
     }
@@ -73,7 +73,7 @@ async fn looks_grow_forward_and_pages_miss_none_of_them() {
         let (org, _, plane, _) = furnished(store).await;
         let entries: Vec<_> = (0..5).map(|n| entry(org, plane, n * 10)).collect();
         add(store, &entries).await;
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         assert!(Store::trail_extend_in_txn(&mut tx, org, entries[0].id, &calls(25, &["x", "y"])).await.expect("grown"));
         let other = Store::trail_extend_in_txn(&mut tx, OrgId::generate(), entries[0].id, &calls(1, &[])).await;
         assert!(!other.expect("asked"), "another organization's entry");
@@ -103,7 +103,7 @@ async fn an_entry_is_kept_for_its_own_time_whatever_becomes_of_its_run() {
         let entries = [entry(org, plane, 1), entry(org, plane, 2)];
         add(store, &entries).await;
         both.raw(database, &format!("update trail set recorded_at = 1000 where id = '{}'", entries[0].id)).await;
-        let mut tx = store.write_tx().await.expect("a transaction");
+        let mut tx = store.write_tx_of_all().await.expect("a transaction");
         let day = Duration::from_secs(24 * 60 * 60);
         let gone = Store::kept_remove_in_txn(&mut tx, Kept::Trail, day * 90, 100).await.expect("removed");
         tx.commit().await.expect("committed");

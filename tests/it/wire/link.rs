@@ -192,7 +192,7 @@ async fn a_cancel_reaches_the_worker_and_takes_leave_to_commit_away() {
     let rig = Rig::start().await;
     let made = rig.attempt().await;
     let (link, stop) = join(&rig, &made).await.expect("joined");
-    let mut tx = rig.store.write_tx().await.expect("a transaction");
+    let mut tx = rig.store.write_tx_of_all().await.expect("a transaction");
     assert!(Store::run_cancel_in_txn(&mut tx, made.org, made.run).await.expect("canceled"));
     tx.commit().await.expect("committed");
     let halted = tokio::time::timeout(Duration::from_secs(5), stop.halted()).await.expect("within five seconds");

@@ -160,7 +160,7 @@ impl Rig {
     pub(super) async fn attempt_on(&self, kind: (&str, &str)) -> Made {
         let (org, project, plane) = (OrgId::generate(), ProjectId::generate(), DataPlaneId::generate());
         let (run, attempt, epoch) = (RunId::generate(), AttemptId::generate(), Epoch(Micros::now().0));
-        let mut tx = self.store.write_tx().await.expect("a transaction");
+        let mut tx = self.store.write_tx_of_all().await.expect("a transaction");
         Store::organization_insert_in_txn(&mut tx, org, "org").await.expect("an organization");
         Store::project_insert_in_txn(&mut tx, org, project, "project", 0).await.expect("a project");
         Store::data_plane_insert_in_txn(&mut tx, org, plane, "here", kind).await.expect("a data plane");
@@ -216,7 +216,7 @@ impl Rig {
     /// Takes the attempt away from its worker, as the reaper would.
     pub(super) async fn fence(&self, made: &Made) {
         let row = self.row(made).await;
-        let mut tx = self.store.write_tx().await.expect("a transaction");
+        let mut tx = self.store.write_tx_of_all().await.expect("a transaction");
         assert!(Store::attempt_fence_in_txn(&mut tx, &row).await.expect("fenced"));
         tx.commit().await.expect("committed");
     }

@@ -20,7 +20,7 @@ const LIFE: Duration = Duration::from_secs(600);
 pub(super) async fn held(rig: &Rig, role: Option<&str>) -> (Made, AgentId) {
     let made = rig.attempt_on(("agent", "{}")).await;
     let (row, agent) = (rig.row(&made).await, AgentId::generate());
-    let mut tx = rig.store.write_tx().await.expect("a transaction");
+    let mut tx = rig.store.write_tx_of_all().await.expect("a transaction");
     Store::agent_insert_in_txn(&mut tx, made.org, (agent, row.data_plane), ("office-1", false), LIFE)
         .await
         .expect("added");

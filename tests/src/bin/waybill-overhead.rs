@@ -42,7 +42,7 @@ fn options(aws: &Aws, server: Option<&Postgres>) -> Options {
         options = options.with(&format!("HTTP__{quota}_QUOTA"), "1000000");
     }
     match server {
-        Some(server) => options.with("DATABASE__URL", &server.url()),
+        Some(server) => options.with("DATABASE__URL", &server.owner_url()),
         None => options,
     }
 }

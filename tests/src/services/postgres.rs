@@ -143,6 +143,20 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The URL of the same database for its owner, who has no right beyond it: as an installation has it.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    #[must_use]
+    pub fn owner_url(&self) -> String {
+        let sql = "do $$ begin if not exists (select from pg_roles where rolname = 'waybill') then
+                   create role waybill login; alter database postgres owner to waybill; end if; end $$";
+        let made = program("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, &self.url()]).output();
+        let made = made.expect("run psql");
+        assert!(made.status.success(), "psql: {}", String::from_utf8_lossy(&made.stderr));
+        format!("postgres://waybill@127.0.0.1:{}/postgres", self.port)
+    }
+
     /// A session of the superuser.
     ///
     /// # Panics

@@ -16,7 +16,7 @@ use waybill_identity::{
 };
 use waybill_launcher::ProcessLauncher;
 use waybill_model::Micros;
-use waybill_store::{Attempt, Store, StoreOptions};
+use waybill_store::{Attempt, RowSecurity, Store, StoreOptions};
 
 use super::{Reach, Shared, StartError, follow, state, tidy};
 use crate::config::{Config, Server};
@@ -82,6 +82,12 @@ pub async fn start(config: &Config) -> Result<Running, StartError> {
     let authority = Arc::new(Authority::open(&keys, domain.clone(), config.bounds.worker_certificate)?);
     let options = StoreOptions { connections: config.database.connections, patience: config.database.patience };
     let store = Store::open_with(config.database.url.expose_secret(), &options).await?;
+    if store.row_security().await? == RowSecurity::Bypassed {
+        tracing::warn!(
+            "the database's user passes row-level security, the second wall between organizations: use one that is no \
+             superuser and has no BYPASSRLS (docs/operate.md)"
+        );
+    }
     let shared = Arc::new(Shared::new(config, store, &keys).await?);
     let tickets = Arc::clone(&shared.tickets);
     let setup_token = setup_token(config, &shared).await?;

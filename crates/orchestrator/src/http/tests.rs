@@ -1,4 +1,4 @@
-//! The API in process: the real router over a real SQLite store, two organizations with everything in them.
+//! The API in process: the real router over a real store, two organizations with everything in them.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use waybill_identity::KeyDirectory;
 use waybill_model::id::SessionId;
 use waybill_model::{AgentId, AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
 use waybill_store::{NewAttempt, Store, User};
+use waybill_tests::services::postgres::Postgres;
 
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -35,6 +36,7 @@ struct World {
     ours: Tenant,
     theirs: Tenant,
     dir: tempfile::TempDir,
+    _server: Option<Postgres>,
 }
 
 /// An organization with one of everything.
@@ -66,14 +68,24 @@ impl Got {
 
 impl World {
     async fn new() -> Self {
+        Self::on(None).await
+    }
+
+    /// The same on either database; on Postgres as a user whom its policies bind.
+    async fn on_both() -> [Self; 2] {
+        [Self::new().await, Self::on(Some(Postgres::start())).await]
+    }
+
+    async fn on(server: Option<Postgres>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let config = Config::load(None, Some(dir.path()), []).expect("settings");
-        let store = Store::open(config.database.url.expose_secret()).await.expect("a store");
+        let url = server.as_ref().map_or_else(|| config.database.url.expose_secret().to_owned(), Postgres::owner_url);
+        let store = Store::open(&url).await.expect("a store");
         let keys = KeyDirectory::created(&config.keys);
         let app = Arc::new(Shared::new(&config, store, &keys).await.expect("the services"));
         let ours = Tenant::new(&app, "ours", dir.path()).await;
         let theirs = Tenant::new(&app, "theirs", dir.path()).await;
-        Self { app, ours, theirs, dir }
+        Self { app, ours, theirs, dir, _server: server }
     }
 
     async fn send(&self, request: Request<Body>) -> Got {
@@ -121,7 +133,7 @@ impl Tenant {
     async fn new(app: &Shared, name: &str, dir: &std::path::Path) -> Self {
         let (org, user, session, project) =
             (OrgId::generate(), UserId::generate(), SessionId::generate(), ProjectId::generate());
-        let mut tx = app.store.write_tx().await.expect("a transaction");
+        let mut tx = app.store.write_tx_of_all().await.expect("a transaction");
         Store::organization_insert_in_txn(&mut tx, org, name).await.expect("an organization");
         Store::user_insert_in_txn(&mut tx, &person(org, user, name)).await.expect("a person");
         Store::project_insert_in_txn(&mut tx, org, project, "default", 1 << 20).await.expect("a project");
@@ -172,7 +184,7 @@ async fn attempt_of(app: &Shared, (org, run, data_plane): (OrgId, RunId, DataPla
         launch_claim: minute,
         start_timeout: minute,
     };
-    let mut tx = app.store.write_tx().await.expect("a transaction");
+    let mut tx = app.store.write_tx_of_all().await.expect("a transaction");
     Store::attempt_insert_in_txn(&mut tx, &new).await.expect("an attempt");
     tx.commit().await.expect("a commit");
     new.id

@@ -95,7 +95,7 @@ impl AgentLauncher {
     /// Gives the task to an agent, if that one still takes work and has room. The agent's row is locked before its tasks are
     /// counted, so that two starts at one moment never take the same room.
     async fn give_to(&self, attempt: &Attempt, task: Option<&AgentTask>, to: AgentId) -> StoreResult<bool> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(attempt.org).await?;
         if !Store::agent_lock_in_txn(&mut tx, attempt.org, to).await? {
             return Ok(false);
         }
@@ -158,7 +158,7 @@ impl Launcher for AgentLauncher {
 
     async fn stop(&self, task: &TaskRef) -> Result<(), LaunchError> {
         let attempt = self.attempt(read(task)?).await?;
-        let mut tx = self.store.write_tx().await.map_err(|error| away(&error))?;
+        let mut tx = self.store.write_tx(attempt.org).await.map_err(|error| away(&error))?;
         Store::agent_task_stop_in_txn(&mut tx, attempt.org, attempt.id).await.map_err(|error| away(&error))?;
         tx.commit().await.map_err(|error| away(&error))?;
         self.nudges.agents_changed(attempt.data_plane);

@@ -113,7 +113,7 @@ impl Dispatcher {
     }
 
     async fn end_canceled(&self, run: &Run) -> StoreResult<bool> {
-        let mut tx = self.context.store.write_tx().await?;
+        let mut tx = self.context.store.write_tx(run.org).await?;
         let Some(run) = Store::run_lock_in_txn(&mut tx, run.org, run.id).await? else { return Ok(false) };
         let ended = run.desired == Desired::Cancel
             && end_queued_in_txn(&mut tx, &self.context.bounds, &run, None, ACTOR).await?;
@@ -124,7 +124,7 @@ impl Dispatcher {
 
     /// Takes the run: next epoch, attempt row, launch request; all or nothing. None: somebody else has it.
     async fn lease(&self, run: &Run) -> StoreResult<Option<Attempt>> {
-        let mut tx = self.context.store.write_tx().await?;
+        let mut tx = self.context.store.write_tx(run.org).await?;
         let Some(run) = Store::run_lock_in_txn(&mut tx, run.org, run.id).await? else { return Ok(None) };
         let now = tx.clock().await?;
         if run.state != RunState::Queued || run.desired != Desired::Run || run.not_before > now {
@@ -217,7 +217,7 @@ impl Dispatcher {
             // The same token might start a second task by now: the reaper fences the attempt instead.
             return Ok(false);
         }
-        let mut tx = self.context.store.write_tx().await?;
+        let mut tx = self.context.store.write_tx(attempt.org).await?;
         let (holder, claim) = (&self.context.holder, self.context.bounds.launch_claim);
         if !Store::attempt_launch_claim_in_txn(&mut tx, &attempt, holder, claim).await? {
             return Ok(false);
@@ -289,7 +289,7 @@ async fn start(context: &Context, attempt: &Attempt) -> StoreResult<()> {
 
 /// Records the task. One that came too late for its attempt is stopped at once.
 async fn record(context: &Context, launcher: &dyn Launcher, attempt: &Attempt, task: &TaskRef) -> StoreResult<()> {
-    let mut tx = context.store.write_tx().await?;
+    let mut tx = context.store.write_tx(attempt.org).await?;
     if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
         return Ok(());
     }
@@ -309,7 +309,7 @@ async fn record(context: &Context, launcher: &dyn Launcher, attempt: &Attempt, t
 
 /// Says once in the run's timeline what its launch waits for.
 async fn waits(context: &Context, attempt: &Attempt, phase: &'static str) -> StoreResult<()> {
-    let mut tx = context.store.write_tx().await?;
+    let mut tx = context.store.write_tx(attempt.org).await?;
     if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
         return Ok(());
     }
@@ -329,7 +329,7 @@ async fn give_up(
     attempt: &Attempt,
     error: &LaunchError,
 ) -> StoreResult<()> {
-    let mut tx = context.store.write_tx().await?;
+    let mut tx = context.store.write_tx(attempt.org).await?;
     let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(()) };
     let Some(attempt) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else { return Ok(()) };
     let failure = error.failure();

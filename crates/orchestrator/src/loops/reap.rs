@@ -114,7 +114,7 @@ impl Reaper {
 
     /// After our own restart, or when a clock jumped, the leases say nothing: each gets one fresh window.
     async fn refresh_leases(&self, lease: &LoopLease) -> StoreResult<()> {
-        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let mut tx = self.context.store.write_tx_led_of_all(lease).await?;
         let renewed = Store::attempt_refresh_leases_in_txn(&mut tx, self.context.bounds.lease).await?;
         tx.commit().await?;
         tracing::info!(leases = renewed, "gave every lease a fresh window");
@@ -160,7 +160,7 @@ impl Reaper {
         if matches!(verdict, Verdict::Lost { .. }) {
             fault::point("loss_seen");
         }
-        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let mut tx = self.context.store.write_tx_led(lease, attempt.org).await?;
         let Some(run) = Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await? else { return Ok(NOTHING) };
         let Some(current) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else {
             return Ok(NOTHING);

@@ -64,7 +64,7 @@ impl Keeper {
 
     /// Removes one portion; tells how many things went.
     async fn portion(&self, lease: &LoopLease, kept: Kept) -> StoreResult<u64> {
-        let mut tx = self.context.store.write_tx_led(lease).await?;
+        let mut tx = self.context.store.write_tx_led_of_all(lease).await?;
         let age = self.context.retention.of(kept);
         let gone = Store::kept_remove_in_txn(&mut tx, kept, age, PORTION).await?;
         if matches!(kept, Kept::Runs | Kept::RunEvents | Kept::Deleted) {

@@ -64,7 +64,7 @@ impl Scheduler {
             }
         };
         fault::point("slot_due");
-        let mut tx = self.context.store.write_tx_led(lease).await.inspect_err(|error| {
+        let mut tx = self.context.store.write_tx_led(lease, schedule.org).await.inspect_err(|error| {
             if matches!(error, StoreError::StaleLeader { .. }) {
                 taken(schedule);
             }

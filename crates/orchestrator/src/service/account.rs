@@ -36,7 +36,7 @@ pub async fn setup_token(store: &Store, life: Duration) -> ServiceResult<Option<
         return Ok(None);
     }
     let token = format!("setup_{}", hex::encode(crate::random::<32>()));
-    let mut tx = store.write_tx().await?;
+    let mut tx = store.write_tx_of_all().await?;
     Store::setup_token_insert_in_txn(&mut tx, &digest_of(&token), life).await?;
     tx.commit().await?;
     Ok(Some(Confidential::new(token)))
@@ -50,7 +50,7 @@ pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> Ser
     wait(app, "setup", ip)?;
     let password_hash = app.passwords.hash(&body.password).await?;
     let (org, user) = (OrgId::generate(), UserId::generate());
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(org).await?;
     if !Store::setup_token_use_in_txn(&mut tx, &digest_of(body.setup_token.reveal())).await? {
         drop(tx);
         app.throttle.failed("setup", ip);
@@ -98,7 +98,7 @@ pub async fn login(app: &Shared, body: &LoginRequest, ip: Option<IpAddr>) -> Ser
     let Some(user) = user.filter(|user| fits && !user.disabled && user.locked_until <= now) else {
         return Err(failed(app, &email, ip).await?);
     };
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(user.org).await?;
     Store::user_login_reset_in_txn(&mut tx, user.org, user.id).await?;
     let tokens = begin(app, &mut tx, &user).await?;
     audit(&mut tx, &user, "login", ip).await?;
@@ -112,7 +112,7 @@ async fn failed(app: &Shared, email: &str, ip: Option<IpAddr>) -> ServiceResult<
     app.throttle.failed(email, ip);
     if let Some(user) = app.store.user_find_by_email(email).await? {
         let count = u32::try_from(user.failed_logins + 1).unwrap_or(u32::MAX);
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(user.org).await?;
         Store::user_login_failed_in_txn(&mut tx, user.org, user.id, pause(count)).await?;
         let entry = AuditEntry {
             ip: ip.map(|ip| ip.to_string()),
@@ -135,7 +135,8 @@ fn wait(app: &Shared, account: &str, ip: Option<IpAddr>) -> ServiceResult<()> {
 /// Exchanges a refresh token. One that was used before ends its whole session.
 pub async fn refresh(app: &Shared, body: &RefreshRequest, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     let refused = || Refused::new(ProblemCode::TokenInvalid, "the session has ended").next("waybill login");
-    let mut tx = app.store.write_tx().await?;
+    // Whose the token is, its row tells.
+    let mut tx = app.store.write_tx_of_all().await?;
     let outcome = Store::refresh_token_use_in_txn(&mut tx, &digest_of(body.refresh_token.reveal())).await?;
     match outcome {
         RefreshOutcome::Fresh(session) => {
@@ -159,7 +160,7 @@ pub async fn refresh(app: &Shared, body: &RefreshRequest, ip: Option<IpAddr>) ->
 
 /// Ends the caller's session.
 pub async fn logout(app: &Shared, caller: &Caller) -> ServiceResult<()> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     Store::session_revoke_in_txn(&mut tx, caller.org, caller.session).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("logout", caller.session)).await?;
     Ok(tx.commit().await?)
@@ -172,7 +173,7 @@ pub async fn user_create(app: &Shared, caller: &Caller, body: &UserCreate, key: 
     let id: UserId = once(&app.store, key, async || {
         let password_hash = app.passwords.hash(&body.password).await?;
         let person = administrator(caller.org, UserId::generate(), email.clone(), password_hash);
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         Store::user_insert_in_txn(&mut tx, &person).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &person.id.to_string()).await?;

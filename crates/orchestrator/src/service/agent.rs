@@ -92,7 +92,7 @@ impl AgentService {
 
     /// Takes the right of whoever holds this identity away, and says so.
     async fn lock(&self, agent: &Agent) -> StoreResult<()> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(agent.org).await?;
         if !Store::agent_move_in_txn(&mut tx, agent, &["active"], "locked").await? {
             return Ok(());
         }
@@ -156,7 +156,7 @@ pub async fn create(app: &Shared, caller: &Caller, body: &AgentCreate, key: Opti
     }
     let id: AgentId = once(&app.store, key, async || {
         let id = AgentId::generate();
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         let life = app.bounds.agent_invitation;
         let what = (body.name.as_str(), body.needs_approval);
         Store::agent_insert_in_txn(&mut tx, caller.org, (id, plane.id), what, life).await?;
@@ -173,7 +173,7 @@ pub async fn create(app: &Shared, caller: &Caller, body: &AgentCreate, key: Opti
 
 /// Invites an agent anew, such as one whose host was replaced; what it had before is void.
 pub async fn invite(app: &Shared, caller: &Caller, agent: &Agent, needs_approval: bool) -> ServiceResult<Agent> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::agent_invite_in_txn(&mut tx, agent, needs_approval, app.bounds.agent_invitation).await? {
         return Err(changed());
     }
@@ -195,7 +195,7 @@ pub async fn approve(app: &Shared, caller: &Caller, agent: &Agent, fingerprint: 
         let next = "compare it with what the agent printed on its own host; do not approve a key that differs";
         return Err(Refused::field(ProblemCode::Unusable, "/fingerprint", message).next(next));
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     // The key that was compared, not the one that may stand there by now.
     if !Store::agent_approve_in_txn(&mut tx, agent).await? {
         return Err(changed());
@@ -222,7 +222,7 @@ pub async fn enable(app: &Shared, caller: &Caller, agent: &Agent) -> ServiceResu
 
 /// Removes an agent; false where somebody else changed it meanwhile.
 pub async fn remove(app: &Shared, caller: &Caller, agent: &Agent) -> ServiceResult<bool> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::agent_remove_in_txn(&mut tx, agent).await? {
         return Ok(false);
     }
@@ -243,7 +243,7 @@ async fn shift(
         let detail = format!("the agent is {}", agent.state);
         return Err(Refused::new(ProblemCode::StateConflict, detail).next(next_of(&agent.state)));
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::agent_move_in_txn(&mut tx, agent, from, to).await? {
         return Err(changed());
     }

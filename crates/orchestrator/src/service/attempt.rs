@@ -159,7 +159,7 @@ impl AttemptService {
     ) -> Result<(), AttemptError> {
         let spki = hex::encode(spki_sha256);
         let (org, attempt) = (peer.org, peer.attempt);
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(peer.org).await?;
         let certificate = Certificate { org, serial, attempt, spki, not_after, revoked_at: None };
         Store::certificate_insert_in_txn(&mut tx, &certificate).await?;
         Ok(tx.commit().await?)
@@ -168,7 +168,7 @@ impl AttemptService {
     /// Begins a transaction that holds the run of an attempt.
     async fn hold(&self, org: OrgId, attempt: AttemptId) -> StoreResult<Option<(Tx, Held)>> {
         let Some(known) = self.store.attempt_get(org, attempt).await? else { return Ok(None) };
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(org).await?;
         let Some(run) = Store::run_lock_in_txn(&mut tx, org, known.run).await? else { return Ok(None) };
         let Some(attempt) = Store::attempt_get_in_txn(&mut tx, org, attempt).await? else { return Ok(None) };
         Ok(Some((tx, Held { run, attempt })))

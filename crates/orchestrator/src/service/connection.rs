@@ -36,7 +36,7 @@ pub async fn create(
             kind: system.kind().into(),
             system: canonical(&system)?,
         };
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         Store::connection_insert_in_txn(&mut tx, &new).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &new.id.to_string()).await?;
@@ -76,7 +76,7 @@ pub async fn update(
         kind: system.kind().into(),
         system: canonical(&system)?,
     };
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::connection_update_in_txn(&mut tx, &new, connection.version).await? {
         return Ok(None);
     }
@@ -109,7 +109,7 @@ pub async fn delete(app: &Shared, caller: &Caller, connection: &Connection) -> S
         let detail = format!("used by {}", users.join(", "));
         return Err(Refused::new(ProblemCode::InUse, detail).next("remove those pipelines first"));
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::connection_delete_in_txn(&mut tx, caller.org, connection.id, connection.version).await? {
         return Ok(false);
     }

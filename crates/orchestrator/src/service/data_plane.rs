@@ -54,7 +54,7 @@ pub async fn create(
     };
     let id: DataPlaneId = once(&app.store, key, async || {
         let id = DataPlaneId::generate();
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         Store::data_plane_insert_in_txn(&mut tx, caller.org, id, &body.name, (&body.kind, &settings)).await?;
         if let Some(external_id) = &external_id {
             Store::data_plane_name_external_in_txn(&mut tx, caller.org, id, external_id).await?;
@@ -86,7 +86,7 @@ pub async fn update(
         }
         _ => return Err(Refused::field(ProblemCode::Unusable, "/aws_ecs", "the settings of its kind")),
     };
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::data_plane_update_in_txn(&mut tx, &plane).await? {
         return Ok(None);
     }
@@ -97,7 +97,7 @@ pub async fn update(
 
 /// Begins to drain a data plane, or lets it take runs again.
 pub async fn drain(app: &Shared, caller: &Caller, plane: &DataPlane, drain: bool) -> ServiceResult<DataPlane> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::data_plane_drain_in_txn(&mut tx, caller.org, plane.id, drain).await? {
         let detail = if drain { "it is being drained already" } else { "it takes runs already" };
         return Err(Refused::new(ProblemCode::StateConflict, detail).next("nothing is to be done"));

@@ -15,7 +15,7 @@ pub async fn pause(
     pipeline: &Pipeline,
     paused: bool,
 ) -> ServiceResult<Option<Pipeline>> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     let why = paused.then_some(("user", "resume it with `waybill pipeline resume`"));
     if !Store::pipeline_pause_seen_in_txn(&mut tx, pipeline, why).await? {
         return Ok(None);
@@ -33,7 +33,7 @@ pub async fn accept_epoch(app: &Shared, caller: &Caller, pipeline: &Pipeline, fo
         let next = "find out who; then give the pipeline a new prefix, or take the table's last commit back";
         return Err(Refused::field(ProblemCode::Unusable, "/found", message).next(next));
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::pipeline_epoch_accept_in_txn(&mut tx, pipeline, found).await? {
         let detail = "this epoch does not wait to be accepted, or not any more";
         return Err(Refused::new(ProblemCode::StateConflict, detail).next("read `epoch_ahead` of the pipeline again"));
@@ -46,7 +46,7 @@ pub async fn accept_epoch(app: &Shared, caller: &Caller, pipeline: &Pipeline, fo
 
 /// Removes a pipeline without a live run; false where somebody else changed it meanwhile. What it wrote stays.
 pub async fn delete(app: &Shared, caller: &Caller, pipeline: &Pipeline) -> ServiceResult<bool> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if Store::run_pending_in_txn(&mut tx, caller.org, pipeline.id).await? {
         let detail = "a run of it has not ended";
         return Err(Refused::new(ProblemCode::RunLive, detail).next("cancel the run, or wait for its end"));

@@ -17,7 +17,7 @@ pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once
     check_name(name)?;
     let id: ProjectId = once(&app.store, key, async || {
         let id = ProjectId::generate();
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         Store::project_insert_in_txn(&mut tx, caller.org, id, name, NAME_CEILING).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
@@ -45,7 +45,7 @@ pub async fn update(
     if let Some(regions) = &body.allowed_regions {
         project.allowed_regions = region::listed(regions)?;
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::project_update_in_txn(&mut tx, &project).await? {
         return Ok(None);
     }

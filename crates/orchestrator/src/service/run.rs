@@ -176,7 +176,7 @@ impl RunService {
 
     /// Begins a run of a pipeline.
     pub async fn trigger(&self, who: &Caller, pipeline: PipelineId, trigger: Trigger) -> Result<Run, RunError> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(who.org).await?;
         let id = Self::trigger_in_txn(&mut tx, who, pipeline, trigger).await?;
         tx.commit().await?;
         self.begun(who.org, id).await
@@ -212,7 +212,7 @@ impl RunService {
 
     /// Looks at one connection.
     pub async fn probe(&self, who: &Caller, probe: Probe) -> Result<Run, RunError> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(who.org).await?;
         let id = Self::probe_in_txn(&mut tx, who, probe).await?;
         tx.commit().await?;
         self.begun(who.org, id).await
@@ -282,7 +282,7 @@ impl RunService {
         if let Some(pipeline) = old.pipeline {
             return self.trigger(who, pipeline, Trigger::Retry(run)).await;
         }
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(who.org).await?;
         let id = Self::look_again_in_txn(&mut tx, who, &old).await?;
         tx.commit().await?;
         self.begun(who.org, id).await
@@ -295,7 +295,7 @@ impl RunService {
 
     /// Asks a run to stop. Sets what is desired; the loops and the worker's next report do the rest.
     pub async fn cancel(&self, who: &Caller, run: RunId) -> Result<Run, RunError> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(who.org).await?;
         let found = Store::run_lock_in_txn(&mut tx, who.org, run).await?.ok_or(RunError::NotFound)?;
         if found.state.is_final() {
             return Err(RunError::WrongState { state: found.state });

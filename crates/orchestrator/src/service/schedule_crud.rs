@@ -25,7 +25,7 @@ pub async fn set(app: &Shared, caller: &Caller, pipeline: &Pipeline, body: &Sche
     let wanted = read(body)?;
     let now = app.store.clock().await?;
     let new = row(app, (caller.org, pipeline.id), &wanted, !body.paused, now)?;
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     Store::schedule_set_in_txn(&mut tx, &new).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("schedule_set", pipeline.id)).await?;
     tx.commit().await?;
@@ -34,7 +34,7 @@ pub async fn set(app: &Shared, caller: &Caller, pipeline: &Pipeline, body: &Sche
 
 /// Takes a pipeline's schedule away.
 pub async fn delete(app: &Shared, caller: &Caller, pipeline: &Pipeline) -> ServiceResult<()> {
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     Store::schedule_delete_in_txn(&mut tx, caller.org, pipeline.id).await?;
     Store::audit_append_in_txn(&mut tx, &caller.audit("schedule_delete", pipeline.id)).await?;
     Ok(tx.commit().await?)

@@ -45,7 +45,7 @@ pub(super) async fn keep(app: &Shared, caller: &Caller, given: &[PlanSignature])
     if given.is_empty() {
         return Ok(());
     }
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     for one in given {
         let row = waybill_store::PlanSignature {
             org: caller.org,

@@ -39,7 +39,7 @@ impl Asked {
 pub async fn start(app: &Shared, caller: &Caller, body: &RunStart, key: Option<&Once>) -> ServiceResult<RunDetail> {
     let id: RunId = once(&app.store, key, async || {
         let asked = asked(app, caller, body).await?;
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         let id = asked.begin(&mut tx, &who(caller)).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
@@ -64,7 +64,7 @@ pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>)
         if old.pipeline.is_none() {
             may_look(caller)?;
         }
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         let id = match old.pipeline {
             Some(pipeline) => {
                 RunService::trigger_in_txn(&mut tx, &who(caller), pipeline, Trigger::Retry(old.id)).await?

@@ -137,7 +137,8 @@ async fn write(store: &Store, batch: &[CloudCall], growing: &mut HashMap<Kind, G
     for look in looks {
         kinds.entry(kind(look)).and_modify(|calls| add(calls, look)).or_insert_with(|| one(look));
     }
-    let mut tx = store.write_tx().await?;
+    // A batch has calls for several organizations.
+    let mut tx = store.write_tx_of_all().await?;
     for call in others {
         let entry = NewTrailEntry { task: call.task.clone(), ..entry(&kind(call), TrailId::generate(), one(call)) };
         Store::trail_insert_in_txn(&mut tx, &entry).await?;

@@ -119,7 +119,8 @@ async fn a_look_at_a_connection_takes_its_other_end_from_the_project() {
 #[tokio::test]
 async fn a_size_is_refused_where_workers_have_none_and_taken_where_tasks_have_one() {
     let world = World::new().await;
-    let (org, mut tx) = (world.ours.caller.org, world.app.store.write_tx().await.expect("a transaction"));
+    let org = world.ours.caller.org;
+    let mut tx = world.app.store.write_tx(org).await.expect("a transaction");
     for kind in ["agent", "aws-ecs"] {
         let id = DataPlaneId::generate();
         Store::data_plane_insert_in_txn(&mut tx, org, id, kind, (kind, "{}")).await.expect("a data plane");

@@ -102,7 +102,7 @@ async fn runs_are_filtered_and_ordered_by_the_database() {
     oldest.reverse();
     assert_eq!(oldest, all);
     // The oldest run begins last.
-    let mut tx = world.app.store.write_tx().await.expect("a transaction");
+    let mut tx = world.app.store.write_tx_of_all().await.expect("a transaction");
     let run = Store::run_lock_in_txn(&mut tx, world.ours.caller.org, world.ours.run).await.expect("a read");
     let run = run.expect("a run");
     Store::run_move_in_txn(&mut tx, &run, RunState::Running, None).await.expect("moved");

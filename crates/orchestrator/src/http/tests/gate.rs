@@ -118,7 +118,7 @@ async fn nothing_but_the_closed_list_is_served_without_a_token() {
 async fn a_role_without_rights_is_refused_everywhere() {
     let world = World::new().await;
     let (org, user, session) = (world.ours.caller.org, UserId::generate(), SessionId::generate());
-    let mut tx = world.app.store.write_tx().await.expect("a transaction");
+    let mut tx = world.app.store.write_tx_of_all().await.expect("a transaction");
     let nobody = User { role: "member".into(), ..person(org, user, "member") };
     Store::user_insert_in_txn(&mut tx, &nobody).await.expect("a person");
     let life = std::time::Duration::from_secs(600);
@@ -136,7 +136,12 @@ async fn a_role_without_rights_is_refused_everywhere() {
 /// Every route that names an object, with another organization's id and with one of nobody: the same bytes.
 #[tokio::test]
 async fn t08_another_organizations_objects_do_not_exist() {
-    let world = World::new().await;
+    for world in World::on_both().await {
+        objects_do_not_exist(&world).await;
+    }
+}
+
+async fn objects_do_not_exist(world: &World) {
     let (mut routes, mut found) = (0, 0);
     for operation in operations().list.iter().filter(|operation| operation.path.contains('{')) {
         routes += 1;
@@ -169,7 +174,12 @@ async fn t08_another_organizations_objects_do_not_exist() {
 /// The same for ids in bodies, filters and topics.
 #[tokio::test]
 async fn t08_foreign_ids_in_bodies_filters_and_topics_find_nothing() {
-    let world = World::new().await;
+    for world in World::on_both().await {
+        foreign_ids_find_nothing(&world).await;
+    }
+}
+
+async fn foreign_ids_find_nothing(world: &World) {
     let id = |name: &str| {
         world.theirs.ids.iter().find(|(known, _)| *known == name).map(|(_, id)| id.clone()).expect("an id")
     };

@@ -25,7 +25,7 @@ async fn stream(world: &World, last: &str) -> String {
 async fn end(world: &World) {
     let who = Who { org: world.ours.caller.org, actor: "test".into(), ip: None };
     world.app.runs.cancel(&who, world.ours.run).await.expect("a cancel");
-    let mut tx = world.app.store.write_tx().await.expect("a transaction");
+    let mut tx = world.app.store.write_tx_of_all().await.expect("a transaction");
     let run = Store::run_lock_in_txn(&mut tx, who.org, world.ours.run).await.expect("a read").expect("a run");
     let to = run.state.next(waybill_model::run::RunEvent::Canceled).expect("a legal move");
     assert!(Store::run_move_in_txn(&mut tx, &run, to, None).await.expect("a move"));

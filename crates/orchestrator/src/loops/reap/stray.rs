@@ -84,7 +84,7 @@ async fn settle(
     if attempt.data_plane != plane.id || looked_at {
         return Ok(false);
     }
-    let mut tx = context.store.write_tx_led(lease).await?;
+    let mut tx = context.store.write_tx_led(lease, attempt.org).await?;
     if Store::run_lock_in_txn(&mut tx, attempt.org, attempt.run).await?.is_none() {
         return Ok(false);
     }

@@ -53,7 +53,7 @@ impl AgentService {
 
     async fn first_use(&self, agent: &Agent, spki: &str) -> Result<Presented, AgentError> {
         let to = if agent.needs_approval { "pending" } else { "active" };
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(agent.org).await?;
         if !Store::agent_use_invitation_in_txn(&mut tx, agent, spki, to).await? {
             return Err(AgentError::Refused);
         }
@@ -70,7 +70,7 @@ impl AgentService {
 
     /// Somebody else holds this token. While it could still be used, whoever came first may not be who was invited.
     async fn another_key(&self, agent: &Agent) -> StoreResult<AgentError> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(agent.org).await?;
         let actor = format!("agent:{}", agent.id);
         Store::audit_append_in_txn(&mut tx, &AuditEntry::refused(agent.org, actor, "agent_enrol", &agent.id)).await?;
         tx.commit().await?;
@@ -110,7 +110,7 @@ impl AgentService {
     /// Records a certificate that was made. Where two asked at once with one identity, the later one locks it.
     pub async fn certify(&self, renewal: &Renewal, certificate: AgentCertificate<'_>) -> Result<(), AgentError> {
         let Renewal { peer, generation, again } = *renewal;
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(peer.org).await?;
         let Some(agent) = Store::agent_get_in_txn(&mut tx, peer.org, peer.agent).await? else {
             return Err(AgentError::Disabled);
         };

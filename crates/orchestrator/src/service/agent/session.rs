@@ -55,7 +55,7 @@ impl AgentService {
         }
         let id = hex::encode(crate::random::<16>());
         let version = told.version.map(|version| version.to_string());
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(peer.org).await?;
         let role = match &told.worker_role {
             Some(told) => Some(role::keep(told).ok_or(AgentError::Role)?),
             None => None,
@@ -73,7 +73,7 @@ impl AgentService {
 
     /// The session is over: the agent is silent from now on.
     pub async fn close(&self, session: &OpenSession) -> StoreResult<()> {
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(session.peer.org).await?;
         Store::agent_session_end_in_txn(&mut tx, (session.peer.org, session.peer.agent), &session.id).await?;
         tx.commit().await?;
         self.nudges.agents_changed(session.plane);
@@ -87,7 +87,7 @@ impl AgentService {
         let known = self.store.agent_task_live(org, agent).await?;
         let mut orders = Orders::default();
         let mut changed = Vec::new();
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(org).await?;
         let said = AgentSaid { draining: told.draining, slots: told.slots, version: None, worker_role: None };
         if !Store::agent_heard_in_txn(&mut tx, (org, agent), &session.id, said).await? {
             drop(tx);
@@ -169,7 +169,7 @@ impl AgentService {
         tickets: &TicketKey,
     ) -> StoreResult<Option<StartOrder>> {
         let Some(attempt) = self.store.attempt_get(task.org, task.attempt).await? else { return Ok(None) };
-        let mut tx = self.store.write_tx().await?;
+        let mut tx = self.store.write_tx(agent.org).await?;
         if !Store::agent_task_sent_in_txn(&mut tx, task).await? {
             return Ok(None);
         }

@@ -37,7 +37,7 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
         // Nothing was learned: what is known stays.
         TrustFound::Unknown => plane.trust.as_deref(),
     };
-    let mut tx = app.store.write_tx().await?;
+    let mut tx = app.store.write_tx(caller.org).await?;
     if !Store::data_plane_trust_in_txn(&mut tx, plane, trust).await? {
         return Err(Refused::new(ProblemCode::StateConflict, "it was changed during the check; check again"));
     }

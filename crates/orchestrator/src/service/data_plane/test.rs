@@ -36,7 +36,7 @@ pub async fn test(
         }
         let project = oldest_project(app, caller).await?;
         none_under_way(app, caller, plane).await?;
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         let id = RunService::test_in_txn(&mut tx, &who(caller), project, (plane.id, &plane.name)).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;

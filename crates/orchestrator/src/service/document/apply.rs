@@ -26,7 +26,7 @@ impl Held {
         source: &str,
     ) -> ServiceResult<()> {
         let now = app.store.clock().await?;
-        let mut tx = app.store.write_tx().await?;
+        let mut tx = app.store.write_tx(caller.org).await?;
         for (name, system) in &wanted.connections {
             if self.document.connections.get(name) != Some(system) {
                 self.put_connection(&mut tx, caller, name, system).await?;

@@ -1,0 +1,1 @@
+-- SQLite knows no policies for rows: the statements alone keep organizations apart. See the file of this number for Postgres.
