@@ -10,9 +10,11 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 use crate::secret::SecretRef;
 
+mod lone;
 mod regions;
 mod secrets;
 
+pub use lone::Side;
 pub use regions::PlanRegion;
 pub use secrets::PlanSecret;
 

@@ -30,7 +30,7 @@ use crate::observe::{CommitGate, Observer};
 use crate::source::Source;
 use crate::stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 
-pub use check::{check, discover};
+pub use check::{check, check_bucket, check_source, discover};
 pub use sizing::Sizing;
 
 /// What one attempt works with.

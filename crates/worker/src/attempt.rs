@@ -7,6 +7,7 @@
 
 mod outcome;
 mod run;
+mod work;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
-use waybill_model::plan::{FileSource, Plan, Postgres, S3, S3Access, System};
+use waybill_model::plan::{FileSource, Plan, Postgres, S3, S3Access, Side, System};
 use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
 
 use crate::secret::{Resolver, Servers};
@@ -29,6 +29,38 @@ impl Means {
         let dialer = Dialer::new(Rules::local());
         Self { secrets: Resolver::new(dialer.clone(), Servers::Any), dialer }
     }
+}
+
+/// What a plan has opened.
+pub(crate) enum Ends {
+    /// Both ends of a pipeline.
+    Both(Arc<dyn Source>, Arc<dyn Bucket>),
+    /// A source that is looked at by itself.
+    Source(Arc<dyn Source>),
+    /// A bucket that is looked at by itself.
+    Bucket(Arc<dyn Bucket>),
+}
+
+impl Ends {
+    /// The bucket, where one was opened.
+    pub(crate) fn bucket(&self) -> Option<&Arc<dyn Bucket>> {
+        match self {
+            Self::Both(_, bucket) | Self::Bucket(bucket) => Some(bucket),
+            Self::Source(_) => None,
+        }
+    }
+}
+
+/// The ends that a plan names: both of a pipeline, or the one that is to be looked at.
+pub(crate) async fn open(plan: &Plan, run: &str, budget: &Budget, means: &Means) -> FaultResult<Ends> {
+    Ok(match plan.lone() {
+        Some(Side::Source) => Ends::Source(source(&plan.from.system, run, means).await?),
+        Some(Side::Destination) => Ends::Bucket(bucket(&plan.to.system, budget.per_lane(1), means).await?),
+        None => {
+            let (source, bucket) = ends(plan, run, budget, means).await?;
+            Ends::Both(source, bucket)
+        }
+    })
 }
 
 /// Both ends of a plan, their secrets resolved.

@@ -6,21 +6,24 @@ use super::{Cli, logged_in, said};
 
 const LONE: &str = "waybill: 1
 connections:
+  far: { type: postgres, host: 127.0.0.1, database: far, user: far, password: \"env://NOWHERE\" }
   shop: { type: sqlite, path: DIR/lone.db }
   lake: { type: local, path: DIR/PLACE }
 ";
 
-/// Connections whose bucket stands at this place, and no pipeline.
+/// Connections whose bucket stands at this place, and no pipeline. The first source of all can't be reached: its password is
+/// nowhere.
 fn write(dir: &std::path::Path, place: &str) {
     let text = LONE.replace("DIR", &dir.display().to_string()).replace("PLACE", place);
     std::fs::write(dir.join("shop.waybill.yaml"), text).expect("a file");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_no_pipeline_uses_yet_is_reached_all_the_same() {
+async fn a_connection_that_no_pipeline_uses_yet_is_reached_and_nothing_else_is() {
     let sandbox = logged_in().await;
     let cli = Cli { dir: sandbox.dir.path() };
-    write(sandbox.dir.path(), "lake");
+    // A directory can't be made below a file: the bucket is as unusable as the first source.
+    write(sandbox.dir.path(), "shop.db/lake");
     assert_eq!(cli.json(0, &["apply", "--prune"])["dry_run"], false);
     let failed = cli.json(10, &["connection", "check", "shop"]);
     assert_eq!(
@@ -28,16 +31,15 @@ async fn a_connection_that_no_pipeline_uses_yet_is_reached_all_the_same() {
         (&json!("source_unreachable"), &json!([])),
         "{failed}"
     );
-    // Both ends were opened, so its log is in the bucket, and is read there.
+    // No bucket was opened: there is no log, and nobody is sent to look for it.
     let id = failed["id"].as_str().expect("an id").to_owned();
-    let log = cli.run(&["run", "logs", &id]);
-    assert!(
-        log.status.code() == Some(0) && String::from_utf8_lossy(&log.stdout).contains("source_unreachable"),
-        "{}",
-        said(&log)
-    );
+    assert_eq!(cli.refused(4, &["run", "logs", &id]), "no_bucket");
     let why = cli.json(0, &["run", "why", &id]);
-    assert!(why["next"].as_str().is_some_and(|next| next.contains("waybill run logs")), "{why}");
+    let next = why["next"].as_str().unwrap_or_default();
+    assert!(next.contains("waybill run events") && !next.contains("run logs"), "{why}");
+    let failed = cli.json(10, &["connection", "check", "lake"]);
+    let code = failed["failure"]["code"].as_str().unwrap_or_default();
+    assert!(code.starts_with("bucket_"), "{failed}");
 
     rusqlite::Connection::open(sandbox.path("lone.db"))
         .expect("a file")
@@ -45,13 +47,20 @@ async fn a_connection_that_no_pipeline_uses_yet_is_reached_all_the_same() {
         .expect("a table");
     let checked = cli.run(&["connection", "check", "shop"]);
     assert!(String::from_utf8_lossy(&checked.stdout).starts_with("✓ shop: reached"), "{}", said(&checked));
+    let found = cli.json(0, &["connection", "discover", "shop"]);
+    assert_eq!((&found["items"][0]["name"], found["items"].as_array().map(Vec::len)), (&json!("t"), Some(1)));
 
-    // The other end counts as well: a directory can't be made below a file.
-    write(sandbox.dir.path(), "lone.db/lake");
+    write(sandbox.dir.path(), "lake");
     assert_eq!(cli.json(0, &["apply"])["dry_run"], false);
-    let failed = cli.json(10, &["connection", "check", "lake"]);
-    let code = failed["failure"]["code"].as_str().unwrap_or_default();
-    assert!(code.starts_with("bucket_"), "{failed}");
+    let checked = cli.json(0, &["connection", "check", "lake"]);
+    assert_eq!(checked["state"], "succeeded");
+    let log = cli.run(&["run", "logs", checked["id"].as_str().expect("an id")]);
+    let text = String::from_utf8_lossy(&log.stdout);
+    assert!(log.status.code() == Some(0) && text.contains("check_passed"), "{}", said(&log));
+    // A destination has no tables, and the source's are not its own.
+    assert_eq!(cli.refused(6, &["connection", "discover", "lake"]), "unusable");
+    let failed = cli.json(10, &["connection", "check", "far"]);
+    assert_eq!(failed["failure"]["code"], "secret_not_found", "{failed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

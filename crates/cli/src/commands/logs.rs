@@ -9,6 +9,7 @@ use std::process::Command;
 use waybill_api::client::Client;
 use waybill_model::RunId;
 use waybill_model::plan::System;
+use waybill_model::run::RunKind;
 
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, facts};
@@ -60,13 +61,14 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
 
 /// The bucket that the run writes to.
 async fn place(client: &Client, id: RunId) -> Result<Where> {
-    let Some(destination) = client.run_get(id).await?.destination else {
-        return Err(Failure::new(
-            Exit::NotFound,
-            "no_bucket",
-            "a test of a data plane opens no bucket, so it has no log there",
-        )
-        .next(format!("waybill run events {id}")));
+    let detail = client.run_get(id).await?;
+    let Some(destination) = detail.destination else {
+        let what = match detail.run.kind.known() {
+            Some(RunKind::Test) => "a test of a data plane",
+            _ => "a look at a source that no pipeline uses",
+        };
+        let text = format!("{what} opens no bucket, so it has no log there");
+        return Err(Failure::new(Exit::NotFound, "no_bucket", text).next(format!("waybill run events {id}")));
     };
     let system: System = serde_json::from_value(destination).map_err(|_| {
         Failure::new(Exit::Failed, "plan_unknown", "this version does not understand where the run writes to")

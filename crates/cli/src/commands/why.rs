@@ -130,10 +130,13 @@ fn next(detail: &RunDetail, failure: Option<&Failure>) -> String {
     match (run.state.known(), failure) {
         (Some(RunState::Succeeded), _) if run.kind != RunKind::Sync => "nothing".to_owned(),
         (Some(RunState::Succeeded), _) => format!("nothing; `waybill run receipt {}` shows what was delivered", run.id),
-        (Some(RunState::Failed | RunState::Canceled), _) if run.kind == RunKind::Test => {
+        // A test, or a look at a source alone: no bucket was opened that could keep a log.
+        (Some(RunState::Failed | RunState::Canceled), _)
+            if run.kind != RunKind::Sync && detail.destination.is_none() =>
+        {
             format!("mend it, then try again; `waybill run events {}` tells more", run.id)
         }
-        // A check or discovery delivers nothing that could be retried; its log is there if both ends could be opened.
+        // A check or discovery delivers nothing that could be retried; its log is there if its ends could be opened.
         (Some(RunState::Failed | RunState::Canceled), _) if run.kind != RunKind::Sync => {
             let id = run.id;
             format!("mend it, then try again; `waybill run events {id}` and `waybill run logs {id}` tell more")

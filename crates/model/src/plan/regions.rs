@@ -36,7 +36,7 @@ impl Plan {
     #[must_use]
     pub fn regions(&self) -> Vec<PlanRegion<'_>> {
         let mut all = Vec::new();
-        for super::Endpoint { connection, system } in [&self.from, &self.to] {
+        for super::Endpoint { connection, system } in self.opened() {
             all.extend(system.regions().into_iter().map(|(field, region)| PlanRegion { connection, field, region }));
         }
         all

@@ -21,7 +21,7 @@ impl Plan {
     #[must_use]
     pub fn secrets(&self) -> Vec<PlanSecret<'_>> {
         let mut all = Vec::new();
-        for super::Endpoint { connection, system } in [&self.from, &self.to] {
+        for super::Endpoint { connection, system } in self.opened() {
             for (field, reference) in system.secrets() {
                 all.push(PlanSecret { connection, field, reference });
             }

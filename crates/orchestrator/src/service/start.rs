@@ -2,7 +2,7 @@
 
 use waybill_api::ProblemCode;
 use waybill_api::run::RunStart;
-use waybill_model::plan::{Endpoint, Files, Limits, Plan, System};
+use waybill_model::plan::{Plan, Side};
 use waybill_model::run::RunKind;
 use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
 use waybill_store::{Connection, Run, Tx};
@@ -136,42 +136,22 @@ async fn streams(app: &Shared, caller: &Caller, id: PipelineId, names: &[String]
     names.iter().map(place).collect()
 }
 
-/// A look at a connection. A worker opens a source and a bucket, so the other end comes from a pipeline that uses the
-/// connection, or else from any connection of the project that can stand there.
+/// A look at a connection: as a pipeline uses it, or else at it alone, so that nothing beside it can fail.
 async fn probe(app: &Shared, caller: &Caller, id: ConnectionId, kind: RunKind) -> ServiceResult<Probe> {
     let missing = || Refused::new(ProblemCode::NotFound, "no such connection in this organization");
     let connection = app.store.connection_get(caller.org, id).await?.ok_or_else(missing)?;
     let held = document::of_project(app, caller.org, connection.project).await?;
-    let plan = held.plan_using(&connection.name).or_else(|| lone_plan(&held, &connection.name)).ok_or_else(|| {
-        let detail = "a look at it needs another end: a source for a bucket, a bucket for a source";
-        Refused::new(ProblemCode::Unusable, detail).next("make the other connection first, then look again")
-    })?;
+    let system = held.document.connections.get(&connection.name).ok_or_else(missing)?;
+    if kind == RunKind::Discover && system.side() == Side::Destination {
+        let detail = format!("{} is a destination: it has no tables to list", connection.name);
+        let next =
+            format!("waybill connection check {} proves it; list the source that is to fill it", connection.name);
+        return Err(Refused::new(ProblemCode::Unusable, detail).next(next));
+    }
+    let alone = || Plan::of_one(&connection.name, system, LOOK_MS);
+    let plan = held.plan_using(&connection.name).unwrap_or_else(alone);
     let data_plane = plane_of(app, caller, &held, &connection).await?;
     Ok(Probe { project: connection.project, connection: id, subject: connection.name, kind, plan, data_plane })
-}
-
-/// A plan without streams between this connection and the first one that can be its other end.
-fn lone_plan(held: &Held, name: &str) -> Option<Plan> {
-    let connections = &held.document.connections;
-    let is_source = is_source(connections.get(name)?);
-    let (other, _) = connections.iter().find(|(_, system)| self::is_source(system) != is_source)?;
-    let end = |name: &str| Some(Endpoint { connection: name.to_owned(), system: connections.get(name)?.clone() });
-    let (from, to) = if is_source { (name, other.as_str()) } else { (other.as_str(), name) };
-    Some(Plan {
-        pipeline: name.to_owned(),
-        from: end(from)?,
-        to: end(to)?,
-        streams: Vec::new(),
-        files: Files::default(),
-        limits: Limits { time_ms: LOOK_MS, ..Limits::default() },
-    })
-}
-
-const fn is_source(system: &System) -> bool {
-    match system {
-        System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => true,
-        System::Local { .. } | System::S3(_) => false,
-    }
 }
 
 /// Where a connection is looked at from: where the pipelines run that use it, or the only data plane.

@@ -5,7 +5,7 @@
 
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
-use waybill_model::plan::{Endpoint, FileSource, Plan, Postgres, S3Access, System, TlsMode};
+use waybill_model::plan::{Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode};
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
@@ -22,12 +22,18 @@ pub fn evaluate(guard: &Guard, plan: &Plan, now: Micros) -> Vec<Refusal> {
     let mut held = Held { guard, of: String::new(), found: Vec::new() };
     held.found.extend(guard.refuses_all(now));
     let Plan { from, to, .. } = plan;
-    held.of = format!("source {}", show(&from.connection));
-    held.source(&from.system);
-    held.secrets(from);
-    held.of = format!("destination {}", show(&to.connection));
-    held.destination(&to.system);
-    held.secrets(to);
+    // Where one connection is looked at alone, the worker opens that side of it and no other.
+    let lone = plan.lone();
+    if lone != Some(Side::Destination) {
+        held.of = format!("source {}", show(&from.connection));
+        held.source(&from.system);
+        held.secrets(from);
+    }
+    if lone != Some(Side::Source) {
+        held.of = format!("destination {}", show(&to.connection));
+        held.destination(&to.system);
+        held.secrets(to);
+    }
     held.of = String::new();
     held.streams(plan);
     held.limits(plan);

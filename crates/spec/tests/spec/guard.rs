@@ -66,6 +66,33 @@ fn a_plan_within_the_guard_is_allowed() {
     assert_eq!(refused(&guard(GUARD), &plan("nightly")), []);
 }
 
+/// The worker opens one side of it, so that side alone has to be listed; it is held as strictly as in a pipeline.
+#[test]
+fn a_connection_that_is_looked_at_alone_is_held_on_its_own_side() {
+    let guard = guard(GUARD);
+    let Plan { from, to, .. } = plan("nightly");
+    let alone = |system: &System| Plan::of_one("alone", system, 1_000);
+    for system in [&from.system, &to.system] {
+        assert_eq!(refused(&guard, &alone(system)), [], "{}", system.kind());
+    }
+    let (mut source, mut lake) = (alone(&from.system), alone(&to.system));
+    for end in [&mut source.from, &mut source.to] {
+        let System::Postgres(settings) = &mut end.system else { panic!("a Postgres source") };
+        settings.host = "db.evil.example".into();
+    }
+    for end in [&mut lake.from, &mut lake.to] {
+        let System::S3(s3) = &mut end.system else { panic!("an S3 destination") };
+        s3.bucket = "elsewhere".into();
+    }
+    let reasons =
+        |plan: &Plan| refused(&guard, plan).into_iter().map(|(reason, key, _)| (reason, key)).collect::<Vec<_>>();
+    assert_eq!(reasons(&source), [(Reason::Host, "read.hosts")]);
+    assert_eq!(reasons(&lake), [(Reason::Bucket, "write.buckets")]);
+    // Two ends that are the same kind of thing but not the same thing are no look at one.
+    let torn = Plan { to: from.clone(), ..source };
+    assert!(reasons(&torn).contains(&(Reason::PlanMalformed, "guard")), "{:?}", reasons(&torn));
+}
+
 #[test]
 fn each_step_outside_is_refused_with_its_reason_and_line() {
     type Change = fn(&mut Plan);

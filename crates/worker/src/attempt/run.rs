@@ -8,12 +8,13 @@ use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
 use waybill_model::report::{Completion, Directive as Told};
 use waybill_model::run::RunKind;
-use waybill_pipeline::engine::{self, Context};
+use waybill_pipeline::engine::Context;
 use waybill_pipeline::stop::End;
 use waybill_pipeline::{Budget, Directive, Fault, Observer, StopSignal, StopSwitch};
 
 use super::outcome;
-use crate::connect;
+use super::work::{Watched, Work};
+use crate::connect::{self, Ends};
 use crate::exit::Exit;
 use crate::guard::{self, Guarded, Place};
 use crate::link::{Link, LinkError};
@@ -30,9 +31,9 @@ pub(super) struct Own {
 
 /// An attempt that may begin.
 struct Begun {
-    plan: Plan,
-    context: Context,
-    log: AttemptLog,
+    work: Work,
+    /// None where no bucket was opened that could keep it.
+    log: Option<AttemptLog>,
     guarded: Guarded,
 }
 
@@ -46,14 +47,14 @@ pub(super) async fn attempt(link: &Link, (switch, stop): (StopSwitch, StopSignal
     };
     let (completion, begun) = match prepared {
         None => (outcome::of_test(), None),
-        Some(Ok(begun)) => (work(link, &begun).await, Some(begun)),
+        Some(Ok(begun)) => (begun.work.done(link, &begun.guarded).await, Some(begun)),
         Some(Err(end)) => (outcome::without_streams(end, link.asked()), None),
     };
     let exit = end(link, &stop, completion).await;
     told.abort();
     link.close().await;
-    if let Some(begun) = begun {
-        begun.log.finish().await;
+    if let Some(Begun { log: Some(log), .. }) = begun {
+        log.finish().await;
     }
     exit
 }
@@ -64,7 +65,7 @@ async fn tell_stop(observer: Arc<dyn Observer>, stop: StopSignal) {
     observer.event(Event::new(EventCode::StopBegun));
 }
 
-/// Reads the plan, holds it against the guard, and only then opens both ends. What waits for others ends where the attempt
+/// Reads the plan, holds it against the guard, and only then opens its ends. What waits for others ends where the attempt
 /// is told to.
 async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Own) -> Result<Begun, End> {
     let assignment = link.assignment();
@@ -81,20 +82,24 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
     let means = guarded.means();
-    let (source, bucket) =
-        match stop.or_halt(connect::ends(&plan, &assignment.run.to_string(), &budget, &means)).await? {
-            Ok(ends) => ends,
-            Err(fault) => {
-                tell_secret(link, &plan, &means.secrets, fault.code);
-                return Err(fault.into());
-            }
-        };
-    let log = AttemptLog::start(Arc::clone(&bucket), assignment.run, link.attempt());
+    let ends = stop.or_halt(connect::open(&plan, &assignment.run.to_string(), &budget, &means)).await?;
+    let ends = ends.inspect_err(|fault| tell_secret(link, &plan, &means.secrets, fault.code))?;
+    let log = ends.bucket().map(|bucket| AttemptLog::start(Arc::clone(bucket), assignment.run, link.attempt()));
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
+    let (source, bucket) = match ends {
+        Ends::Both(source, bucket) => (guarded.source(source).await, bucket),
+        Ends::Source(source) => {
+            let work = Work::Source(guarded.source(source).await, Watched { observer, stop });
+            return Ok(Begun { work, log, guarded });
+        }
+        Ends::Bucket(bucket) => {
+            return Ok(Begun { work: Work::Bucket(bucket, Watched { observer, stop }), log, guarded });
+        }
+    };
     let context = Context {
-        source: guarded.source(source).await,
+        source,
         bucket,
         run: assignment.run,
         attempt: link.attempt(),
@@ -106,7 +111,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         stop,
         budget,
     };
-    Ok(Begun { plan, context, log, guarded })
+    Ok(Begun { work: Work::Pipeline(Box::new(plan), Box::new(context)), log, guarded })
 }
 
 /// Says which reference could not be followed, by its place in the plan: the orchestrator has the plan.
@@ -115,26 +120,6 @@ fn tell_secret(link: &Link, plan: &Plan, secrets: &Resolver, code: FailureCode) 
     let place = plan.secrets().iter().position(|secret| *secret.reference == failed);
     let count = place.and_then(|place| u64::try_from(place).ok());
     link.observer().event(Event { count, failure: Some(code), ..Event::new(EventCode::SecretFailed) });
-}
-
-async fn work(link: &Link, begun: &Begun) -> Completion {
-    let assignment = link.assignment();
-    let Begun { plan, context, guarded, .. } = begun;
-    match assignment.kind {
-        RunKind::Sync => {
-            let ends = engine::run(plan, &assignment.streams, context).await;
-            outcome::of_sync(ends, link.asked())
-        }
-        RunKind::Check => {
-            let ends = engine::check(plan, &assignment.streams, context).await;
-            outcome::of_check(ends, link.asked())
-        }
-        RunKind::Discover => {
-            let ceiling = guarded.names(assignment.name_ceiling_bytes).await;
-            outcome::of_discovery(engine::discover(context).await, link.asked(), ceiling)
-        }
-        RunKind::Test => outcome::of_test(),
-    }
 }
 
 /// Tells the outcome, unless the attempt is known to be somebody else's by now. One that gave up asks as well: a worker that

@@ -6,7 +6,7 @@ use waybill_api::run::{
     Attempt, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail, RunStream,
     StreamReceipt,
 };
-use waybill_model::plan::Plan;
+use waybill_model::plan::{Plan, Side};
 use waybill_model::report::DiscoveredTable as Table;
 use waybill_model::run::{Desired, RunKind, RunState};
 use waybill_model::{FailureCode, RunId};
@@ -26,12 +26,15 @@ pub(in crate::http) fn detail(rows: &Rows) -> RunDetail {
     }
 }
 
-/// Where the run's tables and its full log are.
+/// Where the run's tables and its full log are; none where no bucket is opened.
 fn destination(row: &Row) -> Option<serde_json::Value> {
     if row.kind == RunKind::Test {
         return None;
     }
     let plan: Plan = serde_json::from_str(&row.plan).ok()?;
+    if plan.lone() == Some(Side::Source) {
+        return None;
+    }
     serde_json::to_value(plan.to.system).ok()
 }
 

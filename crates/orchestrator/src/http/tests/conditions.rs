@@ -93,12 +93,11 @@ async fn a_changed_connection_gives_its_pipelines_a_new_version() {
     assert_eq!((got.status, got.code()), (StatusCode::CONFLICT, "in_use"));
 }
 
-/// A worker opens a source and a bucket: a look at either needs the other.
 #[tokio::test]
-async fn a_look_at_a_connection_takes_its_other_end_from_the_project() {
+async fn a_connection_is_looked_at_as_a_pipeline_uses_it_or_else_alone() {
     let world = World::new().await;
-    let look = async |id: &str| {
-        let got = world.call(Method::POST, "/v1/runs", Some(json!({ "connection_id": id, "kind": "discover" }))).await;
+    let look = async |id: &str, kind: &str| {
+        let got = world.call(Method::POST, "/v1/runs", Some(json!({ "connection_id": id, "kind": kind }))).await;
         assert_eq!(got.status, StatusCode::CREATED, "{}", got.body);
         let run = got.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
         let run = world.app.store.run_get(world.ours.caller.org, run).await.expect("a read").expect("a run");
@@ -106,11 +105,20 @@ async fn a_look_at_a_connection_takes_its_other_end_from_the_project() {
         (plan["from"]["connection"].clone(), plan["to"]["connection"].clone())
     };
     let used = world.ours.ids.iter().find(|(name, _)| *name == "connection").map(|(_, id)| id.clone()).expect("an id");
-    assert_eq!(look(&used).await, (json!("shop"), json!("lake")));
+    assert_eq!(look(&used, "discover").await, (json!("shop"), json!("lake")));
     let body =
         json!({ "project_id": world.ours.project, "name": "alone", "system": { "type": "local", "path": "/x" } });
     let alone = world.call(Method::POST, "/v1/connections", Some(body)).await;
-    assert_eq!(look(alone.body["id"].as_str().expect("an id")).await, (json!("shop"), json!("alone")));
+    let id = alone.body["id"].as_str().expect("an id");
+    assert_eq!(look(id, "check").await, (json!("alone"), json!("alone")));
+    let list = json!({ "connection_id": id, "kind": "discover" });
+    let refused = world.call(Method::POST, "/v1/runs", Some(list)).await;
+    assert_eq!((refused.status, refused.code()), (StatusCode::UNPROCESSABLE_ENTITY, "unusable"), "{}", refused.body);
+    assert!(
+        refused.body["next"].as_str().is_some_and(|next| next.contains("connection check alone")),
+        "{}",
+        refused.body
+    );
     let sync = json!({ "connection_id": used, "kind": "sync" });
     assert_eq!(world.call(Method::POST, "/v1/runs", Some(sync)).await.code(), "unusable");
 }
