@@ -95,6 +95,27 @@ fn a_directory_that_is_not_there_is_a_source_that_can_not_be_reached() {
     assert!(said.contains("source_unreachable") && !said.contains("bucket_unreachable"), "{said}");
 }
 
+#[test]
+fn parquet_files_without_rows_become_an_empty_table() {
+    let dir = tempfile::tempdir().expect("dir");
+    let root = dir.path().display();
+    std::fs::create_dir_all(dir.path().join("in/none")).expect("a directory");
+    readers::empty_parquet(&dir.path().join("in/none")).expect("files of another program");
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         \"none/*.parquet\": {{ load: full, verify-count: true }}\n"
+    );
+    assert_eq!(std::fs::read_dir(dir.path().join("in/none")).expect("files").count(), 4);
+    let report = delivered(dir.path(), &spec);
+    assert_eq!((&report["streams"][0]["rows"], &report["streams"][0]["grade"]), (&json!(0), &json!("verified")));
+    let lake = dir.path().join("lake");
+    let table = std::fs::read_dir(&lake).expect("the lake").filter_map(Result::ok).map(|entry| entry.path());
+    let table = table.into_iter().find(|path| path.join("_delta_log").exists()).expect("the table");
+    let seen = readers::query(&table, "SELECT id, name FROM t").expect("readers").agreed();
+    assert_eq!(seen, json!([]));
+}
+
 /// A Parquet file with one column that says it is JSON.
 fn json_in_parquet(values: &[&[u8]]) -> Vec<u8> {
     use parquet::data_type::{ByteArray, ByteArrayType};

@@ -153,6 +153,19 @@ def write_every_parquet_type():
     pq.write_table(pa.table(columns), path, version="2.6", store_decimal_as_integer=True)
 
 
+def write_empty_parquet():
+    """A table without rows in one row group, as pyarrow writes it: a directory with one file for each way of writing."""
+    import pyarrow.parquet as pq
+
+    empty = pa.schema([("id", pa.int64()), ("name", pa.string())]).empty_table()
+    for dictionary in (True, False):
+        for version in ("1.0", "2.0"):
+            file = f"{path}/dictionary-{dictionary}-pages-{version}.parquet"
+            pq.write_table(empty, file, use_dictionary=dictionary, data_page_version=version)
+            group = pq.read_metadata(file).row_group(0)
+            assert group.num_rows == 0 and group.column(0).data_page_offset == 0, group
+
+
 def split_checkpoint():
     """The newest checkpoint in three parts instead of one file, and no JSON commit below it."""
     import pyarrow.parquet as pq
@@ -219,6 +232,8 @@ else:
         compact_log()
     elif op == "parquet":
         write_every_parquet_type()
+    elif op == "empty_parquet":
+        write_empty_parquet()
     elif op == "append":
         write_deltalake(path, one(question["id"]), mode="append")
     elif op == "delete":

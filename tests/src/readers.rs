@@ -82,6 +82,12 @@ pub fn every_parquet_type(file: &Path) -> anyhow::Result<()> {
     ask(&json!({"op": "parquet", "table": file})).map(drop)
 }
 
+/// Writes Parquet files without rows into a directory, one for each way in which another program leaves such files: columns
+/// `id` and `name`, one row group.
+pub fn empty_parquet(dir: &Path) -> anyhow::Result<()> {
+    ask(&json!({"op": "empty_parquet", "table": dir})).map(drop)
+}
+
 fn ask(question: &Value) -> anyhow::Result<Value> {
     let mut child = Command::new(python()?)
         .args(["-c", PROGRAM])

@@ -285,6 +285,10 @@ pub struct Condition {
     /// What with, as text that the source reads as the column's type; none for the two null tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// The value is text although it reads as a number: it stood in quotes. Only a column that takes values of any type
+    /// asks for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub text: bool,
 }
 
 named! {

@@ -118,6 +118,11 @@ pub(crate) fn is_number(text: &str) -> bool {
         && (text.parse::<f64>().is_ok() || digits.starts_with("0x") || digits.starts_with("0o"))
 }
 
+/// Whether a text is a decimal number, with a point or an exponent or not.
+pub(crate) fn is_decimal(text: &str) -> bool {
+    is_number(text) && text.parse::<f64>().is_ok()
+}
+
 /// A collection that is still open.
 struct Open {
     node: Node,

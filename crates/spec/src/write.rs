@@ -11,11 +11,14 @@ use waybill_model::size::write_duration;
 use crate::check::{MOST_UNITS, UNITS_OF_A_CPU};
 use crate::document::{Document, Pipeline};
 use crate::keys::VERSION;
+use crate::tree::is_decimal;
 
 /// A value in the shape of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Out {
     Text(String),
+    /// A number of any kind as it was written.
+    Bare(String),
     Number(u64),
     Flag(bool),
     List(Vec<Out>),
@@ -26,6 +29,7 @@ impl Out {
     pub(crate) fn json(&self) -> Json {
         match self {
             Self::Text(text) => Json::from(text.as_str()),
+            Self::Bare(text) => serde_json::from_str(text).unwrap_or_else(|_| Json::from(text.as_str())),
             Self::Number(number) => Json::from(*number),
             Self::Flag(flag) => Json::from(*flag),
             Self::List(items) => Json::Array(items.iter().map(Self::json).collect()),
@@ -206,7 +210,10 @@ fn condition(condition: &Condition) -> Out {
     let mut keys = Keys::default();
     keys.text("column", &condition.column);
     keys.text("op", &condition.op);
-    keys.maybe("value", condition.value.as_ref());
+    if let Some(value) = &condition.value {
+        let bare = !condition.text && is_decimal(value);
+        keys.put("value", if bare { Out::Bare(value.clone()) } else { Out::Text(value.clone()) });
+    }
     Out::Map(keys.0)
 }
 
@@ -312,6 +319,7 @@ fn entry(value: &Out, indent: usize, text: &mut String) {
 fn flow(out: &Out) -> String {
     match out {
         Out::Text(text) => quoted(text),
+        Out::Bare(text) => text.clone(),
         Out::Number(number) => number.to_string(),
         Out::Flag(flag) => flag.to_string(),
         Out::List(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),

@@ -194,6 +194,7 @@ async fn a_filter_is_applied_by_the_source(subject: &dyn Subject) {
         column: column.into(),
         op,
         value: value.map(str::to_owned),
+        text: false,
     };
     let cases: [(Vec<Condition>, Fits); 4] = [
         (vec![condition("region", Op::Eq, Some("north"))], |row| row[2].as_deref() == Some("north")),

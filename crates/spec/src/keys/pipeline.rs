@@ -103,7 +103,11 @@ static CONDITION: Table = Table {
     keys: &[
         Key::must("column", Shape::Text(FOREIGN), "Source column."),
         Key::must("op", Shape::Choice(names!(Op), &["in", "like", "between"]), "How it is compared."),
-        Key::new("value", Shape::Scalar, "What with; none for is_null and not_null."),
+        Key::new(
+            "value",
+            Shape::Scalar,
+            "What with; none for is_null and not_null. In a column that takes values of any type, a number in quotes is text.",
+        ),
     ],
 };
 

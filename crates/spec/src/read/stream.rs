@@ -9,7 +9,7 @@ use super::pipeline::millis;
 use crate::check::read_share;
 use crate::diagnostic::{Code, Findings, show};
 use crate::glob::is_glob;
-use crate::tree::{Entry, Node, Span, Value};
+use crate::tree::{Entry, Node, Span, Value, is_decimal};
 
 /// The kind of source, as far as streams differ by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,7 +180,9 @@ fn condition(node: &Node, found: &mut Findings) -> Option<Condition> {
         }
         _ => {}
     }
-    Some(Condition { column: keys.owned("column")?, op, value: keys.owned("value") })
+    let text = matches!(keys.node("value").map(|node| &node.value),
+        Some(Value::Scalar { text, plain: false }) if is_decimal(text));
+    Some(Condition { column: keys.owned("column")?, op, value: keys.owned("value"), text })
 }
 
 fn format(node: &Node) -> Option<FileFormat> {

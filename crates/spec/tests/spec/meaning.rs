@@ -94,6 +94,14 @@ fn columns_that_contradict_each_other_are_refused() {
 fn a_filter_is_column_operator_value_and_never_sql() {
     let document = read(&stream("filter: [{ column: n, op: ge, value: 5 }, { column: d, op: is_null }]"));
     assert_eq!(document.pipelines["p"].streams[0].filter[0].value.as_deref(), Some("5"));
+    for (written, text) in
+        [("5", false), ("-1.50", false), ("'5'", true), ("\"1e3\"", true), ("'a'", false), ("'inf'", false)]
+    {
+        let document = read(&stream(&format!("filter: [{{ column: n, op: eq, value: {written} }}]")));
+        let condition = &document.pipelines["p"].streams[0].filter[0];
+        assert_eq!(condition.value.as_deref(), Some(written.trim_matches(['\'', '"'])));
+        assert_eq!(condition.text, text, "{written}: only a number in quotes has to be told from a number");
+    }
     refused(Code::MissingField, &stream("filter: [{ column: n, op: ge }]"));
     refused(Code::BadValue, &stream("filter: [{ column: n, op: is_null, value: 1 }]"));
     refused(Code::WrongType, &stream("filter: 'n > 5'"));

@@ -89,9 +89,14 @@ fn bucket() -> impl Strategy<Value = System> {
 }
 
 fn condition() -> impl Strategy<Value = Condition> {
-    (foreign(), any_of(Op::ALL), "\\PC{0,8}|[\\n\\t\"'\\\\]{1,4}").prop_map(|(column, op, value)| {
+    let value = "\\PC{0,8}|[\\n\\t\"'\\\\]{1,4}|[-+]?[0-9]{1,20}(\\.[0-9]{0,4})?(e-?[0-9])?";
+    (foreign(), any_of(Op::ALL), value, any::<bool>()).prop_map(|(column, op, value, in_quotes)| {
         let value = (!matches!(op, Op::IsNull | Op::NotNull)).then_some(value);
-        Condition { column, op, value }
+        let is_number = value.as_ref().is_some_and(|value| {
+            let digits = value.trim_start_matches(['-', '+']);
+            digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') && value.parse::<f64>().is_ok()
+        });
+        Condition { column, op, value, text: in_quotes && is_number }
     })
 }
 

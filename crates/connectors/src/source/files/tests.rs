@@ -358,13 +358,13 @@ async fn columns_are_chosen_named_and_filtered_by_exact_text() {
     let mut plan = stream("a.csv");
     plan.columns.select = vec!["x".into(), "id".into()];
     plan.columns.rename.insert("x".into(), "letter".into());
-    plan.filter = vec![Condition { column: "kind".into(), op: Op::Eq, value: Some("a".into()) }];
+    plan.filter = vec![Condition { column: "kind".into(), op: Op::Eq, value: Some("a".into()), text: false }];
     let read = read_with(dir.path(), &plan, WANT).await.expect("rows");
     assert_eq!((read.text("letter"), read.text("id")), (some(&["p", "r"]), some(&["1", "3"])));
     plan.filter[0].op = Op::Lt;
     let fault = read_with(dir.path(), &plan, WANT).await.err().expect("no order");
     assert_eq!(fault.code, FailureCode::SpecRefused);
-    plan.filter[0] = Condition { column: "gone".into(), op: Op::IsNull, value: None };
+    plan.filter[0] = Condition { column: "gone".into(), op: Op::IsNull, value: None, text: false };
     let fault = read_with(dir.path(), &plan, WANT).await.err().expect("no column");
     assert_eq!(fault.code, FailureCode::ColumnNotFound);
 }
@@ -374,9 +374,9 @@ async fn json_numbers_are_filtered_as_numbers() {
     let dir = TempDir::new().expect("dir");
     lay(&dir, "a.jsonl", "{\"id\":9,\"f\":0.5}\n{\"id\":10,\"f\":-0.0}\n{\"id\":null}\n");
     let mut plan = stream("a.jsonl");
-    plan.filter = vec![Condition { column: "id".into(), op: Op::Gt, value: Some("9".into()) }];
+    plan.filter = vec![Condition { column: "id".into(), op: Op::Gt, value: Some("9".into()), text: false }];
     assert_eq!(read_with(dir.path(), &plan, WANT).await.expect("rows").rows.num_rows(), 1);
-    plan.filter = vec![Condition { column: "f".into(), op: Op::Eq, value: Some("0".into()) }];
+    plan.filter = vec![Condition { column: "f".into(), op: Op::Eq, value: Some("0".into()), text: false }];
     assert_eq!(read_with(dir.path(), &plan, WANT).await.expect("rows").rows.num_rows(), 1);
     plan.filter[0].value = Some("zero".into());
     let fault = read_with(dir.path(), &plan, WANT).await.err().expect("no number");

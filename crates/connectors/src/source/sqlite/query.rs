@@ -73,7 +73,7 @@ impl Query {
     }
 }
 
-/// One condition; its value is bound as the column's type.
+/// One condition; its value is bound as the column's type, or where that may be any as the value was written.
 fn term(shape: &Shape, condition: &Condition, values: &mut Vec<Value>) -> FaultResult<String> {
     let Some(column) = shape.column(&condition.column) else {
         let text = format!("`filter` names the column {}, which the table does not have", condition.column);
@@ -91,12 +91,34 @@ fn term(shape: &Shape, condition: &Condition, values: &mut Vec<Value>) -> FaultR
         Op::Ge => ">=",
     };
     let text = condition.value.as_deref().unwrap_or_default();
-    let Some(value) = typed(column.kind, text) else {
-        let text = format!("the filter's value for the column {} is not of its type {}", column.name, column.declared);
+    let Some(value) = meant(column.kind, text, condition.text) else {
+        let hex = if column.kind == Kind::Bytes { ": write its bytes as hex digits in quotes" } else { "" };
+        let text =
+            format!("the filter's value for the column {} is not of its type {}{hex}", column.name, column.declared);
         return Err(Fault::new(FailureCode::SpecRefused, text));
     };
     values.push(value);
     Ok(format!("{name} {sign} ?{}", values.len()))
+}
+
+/// The value that is compared with. A column without affinity asks whether a number was meant; one of bytes may be that too,
+/// a view's, so a number is not taken for hex digits there.
+fn meant(kind: Kind, text: &str, is_text: bool) -> Option<Value> {
+    match kind {
+        Kind::Any if !is_text => number(text).or_else(|| typed(kind, text)),
+        Kind::Bytes if !is_text && number(text).is_some() => None,
+        _ => typed(kind, text),
+    }
+}
+
+/// The number that a text is, as SQLite reads a literal. A column without affinity holds numbers and texts side by side,
+/// and a number there equals no text.
+fn number(text: &str) -> Option<Value> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return None;
+    }
+    text.parse().map(Value::Integer).or_else(|_| text.parse().map(Value::Real)).ok()
 }
 
 fn typed(kind: Kind, text: &str) -> Option<Value> {

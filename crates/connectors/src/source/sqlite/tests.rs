@@ -75,10 +75,100 @@ async fn columns_and_filters_are_pushed_down_with_names_quoted() {
     shop.run("INSERT INTO \"odd \"\" name\" VALUES (1, 'a', 'p'), (2, 'b''; --', 'q'), (3, NULL, 'r')");
     let mut plan = stream("odd \" name");
     plan.columns = Columns { drop: vec!["x".into()], ..Columns::default() };
-    plan.filter = vec![Condition { column: "sel\"ect".into(), op: Op::Eq, value: Some("b'; --".into()) }];
+    plan.filter = vec![Condition { column: "sel\"ect".into(), op: Op::Eq, value: Some("b'; --".into()), text: false }];
     let snapshot = shop.open(&plan, None).await.expect("open");
     assert_eq!(snapshot.schema().fields().len(), 2);
     assert_eq!(ids(&read(snapshot.as_ref()).await.expect("read")), [2]);
+}
+
+/// A value of every class under each of these declared types; `id` tells which.
+const CLASSES: &str = "(1, NULL), (2, 1), (3, 2), (4, 2.5), (5, '1'), (6, '2.5'), (7, 'abc'), (8, '2024-05-01'), (9, 20240501), \
+                       (10, X'31'), (11, -3), (12, 9007199254740993), (13, 1e300), (14, '01'), (15, 0)";
+
+/// What stands in a filter, and how it stands there: the YAML text, whether it is text that reads as a number, and the
+/// literal that says the same to SQLite.
+const VALUES: [(&str, bool, &str); 10] = [
+    ("1", false, "1"),
+    ("1", true, "'1'"),
+    ("2.50", false, "2.50"),
+    ("2.5", true, "'2.5'"),
+    ("-3", false, "-3"),
+    ("9007199254740993", false, "9007199254740993"),
+    ("abc", false, "'abc'"),
+    ("2024-05-01", false, "'2024-05-01'"),
+    ("31", false, "31"),
+    ("31", true, "'31'"),
+];
+
+/// Filters `in_` by SQLite itself.
+fn by_sqlite(shop: &Shop, in_: &str, sign: &str, literal: &str) -> Vec<i64> {
+    let connection = Connection::open(&shop.path).expect("open");
+    let sql = format!("SELECT id FROM {in_} WHERE c {sign} {literal} ORDER BY id");
+    let mut statement = connection.prepare(&sql).expect("a query");
+    statement.query_map([], |row| row.get(0)).expect("rows").collect::<Result<_, _>>().expect("ids")
+}
+
+#[tokio::test]
+async fn a_filter_takes_the_rows_that_sqlites_own_literal_takes_under_every_affinity() {
+    let texts = ["text", "varchar(9)", "time", "json", "uuid", "string", "date", "datetime"];
+    let others = ["", "any", "numeric", "numeric(30,2)", "decimal", "interval", "integer", "real", "boolean", "blob"];
+    let signs = [(Op::Eq, "="), (Op::Ne, "<>"), (Op::Lt, "<"), (Op::Le, "<="), (Op::Gt, ">"), (Op::Ge, ">=")];
+    let mut compared = 0;
+    for declared in texts.into_iter().chain(others) {
+        let shop = Shop::with(&format!(
+            "CREATE TABLE t (id integer, c {declared}); INSERT INTO t VALUES {CLASSES};
+             CREATE VIEW v AS SELECT id, c FROM t"
+        ));
+        for ((value, text, literal), (op, sign)) in
+            VALUES.into_iter().flat_map(|value| signs.iter().map(move |sign| (value, *sign)))
+        {
+            for name in ["t", "v"] {
+                // SQLite calls a view's column without a type BLOB.
+                let is_bytes = declared == "blob" || (declared.is_empty() && name == "v");
+                let literal = match declared {
+                    _ if is_bytes => format!("X'{value}'"),
+                    _ if texts.contains(&declared) => format!("'{value}'"),
+                    _ => literal.to_owned(),
+                };
+                let mut plan = stream(name);
+                plan.columns.select = vec!["id".into()];
+                plan.filter = vec![Condition { column: "c".into(), op, value: Some(value.into()), text }];
+                let found = match shop.open(&plan, None).await {
+                    Ok(snapshot) => ids(&read(snapshot.as_ref()).await.expect("read")),
+                    Err(fault) => {
+                        let is_number = value.parse::<f64>().is_ok();
+                        let refused = if is_bytes { !(text && value == "31") } else { !is_number };
+                        assert!(refused && fault.code == FailureCode::SpecRefused, "{name} of {declared:?}: {value}");
+                        continue;
+                    }
+                };
+                let wanted = by_sqlite(&shop, name, sign, &literal);
+                assert_eq!(
+                    found, wanted,
+                    "{name} of {declared:?}: c {sign} {value} (text: {text}), {literal} to SQLite"
+                );
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 1_500, "{compared} comparisons");
+}
+
+#[tokio::test]
+async fn a_number_in_an_expression_or_a_strict_column_of_any_type_is_found() {
+    let shop = Shop::with(
+        "CREATE TABLE s (id integer, c any) STRICT; INSERT INTO s VALUES (1, 1), (2, '1'), (3, NULL);
+         CREATE TABLE t (id integer, x); INSERT INTO t VALUES (1, 1), (2, '1'), (3, NULL);
+         CREATE VIEW sums AS SELECT id, x + 0 AS c FROM t",
+    );
+    for (name, wanted) in [("s", vec![1]), ("sums", vec![1, 2])] {
+        let mut plan = stream(name);
+        plan.columns.select = vec!["id".into()];
+        plan.filter = vec![Condition { column: "c".into(), op: Op::Eq, value: Some("1".into()), text: false }];
+        let snapshot =
+            shop.open(&plan, None).await.unwrap_or_else(|fault| panic!("{name}: {}", fault.text.for_customer()));
+        assert_eq!(ids(&read(snapshot.as_ref()).await.expect("read")), wanted, "{name}");
+    }
 }
 
 #[tokio::test]

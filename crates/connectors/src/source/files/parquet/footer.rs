@@ -50,12 +50,16 @@ pub(super) async fn read(set: &FileSet, file: &File, cap: usize) -> FaultResult<
     Ok(Arc::new(metadata))
 }
 
-/// Every column chunk lies inside the file, and rows add up.
+/// Every column chunk lies inside the file, and rows add up. A chunk without values in a group without rows is never
+/// read, and writers put there what they like: it need not lie anywhere.
 fn check_offsets(metadata: &ParquetMetaData, size: u64) -> Option<()> {
     let mut rows = 0_i64;
     for group in metadata.row_groups() {
         rows = rows.checked_add(group.num_rows()).filter(|_| group.num_rows() >= 0)?;
         for column in group.columns() {
+            if group.num_rows() == 0 && column.num_values() == 0 {
+                continue;
+            }
             let offsets = [Some(column.data_page_offset()), column.dictionary_page_offset()];
             let start = offsets.into_iter().flatten().min()?;
             let start = u64::try_from(start).ok()?;

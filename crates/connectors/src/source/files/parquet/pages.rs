@@ -58,6 +58,7 @@ impl Pages {
         let mut chunks: Vec<(u64, u64)> = metadata
             .row_groups()
             .iter()
+            .filter(|group| group.num_rows() > 0) // where an empty one lies was not checked
             .flat_map(|group| group.columns())
             .map(|column| column.byte_range())
             .map(|(start, length)| (start, start + length))

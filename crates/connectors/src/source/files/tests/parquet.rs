@@ -81,8 +81,8 @@ async fn parquet_row_groups_pages_and_choices_add_up() {
     let mut plan = stream("a.parquet");
     plan.columns.select = vec!["wide".into(), "id".into()];
     plan.filter = vec![
-        Condition { column: "id".into(), op: Op::Ge, value: Some("100".into()) },
-        Condition { column: "name".into(), op: Op::Eq, value: Some("name 7".into()) },
+        Condition { column: "id".into(), op: Op::Ge, value: Some("100".into()), text: false },
+        Condition { column: "name".into(), op: Op::Eq, value: Some("name 7".into()), text: false },
     ];
     let want = Want { batch_bytes: 100_000, ..WANT };
     let read = read_with(dir.path(), &plan, want).await.expect("rows");
@@ -181,6 +181,43 @@ async fn h28_damaged_parquet_files_end_as_parquet_malformed() {
                 assert!(known.contains(&fault.code), "{what}: {:?}", fault.code);
             }
             Err(fault) => assert_eq!(fault.code, FailureCode::ParquetMalformed, "{what}"),
+        }
+    }
+}
+
+/// The same file with other claims on its first row group and on where its column lies.
+fn claiming(good: &[u8], rows: i64, values: i64, [data, dictionary, length]: [i64; 3]) -> Vec<u8> {
+    use parquet::file::metadata::{FileMetaData, ParquetMetaData, ParquetMetaDataReader, ParquetMetaDataWriter};
+    let at = good.len() - 8;
+    let footer = u32::from_le_bytes(good[at..at + 4].try_into().expect("four")) as usize;
+    let metadata = ParquetMetaDataReader::decode_metadata(&good[at - footer..at]).expect("a footer");
+    let (file, group) = (metadata.file_metadata(), metadata.row_group(0));
+    let column = group.column(0).clone().into_builder().set_num_values(values).set_total_compressed_size(length);
+    let column = column.set_data_page_offset(data).set_dictionary_page_offset((dictionary != 0).then_some(dictionary));
+    let column = column.build().expect("a chunk");
+    let group = group.clone().into_builder().set_num_rows(rows).set_column_metadata(vec![column]);
+    let file = FileMetaData::new(1, rows, None, None, file.schema_descr_ptr(), None);
+    let metadata = ParquetMetaData::new(file, vec![group.build().expect("a group")]);
+    let mut out = good[..at - footer].to_vec();
+    ParquetMetaDataWriter::new(&mut out, &metadata).finish().expect("a footer");
+    out
+}
+
+#[tokio::test]
+async fn h28_only_a_chunk_without_values_in_a_group_without_rows_may_lie_anywhere() {
+    let good = write(vec![("id", Arc::new(Int64Array::from(vec![1, 2])))], plain());
+    let dir = TempDir::new().expect("dir");
+    // The first three as writers leave them, the last over the bytes of another column.
+    for place in [[0, 0, 0], [0, 4, 15], [-1, 0, 0], [-1, -1, -1], [1 << 40, 1 << 40, 5], [6, 0, 1 << 40]] {
+        lay(&dir, "a.parquet", claiming(&good, 0, 0, place));
+        let read =
+            read(&dir, "a.parquet").await.unwrap_or_else(|fault| panic!("{place:?}: {}", fault.text.for_customer()));
+        assert_eq!((read.rows.num_rows(), read.rows.num_columns()), (0, 1), "{place:?}");
+        for (rows, values) in [(2, 2), (2, 0), (0, 2), (0, -1)] {
+            lay(&dir, "a.parquet", claiming(&good, rows, values, place));
+            let (code, text) = fault(&dir, "a.parquet").await;
+            assert_eq!(code, FailureCode::ParquetMalformed, "{place:?}: {rows} rows, {values} values");
+            assert!(text.contains("points outside the file"), "{place:?}: {rows} rows, {values} values: {text}");
         }
     }
 }
