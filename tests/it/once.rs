@@ -162,6 +162,45 @@ fn rows_in_the_files_are_rows_reported_and_rows_of_the_source() {
     assert_eq!(sums, json!([[10_000, 50_005_000, "500050.00", "2024-01-01", "2024-01-07T22:40:00"]]));
 }
 
+#[test]
+fn a_number_and_a_text_in_a_filter_on_an_untyped_column_take_the_rows_that_sqlite_takes() {
+    let sql = "CREATE TABLE nt (id integer, a); INSERT INTO nt VALUES (1, 1), (2, 2), (3, NULL), (4, '1')";
+    for (value, wanted) in [("1", 1), ("'1'", 4)] {
+        let filter = format!("filter: [{{ column: a, op: eq, value: {value} }}]");
+        let shop = Shop::with(sql, &format!("      nt: {{ load: full, verify-count: true, {filter} }}"));
+        assert_eq!(shop.delivered()["streams"][0]["rows"], 1, "{value}");
+        assert_eq!(rows(&shop.table("nt"), "SELECT id, a FROM t"), json!([[wanted, "1"]]), "{value}");
+    }
+}
+
+#[test]
+fn h47_a_deleted_commit_log_fails_verify_and_the_next_run_and_nothing_is_delivered_again() {
+    let shop = Shop::with(&orders(""), "      orders: { load: new, cursor: id }");
+    let verify = |place: &Path| {
+        let url = format!("file://{}", place.display());
+        let output = Command::new(binary("waybill-worker")).args(["verify", &url]).output().expect("run the worker");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), said)
+    };
+    shop.delivered();
+    shop.sql("INSERT INTO orders VALUES (10001, 'late', 1, NULL, NULL)");
+    shop.delivered();
+    assert_eq!(verify(&shop.path("lake")).0, Some(0));
+    std::fs::remove_dir_all(shop.table("orders").join("_delta_log")).expect("the log");
+    let (code, said) = verify(&shop.path("lake"));
+    assert!(
+        code != Some(0) && said.contains("FAILED orders") && said.contains("the log was deleted"),
+        "{code:?} {said}"
+    );
+    let output = shop.once();
+    assert_ne!(output.status.code(), Some(0));
+    assert_eq!(report(&output)["streams"][0]["failure"], "commit_log_corrupt", "{}", talk(&output));
+    assert!(!shop.table("orders").join("_delta_log").exists(), "nothing was committed");
+    let nowhere = shop.path("nowhere");
+    let (code, said) = verify(&nowhere);
+    assert!(code != Some(0) && said.contains(&nowhere.display().to_string()) && said.contains("path"), "{said}");
+}
+
 fn rows_of(file: &Value) -> u64 {
     file["rows"].as_u64().expect("rows")
 }

@@ -262,7 +262,9 @@ impl FailureCode {
             C::ArchiveRefused => {
                 "unpack the file, or pack it alone with gzip (.gz) or zstd (.zst); the worker's log says what was refused"
             }
-            C::BucketUnreachable => "check endpoint, region and network of the bucket from where the worker runs",
+            C::BucketUnreachable => {
+                "check endpoint, region and network of the bucket, or the path of the directory, from where the worker runs"
+            }
             C::BucketDenied => "check the worker's credentials and its grants on this prefix",
             C::BucketThrottled => "the store limits requests; run fewer streams at once or later",
             C::BucketFailed => "the store answered with an error; look into its status page or log",

@@ -238,7 +238,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub(crate) struct Faulty {
     inner: Arc<dyn Bucket>,
     blows: Mutex<Vec<Blow>>,
-    hook: Mutex<Option<Hook>>,
+    /// With what the key or listed prefix holds that it waits for.
+    hook: Mutex<Option<(&'static str, Hook)>>,
     pub(crate) fired: AtomicUsize,
     only_commits: bool,
 }
@@ -261,8 +262,22 @@ impl Faulty {
 
     /// Something that happens right before the first put of a commit.
     pub(crate) fn before_commit(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        *self.hook.lock().expect("the hook") = Some(Box::new(hook));
+        *self.hook.lock().expect("the hook") = Some(("/_delta_log/0", Box::new(hook)));
         self
+    }
+
+    /// Something that happens right before the states are first listed.
+    pub(crate) fn before_states(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        *self.hook.lock().expect("the hook") = Some(("/_waybill/state/", Box::new(hook)));
+        self
+    }
+
+    async fn come_between(&self, key: &str) {
+        let hook = self.hook.lock().expect("the hook").take_if(|(place, _)| key.contains(*place));
+        if let Some((_, hook)) = hook {
+            tokio::task::spawn_blocking(hook).await.expect("the hook");
+            self.fired.fetch_add(1, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn fired(&self) -> usize {
@@ -278,13 +293,7 @@ impl Bucket for Faulty {
 
     async fn put_if_absent(&self, key: &str, body: Bytes) -> BucketResult<Put> {
         let commit = key.contains("/_delta_log/");
-        if commit {
-            let hook = self.hook.lock().expect("the hook").take();
-            if let Some(hook) = hook {
-                tokio::task::spawn_blocking(hook).await.expect("the hook");
-                self.fired.fetch_add(1, Ordering::SeqCst);
-            }
-        }
+        self.come_between(key).await;
         let blow = if commit || !self.only_commits { self.blows.lock().expect("the blows").pop() } else { None };
         let blow = blow.unwrap_or(Blow::Pass);
         if blow != Blow::Pass {
@@ -325,6 +334,7 @@ impl Bucket for Faulty {
     }
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> BucketResult<Vec<ObjectMeta>> {
+        self.come_between(prefix).await;
         self.inner.list(prefix, after).await
     }
 

@@ -1,14 +1,16 @@
 //! Logs, states and tables that are not what this product wrote: each refused by name, and nothing written.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros};
-use waybill_pipeline::commit::{Owner, Table, audit_table};
+use waybill_pipeline::Bucket;
+use waybill_pipeline::commit::{Owner, Table, audit_table, find_tables};
 
-use super::fixture::{Place, STREAM, Try, code, ids, owner, prepared, run};
+use super::fixture::{Faulty, Place, STREAM, Try, code, ids, open_on, owner, prepared, run};
 
 /// Something done to a table.
 type Damage<'a> = &'a dyn Fn(&Place);
@@ -285,4 +287,76 @@ async fn an_audit_finds_what_was_done_to_files_receipts_states_and_commits() {
         let report = audit_table(&*place.bucket, STREAM, true).await.expect("an audit");
         assert!(!report.is_ok(), "{what}");
     }
+}
+
+/// Removes a directory of the table.
+fn remove(place: &Place, dir: &str) {
+    std::fs::remove_dir_all(place.table().join(dir)).expect("a directory");
+}
+
+#[tokio::test]
+async fn h47_a_commit_log_that_was_deleted_is_refused_and_nothing_is_written() {
+    for keep in ["nothing", "a stray file", "an attempt that never landed"] {
+        let place = table().await;
+        match keep {
+            "a stray file" => {
+                std::fs::write(place.table().join("_delta_log/_last_checkpoint"), "{}").expect("a file");
+                (0..3).for_each(|version| std::fs::remove_file(place.log(version)).expect("a version"));
+            }
+            "an attempt that never landed" => {
+                let open = place.open().await.expect("a sound table");
+                let who = Try::new(&open);
+                prepared(&place.bucket, &open, who, Load::New, &ids(9..12)).await.expect("prepared");
+                remove(&place, "_delta_log");
+            }
+            _ => remove(&place, "_delta_log"),
+        }
+        assert_eq!(refused(&place).await, Some(FailureCode::CommitLogCorrupt), "{keep}");
+        let taken = Owner { take_over: true, ..owner() };
+        let fault = Table::open(place.bucket.clone(), STREAM, &taken).await.err().expect("refused");
+        assert_eq!(fault.code, FailureCode::CommitLogCorrupt, "{keep}");
+        let text = fault.text.for_customer();
+        assert!(text.contains("orders/_delta_log/") && text.contains("stands on the commit of epoch"), "{text}");
+        assert_eq!(find_tables(&*place.bucket).await.expect("a list"), [STREAM], "{keep}");
+        let report = audit_table(&*place.bucket, STREAM, true).await.expect("an audit");
+        assert!(report.problems.iter().any(|problem| problem.text.contains("the log was deleted")), "{report:?}");
+    }
+    // With the digest key gone too, the states alone tell.
+    let place = table().await;
+    remove(&place, "_delta_log");
+    remove(&place, "../_waybill");
+    assert_eq!(refused(&place).await, Some(FailureCode::CommitLogCorrupt));
+}
+
+#[tokio::test]
+async fn first_loads_that_never_landed_are_named_by_the_audit_and_followed_by_the_next_run() {
+    let place = Place::new();
+    for _ in 0..2 {
+        let open = place.open().await.expect("a new table");
+        prepared(&place.bucket, &open, Try::new(&open), Load::New, &ids(0..3)).await.expect("prepared");
+    }
+    assert_eq!(find_tables(&*place.bucket).await.expect("a list"), [STREAM]);
+    let report = audit_table(&*place.bucket, STREAM, true).await.expect("an audit");
+    assert!(report.problems.iter().any(|problem| problem.text.contains("never committed")), "{report:?}");
+    run(&place.bucket, Load::New, &ids(0..3)).await.expect("a run");
+    assert_eq!(place.ids(), [0, 1, 2]);
+    let report = audit_table(&*place.bucket, STREAM, true).await.expect("an audit");
+    assert!(report.is_ok(), "{report:?}");
+}
+
+/// Between the listing of the log and that of the states, others make the digest key, the first commit and the second.
+#[tokio::test]
+async fn a_table_that_others_begin_while_it_is_opened_has_lost_no_log() {
+    let place = Place::new();
+    let others = place.bucket.clone();
+    let runtime = tokio::runtime::Handle::current();
+    let faulty = Faulty::commits(&place.bucket, &[]).before_states(move || {
+        for from in [0, 3] {
+            runtime.block_on(run(&others, Load::New, &ids(from..from + 3))).expect("a run");
+        }
+    });
+    let bucket: Arc<dyn Bucket> = faulty.clone();
+    let table = open_on(&bucket).await.expect("a sound table");
+    assert_eq!(faulty.fired(), 1, "the others came between");
+    assert_eq!(table.version(), Some(1));
 }

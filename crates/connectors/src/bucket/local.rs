@@ -35,7 +35,7 @@ pub struct LocalBucket {
 impl LocalBucket {
     /// The directory at `path`, made if it is not there.
     pub fn open(path: &Path) -> BucketResult<Self> {
-        std::fs::create_dir_all(path).map_err(|error| place::failure(&error, "make the directory", ""))?;
+        std::fs::create_dir_all(path).map_err(|error| place::root_failure(&error, "make", path))?;
         Self::existing(path)
     }
 

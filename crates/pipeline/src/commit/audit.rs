@@ -13,6 +13,7 @@ use waybill_model::FailureCode;
 use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::log::Head;
+use crate::commit::{history, key};
 use crate::fault::{Fault, FaultResult};
 
 /// What an audit found of one table.
@@ -66,11 +67,11 @@ impl TableReport {
     }
 }
 
-/// The directories below the connection's prefix that hold a commit log.
+/// The directories below the connection's prefix that hold a commit log, or states or receipts of ours.
 pub async fn find_tables(bucket: &dyn Bucket) -> FaultResult<Vec<String>> {
     let objects = bucket.list("", None).await?;
-    let dirs = objects.iter().filter_map(|object| object.key.split_once("/_delta_log/"));
-    Ok(dirs.map(|(table, _)| table.to_owned()).collect::<BTreeSet<_>>().into_iter().collect())
+    let dirs = objects.iter().filter_map(|object| key::table_of_record(&object.key));
+    Ok(dirs.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect())
 }
 
 /// Audits one table. `hash` also reads every data file of ours and compares its SHA-256. Fails only where the bucket
@@ -87,7 +88,14 @@ pub async fn audit_table(bucket: &dyn Bucket, table: &str, hash: bool) -> FaultR
     };
     report.version = head.version;
     if head.version.is_none() {
-        report.corrupt(format!("{table} has no commit"));
+        match history::stood_on_commit(bucket, table).await {
+            Ok(Some(why)) => report.corrupt(history::log_lost(table, &why)),
+            Ok(None) => report.corrupt(format!(
+                "{table} has records and no commit: its first load was prepared and never committed (the next run puts that \
+                 right), or its commit log was deleted"
+            )),
+            Err(fault) => return broken(report, fault),
+        }
         return Ok(report);
     }
     let Some(digest) = digest else {

@@ -59,6 +59,32 @@ pub(crate) async fn stands_on(
     Ok(false)
 }
 
+/// What shows that a table without a log once had one: a state that stands on an earlier commit, or states whose digest
+/// key, which is older than any of them, is gone. None where there is no state, or first loads only that may never have
+/// been committed: from those alone a log that was deleted can't be told.
+pub(crate) async fn stood_on_commit(bucket: &dyn Bucket, table: &str) -> FaultResult<Option<String>> {
+    let states = bucket.list(&key::states(table), None).await?;
+    let digest = DigestKey::find(bucket).await?;
+    for epoch in states.iter().rev().filter_map(|object| epoch_of(&object.key)).take(STEPS) {
+        let Some(digest) = &digest else {
+            return Ok(Some(format!("the state of epoch {epoch} is there and its digest key is missing")));
+        };
+        if let Some(base) = record::load(bucket, table, epoch, digest).await?.base {
+            return Ok(Some(format!("the state of epoch {epoch} stands on the commit of epoch {base}")));
+        }
+    }
+    Ok(None)
+}
+
+/// The text for a table whose log is gone.
+pub(crate) fn log_lost(table: &str, why: &str) -> String {
+    format!(
+        "{table} has no commit log, but {why}: the log was deleted; restore {}, or move the whole directory away to begin \
+         anew",
+        key::log_dir(table)
+    )
+}
+
 /// The largest epoch that is believed: 24 h ahead of the clock, or of one that somebody accepted for this table.
 #[derive(Clone, Copy)]
 pub(crate) struct EpochLimit(Epoch);

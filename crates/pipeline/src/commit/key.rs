@@ -86,6 +86,13 @@ pub fn accepted_epochs(table: &str) -> String {
     format!("{table}/_waybill/accepted-epochs/")
 }
 
+/// The table that an object belongs to by being part of its log, or a state or receipt of ours.
+#[must_use]
+pub fn table_of_record(key: &str) -> Option<&str> {
+    let records = ["/_delta_log/", "/_waybill/state/", "/_waybill/receipts/"];
+    records.iter().find_map(|dir| key.split_once(dir)).map(|(table, _)| table)
+}
+
 /// A path below the table as the log spells it: percent-encoded once, slashes kept.
 #[must_use]
 pub fn to_log(path: &str) -> String {

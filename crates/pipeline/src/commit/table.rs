@@ -31,8 +31,7 @@ impl Table {
     /// may be followed is asked apart, by [`Self::check_epoch`]: whoever is refused must be able to say which it was.
     pub async fn open(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner) -> FaultResult<Self> {
         let dir = key::table_dir(stream);
-        let digest = DigestKey::find(&*bucket).await?;
-        let head = Head::read(&*bucket, &dir, digest.as_ref()).await?;
+        let (head, digest) = head(&*bucket, &dir).await?;
         check_retention(&head, owner)?;
         let mut found = find_state(&*bucket, &dir, &head, owner, digest.as_ref()).await?;
         if let Some(found) = &mut found {
@@ -104,6 +103,27 @@ impl Table {
     /// `bucket_*` failure.
     pub async fn commit(&self, prepared: &Prepared) -> FaultResult<Outcome> {
         land::land(self, prepared).await
+    }
+}
+
+/// The table's log, and the key that its records are sealed under. One that is not there though commits of ours were is
+/// refused, or their rows would be delivered twice.
+async fn head(bucket: &dyn Bucket, dir: &str) -> FaultResult<(Head, Option<DigestKey>)> {
+    let mut lost: Option<String> = None;
+    loop {
+        let digest = DigestKey::find(bucket).await?;
+        let head = Head::read(bucket, dir, digest.as_ref()).await?;
+        if head.version.is_some() {
+            return Ok((head, digest));
+        }
+        if let Some(why) = lost {
+            return Err(Fault::new(FailureCode::CommitLogCorrupt, history::log_lost(dir, &why)));
+        }
+        // The states are listed after the log: where others have begun the table in between, the next look finds it.
+        lost = history::stood_on_commit(bucket, dir).await?;
+        if lost.is_none() {
+            return Ok((head, digest));
+        }
     }
 }
 

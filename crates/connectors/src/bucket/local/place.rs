@@ -34,10 +34,10 @@ pub(super) struct Spot {
 
 impl Root {
     pub(super) fn open(path: &Path) -> BucketResult<Self> {
-        let path = path.canonicalize().map_err(|error| failure(&error, "open the directory", ""))?;
+        let lost = |error| root_failure(&error, "open", path);
+        let path = path.canonicalize().map_err(lost)?;
         let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
-        let dir = rustix::fs::open(&path, flags, Mode::empty());
-        let dir = dir.map_err(|errno| failure(&os(errno), "open the directory", ""))?;
+        let dir = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| lost(os(errno)))?;
         Ok(Self { path, dir })
     }
 
@@ -204,6 +204,12 @@ pub(super) fn failure(error: &std::io::Error, doing: &str, key: &str) -> BucketE
         _ => FailureCode::BucketFailed,
     };
     BucketError::new(code, format!("could not {doing} {key}: {error}"))
+}
+
+/// The same of the root itself, which the text names.
+pub(super) fn root_failure(error: &std::io::Error, doing: &str, path: &Path) -> BucketError {
+    let code = failure(error, doing, "").code;
+    BucketError::new(code, format!("could not {doing} the directory {}: {error}", path.display()))
 }
 
 /// What is known of an open file.
