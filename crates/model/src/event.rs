@@ -83,6 +83,19 @@ impl EventCode {
             _ => Level::Info,
         }
     }
+
+    /// What follows for the reader of a table, and what ends it, where the code alone does not tell.
+    #[must_use]
+    pub const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::WindowHeld => Some("newer rows come with a run after its end"),
+            Self::WindowFixedLag => Some(
+                "rows of the last minutes (Postgres: 5; SQLite: `cursor-margin`) come with a later run, and one that commits \
+                 later still may be missed; on a Postgres primary `GRANT pg_read_all_stats` to the source's user ends it",
+            ),
+            _ => None,
+        }
+    }
 }
 
 /// One event. Every field is a number or comes from a closed list.

@@ -59,7 +59,8 @@ impl Observer for Terminal {
         let stream = event.stream.map_or_else(String::new, |stream| format!("{}: ", self.name(stream)));
         let count = event.count.map_or_else(String::new, |count| format!(" ({})", thousands(count)));
         self.clear();
-        say(&format!("{stream}{}{count}", event.code.as_str().replace('_', " ")));
+        let advice = event.code.advice().map_or_else(String::new, |advice| format!(": {advice}"));
+        say(&format!("{stream}{}{count}{advice}", event.code.as_str().replace('_', " ")));
     }
 }
 

@@ -145,10 +145,8 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
-        C::WindowHeld => "the window waits for a transaction that is still open or prepared".into(),
-        C::WindowFixedLag => {
-            "when other sessions began is not shown: a fixed lag is used and late commits are not promised".into()
-        }
+        C::WindowHeld => advised(code, "the window waits for a transaction that is still open or prepared"),
+        C::WindowFixedLag => advised(code, "when other sessions began is not shown, so a fixed lag is used"),
         C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
@@ -161,6 +159,10 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::StopBegun => "the worker stops as asked".into(),
         C::WorkerPanicked => format!("a defect in the worker at location {:016x}", args.location.unwrap_or(0)),
     }
+}
+
+fn advised(code: EventCode, what: &str) -> String {
+    code.advice().map_or_else(|| what.to_owned(), |advice| format!("{what}: {advice}"))
 }
 
 fn control(code: &str, args: &Arguments) -> String {
