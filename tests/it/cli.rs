@@ -9,6 +9,7 @@ use serde_json::Value;
 use waybill_tests::binaries::{binary, repository};
 use waybill_tests::sandbox::{Options, Sandbox};
 
+mod by_hand;
 mod completion;
 mod regions;
 mod test_task;
@@ -145,7 +146,11 @@ pipelines:
 
 /// A product with a logged-in command line beside it.
 async fn logged_in() -> Sandbox {
-    let sandbox = Sandbox::start(Options::default()).await.expect("a product");
+    logged_in_with(Options::default()).await
+}
+
+async fn logged_in_with(options: Options) -> Sandbox {
+    let sandbox = Sandbox::start(options).await.expect("a product");
     shop(&sandbox, 1_000);
     let cli = Cli { dir: sandbox.dir.path() };
     let login = ["login", "--state", "state", "--email", "admin@example.com", "--password-stdin"];

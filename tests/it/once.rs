@@ -73,7 +73,10 @@ impl Shop {
     fn delivered(&self) -> Value {
         let output = self.once();
         assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
-        report(&output)
+        let report = report(&output);
+        let run = report["run"].as_str().expect("a run");
+        assert!(talk(&output).contains(&format!("--run {run}")), "people are told its id: {}", talk(&output));
+        report
     }
 }
 

@@ -142,7 +142,7 @@ pub(crate) enum Command {
     /// Connections: list, show, check, discover.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill connection list", "waybill connection check shop"))]
     Connection(Connection),
-    /// Data planes: list, show, add, set, region, drain, resume, policy, check.
+    /// Data planes: list, show, add, set, region, pass-env, drain, resume, policy, check.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill data-plane list", "waybill data-plane check frankfurt"))]
     DataPlane(DataPlane),
     /// Projects: list, show, set.

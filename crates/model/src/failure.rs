@@ -229,14 +229,18 @@ impl FailureCode {
     pub const fn hint(self) -> &'static str {
         use FailureCode as C;
         match self {
-            C::SourceUnreachable => "check host, port and network of the source connection from where the worker runs",
+            C::SourceUnreachable => {
+                "check the source connection from where the worker runs: host, port and network of a server, the path of a file"
+            }
             C::SourceDenied => "check the user, the password reference and the grants of the source user",
             C::SourceFailed => "look into the source's own log; the full worker log is in the bucket",
             C::SourceIncomplete => "the source ended early; look for restarts or proxies that cut connections",
             C::SourceChanged => "the source was rewritten while it was read; the next try reads it anew",
             C::SnapshotLost => "the connection that held the snapshot ended; look for idle timeouts on the way",
             C::RecoveryConflict => "raise max_standby_streaming_delay or set hot_standby_feedback on the replica",
-            C::SourceMalformed => "the source broke its own protocol; check that the address is the right server",
+            C::SourceMalformed => {
+                "the source is not what the connection says: check that a server's address is the right one, or that the file is whole and of that kind"
+            }
             C::TlsFailed => "give the server's CA with `ca`, or check the name in its certificate",
             C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
             C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",
@@ -287,7 +291,9 @@ impl FailureCode {
             C::SignatureRejected => "sign the pipeline file again with `waybill sign`, then apply it",
             C::EgressDenied => "name another host; the worker's log says which address it led to and why",
             C::SecretUnresolved => "what the reference names can't be used as a secret; the worker's own log says why",
-            C::SecretNotFound => "check name, key and version of the secret reference, and the region or namespace",
+            C::SecretNotFound => {
+                "check name, key and version of the secret reference, and the region or namespace; an env:// variable of the orchestrator reaches its worker processes after `waybill data-plane pass-env DATA-PLANE VARIABLE`"
+            }
             C::SecretAccessDenied => {
                 "grant the worker's own role the read of this one secret (and kms:Decrypt on its key)"
             }

@@ -56,14 +56,14 @@ pub enum System {
     Postgres(Postgres),
     /// A SQLite file that the worker can open.
     Sqlite {
-        /// Absolute path, or relative to the worker's working directory.
+        /// Absolute path; for a worker without an orchestrator also relative to its working directory.
         path: String,
     },
     /// Files below a directory or an object prefix, as a source.
     Files(FileSource),
     /// A local directory as a bucket.
     Local {
-        /// Absolute path, or relative to the worker's working directory.
+        /// Absolute path; for a worker without an orchestrator also relative to its working directory.
         path: String,
     },
     /// An S3 bucket.

@@ -3,6 +3,7 @@
 //! It accepts nothing that has no behaviour, repeats no secret, opens no file and looks nothing up. Command line,
 //! server and editors all validate with it.
 
+mod absolute;
 mod check;
 mod cron;
 mod diagnostic;
@@ -35,8 +36,18 @@ use crate::tree::Span;
 
 /// Reads a pipeline file, or says all that is wrong with it.
 pub fn parse(text: &str) -> Result<Document, Vec<Diagnostic>> {
+    read_file(text, |_, _| {})
+}
+
+/// Reads a pipeline file that an orchestrator is to run: its paths have to be absolute as well.
+pub fn parse_steered(text: &str) -> Result<Document, Vec<Diagnostic>> {
+    read_file(text, absolute::check_document)
+}
+
+fn read_file(text: &str, beside: impl Fn(&tree::Node, &mut Findings)) -> Result<Document, Vec<Diagnostic>> {
     let mut found = Findings::default();
     let document = tree::read(text, &mut found).map(|root| {
+        beside(&root, &mut found);
         let place = Place { field: "the file", of: "this document", at: root.span };
         check(&root, &Shape::Table(&keys::DOCUMENT), place, &mut found);
         read::read_document(&root, &mut found)
@@ -44,7 +55,8 @@ pub fn parse(text: &str) -> Result<Document, Vec<Diagnostic>> {
     finish(document, found)
 }
 
-/// Reads one connection that stands alone, as YAML or JSON: its `type` and that type's keys.
+/// Reads one connection that stands alone, as YAML or JSON, and that an orchestrator is to use: its `type` and that type's
+/// keys, paths absolute.
 pub fn parse_connection(name: &str, text: &str) -> Result<System, Vec<Diagnostic>> {
     let mut found = Findings::default();
     if let Err(why) = check_name(name) {
@@ -54,6 +66,7 @@ pub fn parse_connection(name: &str, text: &str) -> Result<System, Vec<Diagnostic
         let of = format!("connection {}", diagnostic::show(name));
         let place = Place { field: "the connection", of: &of, at: root.span };
         check(&root, &Shape::Tagged(&keys::CONNECTION), place, &mut found);
+        absolute::check_connection(name, &root, &mut found);
         read::read_system(name, &root, root.span, &mut found)
     });
     finish(system, found)

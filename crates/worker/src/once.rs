@@ -44,6 +44,10 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
         Ok((context, log, _guarded)) => {
             let ends = engine::run(&plan, &streams, &context).await;
             terminal.summary(&ends);
+            say(&format!(
+                "run {}; its log is in the bucket: `waybill-worker logs URL --run {0}` reads it",
+                context.run
+            ));
             let exit = exit_of(&ends);
             if arguments.json {
                 report::print(&plan, &context, &ends).await;

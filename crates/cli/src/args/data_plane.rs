@@ -41,6 +41,19 @@ pub(crate) enum DataPlane {
         /// Region, such as eu-central-1.
         region: String,
     },
+    /// Names variables of the orchestrator's own environment that its worker processes get as well, for secrets such as env://SHOP_PASSWORD. Their values are kept nowhere.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane pass-env local SHOP_PASSWORD", "waybill data-plane pass-env local SHOP_PASSWORD --remove"))]
+    PassEnv {
+        /// Name or id.
+        #[arg(add = complete::data_planes())]
+        data_plane: String,
+        /// Names of variables; those of before stay.
+        #[arg(required = true, value_name = "VARIABLE")]
+        variables: Vec<String>,
+        /// Take these away instead.
+        #[arg(long)]
+        remove: bool,
+    },
     /// Launches nothing there any more: workers finish the streams that they have begun, what is left of their runs waits.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill data-plane drain frankfurt", "waybill data-plane drain frankfurt -o json"))]
     Drain {

@@ -1,4 +1,4 @@
-//! `data-plane`: list, show, add, set, region, drain, resume, policy, check.
+//! `data-plane`: list, show, add, set, region, pass-env, drain, resume, policy, check.
 
 mod test_task;
 
@@ -105,6 +105,20 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let set = client.data_plane_update(plane.id, &found.etag, &body).await?;
             output.one(&set, &set.name.clone(), || shown(&set))?;
         }
+        Command::PassEnv { data_plane, variables, remove } => {
+            let found = resolve::data_plane(&client, &data_plane).await?;
+            let mut settings = found.value.settings;
+            settings.environment.retain(|name| !variables.contains(name));
+            if !remove {
+                settings.environment.extend(variables);
+            }
+            let body = DataPlaneUpdate { settings: Some(settings), aws_ecs: None };
+            let set = client.data_plane_update(found.value.id, &found.etag, &body).await?;
+            output.one(&set, &set.name.clone(), || shown(&set))?;
+            if !remove {
+                output.say("workers get the values that the orchestrator was started with");
+            }
+        }
         Command::Drain { data_plane } => {
             let found = resolve::data_plane(&client, &data_plane).await?.value;
             let drained = client.data_plane_drain(found.id).await?;
@@ -201,6 +215,9 @@ fn shown(plane: &DataPlane) -> String {
     }
     if let Some(region) = &plane.settings.region {
         rows.push(("region", region.clone()));
+    }
+    if !plane.settings.environment.is_empty() {
+        rows.push(("passes", plane.settings.environment.join(", ")));
     }
     if let Some(aws) = &plane.aws_ecs {
         rows.extend([

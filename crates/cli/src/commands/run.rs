@@ -108,11 +108,7 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
         Command::Retry { which, watch, wait } => {
             let id = resolve::run(&client, target, &which).await?;
             let started = client.run_retry(id).await?;
-            output.say(&format!(
-                "{} runs the {} streams that {id} did not deliver",
-                started.run.id,
-                started.streams.len()
-            ));
+            output.say(&tries_again(&started.run, &id.to_string()));
             started_run(&client, started, watch.then_some(wait), output).await
         }
         Command::Trail(which) => {
@@ -120,6 +116,15 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
             trail::of_run(&client, id, output).await
         }
         Command::Receipt(which) => receipt(&client, target, &which, output).await,
+    }
+}
+
+/// What a retry runs: only the streams that the old run left.
+fn tries_again(run: &Run, old: &str) -> String {
+    match (run.kind == RunKind::Sync, run.streams_total) {
+        (false, _) => format!("{} does again what {old} did not end well", run.id),
+        (true, 1) => format!("{} runs the 1 stream that {old} did not deliver", run.id),
+        (true, left) => format!("{} runs the {left} streams that {old} did not deliver", run.id),
     }
 }
 

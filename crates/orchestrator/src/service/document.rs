@@ -54,7 +54,7 @@ pub fn field_error(found: &Diagnostic) -> FieldError {
 
 /// Reads a document, or says all that is wrong with it.
 pub fn read(text: &str) -> Result<Document, Vec<FieldError>> {
-    waybill_spec::parse(text).map_err(|found| found.iter().map(field_error).collect())
+    waybill_spec::parse_steered(text).map_err(|found| found.iter().map(field_error).collect())
 }
 
 /// Everything that a project holds.

@@ -94,7 +94,7 @@ pub enum RunError {
         stream: u32,
     },
     /// The run has ended, or has not ended yet.
-    #[error("the run is {state}")]
+    #[error("the run {}: it is {state}", if state.is_final() { "has ended" } else { "has not ended yet" })]
     WrongState {
         /// Where it is.
         state: RunState,
@@ -134,7 +134,16 @@ impl From<RunError> for Refused {
             }
         };
         let refused = Self::new(code, error.to_string());
-        if let RunError::Paused { .. } = error { refused.next("waybill pipeline resume PIPELINE") } else { refused }
+        match error {
+            RunError::Paused { .. } => refused.next("waybill pipeline resume PIPELINE"),
+            RunError::WrongState { state } if state.is_final() => refused
+                .next("there is nothing to stop any more: `waybill run why RUN` tells how it ended, `waybill run retry RUN` brings what it left"),
+            RunError::WrongState { .. } => {
+                refused.next("wait for its end with `waybill run watch RUN`, or stop it with `waybill run cancel RUN`; then retry")
+            }
+            RunError::NothingLeft => refused.next("there is nothing to retry: `waybill run start PIPELINE` runs it anew"),
+            _ => refused,
+        }
     }
 }
 

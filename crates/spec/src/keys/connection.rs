@@ -47,7 +47,14 @@ pub(crate) static CONNECTION: Tagged = Tagged {
             "sqlite",
             Table {
                 doc: "A SQLite file that the worker can open",
-                keys: &[TYPE, Key::must("path", Shape::Text(PATH), "Path of the file, on the worker.")],
+                keys: &[
+                    TYPE,
+                    Key::must(
+                        "path",
+                        Shape::Text(PATH),
+                        "Absolute path of the file, on the worker; `waybill-worker once` takes a relative one too.",
+                    ),
+                ],
             },
         ),
         (
@@ -68,7 +75,14 @@ pub(crate) static CONNECTION: Tagged = Tagged {
             "local",
             Table {
                 doc: "A local directory as a bucket",
-                keys: &[TYPE, Key::must("path", Shape::Text(PATH), "The directory, on the worker.")],
+                keys: &[
+                    TYPE,
+                    Key::must(
+                        "path",
+                        Shape::Text(PATH),
+                        "Absolute path of the directory, on the worker; `waybill-worker once` takes a relative one too.",
+                    ),
+                ],
             },
         ),
         (

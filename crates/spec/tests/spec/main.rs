@@ -6,3 +6,4 @@ mod guard;
 mod hostile;
 mod meaning;
 mod properties;
+mod steered;
