@@ -130,6 +130,19 @@ fn a_cursor_of_another_column_is_refused_and_one_full_load_begins_anew_with_it()
 }
 
 #[test]
+fn a_new_run_that_finds_nothing_after_a_full_one_takes_nothing_away() {
+    let shop = Shop::with("CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (1), (2);", "      c: {}");
+    shop.delivered();
+    shop.sql("DELETE FROM c");
+    shop.spec("      c: { load: new, cursor: id, shrink-guard: off }", "");
+    shop.delivered();
+    assert_eq!(rows(&shop.table("c"), "select count(*), max(id) from t"), json!([[2, 2]]));
+    shop.sql("INSERT INTO c VALUES (9)");
+    shop.delivered();
+    assert_eq!(rows(&shop.table("c"), "select count(*), max(id) from t"), json!([[1, 9]]), "it begins anew with rows");
+}
+
+#[test]
 fn what_a_full_load_left_is_replaced_by_the_first_new_one_and_not_doubled() {
     let shop = Shop::with(
         "CREATE TABLE c (id INTEGER PRIMARY KEY, note TEXT); INSERT INTO c VALUES (1, 'a'), (2, 'b');",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use waybill_model::report::{Directive, Outcome};
+use waybill_model::report::{Completion, Directive, Outcome};
 use waybill_model::run::{AttemptState, RunState, StreamState};
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, OrgId};
 use waybill_orchestrator::service::attempt::{AttemptError, CommitAnswer, EnrolError, Peer, TicketClaim};
@@ -188,6 +188,19 @@ async fn f44_a_cancel_before_the_grant_refuses_it_and_one_after_the_end_comes_to
         let again = world.runs.retry(&world.caller(), run.id).await.expect("a new run");
         let streams = world.store.run_stream_list(world.org, again.id).await.expect("streams");
         assert_eq!(streams.iter().map(|s| s.selected).collect::<Vec<_>>(), [false, true]);
+    }
+}
+
+#[tokio::test]
+async fn a_drained_attempt_is_no_try_whether_it_delivered_or_not() {
+    for first in [StreamState::Committed, StreamState::Skipped] {
+        let world = World::new(Database::sqlite(), bounds()).await;
+        let (run, attempt) = world.running().await;
+        let streams = vec![outcome(0, first), outcome(1, StreamState::Skipped)];
+        let drained = Completion { streams, ..failed(FailureCode::Drained) };
+        assert_eq!(world.complete(&attempt, drained).await, Directive::Continue);
+        let run = world.run(run.id).await;
+        assert_eq!((run.state, run.tries, run.failure), (RunState::Queued, 0, Some(FailureCode::Drained)), "{first}");
     }
 }
 

@@ -23,6 +23,9 @@ pub async fn pause(
     let action = if paused { "pipeline_pause" } else { "pipeline_resume" };
     Store::audit_append_in_txn(&mut tx, &caller.audit(action, pipeline.id)).await?;
     tx.commit().await?;
+    if !paused {
+        app.nudges.room_made();
+    }
     app.store.pipeline_get(caller.org, pipeline.id).await.map_err(Refused::from)
 }
 

@@ -81,8 +81,8 @@ pub(crate) async fn end_attempt_in_txn(
         _ => ending.failure(),
     };
     if failure == Some(FailureCode::Drained) {
-        // Nothing went wrong: it is no try.
-        Store::run_count_in_txn(tx, run, run.attempts, run.tries - 1).await?;
+        // Nothing went wrong: it is no try. One that delivered has none to give back.
+        Store::run_count_in_txn(tx, run, run.attempts, (run.tries - 1).max(0)).await?;
     }
     move_run_in_txn(tx, bounds, run, state, failure).await?;
     let note = match (event, ending) {

@@ -93,7 +93,8 @@ impl StreamWork<'_> {
             run: context.run,
             attempt: context.attempt,
             epoch,
-            load: self.load,
+            // A `new` run that finds nothing commits nothing, also where it would have begun anew.
+            load: if rows == 0 { self.plan.load } else { self.load },
             files: loaded.files,
             schema: Arc::clone(&schema),
             twins: loaded.twins.places(),
