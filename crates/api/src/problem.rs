@@ -181,7 +181,7 @@ codes! {
         "choose a longer one, such as four words that nobody says together";
     /// The document has mistakes; `errors` names each.
     SpecInvalid = "spec_invalid", 422, "The document has mistakes",
-        "mend what is named; `waybill validate` shows it in the file";
+        "mend what is named, then apply the file again";
     /// The place of a system changes; every secret that goes there must be named anew in the same request.
     SecretRequired = "secret_required", 422, "Name the secret anew",
         "name the secret anew: `waybill apply --secret CONNECTION.FIELD=REFERENCE`";

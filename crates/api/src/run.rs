@@ -61,7 +61,7 @@ pub struct Run {
     pub desired: DesiredWord,
     /// What started it: `manual`, `schedule` or `retry`.
     pub trigger: String,
-    /// Why it is not final yet, as one sentence for people.
+    /// What it waits for, where it is not final yet: a phrase for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// Why it failed.

@@ -228,9 +228,8 @@ fn meant(schedule: &Schedule) -> Option<waybill_model::schedule::Schedule> {
 pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: bool) -> ServiceResult<SpecApplied> {
     let project = app.store.project_get(caller.org, body.project_id).await?;
     let project = project.ok_or_else(|| Refused::new(ProblemCode::NotFound, "no such project in this organization"))?;
-    let given = read(&body.document).map_err(|errors| {
-        Refused::new(ProblemCode::SpecInvalid, "the document has mistakes").errors(errors).next("waybill validate")
-    })?;
+    let given = read(&body.document)
+        .map_err(|errors| Refused::new(ProblemCode::SpecInvalid, "the document has mistakes").errors(errors))?;
     let held = of_project(app, caller.org, project.id).await?;
     held.within(&given, &Allowed::of(&project))?;
     held.sized(&given)?;

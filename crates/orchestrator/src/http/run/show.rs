@@ -74,20 +74,27 @@ fn waiting_for(row: &Row) -> Option<String> {
         return None;
     }
     if row.desired == Desired::Cancel {
-        return Some("asked to stop; the worker has a moment to leave".into());
+        return Some("the end of its worker, which was asked to stop and has a moment to leave".into());
     }
     match (row.state, row.failure) {
-        (RunState::Queued, Some(code)) => Some(format!("the last attempt ended with {code}; the next begins soon")),
-        (RunState::Queued, None) => Some("waits for its turn: one run of a pipeline at a time, and so many of an organization as its orchestrator allows".into()),
-        (RunState::Launching, _) => Some("a worker is being started and has not enrolled yet".into()),
+        (RunState::Queued, Some(code)) => {
+            Some(format!("its next attempt, which begins soon: the last one ended with {code}"))
+        }
+        (RunState::Queued, None) => Some(
+            "its turn: one run of a pipeline at a time, and so many of an organization as its orchestrator allows"
+                .into(),
+        ),
+        (RunState::Launching, _) => Some("its worker, which is being started and has not enrolled yet".into()),
         _ => None,
     }
 }
 
 fn held_back(by: HeldBack) -> String {
     match by {
-        HeldBack::DataPlaneDrains => "its data plane is being drained: it goes on after `waybill data-plane resume`",
-        HeldBack::PipelinePaused => "its pipeline is paused: it goes on after `waybill pipeline resume`",
+        HeldBack::DataPlaneDrains => {
+            "its data plane, which is being drained: it goes on after `waybill data-plane resume`"
+        }
+        HeldBack::PipelinePaused => "its pipeline, which is paused: it goes on after `waybill pipeline resume`",
     }
     .to_owned()
 }
