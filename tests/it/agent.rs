@@ -4,6 +4,7 @@ mod containers;
 mod cut;
 mod egress;
 pub(crate) mod fixture;
+mod guarded;
 mod identity;
 mod limits;
 mod tasks;

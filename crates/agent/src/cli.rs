@@ -71,7 +71,7 @@ pub(crate) struct EnrolArguments {
 }
 
 /// Example: `waybill-agent run --slots 4 --guard /etc/waybill/guard.toml`, or with containers
-/// `waybill-agent run --engine /run/docker.sock --image registry.example.com/waybill-worker@sha256:…`, or with tasks on ECS
+/// `waybill-agent run --engine /run/docker.sock --image registry.example.com/waybill-worker@sha256:… --guard /etc/waybill/guard.toml`, or with tasks on ECS
 /// `waybill-agent run --cluster waybill --region eu-central-1 --task-family waybill-worker --task-role-arn arn:… --subnet subnet-… --security-group sg-…`
 #[derive(Args)]
 pub(crate) struct RunArguments {
@@ -90,9 +90,12 @@ pub(crate) struct RunArguments {
     /// Users that workers run as, each worker another one: numbers that nobody else has on this host; takes root
     #[arg(long, value_name = "UID-UID", conflicts_with_all = ["engine", "cluster"])]
     pub(crate) worker_user: Option<Users>,
-    /// Guard file that every worker is held to
+    /// Guard file that every worker is held to; must be named, except with --cluster, where a task finds its own
     #[arg(long, env = "WAYBILL_GUARD", value_name = "FILE")]
     pub(crate) guard: Option<PathBuf>,
+    /// Starts workers that no guard holds: they do whatever the orchestrator asks for
+    #[arg(long, conflicts_with_all = ["guard", "cluster"])]
+    pub(crate) without_guard: bool,
     /// Most workers at once
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) slots: u32,

@@ -47,7 +47,10 @@ pub(crate) async fn enrol(arguments: &EnrolArguments) -> Result<(), AgentError> 
     };
     let identity = Identity::new(enrolled, &key, &certificate);
     state.keep_identity(&identity)?;
-    say(&format!("enrolled as {}; start it with: waybill-agent run", identity.agent));
+    say(&format!(
+        "enrolled as {}; start it with: waybill-agent run --guard FILE, or --cluster NAME for tasks",
+        identity.agent
+    ));
     Ok(())
 }
 

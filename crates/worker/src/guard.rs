@@ -66,6 +66,11 @@ impl Guarded {
         Ok(Self { watch: Some(Arc::new(Watch::new(origin, guard, subject, switch))), looking: None })
     }
 
+    /// Whether a guard was found: without one nothing is refused.
+    pub(crate) const fn is_held(&self) -> bool {
+        self.watch.is_some()
+    }
+
     /// Dials what the guard leaves open, and logs in for secrets only where the guard lists the server.
     pub(crate) fn means(&self) -> Means {
         self.watch.as_ref().map_or_else(Means::unguarded, |watch| watch.ways().means())

@@ -16,6 +16,7 @@ use waybill_tests::services::engine::{Engine, PROGRAMS};
 use zeroize::Zeroizing;
 
 use super::fixture::{Host, MANY, Office};
+use super::guarded;
 
 /// Lets every user write to a directory: a worker in a container is another one than this process.
 fn open_to_all(directory: &Path) -> Result<()> {
@@ -165,8 +166,9 @@ async fn a_container_that_was_made_and_never_started_is_started_by_the_same_requ
     Ok(())
 }
 
-/// An agent whose workers are containers of the image that ships, on an office that writes to a directory of this host.
-async fn contained(docker: &Engine, rows: i64) -> Result<(Office, Host)> {
+/// An agent whose workers are containers of the image that ships, on an office that writes to a directory of this host. It
+/// is not started.
+async fn prepared(docker: &Engine, rows: i64) -> Result<(Office, Host)> {
     let office = Office::start(Options::default(), rows).await?;
     let directory = office.sandbox.dir.path().to_owned();
     // What the worker reads and writes is this test's directory; the container's user is another one.
@@ -183,6 +185,12 @@ async fn contained(docker: &Engine, rows: i64) -> Result<(Office, Host)> {
         ["--mount", &mount],
     ];
     host.options.extend(options.as_flattened().iter().map(|text| (*text).to_owned()));
+    Ok((office, host))
+}
+
+/// The same, and it serves.
+async fn contained(docker: &Engine, rows: i64) -> Result<(Office, Host)> {
+    let (office, mut host) = prepared(docker, rows).await?;
     host.run()?;
     office.until_agent(host.id, |agent| agent.connected).await?;
     Ok((office, host))
@@ -225,6 +233,34 @@ async fn a_run_through_an_agent_works_in_a_container_of_podman() -> Result<()> {
     let (config, host) = (&container["Config"], &container["HostConfig"]);
     ensure!(config["User"] == "65532:65532" && host["ReadonlyRootfs"] == true, "{config} {host}");
     ensure!(host["Privileged"] == false, "{host}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_guard_holds_the_workers_that_are_containers() -> Result<()> {
+    held(&Engine::without_bridge()?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agents_guard_holds_the_workers_that_are_containers_of_podman() -> Result<()> {
+    held(&Engine::podman()?).await
+}
+
+/// The host's guard is seen in every container, where nobody can write it, and by its workers.
+async fn held(engine: &Engine) -> Result<()> {
+    let (office, mut host) = prepared(engine, 1_000).await?;
+    guarded::hold(&office, &mut host).await?;
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    guarded::is_held(&office).await?;
+    let ids = engine.docker(&["ps", "--all", "--quiet", "--no-trunc"])?;
+    ensure!(ids.lines().count() == 2, "containers: {ids:?}");
+    for id in ids.lines() {
+        let found: serde_json::Value = serde_json::from_str(&engine.docker(&["inspect", id])?)?;
+        let mounts = found[0]["Mounts"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let guard = mounts.iter().find(|mount| mount["Destination"] == "/etc/waybill/guard.toml");
+        ensure!(guard.is_some_and(|guard| guard["RW"] == false), "{mounts:?}");
+    }
     Ok(())
 }
 

@@ -143,6 +143,8 @@ pub(crate) struct Host {
     pub(super) id: AgentId,
     pub(super) state: PathBuf,
     pub(crate) options: Vec<String>,
+    /// Whether its workers are held by no guard, as most stories are about something else.
+    pub(crate) without_guard: bool,
     /// Which build of the agent.
     pub(super) program: &'static str,
     /// What the program is run through, such as a network namespace.
@@ -152,7 +154,8 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new(id: AgentId, state: PathBuf) -> Self {
-        Self { id, state, options: Vec::new(), program: "waybill-agent", through: Vec::new(), child: None }
+        let (options, through) = (Vec::new(), Vec::new());
+        Self { id, state, options, without_guard: true, program: "waybill-agent", through, child: None }
     }
 
     fn command(&self, command: &str) -> Command {
@@ -181,10 +184,18 @@ impl Host {
         Ok(child)
     }
 
+    fn to_run(&self) -> Command {
+        let mut command = self.command("run");
+        if self.without_guard {
+            command.arg("--without-guard");
+        }
+        command
+    }
+
     /// Starts the agent, or starts it again.
     pub(crate) fn run(&mut self) -> Result<()> {
         let log = File::options().create(true).append(true).open(self.log_file())?;
-        let mut command = self.command("run");
+        let mut command = self.to_run();
         command.args(["--stop-grace", "2s"]).args(&self.options);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.child = Some(command.spawn()?);
@@ -193,8 +204,8 @@ impl Host {
 
     /// Starts an agent that can't serve with these options, and says what it said.
     pub(super) fn refused(&self, options: &[&str]) -> Result<String> {
-        let output = self.command("run").args(options).stdin(Stdio::null()).output()?;
-        ensure!(!output.status.success(), "it ended in peace: {}", said(&output));
+        let output = self.to_run().args(options).stdin(Stdio::null()).output()?;
+        ensure!(output.status.code().is_some_and(|code| code != 0), "it ended in peace: {}", said(&output));
         Ok(said(&output))
     }
 

@@ -51,6 +51,7 @@ impl Site {
             format!("AWS_SESSION_TOKEN={}", key.token.unwrap_or_default()),
         ];
         host.options = options(&self.aws.url());
+        host.without_guard = false;
         Ok(host)
     }
 
@@ -256,8 +257,12 @@ async fn an_agent_says_what_is_wrong_with_its_cluster_or_role_before_it_serves()
         let said = with(&changes)?;
         ensure!(said.contains(wanted), "{said}\nwanted: {wanted}");
     }
+    let unheld: Vec<&str> = host.options.iter().map(String::as_str).chain(["--without-guard"]).collect();
+    let said = host.refused(&unheld)?;
+    ensure!(said.contains("cannot be used with"), "{said}");
     let mut nobody = site.office.enrolled("office-2").await?;
     nobody.through = vec!["env".into(), "AWS_EC2_METADATA_DISABLED=true".into()];
+    nobody.without_guard = false;
     let options: Vec<&str> = host.options.iter().map(String::as_str).collect();
     let said = nobody.refused(&options)?;
     ensure!(said.contains("--cluster: there are no AWS credentials on this host"), "{said}");

@@ -24,10 +24,7 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Resul
         // Program and arguments are the image's own.
         return Ok(of(arguments, Wanted::Tasks(Box::new(cluster)), (String::new(), Vec::new())));
     }
-    let guard = arguments.guard.as_deref();
-    if let Some(guard) = guard {
-        is_there("--guard", guard, "name the guard's file")?;
-    }
+    let guard = guard(arguments)?;
     let (place, program, guard) = match &arguments.containers.engine {
         Some(socket) => {
             // Looked at here, since otherwise it would show at the first worker, or as somebody else's words.
@@ -53,6 +50,25 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Resul
 fn of(arguments: &RunArguments, place: Wanted, (program, args): (String, Vec<String>)) -> Settings {
     let (environment, stop_grace, slots) = (arguments.pass_env.clone(), arguments.stop_grace, arguments.slots);
     Settings { place, program, args, environment, stop_grace, slots }
+}
+
+/// The guard's file. None only where somebody wrote that none is wanted.
+fn guard(arguments: &RunArguments) -> Result<Option<&Path>, AgentError> {
+    match &arguments.guard {
+        Some(guard) => {
+            is_there("--guard", guard, "name the guard's file")?;
+            Ok(Some(guard))
+        }
+        None if arguments.without_guard => {
+            tracing::warn!("--without-guard: no guard holds the workers, they do whatever the orchestrator asks for");
+            Ok(None)
+        }
+        None => {
+            let text = "--guard: a guard's file must be named: write one with `waybill guard init`, or take \
+                        --without-guard for workers that do whatever the orchestrator asks for";
+            Err(AgentError::Usage(text.to_owned()))
+        }
+    }
 }
 
 fn is_there(option: &str, place: &Path, next: &str) -> Result<(), AgentError> {

@@ -21,6 +21,10 @@ use crate::link::{Link, LinkError};
 use crate::logs::{AttemptLog, Logged};
 use crate::panic;
 use crate::secret::Resolver;
+use crate::terminal::say;
+
+/// For the worker's own output and for its log in the bucket.
+const UNGUARDED: &str = "no guard: whoever started this worker named none, so it does what the orchestrator asks for";
 
 /// What the worker knows by itself, without its orchestrator.
 pub(super) struct Own {
@@ -85,6 +89,10 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let ends = stop.or_halt(connect::open(&plan, &assignment.run.to_string(), &budget, &means)).await?;
     let ends = ends.inspect_err(|fault| tell_secret(link, &plan, &means.secrets, fault.code))?;
     let log = ends.bucket().map(|bucket| AttemptLog::start(Arc::clone(bucket), assignment.run, link.attempt()));
+    if !guarded.is_held() {
+        say(UNGUARDED);
+        tracing::warn!("{UNGUARDED}");
+    }
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
