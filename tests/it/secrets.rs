@@ -1,5 +1,6 @@
 //! References to secrets, followed by the real worker: it logs in at a real PostgreSQL with what it was given, or says why not.
 
+mod authority;
 mod aws;
 mod leaks;
 mod lies;
@@ -36,7 +37,10 @@ struct Ended {
 impl Story {
     async fn with(password: &str) -> Self {
         let rule = "host all reader 127.0.0.1/32 scram-sha-256";
-        let server = Postgres::with(Setup { access: &[rule], ..Setup::default() });
+        Self::on(Postgres::with(Setup { access: &[rule], ..Setup::default() }), password).await
+    }
+
+    async fn on(server: Postgres, password: &str) -> Self {
         server
             .run(&format!(
                 "CREATE TABLE first AS SELECT g::int8 AS id FROM generate_series(1, 100) g;
@@ -71,7 +75,12 @@ impl Story {
 
     /// The worker, about to read with this reference.
     fn worker(&self, reference: &str, environment: &[Variable]) -> Command {
-        std::fs::write(self.path("shop.yaml"), self.document(reference)).expect("write");
+        self.moving(&self.document(reference), environment)
+    }
+
+    /// The worker, about to do what this document says.
+    fn moving(&self, document: &str, environment: &[Variable]) -> Command {
+        std::fs::write(self.path("shop.yaml"), document).expect("write");
         let mut command = Command::new(binary("waybill-worker"));
         command.arg("once").arg("--spec").arg(self.path("shop.yaml")).args(["--memory", "128MiB"]);
         command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true");

@@ -18,7 +18,7 @@ pub const ACCOUNT: &str = "222222222222";
 /// The external id of the rendered documents.
 pub const EXTERNAL_ID: &str = "wbx-0123456789abcdef";
 
-/// Values of the module's variables as a customer sets them: one bucket to write, one to read, one secret, one key.
+/// Values of the module's variables as a customer sets them: one bucket to write, one to read, one secret, one parameter, one key.
 #[must_use]
 pub fn values() -> Value {
     json!({
@@ -30,6 +30,7 @@ pub fn values() -> Value {
         "external_id": EXTERNAL_ID,
         "buckets": {"example-lake": {"prefixes": ["raw/"]}, "in-box": {"prefixes": ["csv/"], "access": "read"}},
         "secret_arns": ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"],
+        "parameter_arns": ["arn:aws:ssm:eu-west-1:222222222222:parameter/waybill/shop-ca"],
         "kms_key_arns": ["arn:aws:kms:eu-west-1:222222222222:key/0a1b"],
         "repository_arn": "arn:aws:ecr:eu-west-1:222222222222:repository/waybill",
     })

@@ -241,7 +241,9 @@ impl FailureCode {
             C::SourceMalformed => {
                 "the source is not what the connection says: check that a server's address is the right one, or that the file is whole and of that kind"
             }
-            C::TlsFailed => "give the server's CA with `ca`, or check the name in its certificate",
+            C::TlsFailed => {
+                "give the server's CA with `ca`, a file on the worker or a reference such as aws-ssm:///name, or check the name in its certificate"
+            }
             C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
             C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",
             C::RowSecurity => "read with a user that row-level security does not filter (BYPASSRLS), or a view",

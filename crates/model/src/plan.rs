@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 use crate::secret::SecretRef;
 
+mod ca;
 mod lone;
 mod regions;
 mod secrets;
 
+pub use ca::Ca;
 pub use lone::Side;
 pub use regions::PlanRegion;
 pub use secrets::PlanSecret;
@@ -103,9 +105,9 @@ pub struct Postgres {
     /// How the server proves who it is.
     #[serde(default)]
     pub tls: TlsMode,
-    /// Path of a PEM file with the CA to trust, on the worker; the system's roots otherwise.
+    /// The CA to trust; the system's roots otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
+    pub ca: Option<Ca>,
 }
 
 const fn postgres_port() -> u16 {

@@ -4,13 +4,15 @@
 use crate::diagnostic::{Code, Findings, show};
 use crate::tree::Node;
 
-/// Keys that hold a path on the worker, over all types of connections.
+/// Keys that hold a path on the worker, over all types of connections. A reference to a CA is none.
 const KEYS: [&str; 2] = ["path", "ca"];
 
 /// Refuses relative paths of one connection.
 pub(crate) fn check_connection(name: &str, node: &Node, found: &mut Findings) {
     for (key, value) in KEYS.iter().filter_map(|key| Some((key, &node.get(key)?.value))) {
-        let Some(path) = value.scalar().filter(|path| !path.starts_with('/')) else { continue };
+        let Some(path) = value.scalar().filter(|path| !path.starts_with('/') && !path.contains("://")) else {
+            continue;
+        };
         let message = format!(
             "`{key}` of connection {} is relative: {} would depend on where the worker is started",
             show(name),

@@ -49,6 +49,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Fi
         Shape::Named(noun, rule, shape) => check_named(node, (noun, rule, shape), place, found),
         Shape::List(shape) => check_list(node, shape, place, found),
         Shape::Secret => check_secret(node, place, found),
+        Shape::TextOrSecret(_) if node.scalar().is_some_and(is_reference) => check_secret(node, place, found),
         _ => check_scalar(node, shape, place, found),
     }
 }
@@ -200,6 +201,13 @@ fn check_list(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findings
     }
 }
 
+/// Whether a text has the scheme of a reference, built or not.
+fn is_reference(text: &str) -> bool {
+    let known = SecretRef::SCHEMES.iter().chain(LATER_SCHEMES);
+    text.split_once("://")
+        .is_some_and(|(scheme, _)| known.filter_map(|one| one.split_once("://")).any(|(known, _)| known == scheme))
+}
+
 /// Never repeats what stands there: it may be the secret.
 fn check_secret(node: &Node, place: Place<'_>, found: &mut Findings) {
     let Some(text) = node.scalar() else {
@@ -252,7 +260,7 @@ fn check_scalar(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findin
     };
     let at = node.span;
     match shape {
-        Shape::Text(rule) => check_text(text, rule, at, place, found),
+        Shape::Text(rule) | Shape::TextOrSecret(rule) => check_text(text, rule, at, place, found),
         Shape::Count(least, most) => check_count(text, (*least, *most), at, place, found),
         Shape::Size(least, most) => {
             let bounds = (*least, *most, "bytes");

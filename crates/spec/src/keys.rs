@@ -49,6 +49,8 @@ pub(crate) enum Shape {
     Choice(&'static [&'static str], &'static [&'static str]),
     /// A reference to a secret.
     Secret,
+    /// Text that obeys a rule, or a reference to where it lies.
+    TextOrSecret(Rule),
     /// A list.
     List(&'static Shape),
     /// A mapping whose keys are names that obey the rule; the text names one entry in messages.

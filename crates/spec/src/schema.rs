@@ -63,6 +63,10 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
         Shape::Choice(built, _) => object(json!({ "enum": built })),
         Shape::Secret => object(json!({ "type": "string", "pattern": SecretRef::PATTERN })),
+        Shape::TextOrSecret(_) => object(json!({ "type": "string", "anyOf": [
+            { "pattern": SecretRef::PATTERN },
+            { "not": { "pattern": "://" } },
+        ] })),
         Shape::List(inner) => object(json!({ "type": "array", "items": self::shape(inner) })),
         Shape::Named(_, rule, inner) => {
             let mut out = object(json!({ "type": "object", "additionalProperties": self::shape(inner) }));

@@ -146,7 +146,9 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 
 #[cfg(feature = "postgres")]
 async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
+    use crate::secret::Secret;
     use waybill_connectors::source::postgres::PostgresSource;
+    use waybill_model::plan::Ca;
     let password = match &settings.password {
         Some(reference) => {
             // A reference that can't be followed fails here, before anything is opened.
@@ -155,7 +157,12 @@ async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<
         }
         None => None,
     };
-    Ok(Arc::new(PostgresSource::new(settings, password, run)?.through(means.dialer.clone())))
+    let ca = match settings.ca.as_ref().and_then(Ca::reference) {
+        Some(reference) => Some(means.secrets.resolve(reference).await?),
+        None => None,
+    };
+    let ca = ca.as_ref().map(Secret::reveal);
+    Ok(Arc::new(PostgresSource::trusting(settings, password, ca, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(not(feature = "postgres"))]

@@ -24,6 +24,7 @@ PLAIN = {
     "external_id": "EXTERNAL_ID",
     "buckets": {"BUCKET": {"prefixes": ["PREFIX/"]}},
     "secret_arns": ["SECRET_ARN"],
+    "parameter_arns": ["PARAMETER_ARN"],
     "kms_key_arns": ["KMS_KEY_ARN"],
     "repository_arn": "REPOSITORY_ARN",
 }
@@ -39,6 +40,7 @@ CLOUDFORMATION = {
     "external_id": "${ExternalId}",
     "buckets": {"${Bucket}": {"prefixes": ["${Prefix}"]}},
     "secret_arns": ["${SecretArn}"],
+    "parameter_arns": ["${ParameterArn}"],
     "kms_key_arns": ["${KmsKeyArn}"],
     "repository_arn": "${RepositoryArn}",
 }
@@ -46,6 +48,7 @@ CLOUDFORMATION = {
 # Statements that are left out where their parameter is empty.
 OPTIONAL = {
     "ReadNamedSecrets": "HasSecret",
+    "ReadNamedParameters": "HasParameter",
     "UseNamedKeysThroughStorageAndSecrets": "HasKey",
     "SignInToTheRegistry": "HasRepository",
     "PullTheWorkerImage": "HasRepository",
@@ -121,6 +124,7 @@ def parameter(description, default=None, pattern=None, kind="String"):
 def parameters():
     key = "^$|^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$"
     secret = "^$|^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$"
+    held = "^$|^arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+$"
     principal = "^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$"
     cidr = "^[0-9.]+/[0-9]+$"
     return {
@@ -132,6 +136,7 @@ def parameters():
         "Bucket": parameter("Existing bucket for the tables", None, "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
         "Prefix": parameter("Prefix in it, ending in a slash", "raw/", "^([A-Za-z0-9!_.'()-]+/)+$"),
         "SecretArn": parameter("Secret of the source; empty for none", "", secret),
+        "ParameterArn": parameter("SSM parameter with the CA of the source; empty for none", "", held),
         "KmsKeyArn": parameter("Key behind bucket and secret; empty for none", "", key),
         "Guard": parameter("Text of the guard file"),
         "VpcId": parameter("VPC of the subnets", kind="AWS::EC2::VPC::Id"),
@@ -237,7 +242,12 @@ def cloudformation(rendered):
         "Parameters": parameters(),
         "Conditions": {
             name: {"Fn::Not": [{"Fn::Equals": [{"Ref": ref}, ""]}]}
-            for name, ref in (("HasSecret", "SecretArn"), ("HasKey", "KmsKeyArn"), ("HasRepository", "RepositoryArn"))
+            for name, ref in (
+                ("HasSecret", "SecretArn"),
+                ("HasParameter", "ParameterArn"),
+                ("HasKey", "KmsKeyArn"),
+                ("HasRepository", "RepositoryArn"),
+            )
         },
         "Resources": resources,
         "Outputs": {

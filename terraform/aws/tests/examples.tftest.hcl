@@ -180,7 +180,7 @@ run "new_network_in_china" {
     repository_arn             = "arn:aws-cn:ecr:cn-north-1:222222222222:repository/waybill"
     bucket                     = "example-lake"
     orchestrator               = { names = ["waybill.example.com"], cidrs = ["203.0.113.10/32"] }
-    source_database            = { name = "shop.internal.example", cidr = "10.20.0.0/24", secret_arn = "arn:aws-cn:secretsmanager:cn-north-1:222222222222:secret:prod/shop-db-AbCdEf" }
+    source_database            = { name = "shop.internal.example", cidr = "10.20.0.0/24", secret_arn = "arn:aws-cn:secretsmanager:cn-north-1:222222222222:secret:prod/shop-db-AbCdEf", ca_parameter_arn = "arn:aws-cn:ssm:cn-north-1:222222222222:parameter/prod/shop/ca" }
   }
   assert {
     condition = { for service, endpoint in aws_vpc_endpoint.interface : service => endpoint.service_name } == {
@@ -200,6 +200,14 @@ run "new_network_in_china" {
   assert {
     condition     = local.source_secret == "aws-sm://prod/shop-db"
     error_message = "the secret's name is its ARN without the random characters"
+  }
+  assert {
+    condition     = length(regexall("secrets = \\[\"aws-sm://prod/shop-db\",\"aws-ssm:///prod/shop/ca\"\\]", local.guard)) == 1
+    error_message = "the guard must name the database's CA beside its password"
+  }
+  assert {
+    condition     = one([for statement in jsondecode(module.waybill.policies.task).Statement : statement.Resource if statement.Sid == "ReadNamedParameters"]) == ["arn:aws-cn:ssm:cn-north-1:222222222222:parameter/prod/shop/ca"]
+    error_message = "workers must be granted the parameter that holds the CA"
   }
 }
 

@@ -69,8 +69,9 @@ pub(super) fn story(tell: impl AsyncFnOnce(&mut World) -> Result<()>) -> Result<
 
 impl World {
     async fn start() -> Result<Self> {
-        let authority = authority();
-        let database = database(&authority).await;
+        // The database's certificate comes from another one, which the image does not know.
+        let (authority, own) = (authority(), authority());
+        let database = database(&own).await;
         let (engine, image) = engine(&authority)?;
         let emulator = emulator(&engine, &authority)?;
         let may = json!({ "Version": "2012-10-17", "Statement": [
@@ -85,7 +86,7 @@ impl World {
 
         let plane = cli.json(0, &["data-plane", "add", "aws", PLANE]);
         let external_id = plane["external_id"].as_str().context("an external id")?;
-        let grants = granted(&emulator, external_id)?;
+        let grants = granted(&emulator, external_id, &own)?;
         let enforced = emulator.enforce(&grants)?;
         let world = Self { sandbox, emulator, engine, database, grants, orchestrator, image, enforced };
         world.put_guard(&world.guard()?);
@@ -286,13 +287,15 @@ fn options(emulator: &Emulator, keys: &Keys) -> Options {
     Options { orchestrator, ..Options::default() }
 }
 
-/// The customer's documents for this data plane and the secret of the source, which is made here.
-fn granted(emulator: &Emulator, external_id: &str) -> Result<Rendered> {
+/// The customer's documents for this data plane, and the source's secret and CA, which are put into the account here.
+fn granted(emulator: &Emulator, external_id: &str, authority: &Authority) -> Result<Rendered> {
     let secret = json!({ "Name": "shop-database", "SecretString": PASSWORD });
-    let made = emulator.root(&json!([["secretsmanager", "create_secret", secret]]));
+    let ca = json!({ "Name": "/waybill/shop-ca", "Value": authority.pem, "Type": "String" });
+    let made = emulator.root(&json!([["secretsmanager", "create_secret", secret], ["ssm", "put_parameter", ca]]));
     let mut values = values();
     values["external_id"] = external_id.into();
     values["secret_arns"] = json!([made[0]["ARN"]]);
+    values["parameter_arns"] = json!([format!("arn:aws:ssm:{REGION}:{ACCOUNT}:parameter/waybill/shop-ca")]);
     let grants = render(&values)?;
     ensure!(values["region"] == REGION && values["account"] == ACCOUNT, "the documents are for another place");
     Ok(grants)

@@ -110,6 +110,7 @@ fn the_cloudformation_template_grants_what_terraform_grants() {
         ("Bucket", "example-lake"),
         ("Prefix", "raw/"),
         ("SecretArn", "arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"),
+        ("ParameterArn", "arn:aws:ssm:eu-west-1:222222222222:parameter/waybill/shop-ca"),
         ("KmsKeyArn", "arn:aws:kms:eu-west-1:222222222222:key/0a1b"),
         ("RepositoryArn", "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"),
     ]);
@@ -141,6 +142,7 @@ fn the_plain_policies_are_the_documents_with_names_to_fill_in() {
         ("BUCKET", "example-lake"),
         ("PREFIX", "raw"),
         ("SECRET_ARN", "arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"),
+        ("PARAMETER_ARN", "arn:aws:ssm:eu-west-1:222222222222:parameter/waybill/shop-ca"),
         ("KMS_KEY_ARN", "arn:aws:kms:eu-west-1:222222222222:key/0a1b"),
         ("REPOSITORY_ARN", "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"),
     ];

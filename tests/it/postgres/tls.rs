@@ -52,7 +52,7 @@ pub(crate) fn leaf(authority: &Authority, names: &[&str], expired: bool) -> Pair
     (certificate.pem(), key.serialize_pem())
 }
 
-async fn server(certificate: &str, key: &str, more: &[&str], ca: &str) -> Postgres {
+pub(crate) async fn server(certificate: &str, key: &str, more: &[&str], ca: &str) -> Postgres {
     let mut lines = vec!["ssl = on", "ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'"];
     lines.extend(more);
     let access = if more.iter().any(|line| line.contains("ssl_ca_file")) {
@@ -65,8 +65,8 @@ async fn server(certificate: &str, key: &str, more: &[&str], ca: &str) -> Postgr
 }
 
 async fn check(port: u16, host: &str, ca: &std::path::Path) -> FaultResult<()> {
-    let ca = ca.to_str().expect("a path").to_owned();
-    let settings = Settings { host: host.into(), tls: TlsMode::VerifyFull, ca: Some(ca), ..settings(port) };
+    let ca = ca.to_str().expect("a path").parse().ok();
+    let settings = Settings { host: host.into(), tls: TlsMode::VerifyFull, ca, ..settings(port) };
     PostgresSource::new(&settings, None, "run")?.check(&full("pg_catalog.pg_class")).await
 }
 

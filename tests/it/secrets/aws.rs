@@ -10,7 +10,7 @@ const PASSWORD: &str = "right-horse-battery";
 const VERSION: &str = "0f5c6c6e-4f9f-4e55-9a0e-3f1f0f1c2b3a";
 
 /// The least that a worker needs; the same documents stand in the docs.
-fn policy() -> Value {
+pub(super) fn policy() -> Value {
     json!({ "Version": "2012-10-17", "Statement": [
         { "Effect": "Allow", "Action": "secretsmanager:GetSecretValue",
           "Resource": format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:shop/*") },
@@ -19,7 +19,7 @@ fn policy() -> Value {
     ]})
 }
 
-fn environment(endpoint: String, keys: &Keys) -> Environment {
+pub(super) fn environment(endpoint: String, keys: &Keys) -> Environment {
     vec![
         ("AWS_ENDPOINT_URL", endpoint),
         ("AWS_REGION", REGION.into()),

@@ -69,7 +69,17 @@ impl PostgresSource {
     /// A source for one connection. The password is asked for before each log-in, and anew after it was refused. `run`
     /// shows in the server's list of sessions.
     pub fn new(settings: &Postgres, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
-        Ok(Self { address: Address::new(settings, password, run)?, patience: PATIENCE })
+        Self::trusting(settings, password, None, run)
+    }
+
+    /// The same, with the PEM text that the settings' reference to a CA led to; without it such settings are refused.
+    pub fn trusting(
+        settings: &Postgres,
+        password: Option<Arc<dyn Credential>>,
+        ca: Option<&str>,
+        run: &str,
+    ) -> FaultResult<Self> {
+        Ok(Self { address: Address::new(settings, password, ca, run)?, patience: PATIENCE })
     }
 
     /// The same through a dialer with rules of its own.

@@ -1,9 +1,12 @@
-//! Which fields of a system refer to secrets. All others say where the system is, and so where a secret is sent.
+//! Which fields of a system hold references. All others say where the system is, and so where a secret is sent.
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{FileSource, Plan, Postgres, S3, S3Access, System};
+use super::{Ca, FileSource, Plan, Postgres, S3, S3Access, System};
 use crate::secret::SecretRef;
+
+/// The field that is found by a reference and yet no credential.
+const CA: &str = "ca";
 
 /// One reference of a plan and where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct PlanSecret<'a> {
 }
 
 impl Plan {
-    /// Every reference to a secret, the source's first. A worker tells which of them failed by its place in this list.
+    /// Every reference, the source's first. A worker tells which of them failed by its place in this list.
     #[must_use]
     pub fn secrets(&self) -> Vec<PlanSecret<'_>> {
         let mut all = Vec::new();
@@ -31,12 +34,13 @@ impl Plan {
 }
 
 impl System {
-    /// Fields that refer to secrets, named by their path below the connection, such as `password` or `s3.secret-key`.
+    /// Fields that hold a reference, named by their path below the connection, such as `password` or `s3.secret-key`: what a
+    /// worker looks up, and what a guard is asked about.
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let given = match self {
-            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca: _ }) => {
-                vec![("password", password)]
+            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca }) => {
+                vec![("password", password.as_ref()), (CA, ca.as_ref().and_then(Ca::reference))]
             }
             Self::S3(S3 { access, bucket: _, prefix: _ }) => {
                 let (access_key, secret_key) = of_access(access);
@@ -48,13 +52,20 @@ impl System {
             }
             Self::Files(FileSource { s3: None, url: _ }) | Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
         };
-        given.into_iter().filter_map(|(field, reference)| Some((field, reference.as_ref()?))).collect()
+        given.into_iter().filter_map(|(field, reference)| Some((field, reference?))).collect()
+    }
+
+    /// Those of them that prove to the system who the worker is, and that no other place may get. A CA is none of them: whoever
+    /// exchanges it can stand for the system, so it is a part of the place.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
+        self.secrets().into_iter().filter(|(field, _)| *field != CA).collect()
     }
 }
 
-const fn of_access(access: &S3Access) -> (&Option<SecretRef>, &Option<SecretRef>) {
+fn of_access(access: &S3Access) -> (Option<&SecretRef>, Option<&SecretRef>) {
     let S3Access { access_key, secret_key, region: _, endpoint: _ } = access;
-    (access_key, secret_key)
+    (access_key.as_ref(), secret_key.as_ref())
 }
 
 #[cfg(test)]
@@ -70,10 +81,15 @@ mod tests {
         let bucket = r#"{"type":"s3","bucket":"b","access-key":"env://A","secret-key":"file:///s"}"#;
         let files = r#"{"type":"files","url":"s3://b/p","s3":{"access-key":"env://A","secret-key":"env://S"}}"#;
         let shop = r#"{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P"}"#;
+        let private =
+            r#"{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P","ca":"aws-ssm:///ca"}"#;
+        let by_path = r#"{"type":"postgres","host":"h","database":"d","user":"u","ca":"/etc/ca.pem"}"#;
         for (text, fields) in [
             (bucket, vec!["access-key", "secret-key"]),
             (files, vec!["s3.access-key", "s3.secret-key"]),
             (shop, vec!["password"]),
+            (private, vec!["password", "ca"]),
+            (by_path, vec![]),
             (r#"{"type":"files","url":"file:///data/in"}"#, vec![]),
         ] {
             let system = system(text);
@@ -84,5 +100,7 @@ mod tests {
                 assert_eq!(json.pointer(&format!("/{}", field.replace('.', "/"))), Some(&reference.to_string().into()));
             }
         }
+        let credentials: Vec<&str> = system(private).credentials().iter().map(|(field, _)| *field).collect();
+        assert_eq!(credentials, ["password"], "a CA is a part of the place");
     }
 }

@@ -18,14 +18,14 @@ pub(crate) fn carried(before: &System, after: &System) -> Vec<&'static str> {
         return Vec::new();
     }
     let had: Vec<_> = before.secrets().into_iter().map(|(_, reference)| reference).collect();
-    let keeps = after.secrets().into_iter().filter(|(_, reference)| had.contains(reference));
+    let keeps = after.credentials().into_iter().filter(|(_, reference)| had.contains(reference));
     keeps.map(|(field, _)| field).collect()
 }
 
-/// Everything of a system but its secrets: where it is and how it is spoken to.
+/// Everything of a system but its credentials: where it is and how it is spoken to.
 fn place(system: &System) -> Value {
     let mut place = serde_json::to_value(system).unwrap_or_default();
-    for (field, _) in system.secrets() {
+    for (field, _) in system.credentials() {
         let (above, last) = field.rsplit_once('.').unwrap_or(("", field));
         let above = if above.is_empty() { String::new() } else { format!("/{}", above.replace('.', "/")) };
         if let Some(object) = place.pointer_mut(&above).and_then(Value::as_object_mut) {
@@ -46,7 +46,7 @@ impl Carried {
     /// The carried secrets of one connection, each named behind `prefix`.
     pub(crate) fn of(before: &System, after: &System, prefix: &str) -> Vec<Self> {
         let fields = carried(before, after);
-        let kept = after.secrets().into_iter().filter(|(field, _)| fields.contains(field));
+        let kept = after.credentials().into_iter().filter(|(field, _)| fields.contains(field));
         kept.map(|(field, reference)| Self { name: format!("{prefix}{field}"), reference: reference.to_string() })
             .collect()
     }
@@ -119,10 +119,15 @@ mod tests {
             json!({ "user": "root" }),
             json!({ "tls": "disable" }),
             json!({ "ca": "/tmp/mine.pem" }),
+            json!({ "ca": "aws-ssm:///mine" }),
         ] {
             assert_eq!(carried(&before, &shop(&change)), ["password"], "{change}");
         }
         assert!(carried(&before, &shop(&json!({}))).is_empty());
+        // A CA that is found by a reference is one of them: who names another one can stand for the server.
+        let found = |name: &str| shop(&json!({ "ca": name }));
+        assert_eq!(carried(&found("aws-ssm:///shop/ca"), &found("aws-ssm:///mine")), ["password"]);
+        assert!(carried(&found("aws-ssm:///shop/ca"), &found("aws-ssm:///shop/ca")).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use waybill_model::net::{Host, endpoint_of};
-use waybill_model::plan::{Plan, S3Access, System, TlsMode};
+use waybill_model::plan::{Ca, Plan, S3Access, System, TlsMode};
 
 /// Everything that plans need, in the guard's own words.
 #[derive(Default)]
@@ -42,7 +42,9 @@ impl Needs {
             System::Postgres(settings) => {
                 self.host(&settings.host, settings.port, false);
                 self.plain |= settings.tls == TlsMode::Disable;
-                self.read_paths.extend(settings.ca.as_deref().and_then(plain));
+                if let Some(Ca::Path(path)) = &settings.ca {
+                    self.read_paths.extend(plain(path));
+                }
             }
             System::Sqlite { path } => self.read_paths.extend(plain(path)),
             System::Files(files) => match files.url.strip_prefix("file://") {

@@ -5,7 +5,7 @@
 
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
-use waybill_model::plan::{Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode};
+use waybill_model::plan::{Ca, Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode};
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
@@ -110,8 +110,9 @@ impl Held<'_> {
         if *tls == TlsMode::Disable {
             self.no_tls("a connection without TLS");
         }
-        if let Some(ca) = ca {
-            self.path(ca, "read.paths");
+        // One that a reference leads to is among the secrets.
+        if let Some(Ca::Path(path)) = ca {
+            self.path(path, "read.paths");
         }
     }
 

@@ -38,7 +38,11 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                         Shape::Choice(names!(TlsMode), &["verify-ca", "require", "prefer", "allow"]),
                         "How the server proves who it is; verify-full where absent.",
                     ),
-                    Key::new("ca", Shape::Text(PATH), "PEM file with the CA to trust, on the worker."),
+                    Key::new(
+                        "ca",
+                        Shape::TextOrSecret(PATH),
+                        "CA to trust in place of the system's: a PEM file on the worker, or a reference to the PEM text.",
+                    ),
                     Key::later("ssh"),
                 ],
             },
@@ -108,7 +112,7 @@ pub(crate) static CONNECTION: Tagged = Tagged {
 /// Options of drivers and of other tools, without case, `-` and `_`, and what stands for them here.
 const REFUSED: &[(&str, &str)] = &[
     ("sslmode", "write `tls: verify-full`, the default"),
-    ("sslrootcert", "write `ca: /path/of/the/ca.pem`"),
+    ("sslrootcert", "write `ca: /path/of/the/ca.pem`, or a reference to its text"),
     ("dsn", ""),
     ("uri", ""),
     ("url", ""),

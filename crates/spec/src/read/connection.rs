@@ -40,7 +40,7 @@ fn postgres(keys: Settings<'_>) -> Option<Postgres> {
         user: keys.owned("user")?,
         password: keys.secret("password"),
         tls: keys.parsed::<TlsMode>("tls").unwrap_or_default(),
-        ca: keys.owned("ca"),
+        ca: keys.parsed("ca"),
     })
 }
 

@@ -103,8 +103,10 @@ fn each_step_outside_is_refused_with_its_reason_and_line() {
         (|p| postgres(p).tls = waybill_model::plan::TlsMode::Disable, Reason::Tls, "network.require_tls", 1),
         (|p| postgres(p).password = "env://AWS_KEY".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| postgres(p).password = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
-        (|p| postgres(p).ca = Some("/etc/shadow".into()), Reason::Path, "read.paths", 5),
-        (|p| postgres(p).ca = Some("ca.pem".into()), Reason::Path, "read.paths", 5),
+        (|p| postgres(p).ca = "/etc/shadow".parse().ok(), Reason::Path, "read.paths", 5),
+        (|p| postgres(p).ca = "ca.pem".parse().ok(), Reason::Path, "read.paths", 5),
+        (|p| postgres(p).ca = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| postgres(p).ca = "aws-ssm:///other".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| s3(p).access.secret_key = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| s3(p).bucket = "attacker".into(), Reason::Bucket, "write.buckets", 12),
         (|p| s3(p).prefix = "rawer".into(), Reason::Bucket, "write.buckets", 12),
@@ -261,7 +263,7 @@ fn a_draft_allows_the_plans_that_it_was_made_from_and_no_other() {
 #[test]
 fn a_draft_names_the_ca_file_and_every_secret_of_a_plan() {
     let mut nightly = plan("nightly");
-    postgres(&mut nightly).ca = Some("/etc/ssl/shop.pem".into());
+    postgres(&mut nightly).ca = "/etc/ssl/shop.pem".parse().ok();
     let access = &mut s3(&mut nightly).access;
     (access.access_key, access.secret_key) = ("env://KEY".parse().ok(), "file:///run/secret".parse().ok());
     let text = draft(std::slice::from_ref(&nightly));
@@ -274,6 +276,10 @@ fn a_draft_names_the_ca_file_and_every_secret_of_a_plan() {
         );
         assert_eq!(refused(&narrower, &nightly).len(), 1, "{needed}");
     }
+    postgres(&mut nightly).ca = "aws-ssm:///shop/ca".parse().ok();
+    let text = draft(std::slice::from_ref(&nightly));
+    assert_eq!(refused(&guard(&text), &nightly), []);
+    assert_eq!(refused(&guard(&text.replace("aws-ssm:///shop/ca", "env://OTHER")), &nightly).len(), 1);
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    ArrayPolicy, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat, FileSource, Files, Limits, Load,
-    NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
+    ArrayPolicy, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat, FileSource, Files, Limits,
+    Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
+use waybill_model::secret::SecretRef;
 use waybill_spec::{Document, Pipeline, diff, parse, redact, to_yaml};
 
 fn name() -> impl Strategy<Value = String> {
@@ -62,7 +63,10 @@ fn source() -> impl Strategy<Value = System> {
             foreign(),
             secret(),
             any_of(TlsMode::ALL),
-            prop::option::of("/[a-z]{1,8}\\.pem")
+            prop::option::of(prop_oneof![
+                "/[a-z]{1,8}\\.pem".prop_map(Ca::Path),
+                "[A-Z]{1,8}".prop_map(|name| Ca::Reference(SecretRef::Env(name)))
+            ])
         )
             .prop_map(|(host, port, database, user, password, tls, ca)| System::Postgres(Postgres {
                 host,

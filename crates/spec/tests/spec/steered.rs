@@ -27,6 +27,8 @@ fn a_connection_alone_is_held_to_it_as_well() {
         ("{ type: local, path: ../lake }".to_owned(), false),
         (postgres("ca.pem"), false),
         (postgres("/etc/ca.pem"), true),
+        (postgres("file:///etc/ca.pem"), true),
+        (postgres("aws-ssm:///shop/ca"), true),
         ("{ type: local, path: /lake }".to_owned(), true),
     ] {
         assert_eq!(parse_connection("it", &text).is_ok(), is_right, "{text}");

@@ -58,8 +58,8 @@ variable "bucket" {
 }
 
 variable "database" {
-  description = "The source: its security group, and its password in Secrets Manager."
-  type        = object({ security_group_id = string, secret_arn = string })
+  description = "The source: its security group, its password in Secrets Manager and, where its certificate comes from no public CA, the SSM parameter that holds that CA."
+  type        = object({ security_group_id = string, secret_arn = string, ca_parameter_arn = optional(string) })
 }
 
 data "aws_region" "here" {}
@@ -90,8 +90,9 @@ module "waybill" {
     aws-endpoints = { cidr = "0.0.0.0/0" }
   }
 
-  buckets     = { (var.bucket) = { prefixes = ["raw/"] } }
-  secret_arns = [var.database.secret_arn]
+  buckets        = { (var.bucket) = { prefixes = ["raw/"] } }
+  secret_arns    = [var.database.secret_arn]
+  parameter_arns = var.database.ca_parameter_arn[*]
 }
 
 # What the agent is: the four calls that start, stop and see workers, and an explicit no to all others.

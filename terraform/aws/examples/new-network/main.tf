@@ -25,9 +25,10 @@ variable "orchestrator" {
 variable "source_database" {
   description = <<-EOT
     The source: where it is, and the whole ARN of the secret of this region that is its password. A pipeline names the secret as
-    aws-sm://NAME. Peer the source's network with this one, or put it inside.
+    aws-sm://NAME. Where its certificate comes from no public CA, ca_parameter_arn is the SSM parameter that holds that CA, which a
+    pipeline names as aws-ssm:///NAME. Peer the source's network with this one, or put it inside.
   EOT
-  type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string })
+  type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string, ca_parameter_arn = optional(string) })
 
   validation {
     condition     = can(regex(":secret:.+-[A-Za-z0-9]{6}$", var.source_database.secret_arn))
@@ -43,10 +44,12 @@ variable "guard" {
 
 locals {
   guard = var.guard != null ? var.guard : templatefile("${path.module}/guard.toml.tftpl", {
-    source_host = var.source_database.name, source_port = var.source_database.port, source_secret = local.source_secret, bucket = var.bucket
+    source_host = var.source_database.name, source_port = var.source_database.port, secrets = concat([local.source_secret], local.source_ca[*]), bucket = var.bucket
   })
   # The secret's name, as a pipeline writes it: the ARN without its six random characters.
   source_secret = "aws-sm://${one(regex(":secret:(.+)-[A-Za-z0-9]{6}$", var.source_database.secret_arn))}"
+  # The parameter's name begins with a slash, and so does what follows "parameter" in its ARN.
+  source_ca = try("aws-ssm://${one(regex(":parameter(/.+)$", var.source_database.ca_parameter_arn))}", null)
   egress = merge(
     { for number, cidr in var.orchestrator.cidrs : "orchestrator-${number + 1}" => { cidr = cidr } },
     {
@@ -70,6 +73,7 @@ module "waybill" {
   egress                     = local.egress
   new_bucket                 = { name = var.bucket }
   secret_arns                = [var.source_database.secret_arn]
+  parameter_arns             = var.source_database.ca_parameter_arn[*]
 }
 
 output "data_plane" {

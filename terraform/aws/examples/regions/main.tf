@@ -28,7 +28,9 @@ variable "places" {
     bucket         = string
     # What the region's guard calls aws-sm://shop-database.
     secret_arns = list(string)
-    egress      = map(object({ port = optional(number, 443), cidr = optional(string), prefix_list_id = optional(string), security_group_id = optional(string) }))
+    # Such as the CAs of databases, where they are no public ones.
+    parameter_arns = optional(list(string), [])
+    egress         = map(object({ port = optional(number, 443), cidr = optional(string), prefix_list_id = optional(string), security_group_id = optional(string) }))
   }))
 }
 
@@ -57,6 +59,7 @@ module "ireland" {
   egress                     = var.places["eu-west-1"].egress
   buckets                    = { (var.places["eu-west-1"].bucket) = { prefixes = ["raw/"] } }
   secret_arns                = var.places["eu-west-1"].secret_arns
+  parameter_arns             = var.places["eu-west-1"].parameter_arns
 }
 
 module "frankfurt" {
@@ -74,6 +77,7 @@ module "frankfurt" {
   egress                     = var.places["eu-central-1"].egress
   buckets                    = { (var.places["eu-central-1"].bucket) = { prefixes = ["raw/"] } }
   secret_arns                = var.places["eu-central-1"].secret_arns
+  parameter_arns             = var.places["eu-central-1"].parameter_arns
 }
 
 output "data_planes" {

@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use super::password::Password;
 use super::refusal::{ServerError, lost_as};
 use super::socket::Socket;
-use super::tls::Tls;
+use super::tls::{Roots, Tls};
 use super::wire::{Stream, Wire, malformed};
 use crate::dial::{Checked, Dialer, Rules};
 
@@ -41,7 +41,13 @@ pub(super) struct Address {
 }
 
 impl Address {
-    pub(super) fn new(settings: &Postgres, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
+    /// `ca` is the text that the settings' reference to a CA led to.
+    pub(super) fn new(
+        settings: &Postgres,
+        password: Option<Arc<dyn Credential>>,
+        ca: Option<&str>,
+        run: &str,
+    ) -> FaultResult<Self> {
         for (key, value) in [("host", &settings.host), ("database", &settings.database), ("user", &settings.user)] {
             if value.is_empty() || value.contains('\0') {
                 return Err(Fault::new(FailureCode::SpecRefused, format!("`{key}` is empty or holds a NUL character")));
@@ -53,7 +59,7 @@ impl Address {
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
         let tls = match settings.tls {
-            TlsMode::VerifyFull => Some(Tls::new(&settings.host, settings.ca.as_deref())?),
+            TlsMode::VerifyFull => Some(Tls::new(&settings.host, Roots::of(settings.ca.as_ref(), ca)?)?),
             TlsMode::Disable => None,
         };
         let run: String = run.chars().filter(char::is_ascii_graphic).take(55).collect();
@@ -235,11 +241,11 @@ mod tests {
         for host in
             ["/var/run/postgresql", "a,b", "db sslmode=disable", "db?options=-c", "socket=/x", "", "a\0b", "u@h"]
         {
-            let fault = Address::new(&settings(host), None, "run").err().expect("refused");
+            let fault = Address::new(&settings(host), None, None, "run").err().expect("refused");
             assert_eq!(fault.code, FailureCode::SpecRefused, "{host:?}");
         }
         for host in ["db.example", "127.0.0.1", "::1", "db_1"] {
-            assert!(Address::new(&settings(host), None, "run").is_ok(), "{host}");
+            assert!(Address::new(&settings(host), None, None, "run").is_ok(), "{host}");
         }
     }
 }

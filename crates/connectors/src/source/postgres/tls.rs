@@ -1,9 +1,10 @@
-//! TLS to the server: verified chain and name, with the system's roots or the customer's own CA file.
+//! TLS to the server: verified chain and name, with the system's roots or the customer's own CA.
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
 pub(super) mod witness;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waybill_model::FailureCode;
+use waybill_model::plan::Ca;
+use waybill_model::secret::SecretRef;
 use waybill_pipeline::{Fault, FaultResult};
 
 use self::witness::Witness;
@@ -32,14 +35,52 @@ pub(super) struct Tls {
     name: ServerName<'static>,
 }
 
+/// Whom a server's certificate must come from.
+#[derive(Clone, Copy)]
+pub(super) enum Roots<'a> {
+    /// Anybody whom the system trusts.
+    System,
+    /// Whoever stands in this file.
+    File(&'a str),
+    /// Whoever stands in this text, which a reference led to.
+    Text { reference: &'a SecretRef, pem: &'a str },
+}
+
+impl<'a> Roots<'a> {
+    /// Those that the settings name; `pem` is the text that their reference led to.
+    pub(super) fn of(ca: Option<&'a Ca>, pem: Option<&'a str>) -> FaultResult<Self> {
+        Ok(match (ca, pem) {
+            (None, _) => Self::System,
+            (Some(Ca::Path(path)), _) => Self::File(path),
+            (Some(Ca::Reference(reference)), Some(pem)) => Self::Text { reference, pem },
+            (Some(Ca::Reference(reference)), None) => {
+                let text = format!("`ca` {reference} was not looked up, so nobody can be trusted");
+                return Err(Fault::new(FailureCode::SecretUnresolved, text));
+            }
+        })
+    }
+
+    fn read(self) -> FaultResult<RootCertStore> {
+        let (from, text) = match self {
+            Self::System => return of_system(),
+            Self::File(path) => {
+                let unreadable = |error: std::io::Error| unusable(path, &error.to_string());
+                (path.to_owned(), Cow::Owned(read(path).map_err(unreadable)?))
+            }
+            Self::Text { reference, pem } => (reference.to_string(), Cow::Borrowed(pem.as_bytes())),
+        };
+        of_text(&text).map_err(|why| unusable(&from, why))
+    }
+}
+
 impl Tls {
-    /// Roots from the CA file where there is one, the system's otherwise.
-    pub(super) fn new(host: &str, ca: Option<&str>) -> FaultResult<Self> {
+    /// Trusts these roots for a server of this name.
+    pub(super) fn new(host: &str, roots: Roots<'_>) -> FaultResult<Self> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let unusable = |why: String| Fault::new(FailureCode::TlsFailed, format!("TLS: {why}"));
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(ca)?), Arc::clone(&provider));
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.read()?), Arc::clone(&provider));
         let verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -74,24 +115,28 @@ impl Tls {
     }
 }
 
-fn roots(ca: Option<&str>) -> FaultResult<RootCertStore> {
+fn unusable(from: &str, why: &str) -> Fault {
+    Fault::new(FailureCode::TlsFailed, format!("`ca` {from}: {why}"))
+}
+
+fn of_system() -> FaultResult<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    let Some(path) = ca else {
-        let found = rustls_native_certs::load_native_certs();
-        roots.add_parsable_certificates(found.certs);
-        return if roots.is_empty() {
-            Err(Fault::new(FailureCode::TlsFailed, "this machine has no trusted CAs; give the server's with `ca`"))
-        } else {
-            Ok(roots)
-        };
-    };
-    let unreadable = |why: String| Fault::new(FailureCode::TlsFailed, format!("`ca` {path}: {why}"));
-    let text = read(path).map_err(|error| unreadable(error.to_string()))?;
-    for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
-        roots.add(certificate).map_err(|error| unreadable(error.to_string()))?;
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        let text = "this machine has no trusted CAs; give the server's with `ca`";
+        return Err(Fault::new(FailureCode::TlsFailed, text));
     }
-    if roots.is_empty() { Err(unreadable("it holds no PEM certificate".into())) } else { Ok(roots) }
+    Ok(roots)
+}
+
+/// What stands in a PEM text. What is wrong with it is said in our own words: a plan may lead to any text.
+fn of_text(text: &[u8]) -> Result<RootCertStore, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(text) {
+        let certificate = certificate.map_err(|_| "it is no PEM text")?;
+        roots.add(certificate).map_err(|_| "a certificate in it can't be used as a CA")?;
+    }
+    if roots.is_empty() { Err("it holds no PEM certificate") } else { Ok(roots) }
 }
 
 /// A regular file of ordinary size: the path comes with the plan, and a pipe or a device would never end.
@@ -114,18 +159,34 @@ mod tests {
         let large = tempfile::NamedTempFile::new().expect("a file");
         large.as_file().set_len(LARGEST_CA + 1).expect("its size");
         for path in ["/dev/zero", "/", large.path().to_str().expect("a path")] {
-            let fault = Tls::new("db.example", Some(path)).err().expect(path);
+            let fault = Tls::new("db.example", Roots::File(path)).err().expect(path);
             assert!(fault.text.for_customer().contains("no regular file"), "{path}: {}", fault.text.for_customer());
         }
     }
 
     #[test]
     fn a_ca_file_that_is_missing_or_empty_is_named() {
-        let fault = Tls::new("db.example", Some("/nowhere/ca.pem")).err().expect("no such file");
+        let fault = Tls::new("db.example", Roots::File("/nowhere/ca.pem")).err().expect("no such file");
         assert_eq!(fault.code, FailureCode::TlsFailed);
         assert!(fault.text.for_customer().contains("/nowhere/ca.pem"));
         let empty = tempfile::NamedTempFile::new().expect("a file");
         let path = empty.path().to_str().expect("a path");
-        assert!(Tls::new("db.example", Some(path)).err().expect("empty").text.for_customer().contains("no PEM"));
+        let fault = Tls::new("db.example", Roots::File(path)).err().expect("empty");
+        assert!(fault.text.for_customer().contains("no PEM"));
+    }
+
+    #[test]
+    fn a_text_that_is_no_ca_is_told_by_its_reference_and_not_repeated() {
+        let reference: SecretRef = "env://SHOP_CA".parse().expect("a reference");
+        let broken = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";
+        for pem in ["", "hunter2", broken, "-----BEGIN hunter2-----\n"] {
+            let fault = Tls::new("db.example", Roots::Text { reference: &reference, pem }).err().expect("refused");
+            let told = fault.text.for_customer();
+            assert!(fault.code == FailureCode::TlsFailed && told.contains("env://SHOP_CA"), "{pem:?}: {told}");
+            assert!(!told.contains("hunter2"), "{told}");
+        }
+        let ca = Ca::Reference(reference);
+        let fault = Roots::of(Some(&ca), None).err().expect("nobody looked it up");
+        assert_eq!(fault.code, FailureCode::SecretUnresolved);
     }
 }
