@@ -87,6 +87,8 @@ pub(crate) struct State {
     pub(crate) families: Vec<String>,
     /// Buckets by name, and the region of each.
     pub(crate) buckets: BTreeMap<String, String>,
+    /// Why the orchestrator's own policies let it assume no role, in the cloud's words.
+    pub(crate) own_refusal: Option<&'static str>,
     /// S3 refuses without a word on what is missing, as it does to other accounts.
     pub(crate) terse: bool,
     pub(crate) tasks: BTreeMap<String, Task>,
@@ -243,6 +245,11 @@ impl Aws {
     /// Changes a role.
     pub fn change_role(&self, arn: &str, change: impl FnOnce(&mut Role)) {
         change(self.lock().roles.get_mut(arn).expect("the role"));
+    }
+
+    /// Has the orchestrator's own policies refuse every AssumeRole with this ending of the cloud's message, or no more.
+    pub fn refuse_the_orchestrator(&self, why: Option<&'static str>) {
+        self.lock().own_refusal = why;
     }
 
     /// Takes back every session of a role: what was given before is over.

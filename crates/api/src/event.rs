@@ -49,7 +49,7 @@ pub struct RunEvent {
     /// SQLSTATE from the compiled list, or `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlstate: Option<String>,
-    /// The statement to add to the launch role, as JSON, where a permission is missing.
+    /// The statement to add, as JSON, where a permission is missing; the text says to which role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub statement: Option<String>,
     /// Hash of a defect's source location, in hex.

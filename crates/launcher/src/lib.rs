@@ -101,6 +101,16 @@ pub enum LaunchError {
         /// On what: an ARN of the data plane's settings.
         resource: String,
     },
+    /// Our own role lacks the permission, or forbids the call: no customer can mend that.
+    #[error("{action} on {resource} is not allowed to the orchestrator's own role")]
+    OwnDenied {
+        /// The permission.
+        action: &'static str,
+        /// On what: an ARN of the data plane's settings.
+        resource: String,
+        /// A policy forbids it, so that no statement added would help.
+        is_forbidden: bool,
+    },
     /// The platform does not accept what is asked for.
     #[error("{action} was refused: {code}")]
     Refused {
@@ -139,9 +149,20 @@ impl LaunchError {
     pub const fn failure(&self) -> FailureCode {
         match self {
             Self::NoCapacity | Self::NoSpotCapacity => FailureCode::NoCapacity,
-            Self::Denied { .. } | Self::SessionEnded => FailureCode::AccessDenied,
+            Self::Denied { .. } | Self::OwnDenied { .. } | Self::SessionEnded => FailureCode::AccessDenied,
             Self::Refused { .. } => FailureCode::LaunchRefused,
             _ => FailureCode::LaunchFailed,
+        }
+    }
+
+    /// The statement that our own role lacks, where adding one helps.
+    #[must_use]
+    pub fn own_statement(&self) -> Option<serde_json::Value> {
+        match self {
+            Self::OwnDenied { action, resource, is_forbidden: false } => {
+                Some(serde_json::json!({ "Effect": "Allow", "Action": action, "Resource": resource }))
+            }
+            _ => None,
         }
     }
 

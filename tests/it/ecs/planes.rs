@@ -201,6 +201,41 @@ async fn t09_h13_a_role_that_does_not_ask_for_its_external_id_is_refused_with_th
     Ok(())
 }
 
+/// The customer can do nothing about what the orchestrator's own role may not ask for, and is not told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_the_orchestrators_own_policies_refuse_is_not_blamed_on_the_customers_trust() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    story.pipeline().await?;
+    for (why, adds) in [
+        (" because no identity-based policy allows the sts:AssumeRole action", true),
+        (" with an explicit deny in an identity-based policy", false),
+    ] {
+        // Found ready before, or nothing would be started at all.
+        story.aws.refuse_the_orchestrator(None);
+        assert!(story.check(&plane).await?.ready);
+        story.aws.refuse_the_orchestrator(Some(why));
+        let ended = story.sandbox.ended(story.sandbox.trigger("items").await?).await?;
+        assert_eq!(ended.run.failure.context("a failure")?.code, FailureCode::AccessDenied);
+        let events = story.sandbox.client.run_events(ended.run.id, &EventQuery::default()).await?.items;
+        let told = events.iter().find(|event| event.code == "launch_failed").context("the step")?;
+
+        let check = story.check(&plane).await?;
+        assert_eq!(found(&check, "sts:AssumeRole"), ["missing", "not_tested", "not_tested"], "{why}");
+        let (row, role) = (&check.rows[0], Aws::launch_role());
+        assert!(!check.ready && row.detail.contains("orchestrator's own role"), "{}", row.detail);
+        let statement = row.statement.clone().unwrap_or_default();
+        assert_eq!(statement.contains(&role) && !statement.contains("Principal"), adds, "{why}: {statement}");
+        assert!(adds || row.statement.is_none(), "no statement helps against a deny: {statement}");
+        let wanted = format!("sts:AssumeRole on {role} is not allowed to the orchestrator's own role");
+        assert!(told.text.contains(&wanted) && !told.text.contains("launch role"), "{}", told.text);
+        assert_eq!(told.text.contains("(add to the orchestrator's own role: "), adds, "{}", told.text);
+    }
+    story.aws.refuse_the_orchestrator(None);
+    assert!(story.check(&plane).await?.ready, "{:?}", story.check(&plane).await?);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_narrow_grant_is_found_ready_and_nothing_is_started_by_the_check() -> Result<()> {
     let story = Story::start().await?;

@@ -24,8 +24,11 @@ fn assume(shared: &Shared, key: &Key, form: &str) -> Response {
         Trust::Anyone => key.account == ORCHESTRATOR,
         Trust::Nobody | Trust::Tasks => false,
     });
-    if !trusted {
-        let message = format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role}", key.arn);
+    let own = state.own_refusal.filter(|_| key.account == ORCHESTRATOR);
+    if !trusted || own.is_some() {
+        let why = own.unwrap_or_default();
+        let message =
+            format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {role}{why}", key.arn);
         return answer::xml_error(403, "AccessDenied", &message);
     }
     let Key { id, secret, token, arn, .. } = state.session(&role, &session);

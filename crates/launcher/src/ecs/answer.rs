@@ -6,6 +6,9 @@ use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use super::arn::RoleArn;
 use crate::LaunchError;
 
+/// The one call that is made with our own role and not with a customer's.
+pub(super) const ASSUME: &str = "sts:AssumeRole";
+
 /// A call, as permissions name it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'a> {
@@ -29,14 +32,8 @@ where
 
 /// The same from the code and the words of the service.
 fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
-    let denied = |action: &'static str, resource: String| LaunchError::Denied { action, resource };
     match code {
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" if message.contains("iam:PassRole") => {
-            denied("iam:PassRole", passed(message).unwrap_or_else(|| call.resource.to_owned()))
-        }
-        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => {
-            denied(call.action, call.resource.to_owned())
-        }
+        "AccessDeniedException" | "AccessDenied" | "UnauthorizedOperation" => denied(message, call),
         "ExpiredTokenException" | "ExpiredToken" | "UnrecognizedClientException" | "InvalidClientTokenId" => {
             LaunchError::SessionEnded
         }
@@ -47,6 +44,28 @@ fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
         "ClientException" if message.contains("limit on the number of tasks") => LaunchError::NoCapacity,
         other => LaunchError::Refused { action: call.action, code: known(other) },
     }
+}
+
+fn denied(message: &str, call: &Call<'_>) -> LaunchError {
+    if message.contains("iam:PassRole") {
+        let resource = passed(message).unwrap_or_else(|| call.resource.to_owned());
+        return LaunchError::Denied { action: "iam:PassRole", resource };
+    }
+    let (action, resource) = (call.action, call.resource.to_owned());
+    match of_ones_own(message).filter(|_| action == ASSUME) {
+        Some(is_forbidden) => LaunchError::OwnDenied { action, resource, is_forbidden },
+        None => LaunchError::Denied { action, resource },
+    }
+}
+
+/// Whether the policies of whoever asked refused, and if so, whether one of them forbids it: only then does AWS name a kind of policy
+/// that belongs to the caller. A role's trust policy is no such one.
+fn of_ones_own(message: &str) -> Option<bool> {
+    const KINDS: [&str; 4] =
+        ["identity-based policy", "permissions boundary", "session policy", "service control policy"];
+    let kind = KINDS.iter().find(|kind| message.contains(**kind))?;
+    // A boundary that leaves it out is one more policy to change, and no statement that is added to the role goes past it.
+    Some(message.contains("explicit deny") || *kind != KINDS[0])
 }
 
 /// The role that could not be handed over: of the cloud's words, only what is exactly the ARN of a role.
@@ -136,5 +155,40 @@ mod tests {
         let told = of("AccessDeniedException", role).to_string();
         assert_eq!(told, "iam:PassRole on arn:aws:iam::222222222222:role/e is not allowed");
         assert!(of("AccessDeniedException", "").to_string().contains("ecs:RunTask on arn:aws:ecs"));
+    }
+
+    #[test]
+    fn who_refused_an_assume_role_is_read_from_the_refusal() {
+        let role = "arn:aws:iam::222222222222:role/waybill-launch";
+        let of = |action: &'static str, why: &str| {
+            let message = format!(
+                "User: arn:aws:iam::111111111111:role/waybill is not authorized to perform: {action} on resource: {role}{why}"
+            );
+            of_code("AccessDenied", &message, &Call { action, resource: role })
+        };
+        let own = |why: &str| match of(ASSUME, why) {
+            LaunchError::OwnDenied { is_forbidden, .. } => Some(is_forbidden),
+            LaunchError::Denied { .. } => None,
+            other => panic!("{other}"),
+        };
+        for (why, told) in [
+            ("", None),
+            (" because no resource-based policy allows the sts:AssumeRole action", None),
+            (" with an explicit deny in a resource-based policy", None),
+            (" because no identity-based policy allows the sts:AssumeRole action", Some(false)),
+            (" with an explicit deny in an identity-based policy", Some(true)),
+            (" with an explicit deny in an identity-based policy: arn:aws:iam::111111111111:policy/p", Some(true)),
+            (" because no permissions boundary allows the sts:AssumeRole action", Some(true)),
+            (" with an explicit deny in a service control policy", Some(true)),
+        ] {
+            assert_eq!(own(why), told, "{why}");
+        }
+        let statement =
+            of(ASSUME, " because no identity-based policy allows the sts:AssumeRole action").own_statement();
+        assert_eq!(statement.expect("a statement")["Resource"], role);
+        assert_eq!(of(ASSUME, " with an explicit deny in an identity-based policy").own_statement(), None);
+        // Another call is made with the customer's role: what refuses it there is the customer's.
+        let theirs = of("ecs:RunTask", " because no identity-based policy allows the ecs:RunTask action");
+        assert!(matches!(theirs, LaunchError::Denied { .. }), "{theirs}");
     }
 }

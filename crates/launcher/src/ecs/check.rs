@@ -9,6 +9,7 @@ use aws_sdk_ecs::error::{ProvideErrorMetadata, SdkError};
 use serde_json::Value;
 use waybill_model::RunId;
 
+use super::answer::ASSUME;
 use super::arn::TaskArn;
 use super::bucket::Bucket;
 use super::call::{self, Listed};
@@ -129,11 +130,15 @@ impl Cloud {
                 let detail = "the role's trust policy does not name this orchestrator with this external id";
                 CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(trusting.clone())
             }
+            Err(error @ LaunchError::OwnDenied { is_forbidden, .. }) => {
+                let detail = if *is_forbidden { FORBIDDEN } else { OWN_MISSING };
+                CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(error.own_statement())
+            }
             Err(error) => CheckRow::new(ASSUME, &role, Found::Unanswered, format!("STS could not be asked: {error}")),
         });
         let mut trust = match &with {
             Ok(_) => TrustFound::Enforced,
-            Err(LaunchError::Denied { .. }) => TrustFound::Closed,
+            Err(LaunchError::Denied { .. } | LaunchError::OwnDenied { .. }) => TrustFound::Closed,
             Err(_) => TrustFound::Unknown,
         };
         // Asked even where the right id failed: an open role is open all the same.
@@ -143,6 +148,13 @@ impl Cloud {
             rows.push(match asked {
                 Err(LaunchError::Denied { .. }) => {
                     CheckRow::new(ASSUME, &role, Found::Narrow, format!("refused {what}"))
+                }
+                // Our own role's refusal says nothing about the customer's trust.
+                Err(LaunchError::OwnDenied { .. }) => {
+                    if trust == TrustFound::Enforced {
+                        trust = TrustFound::Unknown;
+                    }
+                    CheckRow::new(ASSUME, &role, Found::NotTested, format!("{UNASKED} {what}"))
                 }
                 Ok(_) => {
                     trust = TrustFound::Open;
@@ -189,6 +201,7 @@ impl Cloud {
             Err(LaunchError::Denied { .. }) => {
                 CheckRow::new(ASSUME, role, Found::Narrow, "the role of the workers can't be assumed from here")
             }
+            Err(LaunchError::OwnDenied { .. }) => CheckRow::new(ASSUME, role, Found::NotTested, UNASKED),
             Ok(_) => CheckRow::new(ASSUME, role, Found::TooMuch, "the role of the workers is to trust ECS tasks alone"),
             Err(error) => CheckRow::new(ASSUME, role, Found::Unanswered, error.to_string()),
         }
@@ -196,7 +209,11 @@ impl Cloud {
 }
 
 pub(super) const SESSION: &str = "waybill-check";
-const ASSUME: &str = "sts:AssumeRole";
+const UNASKED: &str = "the orchestrator's own role may not ask for it, so nothing is known of the trust";
+const OWN_MISSING: &str =
+    "the orchestrator's own role may not ask for it: whoever runs the orchestrator adds the statement to that role";
+const FORBIDDEN: &str =
+    "a policy of the orchestrator's own role or organization forbids it: whoever runs the orchestrator takes that away";
 
 /// What the role needs and can be asked without an effect.
 async fn wanted(client: &Client, place: &EcsPlace) -> Vec<CheckRow> {

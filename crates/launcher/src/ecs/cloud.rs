@@ -19,7 +19,7 @@ use aws_sdk_sts::Client as Sts;
 use waybill_model::{DataPlaneId, OrgId};
 
 use super::EcsLauncher;
-use super::answer::{self, Call};
+use super::answer::{self, ASSUME, Call};
 use super::arn::Region;
 use super::identity::Identity;
 use super::place::EcsPlace;
@@ -196,7 +196,7 @@ impl Cloud {
         external_id: Option<&str>,
         session: &str,
     ) -> Result<Credentials, LaunchError> {
-        let call = Call { action: "sts:AssumeRole", resource: role };
+        let call = Call { action: ASSUME, resource: role };
         let assumed = self
             .sts(place)
             .assume_role()

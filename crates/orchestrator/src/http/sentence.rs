@@ -30,6 +30,8 @@ struct Arguments {
     action: Option<String>,
     resource: Option<String>,
     statement: Option<String>,
+    /// Whether what is missing is the orchestrator's own, and no customer's.
+    own: Option<bool>,
     reason: Option<String>,
     same_task: Option<bool>,
     role: Option<String>,
@@ -173,9 +175,12 @@ fn control(code: &str, args: &Arguments) -> String {
         "task_waits" => waits(args.phase.as_deref().unwrap_or_default()),
         "launch_failed" => match (&args.action, &args.resource) {
             (Some(action), Some(resource)) => {
-                let add =
-                    args.statement.as_ref().map_or_else(String::new, |it| format!(" (add to the launch role: {it})"));
-                format!("the worker could not be started: {action} on {resource} is not allowed{add}")
+                let (whom, role) = match args.own {
+                    Some(true) => (" to the orchestrator's own role", "the orchestrator's own role"),
+                    _ => ("", "the launch role"),
+                };
+                let add = args.statement.as_ref().map_or_else(String::new, |it| format!(" (add to {role}: {it})"));
+                format!("the worker could not be started: {action} on {resource} is not allowed{whom}{add}")
             }
             _ => "the worker could not be started".into(),
         },

@@ -334,10 +334,13 @@ async fn give_up(
     let Some(attempt) = Store::attempt_get_in_txn(&mut tx, attempt.org, attempt.id).await? else { return Ok(()) };
     let failure = error.failure();
     let mut body = json!({ "failure": failure.as_str() });
-    if let LaunchError::Denied { action, resource } = error {
+    if let LaunchError::Denied { action, resource } | LaunchError::OwnDenied { action, resource, .. } = error {
         body["action"] = (*action).into();
         body["resource"] = resource.as_str().into();
-        if let Some(statement) = launcher.missing(action, resource) {
+        let is_own = matches!(error, LaunchError::OwnDenied { .. });
+        body["own"] = is_own.into();
+        let statement = if is_own { error.own_statement() } else { launcher.missing(action, resource) };
+        if let Some(statement) = statement {
             body["statement"] = statement.to_string().into();
         }
     }
