@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Says whether tests can have a small disk (`disk`), a memory limit of the kernel's (`memory`) or users (`users`) of their own here. Fails, and says which
-# tests are left out, where this machine allows none.
+# Says whether tests can have a small disk (`disk`), a memory limit of the kernel's (`memory`), users (`users`) or network namespaces (`netns`) of
+# their own here. Fails, and says which tests are left out, where this machine allows none.
 set -euo pipefail
 case $1 in
   disk)
@@ -9,6 +9,15 @@ case $1 in
     trap 'rmdir "$dir"' EXIT
     unshare "$flags" mount -t tmpfs -o size=64k tmpfs "$dir" 2>/dev/null && exit
     echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk)" >&2
+    ;;
+  netns)
+    if [ "$(id -u)" = 0 ]; then
+      own=waybill-probe-$$
+      if ip netns add "$own" 2>/dev/null; then ip netns del "$own"; exit; fi
+    else
+      unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && ip netns add probe' 2>/dev/null && exit
+    fi
+    echo "limits.sh: this machine allows no network namespace, so NO WAY IS CUT AND NO BYTE IS COUNTED: agent::cut and agent::egress are LEFT OUT" >&2
     ;;
   users)
     if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then exit; fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees to the tools that a task needs: tools.sh build|test|demo|bench. What is missing is installed when this runs as root,
-# otherwise the one command is printed and the task stops.
+# otherwise the one command is printed and the task stops. With WAYBILL_ALL_TOOLS=1 that goes for what `test` leaves out otherwise, too.
 set -euo pipefail
 task=${1:?build, test, demo or bench}
 packages=()
@@ -28,6 +28,14 @@ case $task in
     need groff groff-base
     need psql postgresql-client
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
+    if [ "$task" = test ] && [ -n "${WAYBILL_ALL_TOOLS:-}" ]; then
+      need node nodejs
+      need npm npm
+      need dockerd docker.io
+      need podman podman
+      need runc runc
+      need setpriv util-linux
+    fi
     [ "$task" = bench ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)
     ;;
 esac
@@ -40,6 +48,10 @@ if [ ${#packages[@]} -gt 0 ]; then
     echo "missing tools; run: sudo apt-get install -y --no-install-recommends ${packages[*]}" >&2
     exit 1
   fi
+fi
+if [ "$task" = test ] && [ -n "${WAYBILL_ALL_TOOLS:-}" ] && ! command -v terraform >/dev/null 2>&1; then
+  echo "missing: Terraform 1.9 or newer, which no package brings (https://developer.hashicorp.com/terraform/install)" >&2
+  exit 1
 fi
 command -v cargo >/dev/null 2>&1 || { echo "missing: Rust 1.95 or newer with cargo (see rustup's site)" >&2; exit 1; }
 if [ "$task" = test ] && ! command -v cargo-nextest >/dev/null 2>&1; then

@@ -1,6 +1,7 @@
 //! An agent in a network namespace of its own, with a way out to the orchestrator's two ports and to nothing else: it works,
 //! nothing can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. `CUT=300s` makes the cut
-//! that is ridden out so long. Without root it runs in a user namespace, and says so where the kernel allows none.
+//! that is ridden out so long. Without root it runs in a user namespace; `deploy/dev/test.sh` leaves it out by name where the kernel
+//! allows none.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
