@@ -13,6 +13,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod window;
+mod written;
 
 use std::path::PathBuf;
 use std::sync::Arc;

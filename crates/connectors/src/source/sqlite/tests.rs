@@ -227,6 +227,114 @@ async fn a_cursor_that_cannot_be_ordered_is_refused() {
     assert_eq!(shop.open(&zoneless, None).await.err().expect("refused").code, FailureCode::CursorZoneUnknown);
 }
 
+/// Times that do not sort as text: of days that sort above the bound no row would ever come, of later ones that sort below
+/// the last bound neither.
+#[tokio::test]
+async fn times_that_do_not_sort_as_text_are_refused_with_the_form_that_does() {
+    let forms = "YYYY-MM-DD";
+    let cases = [
+        ("datetime", "'05.01.2026 10:00:00'", forms),
+        ("datetime", "'01/05/2026 10:00:00'", forms),
+        ("timestamp", "'2026-05-01 10:00:00', '2026-05-01 1:00:00 PM'", forms),
+        ("date", "'05.01.2026'", forms),
+        ("date", "'2026-05-01', '5/2/2026'", forms),
+        ("date", "'2026-31-12'", forms),
+        ("date", "20260501", forms),
+        ("datetime", "1767600000, '2026-05-01 10:00:00'", forms),
+        ("datetime", "'2026-05-01 10:00:00-05:00', '2026-05-01 10:00:00+00:00'", "several ways"),
+        ("datetime", "'2026-05-01 10:00:00Z', '2026-05-01 10:00:00'", "several ways"),
+        ("datetime", "'2026-05-01 10:00Z', '2026-05-01 10:00:30Z'", "several ways"),
+        ("datetime", "'2026-05-01T10:00:00', '2026-05-01 10:00:00'", "several ways"),
+        ("date", "'2026-05-01', '2026-05-01 10:00:00'", "several ways"),
+    ];
+    for (declared, values, told) in cases {
+        let shop = Shop::with(&format!("CREATE TABLE t (id integer, at {declared})"));
+        for (id, value) in values.split(", ").enumerate() {
+            shop.run(&format!("INSERT INTO t VALUES ({id}, {value})"));
+        }
+        let fault = shop.open(&new_rows("t", "at"), None).await.err().unwrap_or_else(|| panic!("{declared}: {values}"));
+        assert_eq!(fault.code, FailureCode::CursorUnusable, "{declared}: {values}");
+        assert!(fault.text.for_customer().contains(told), "{values}: {}", fault.text.for_customer());
+    }
+}
+
+/// The rows of each run after the one that the cursor is of.
+async fn next_run(shop: &Shop, plan: &StreamPlan, cursor: &mut Option<CursorState>) -> Vec<i64> {
+    let snapshot =
+        shop.open(plan, cursor.as_ref()).await.unwrap_or_else(|fault| panic!("{}", fault.text.for_customer()));
+    *cursor = snapshot.cursor();
+    ids(&read(snapshot.as_ref()).await.expect("read"))
+}
+
+#[tokio::test]
+async fn times_in_a_zone_of_their_own_come_once_whatever_zone_the_spec_names() {
+    for (modifier, zone) in [("+0 hours", "Z"), ("-5 hours", "-05:00"), ("+9 hours", " +0900")] {
+        let shop = Shop::with("CREATE TABLE t (id integer, at datetime)");
+        let insert = |id: u32, ago: &str| {
+            let time = format!("strftime('%Y-%m-%dT%H:%M:%f', 'now', '{ago}', '{modifier}') || '{zone}'");
+            shop.run(&format!("INSERT INTO t VALUES ({id}, {time})"));
+        };
+        let mut plan = new_rows("t", "at");
+        if let Some(cursor) = &mut plan.cursor {
+            cursor.zone = Some("Asia/Tokyo".into());
+        }
+        let mut cursor = None;
+        insert(1, "-10 minutes");
+        insert(2, "+1 hours");
+        assert_eq!(next_run(&shop, &plan, &mut cursor).await, [1], "{zone}");
+        insert(3, "-0 minutes");
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let mut came = Vec::new();
+        while came.is_empty() {
+            assert!(std::time::Instant::now() < deadline, "{zone}: what is written now never came");
+            came = next_run(&shop, &plan, &mut cursor).await;
+        }
+        assert_eq!(came, [3], "{zone}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_column_of_times_moves_no_cursor_and_a_changed_way_of_writing_is_refused() {
+    let shop = Shop::with("CREATE TABLE t (id integer, at datetime)");
+    let plan = new_rows("t", "at");
+    let mut cursor = None;
+    assert!(next_run(&shop, &plan, &mut cursor).await.is_empty() && cursor.is_none());
+    // Nothing was passed by while nobody could know how times are written here.
+    shop.run("INSERT INTO t VALUES (1, '2024-05-01T10:00:00.5Z')");
+    assert_eq!(next_run(&shop, &plan, &mut cursor).await, [1]);
+    shop.run("DELETE FROM t");
+    let before = cursor.clone();
+    assert!(next_run(&shop, &plan, &mut cursor).await.is_empty() && cursor == before);
+    shop.run("INSERT INTO t VALUES (2, '2099-05-01 10:00:00Z')");
+    let fault = shop.open(&plan, cursor.as_ref()).await.err().expect("refused");
+    assert_eq!(fault.code, FailureCode::CursorUnusable);
+    assert!(fault.text.for_customer().contains("last read"), "{}", fault.text.for_customer());
+}
+
+/// A time that is written to the minute bears the minute's beginning until the minute is over.
+#[tokio::test]
+async fn rows_of_a_minute_or_a_day_that_is_not_over_come_when_it_is() {
+    for form in ["%Y-%m-%d %H:%M", "%Y-%m-%d"] {
+        let shop = Shop::with("CREATE TABLE t (id integer, at timestamp)");
+        shop.run(&format!("INSERT INTO t VALUES (1, strftime('{form}', 'now', '-2 days'))"));
+        let mut cursor = None;
+        let plan = new_rows("t", "at");
+        let (first, now) = (next_run(&shop, &plan, &mut cursor).await, "strftime('{}', 'now', '-1 seconds')");
+        assert_eq!(first, [1], "{form}");
+        // What is written from the bound's moment on must not lie below it.
+        shop.run(&format!("INSERT INTO t VALUES (2, {})", now.replace("{}", form)));
+        let (_, bound) = super::written::Written::bound(
+            cursor.as_ref().and_then(|c| c.reveal().strip_prefix("time:")).expect("a time"),
+        )
+        .expect("a bound");
+        let connection = Connection::open(&shop.path).expect("open");
+        let lost: i64 = connection
+            .query_row("SELECT count(*) FROM t WHERE id = 2 AND at < ?1", [&bound], |row| row.get(0))
+            .expect("a count");
+        assert_eq!(lost, 0, "{form}");
+    }
+}
+
 #[tokio::test]
 async fn a_row_over_the_limit_ends_before_it_is_buffered() {
     let shop = Shop::with("CREATE TABLE t (id integer, x blob); INSERT INTO t VALUES (1, zeroblob(5000000))");
