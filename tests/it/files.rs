@@ -116,6 +116,42 @@ fn parquet_files_without_rows_become_an_empty_table() {
     assert_eq!(seen, json!([]));
 }
 
+#[test]
+fn int96_times_of_every_year_read_back_exact_and_finer_ones_stand_in_the_twin() {
+    let dir = tempfile::tempdir().expect("dir");
+    let root = dir.path().display();
+    std::fs::create_dir_all(dir.path().join("in/old")).expect("a directory");
+    let times = [
+        "0001-01-01T00:00:00",
+        "1582-10-15T00:00:00.000001",
+        "1677-09-21T00:12:43.145224",
+        "1969-12-31T23:59:59.999999",
+        "1970-01-01T00:00:00",
+        "2024-02-29T12:00:00.123456",
+        "2262-04-11T23:47:16.854776",
+        "9999-12-31T23:59:59.999999",
+    ];
+    readers::int96_parquet(&dir.path().join("in/old"), &times).expect("files of another program");
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         \"old/*.parquet\": {{ load: full, verify-count: true }}\n"
+    );
+    let report = delivered(dir.path(), &spec);
+    let stream = &report["streams"][0];
+    assert_eq!((&stream["rows"], &stream["coerced"]), (&json!(4 * 9), &json!(4 * 8)), "{report}");
+    let lake = std::fs::read_dir(dir.path().join("lake")).expect("the lake").filter_map(Result::ok);
+    let table = lake.map(|entry| entry.path()).find(|path| path.join("_delta_log").exists()).expect("the table");
+    let sql = "SELECT \"at\", fine, fine__text, count(*) FROM t GROUP BY id, \"at\", fine, fine__text ORDER BY id";
+    let seen = readers::query(&table, sql).expect("readers").agreed();
+    let fine = "2024-02-29T12:00:00.123456789";
+    for (row, time) in times.iter().enumerate() {
+        // A time without a fraction is shown without one.
+        assert_eq!(seen[row], json!([time, null, fine, 4]));
+    }
+    assert_eq!(seen[times.len()], json!([null, null, null, 4]));
+}
+
 /// A Parquet file with one column that says it is JSON.
 fn json_in_parquet(values: &[&[u8]]) -> Vec<u8> {
     use parquet::data_type::{ByteArray, ByteArrayType};

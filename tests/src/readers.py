@@ -153,6 +153,26 @@ def write_every_parquet_type():
     pq.write_table(pa.table(columns), path, version="2.6", store_decimal_as_integer=True)
 
 
+def write_int96():
+    """Times as Spark, Hive and Impala wrote them: a directory with one file for each way of writing, each with the same rows."""
+    import pyarrow.parquet as pq
+
+    times = [datetime.datetime.fromisoformat(text) for text in question["times"]] + [None]
+    nanos = [1709208000123456789] * (len(times) - 1) + [None]
+    columns = {
+        "id": pa.array(range(len(times)), pa.int64()),
+        "at": pa.array(times, pa.timestamp("us")),
+        "fine": pa.array(nanos, pa.timestamp("ns")),
+    }
+    for dictionary in (True, False):
+        for version in ("1.0", "2.0"):
+            file = f"{path}/dictionary-{dictionary}-pages-{version}.parquet"
+            options = {"use_dictionary": dictionary, "data_page_version": version}
+            pq.write_table(pa.table(columns), file, use_deprecated_int96_timestamps=True, **options)
+            kinds = [pq.ParquetFile(file).schema.column(at).physical_type for at in (1, 2)]
+            assert kinds == ["INT96", "INT96"], kinds
+
+
 def write_empty_parquet():
     """A table without rows in one row group, as pyarrow writes it: a directory with one file for each way of writing."""
     import pyarrow.parquet as pq
@@ -232,6 +252,8 @@ else:
         compact_log()
     elif op == "parquet":
         write_every_parquet_type()
+    elif op == "int96":
+        write_int96()
     elif op == "empty_parquet":
         write_empty_parquet()
     elif op == "append":

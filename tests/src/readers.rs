@@ -88,6 +88,12 @@ pub fn empty_parquet(dir: &Path) -> anyhow::Result<()> {
     ask(&json!({"op": "empty_parquet", "table": dir})).map(drop)
 }
 
+/// Writes Parquet files with INT96 times into a directory, one for each way of writing: `id` from 0, `at` with these times and
+/// a NULL, and `fine` with a time of whole nanoseconds beside each.
+pub fn int96_parquet(dir: &Path, times: &[&str]) -> anyhow::Result<()> {
+    ask(&json!({"op": "int96", "table": dir, "times": times})).map(drop)
+}
+
 fn ask(question: &Value) -> anyhow::Result<Value> {
     let mut child = Command::new(python()?)
         .args(["-c", PROGRAM])

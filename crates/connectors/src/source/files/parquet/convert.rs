@@ -13,6 +13,7 @@ use parquet::schema::types::TypePtr;
 use waybill_model::FailureCode;
 use waybill_model::plan::EdgePolicy;
 
+use super::int96;
 use crate::source::files::csv_rows::sparse;
 use crate::source::files::rows::Column;
 use crate::source::files::take::{Compared, SourceColumn, UNSTORABLE};
@@ -94,6 +95,9 @@ pub(super) fn values(array: &ArrayRef, to: &SourceColumn, edge: EdgePolicy) -> R
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     let values = match (array.data_type(), &to.data_type) {
         (DataType::FixedSizeBinary(16), DataType::Utf8) => uuids(array),
+        (DataType::FixedSizeBinary(int96::BYTES), DataType::Timestamp(..)) => {
+            return held(int96::moments(array.as_fixed_size_binary()), array.len(), to, edge);
+        }
         (DataType::Timestamp(TimeUnit::Nanosecond, _), _) => return micros::<TimestampNanosecondType>(array, to, edge),
         (DataType::Timestamp(TimeUnit::Millisecond, _), _) => {
             return micros::<TimestampMillisecondType>(array, to, edge);
@@ -115,7 +119,7 @@ fn uuids(array: &ArrayRef) -> ArrayRef {
     Arc::new(out.finish())
 }
 
-/// Microseconds where they are exact; the exact text beside a NULL where not.
+/// Times of another unit.
 fn micros<T: ArrowTimestampType>(
     array: &ArrayRef,
     to: &SourceColumn,
@@ -123,32 +127,43 @@ fn micros<T: ArrowTimestampType>(
 ) -> Result<Column, (FailureCode, String)> {
     let array: &PrimitiveArray<T> = array.as_primitive();
     let zoned = matches!(&to.data_type, DataType::Timestamp(_, Some(_)));
+    let exact = |value: i64| match T::UNIT {
+        TimeUnit::Nanosecond => (value % 1000 == 0).then_some(value / 1000),
+        TimeUnit::Millisecond => value.checked_mul(1000),
+        _ => value.checked_mul(1_000_000),
+    };
+    let values =
+        array.iter().map(|value| value.map(|value| exact(value).ok_or_else(|| text_of(value, T::UNIT, zoned))));
+    held(values, array.len(), to, edge)
+}
+
+/// Microseconds where they are exact; the exact text beside a NULL where not.
+fn held(
+    values: impl Iterator<Item = Option<Result<i64, String>>>,
+    rows: usize,
+    to: &SourceColumn,
+    edge: EdgePolicy,
+) -> Result<Column, (FailureCode, String)> {
     let mut altered = Vec::new();
-    let mut held = Vec::with_capacity(array.len());
-    for (row, value) in array.iter().enumerate() {
-        let Some(value) = value else {
-            held.push(None);
-            continue;
-        };
-        let exact = match T::UNIT {
-            TimeUnit::Nanosecond => (value % 1000 == 0).then_some(value / 1000),
-            TimeUnit::Millisecond => value.checked_mul(1000),
-            _ => value.checked_mul(1_000_000),
-        };
-        if exact.is_none() {
-            if edge == EdgePolicy::Fail {
-                return Err((
-                    FailureCode::ValueRefused,
-                    "a timestamp is finer or further than microseconds hold".into(),
-                ));
+    let mut held = Vec::with_capacity(rows);
+    for (row, value) in values.enumerate() {
+        held.push(match value {
+            Some(Err(_)) if edge == EdgePolicy::Fail => {
+                let text = "a timestamp is finer or further than microseconds hold";
+                return Err((FailureCode::ValueRefused, text.into()));
             }
-            altered.push((row, text_of(value, T::UNIT, zoned)));
-        }
-        held.push(exact);
+            Some(Err(text)) => {
+                altered.push((row, text));
+                None
+            }
+            Some(Ok(exact)) => Some(exact),
+            None => None,
+        });
     }
     let held = TimestampMicrosecondArray::from(held);
+    let zoned = matches!(&to.data_type, DataType::Timestamp(_, Some(_)));
     let values: ArrayRef = Arc::new(if zoned { held.with_timezone("UTC") } else { held });
-    Ok(Column { values, altered: sparse(altered, array.len()), twin: edge != EdgePolicy::Null })
+    Ok(Column { values, altered: sparse(altered, rows), twin: edge != EdgePolicy::Null })
 }
 
 fn text_of(value: i64, unit: TimeUnit, zoned: bool) -> String {

@@ -8,11 +8,19 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use waybill_model::FailureCode;
 use waybill_pipeline::FaultResult;
 
-use super::skim;
+use super::{int96, skim};
 use crate::source::files::set::{File, FileSet, read_fault};
 
 /// Length of the footer's length and the magic number.
 const TAIL: u64 = 8;
+
+/// What a file says of itself.
+pub(super) struct Footer {
+    /// With INT96 columns as bytes.
+    pub(super) metadata: Arc<ParquetMetaData>,
+    /// Their places.
+    pub(super) int96: Vec<usize>,
+}
 
 /// The largest footer that is read.
 pub(super) fn cap(row_bytes: usize) -> usize {
@@ -20,7 +28,7 @@ pub(super) fn cap(row_bytes: usize) -> usize {
 }
 
 /// Reads a file's footer.
-pub(super) async fn read(set: &FileSet, file: &File, cap: usize) -> FaultResult<Arc<ParquetMetaData>> {
+pub(super) async fn read(set: &FileSet, file: &File, cap: usize) -> FaultResult<Footer> {
     let bad = |text: &str| file.fault(FailureCode::ParquetMalformed, text);
     let size = file.meta.size;
     if size < TAIL + 4 {
@@ -44,10 +52,11 @@ pub(super) async fn read(set: &FileSet, file: &File, cap: usize) -> FaultResult<
     let bytes = set.bucket.get_range(key, size - TAIL - length..size - TAIL).await.map_err(read_fault)?;
     skim::check_footer(&bytes).map_err(|_| bad("its footer is damaged"))?;
     // The decoder is not ours: should it panic on what the check let through, that is the file's fault.
-    let decoded = tokio::task::spawn_blocking(move || ParquetMetaDataReader::decode_metadata(&bytes)).await;
-    let Ok(Ok(metadata)) = decoded else { return Err(bad("its footer is damaged")) };
+    let decode = move || ParquetMetaDataReader::decode_metadata(&bytes).and_then(int96::as_bytes);
+    let decoded = tokio::task::spawn_blocking(decode).await;
+    let Ok(Ok((metadata, int96))) = decoded else { return Err(bad("its footer is damaged")) };
     check_offsets(&metadata, size).ok_or_else(|| bad("its footer points outside the file"))?;
-    Ok(Arc::new(metadata))
+    Ok(Footer { metadata: Arc::new(metadata), int96 })
 }
 
 /// Every column chunk lies inside the file, and rows add up. A chunk without values in a group without rows is never

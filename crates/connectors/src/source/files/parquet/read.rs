@@ -64,9 +64,10 @@ impl ParquetRows {
         decode: &[usize],
         bounds: Bounds,
     ) -> FaultResult<Self> {
-        let metadata = footer::read(set, file, plan.footer_cap).await?;
+        let footer = footer::read(set, file, plan.footer_cap).await?;
+        let places = plan.places(file, &footer, decode)?;
+        let metadata = footer.metadata;
         let schema = footer::arrow_schema(file, &metadata)?;
-        let places = plan.places(file, &metadata, decode)?;
         let pages = Pages::new(set, file, &metadata, decode.len(), bounds);
         let reading = Reading {
             file: file.clone(),

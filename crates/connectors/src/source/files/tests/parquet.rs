@@ -256,3 +256,79 @@ async fn columns_that_no_table_type_holds_can_be_dropped_but_not_taken() {
     let read = read_with(dir.path(), &plan, WANT).await.expect("rows");
     assert_eq!(read.rows.schema().field(0).data_type(), &DataType::Int64);
 }
+
+/// A file with one column `at`, as Spark, Hive and Impala wrote times: `REQUIRED` or `OPTIONAL`, with the day and its nanoseconds.
+fn int96(repetition: &str, values: &[Option<(u32, u64)>]) -> Vec<u8> {
+    use parquet::data_type::{Int96, Int96Type};
+    let schema = format!("message m {{ {repetition} int96 at; }}");
+    let schema = Arc::new(parquet::schema::parser::parse_message_type(&schema).expect("a schema"));
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(Vec::new(), schema, Arc::default()).expect("a file");
+    let mut group = writer.next_row_group().expect("a row group");
+    let mut column = group.next_column().expect("a column").expect("one");
+    let held = values.iter().flatten().map(|(day, nanos)| Int96::from(vec![*nanos as u32, (nanos >> 32) as u32, *day]));
+    let levels: Vec<i16> = values.iter().map(|value| i16::from(value.is_some())).collect();
+    let (held, levels): (Vec<_>, _) = (held.collect(), (repetition != "REQUIRED").then_some(levels.as_slice()));
+    let repeated = levels.filter(|_| repetition == "REPEATED");
+    column.typed::<Int96Type>().write_batch(&held, levels, repeated).expect("write");
+    column.close().expect("the column's end");
+    group.close().expect("the group's end");
+    writer.into_inner().expect("the file's end")
+}
+
+#[tokio::test]
+async fn int96_times_are_exact_or_follow_the_policy_and_are_counted() {
+    let dir = TempDir::new().expect("dir");
+    // 1970-01-02, the end of 9999, its last nanosecond, and a day beyond the calendar.
+    let day = 86_400_000_000_000;
+    let values = [
+        Some((2_440_589, 0)),
+        None,
+        Some((5_373_484, day - 1000)),
+        Some((5_373_484, day - 1)),
+        Some((i32::MAX as u32, 0)),
+    ];
+    lay(&dir, "a.parquet", int96("OPTIONAL", &values));
+    let end = 253_402_300_799_999_999_i64;
+    let held = [Some(86_400_000_000), None, Some(end), None, None];
+    let all = read(&dir, "a.parquet").await.expect("rows");
+    let times = all.rows.column(0).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(times.iter().collect::<Vec<_>>(), held);
+    let far = (i128::from(i32::MAX) - 2_440_588) * i128::from(day);
+    let texts = [
+        None,
+        None,
+        None,
+        Some("9999-12-31T23:59:59.999999999".to_owned()),
+        Some(format!("{far} ns since 1970-01-01T00:00:00")),
+    ];
+    assert_eq!((all.twin(0), all.batches[0].coerced.clone()), (texts.to_vec(), vec![(0, 2)]));
+    assert_eq!(all.rows.schema().field(0).metadata()["waybill.src_type"], "parquet int96");
+    let mut plan = stream("a.parquet");
+    plan.edge_values = EdgePolicy::Null;
+    let nulled = read_with(dir.path(), &plan, WANT).await.expect("rows");
+    assert!(nulled.batches[0].twins.is_empty() && nulled.batches[0].coerced == [(0, 2)]);
+    plan.edge_values = EdgePolicy::Fail;
+    assert_eq!(read_with(dir.path(), &plan, WANT).await.err().expect("fail").code, FailureCode::ValueRefused);
+    // A comparison would leave a value out unseen that only its twin holds.
+    plan.filter = vec![Condition { column: "at".into(), op: Op::Ge, value: Some("2024-01-01".into()), text: false }];
+    assert_eq!(read_with(dir.path(), &plan, WANT).await.err().expect("refused").code, FailureCode::SpecRefused);
+}
+
+#[tokio::test]
+async fn int96_stands_beside_int64_times_but_not_beside_other_twelve_bytes_or_inside_of_lists() {
+    let dir = TempDir::new().expect("dir");
+    lay(&dir, "a.parquet", int96("REQUIRED", &[Some((2_440_589, 0))]));
+    let nanos: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![2_000, 1]));
+    lay(&dir, "b.parquet", write(vec![("at", nanos)], plain()));
+    let both = read(&dir, "*.parquet").await.expect("rows");
+    let times = both.rows.column(0).as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(times.iter().collect::<Vec<_>>(), [Some(86_400_000_000), Some(2), None]);
+    let bytes = arrow::array::FixedSizeBinaryArray::try_from_iter([[0_u8; 12]].iter()).expect("bytes");
+    lay(&dir, "b.parquet", write(vec![("at", Arc::new(bytes))], plain()));
+    let (code, text) = fault(&dir, "*.parquet").await;
+    assert!(code == FailureCode::ParquetMalformed && text.contains("another type"), "{text}");
+    lay(&dir, "c.parquet", int96("REPEATED", &[]));
+    let (code, text) = fault(&dir, "c.parquet").await;
+    assert!(code == FailureCode::SpecRefused && text.contains("no exact type"), "{text}");
+}
