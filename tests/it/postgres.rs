@@ -2,6 +2,7 @@
 
 mod consistency;
 mod faults;
+mod filters;
 mod hostile;
 mod landed;
 mod literals;

@@ -4,6 +4,7 @@
 //! more than ACCESS SHARE, and keeps what the server said about values out of every text.
 
 mod catalog;
+mod compare;
 mod connect;
 mod copy;
 mod decode;
@@ -34,6 +35,7 @@ use waybill_pipeline::source::{Table, Want};
 use waybill_pipeline::{Credential, CursorState, Fault, FaultResult, Snapshot, Source};
 
 use self::catalog::{Attribute, Relation};
+use self::compare::Operators;
 use self::connect::Address;
 use self::decode::{Bounds, Policies};
 use self::kind::{Rules, Types};
@@ -116,7 +118,13 @@ impl Found {
         // The columns are read again: now the lock holds them.
         self.attributes = catalog::attributes(&mut self.wire, &self.relation).await?;
         self.types = catalog::types(&mut self.wire, &self.relation).await?;
-        let selection = Selection::new(stream, &self.attributes, &self.types, self.rules, self.hello.is_sql_ascii)?;
+        let operators = if stream.filter.is_empty() {
+            Operators::default()
+        } else {
+            Operators::of(&mut self.wire, &self.types).await?
+        };
+        let (rules, is_sql_ascii) = (self.rules, self.hello.is_sql_ascii);
+        let selection = Selection::new(stream, &self.attributes, &self.types, &operators, rules, is_sql_ascii)?;
         match self.wire.ask(&selection.rehearse(&self.relation.sql())).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if error.state().starts_with("22") && !stream.filter.is_empty() => {

@@ -177,7 +177,7 @@ pub(super) fn resolve(types: &Types, oid: u32, modifier: i32, rules: Rules) -> F
 }
 
 /// The type under any number of domains, and the modifier that counts.
-fn undomain(types: &Types, oid: u32, modifier: i32) -> FaultResult<(&PgType, i32)> {
+pub(super) fn undomain(types: &Types, oid: u32, modifier: i32) -> FaultResult<(&PgType, i32)> {
     let (mut oid, mut modifier) = (oid, modifier);
     for _ in 0..64 {
         let found = types.get(&oid).ok_or_else(|| malformed("the catalogue does not list a column's type"))?;

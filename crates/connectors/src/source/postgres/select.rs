@@ -11,6 +11,7 @@ use waybill_model::plan::{Condition, Op, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::catalog::Attribute;
+use super::compare::Operators;
 use super::kind::{Kind, Rules, Types, resolve};
 use super::literal::{identifier, literal};
 use super::plan::Range;
@@ -31,6 +32,7 @@ impl Selection {
         stream: &StreamPlan,
         attributes: &[Attribute],
         types: &Types,
+        operators: &Operators,
         rules: Rules,
         is_sql_ascii: bool,
     ) -> FaultResult<Self> {
@@ -43,8 +45,8 @@ impl Selection {
             fields.push(field(&chosen.name, attribute, &kind, stream, is_sql_ascii));
             kinds.push(kind);
         }
-        let conditions =
-            stream.filter.iter().map(|condition| filter(condition, attributes)).collect::<FaultResult<_>>()?;
+        let conditions = stream.filter.iter().map(|condition| filter(condition, attributes, types, operators));
+        let conditions = conditions.collect::<FaultResult<_>>()?;
         Ok(Self { columns: columns.join(", "), kinds, schema: Arc::new(Schema::new(fields)), conditions })
     }
 
@@ -98,7 +100,12 @@ pub(super) fn attribute<'a>(attributes: &'a [Attribute], name: &str, key: &str) 
     })
 }
 
-fn filter(condition: &Condition, attributes: &[Attribute]) -> FaultResult<String> {
+fn filter(
+    condition: &Condition,
+    attributes: &[Attribute],
+    types: &Types,
+    operators: &Operators,
+) -> FaultResult<String> {
     let found = attribute(attributes, &condition.column, "filter")?;
     let column = identifier(&found.name);
     let sign = match condition.op {
@@ -115,6 +122,6 @@ fn filter(condition: &Condition, attributes: &[Attribute]) -> FaultResult<String
         let text = format!("the filter on {} has no value", condition.column);
         return Err(Fault::new(FailureCode::SpecRefused, text));
     };
-    // The operator of an extension's type stands in the type's own schema, so it can't be named here.
+    let sign = operators.sign(sign, found, types)?;
     Ok(format!("{column} {sign} {}", literal(value, &found.cast)?))
 }
