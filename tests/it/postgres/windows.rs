@@ -171,6 +171,61 @@ async fn hidden_session_times_mean_a_fixed_lag_that_is_said() {
     assert_eq!((seen.note.fixed_lag, seen.rows.num_rows()), (false, 11));
 }
 
+/// A session of a role.
+async fn session_of(server: &Postgres, role: &str) -> tokio_postgres::Client {
+    let url = format!("postgres://{role}@127.0.0.1:{}/postgres", server.port());
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.expect("connect");
+    tokio::spawn(connection);
+    client
+}
+
+/// The late transaction, open for longer than the margin, is not passed by: the bound stays before its row.
+async fn late_row_is_waited_for(server: &Postgres, late: tokio_postgres::Client) {
+    let mut runs = Runs { server, plan: by("at"), cursor: None, ids: Vec::new() };
+    let waited = "SELECT now() > $1::text::timestamptz + interval '1500 milliseconds'";
+    let at: String = late.query_one("SELECT now()::text", &[]).await.expect("its start").get(0);
+    while !server.client().await.query_one(waited, &[&at]).await.expect("an answer").get::<_, bool>(0) {
+        tokio::time::sleep(Duration::from_millis(50)).await; // bounded by the test runner
+    }
+    let first = runs.next().await;
+    assert!(first.note.fixed_lag, "no start is told, so the lag must be said");
+    let bound = text(runs.cursor.as_ref().expect("a cursor"));
+    late.batch_execute("COMMIT").await.expect("commit");
+    let below = "SELECT id FROM t WHERE at < $1::text::timestamptz ORDER BY id";
+    let below = server.client().await.query(below, &[&bound]).await.expect("rows");
+    let below: Vec<i64> = below.iter().map(|row| row.get(0)).collect();
+    assert_eq!(below, runs.ids, "a row below the bound that no run brought is lost");
+    let held = read_after(&source(server).with_patience(Duration::ZERO), &by("id"), None, 1).await.expect("read");
+    assert_eq!((held.note.held, held.rows.num_rows()), (false, 11));
+    drop(late);
+    runs.until(11).await;
+    assert!(!runs.next().await.note.fixed_lag, "all sessions that are left tell their start");
+    runs.ids.sort_unstable();
+    assert_eq!(runs.ids, (1..=11).collect::<Vec<_>>(), "none lost, none doubled");
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_tracked_means_a_fixed_lag_and_its_late_row_comes() {
+    let server = seeded().await;
+    server.run("CREATE ROLE quiet LOGIN; GRANT ALL ON t TO quiet; ALTER ROLE quiet SET track_activities = off").await;
+    let late = session_of(&server, "quiet").await;
+    late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("insert");
+    let waiting = source(&server).with_patience(Duration::ZERO);
+    let held = read_after(&waiting, &by("id"), None, 1).await.expect("read");
+    assert!(held.note.held && held.cursor.is_none(), "an integer window sees the transaction by its lock");
+    late_row_is_waited_for(&server, late).await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_tracked_again_inside_of_its_transaction_means_a_fixed_lag_too() {
+    let server = seeded().await;
+    let late = session_of(&server, "postgres").await;
+    for sql in ["BEGIN; INSERT INTO t (at) VALUES (now())", "SET track_activities = off", "SET track_activities = on"] {
+        late.batch_execute(sql).await.expect(sql);
+    }
+    late_row_is_waited_for(&server, late).await;
+}
+
 #[tokio::test]
 async fn our_own_open_snapshot_does_not_hold_a_window() {
     let server = seeded().await;

@@ -204,19 +204,22 @@ impl Checked<'_> {
     }
 
     /// The oldest open transaction less the margin. What begins after the look has a later time by its nature; prepared
-    /// transactions are looked at second, since one may leave the first list for the second.
+    /// transactions are looked at second, since one may leave the first list for the second. A session that is not to be
+    /// tracked tells no start, whoever looks; one that was not when it began tells none either.
     async fn time_end(&self, wire: &mut Wire, hello: &Hello, note: &mut WindowNote) -> FaultResult<Option<String>> {
         let margin = self.cursor.margin_ms.max(LEAST_MARGIN_MS);
         let sql = format!(
             "SELECT pg_catalog.to_char((x.oldest - {margin} * interval '1 millisecond') AT TIME ZONE 'UTC', {FORM}), \
                pg_catalog.to_char((least(x.oldest, pg_catalog.now() - {FIXED_LAG_SECONDS} * interval '1 second') \
                  - {margin} * interval '1 millisecond') AT TIME ZONE 'UTC', {FORM}), \
-               pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE') \
-             FROM (SELECT least(pg_catalog.now(), pg_catalog.min(a.xact_start)) AS oldest \
+               pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE'), coalesce(x.is_untold, false) \
+             FROM (SELECT least(pg_catalog.now(), pg_catalog.min(a.xact_start)) AS oldest, \
+                 pg_catalog.bool_or(a.xact_start IS NULL AND (a.state = 'disabled' \
+                   OR a.state <> 'idle' AND a.backend_xid IS NOT NULL)) AS is_untold \
                FROM pg_catalog.pg_stat_activity a WHERE {OTHERS}) x"
         );
         let row = wire.ask_one(&sql).await?;
-        note.fixed_lag = hello.is_replica || !row.flag(2)?;
+        note.fixed_lag = hello.is_replica || !row.flag(2)? || row.flag(3)?;
         let high = row.text(usize::from(note.fixed_lag))? + "+00";
         note.held = has_prepared(wire).await?;
         if note.held {
