@@ -38,6 +38,7 @@ pub(super) struct SourceColumn {
     pub(super) compared: Compared,
     /// The policy that may change its values or move them to a twin.
     pub(super) policy: Option<&'static str>,
+    /// What the first file says of itself.
     pub(super) nullable: bool,
 }
 
@@ -75,7 +76,8 @@ impl Take {
                 let column = &columns[chosen.at];
                 let mut metadata = HashMap::from([("waybill.src_type".to_owned(), column.source.clone())]);
                 metadata.extend(column.policy.map(|policy| ("waybill.policy".to_owned(), policy.to_owned())));
-                Field::new(&chosen.name, column.data_type.clone(), column.nullable).with_metadata(metadata)
+                // Another file may have NULLs where the first one has none, and a value beside a twin is NULL.
+                Field::new(&chosen.name, column.data_type.clone(), true).with_metadata(metadata)
             })
             .collect();
         Ok(Self { decode, out, schema: Arc::new(Schema::new(fields)), filter })

@@ -28,15 +28,13 @@ pub(super) fn column(field: &Field, root: &TypePtr, edge: EdgePolicy) -> SourceC
         (DataType::Timestamp(..), EdgePolicy::Fail) => Some("fail"),
         _ => None,
     };
-    // A value that can't be held becomes NULL, so such a column may hold NULLs.
-    let may_null = matches!(field.data_type(), DataType::Timestamp(unit, _) if *unit != TimeUnit::Microsecond);
     SourceColumn {
         name: field.name().clone(),
         source: if is_uuid { "parquet uuid".into() } else { format!("parquet {}", words(field.data_type())) },
         compared: target.as_ref().map_or(Compared::No, |target| compared(target, field.data_type(), is_uuid)),
         data_type: target.unwrap_or(UNSTORABLE),
         policy,
-        nullable: field.is_nullable() || may_null,
+        nullable: field.is_nullable(),
     }
 }
 

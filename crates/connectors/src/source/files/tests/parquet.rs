@@ -67,6 +67,24 @@ async fn parquet_types_arrive_exact_or_as_exact_text() {
 }
 
 #[tokio::test]
+async fn a_column_without_nulls_in_the_first_file_may_have_them_in_the_next() {
+    let dir = TempDir::new().expect("dir");
+    let file = |values: Vec<Option<i64>>, nullable: bool| {
+        let column: ArrayRef = Arc::new(Int64Array::from(values));
+        let batch = RecordBatch::try_from_iter_with_nullable([("id", column, nullable)]).expect("batch");
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).expect("writer");
+        writer.write(&batch).expect("write");
+        writer.into_inner().expect("a file")
+    };
+    lay(&dir, "a.parquet", file(vec![Some(1), Some(2)], false));
+    lay(&dir, "b.parquet", file(vec![None, Some(3)], true));
+    let read = read(&dir, "*.parquet").await.unwrap_or_else(|fault| panic!("{}", fault.text.for_customer()));
+    let ids = read.rows.column(0).as_primitive::<Int64Type>();
+    assert_eq!(ids.iter().collect::<Vec<_>>(), [Some(1), Some(2), None, Some(3)]);
+    assert!(read.rows.schema().field(0).is_nullable());
+}
+
+#[tokio::test]
 async fn parquet_row_groups_pages_and_choices_add_up() {
     let dir = TempDir::new().expect("dir");
     let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..50_000));
