@@ -45,6 +45,8 @@ named! {
         CursorUnusable = "cursor_unusable",
         /// The stream names another cursor column than the one that the table's cursor is of.
         CursorChanged = "cursor_changed",
+        /// Every number of the cursor column lies below the last one that was read.
+        CursorFellBack = "cursor_fell_back",
         /// A column's name can't stand in the table.
         ColumnNameUnusable = "column_name_unusable",
         /// The stream's columns differ from the table's.
@@ -191,6 +193,7 @@ impl FailureCode {
             | C::CursorZoneUnknown
             | C::CursorUnusable
             | C::CursorChanged
+            | C::CursorFellBack
             | C::ColumnNameUnusable
             | C::SchemaChanged
             | C::SourceMalformed
@@ -254,9 +257,14 @@ impl FailureCode {
                 "choose a cursor without NULLs and infinite times, or set `cursor-nulls` to ignore or include_always"
             }
             C::CursorZoneUnknown => "name the zone of the cursor column with `cursor-zone`",
-            C::CursorUnusable => "choose a cursor column of an integer or timestamp type",
+            C::CursorUnusable => {
+                "choose a cursor column of an integer or timestamp type; on SQLite its times must all be written alike, as the worker's log says"
+            }
             C::CursorChanged => {
                 "name the old cursor column again, or run one `full` load: `new` then begins anew with the other one"
+            }
+            C::CursorFellBack => {
+                "if the numbers began anew, run one `full` load: `new` then begins anew too; if only the newest rows were deleted, let the source user read the column's sequence"
             }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
             C::SchemaChanged => {

@@ -287,6 +287,41 @@ async fn rows_at_infinity_are_counted_and_follow_the_policy_of_rows_without_a_cu
 }
 
 #[tokio::test]
+async fn numbers_that_began_anew_end_the_run_and_an_emptied_table_does_not() {
+    let server = seeded().await;
+    let plan = by("id");
+    let first = read_after(&source(&server), &plan, None, 1).await.expect("read");
+    let after = |cursor: &Option<CursorState>| read_after_owned(&server, &plan, cursor.clone());
+    assert_eq!(text(first.cursor.as_ref().expect("a cursor")), "10");
+    // The newest rows are deleted: the sequence shows that the next ones come higher.
+    server.run("DELETE FROM t WHERE id > 8").await;
+    let less = after(&first.cursor).await.expect("nothing new");
+    assert!(less.rows.num_rows() == 0 && less.cursor == first.cursor);
+    server.run("INSERT INTO t (at) VALUES (now())").await;
+    assert_eq!(after(&first.cursor).await.expect("read").sorted("id"), [11]);
+    // To a user who may not read the sequence it shows nothing.
+    server.run("CREATE ROLE reader LOGIN; GRANT SELECT ON t TO reader; DELETE FROM t WHERE id > 8").await;
+    let hidden = read_after(&source_as(&server, "reader"), &plan, first.cursor.as_ref(), 1).await;
+    assert_eq!(hidden.err().expect("in doubt").code, FailureCode::CursorFellBack);
+    // An emptied table is an ordinary one, whatever comes next.
+    server.run("TRUNCATE t RESTART IDENTITY").await;
+    let empty = after(&first.cursor).await.expect("nothing new");
+    assert!(empty.rows.num_rows() == 0 && empty.cursor == first.cursor);
+    server.run("INSERT INTO t (at) VALUES (now()), (now())").await;
+    let fault = after(&first.cursor).await.err().expect("rows 1 and 2 would never come");
+    assert_eq!(fault.code, FailureCode::CursorFellBack);
+    assert!(!fault.text.for_customer().contains("10"), "a cursor's value is in no message");
+}
+
+async fn read_after_owned(
+    server: &Postgres,
+    plan: &StreamPlan,
+    cursor: Option<CursorState>,
+) -> waybill_pipeline::FaultResult<Read> {
+    read_after(&source(server), plan, cursor.as_ref(), 1).await
+}
+
+#[tokio::test]
 async fn a_cursor_of_another_type_is_refused() {
     let server = seeded().await;
     let fault = read_after(&source(&server), &by("note"), None, 1).await.err().expect("text");

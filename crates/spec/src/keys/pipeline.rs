@@ -40,7 +40,11 @@ pub(crate) static STREAM: Table = Table {
             Shape::Choice(names!(Load), &["changed", "log"]),
             "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended; its first run after a full one reads all rows anew, in place of what that one left. full where absent.",
         ),
-        Key::new("cursor", Shape::Text(FOREIGN), "The column that tells new rows; `load: new` needs it."),
+        Key::new(
+            "cursor",
+            Shape::Text(FOREIGN),
+            "The column that tells new rows; `load: new` needs it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again.",
+        ),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(
             "cursor-nulls",

@@ -19,7 +19,7 @@ use super::refusal::Failure;
 use super::select::attribute;
 use super::session::Hello;
 use super::wire::Wire;
-use crate::source::MINUTES_OF_A_SETBACK;
+use crate::source::{MINUTES_OF_A_SETBACK, fell_back};
 
 /// The lag where other sessions' times can't be seen.
 const FIXED_LAG_SECONDS: u64 = 300;
@@ -140,6 +140,10 @@ impl Checked<'_> {
         if let Some(low) = &low
             && !self.is_before(wire, low, &high).await?
         {
+            let fell = self.form == Form::Integer && self.is_before(wire, &high, low).await?;
+            if fell && !self.goes_on(wire, relation, low).await? {
+                return Err(fell_back(&self.cursor.column));
+            }
             return Ok(unchanged);
         }
         Ok(Window {
@@ -200,6 +204,24 @@ impl Checked<'_> {
 
     async fn is_before(&self, wire: &mut Wire, low: &str, high: &str) -> FaultResult<bool> {
         let sql = format!("SELECT {} < {}", self.literal(low)?, self.literal(high)?);
+        wire.ask_one(&sql).await?.flag(0)
+    }
+
+    /// Whether the column's own sequence was at this number or beyond: then the rows above were deleted, and the next ones
+    /// come higher. One that this user may not read tells nothing.
+    async fn goes_on(&self, wire: &mut Wire, relation: &Relation, low: &str) -> FaultResult<bool> {
+        let name = literal(&self.cursor.column, "pg_catalog.text")?;
+        let sql = format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
+               JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid \
+               AND d.refobjid = {} AND a.attname = {name} AND d.deptype IN ('a', 'i') \
+               AND CASE WHEN pg_catalog.has_sequence_privilege(s.oid, 'SELECT, USAGE') \
+                 THEN pg_catalog.pg_sequence_last_value(s.oid) >= {} END)",
+            relation.oid,
+            self.literal(low)?
+        );
         wire.ask_one(&sql).await?.flag(0)
     }
 

@@ -189,6 +189,48 @@ async fn integer_windows_bring_each_row_once() {
 }
 
 #[tokio::test]
+async fn numbers_that_began_anew_end_the_run_and_an_emptied_table_does_not() {
+    for (key, survives) in
+        [("id integer primary key", false), ("id integer primary key autoincrement", true), ("id integer", false)]
+    {
+        let shop = Shop::with(&format!(
+            "CREATE TABLE t ({key}, x text); INSERT INTO t (id) VALUES (8), (9), (10);
+             CREATE TABLE other (id integer primary key autoincrement); INSERT INTO other VALUES (99)"
+        ));
+        let plan = new_rows("t", "id");
+        let mut cursor = None;
+        assert_eq!(next_run(&shop, &plan, &mut cursor).await, [8, 9, 10], "{key}");
+        let last = cursor.clone();
+        shop.run("DELETE FROM t");
+        assert!(next_run(&shop, &plan, &mut cursor).await.is_empty() && cursor == last, "{key}: emptied");
+        shop.run("INSERT INTO t (id) VALUES (8), (9)");
+        let again = shop.open(&plan, last.as_ref()).await;
+        if survives {
+            let again = again.unwrap_or_else(|fault| panic!("{}", fault.text.for_customer()));
+            assert!(again.cursor() == last, "{key}: the next number is above the last one");
+            drop(again);
+            shop.run("INSERT INTO t (x) VALUES ('new')");
+            assert_eq!(next_run(&shop, &plan, &mut cursor).await, [11], "{key}");
+        } else {
+            let fault = again.err().unwrap_or_else(|| panic!("{key}: the next 10 would never come"));
+            assert_eq!(fault.code, FailureCode::CursorFellBack, "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn another_column_of_a_table_with_autoincrement_may_fall_back() {
+    let shop = Shop::with(
+        "CREATE TABLE t (id integer primary key autoincrement, v integer); INSERT INTO t (v) VALUES (1), (2)",
+    );
+    let plan = new_rows("t", "v");
+    let mut cursor = None;
+    next_run(&shop, &plan, &mut cursor).await;
+    shop.run("UPDATE t SET v = 1");
+    assert_eq!(shop.open(&plan, cursor.as_ref()).await.err().expect("in doubt").code, FailureCode::CursorFellBack);
+}
+
+#[tokio::test]
 async fn time_windows_leave_what_is_younger_than_the_margin_for_later() {
     let shop = Shop::with(
         "CREATE TABLE t (id integer, at datetime);

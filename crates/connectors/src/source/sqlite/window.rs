@@ -17,6 +17,7 @@ use super::declared::Kind;
 use super::describe::Shape;
 use super::query::quoted;
 use super::written::{Times, Written};
+use crate::source::fell_back;
 
 /// The least that a window's end stays behind now.
 const LEAST_MARGIN_MS: u64 = 1_000;
@@ -60,7 +61,7 @@ impl Window {
             return Err(Fault::new(FailureCode::ColumnNotFound, text));
         };
         let window = match column.kind {
-            Kind::Integer => Self::of_integers(connection, &shape.table, cursor, after)?,
+            Kind::Integer => Self::of_integers(connection, &shape.table, cursor, column.key > 0, after)?,
             Kind::Date | Kind::Timestamp => Self::of_times(connection, &shape.table, cursor, after)?,
             _ => return Err(unusable(cursor, "is neither an integer nor a date or time")),
         };
@@ -74,6 +75,7 @@ impl Window {
         connection: &Connection,
         table: &str,
         cursor: &Cursor,
+        is_key: bool,
         after: Option<&CursorState>,
     ) -> FaultResult<Self> {
         let name = quoted(&cursor.column);
@@ -93,7 +95,13 @@ impl Window {
             _ => None,
         };
         let null_cursors = u64::try_from(nulls).unwrap_or(0);
-        // Where nothing is above the last one, the cursor does not move back.
+        // Without any number the table was emptied, which says nothing of the next ones.
+        if let (Some(low), Some(high)) = (low, high)
+            && high < low
+            && !(is_key && goes_on(connection, table, low)?)
+        {
+            return Err(fell_back(&cursor.column));
+        }
         Ok(Self::new(cursor, Bounds::Integers { low, high: high.max(low) }, null_cursors))
     }
 
@@ -171,6 +179,17 @@ impl Window {
         };
         Some(CursorState::new(text))
     }
+}
+
+/// Whether the table hands out no number of its key again, as AUTOINCREMENT says, and was at this one or beyond.
+fn goes_on(connection: &Connection, table: &str, low: i64) -> FaultResult<bool> {
+    let kept = "SELECT count(*) FROM sqlite_schema WHERE name = 'sqlite_sequence'";
+    let is_kept: i64 = connection.query_row(kept, [], |row| row.get(0)).map_err(|e| fault(&e))?;
+    if is_kept == 0 {
+        return Ok(false);
+    }
+    let sql = "SELECT coalesce(max(seq) >= ?2, 0) FROM sqlite_sequence WHERE name = ?1";
+    connection.query_row(sql, rusqlite::params![table, low], |row| row.get(0)).map_err(|e| fault(&e))
 }
 
 /// Now less the margin.
