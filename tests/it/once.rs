@@ -1,5 +1,8 @@
 //! `waybill-worker once` as a real process over SQLite: exact rows, honest exits, nothing half done.
 
+mod cursors;
+mod footprint;
+
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -100,46 +103,6 @@ fn orders(extra: &str) -> String {
          INSERT INTO orders SELECT i, 'customer ' || (i % 97), i / 100.0, date('2024-01-01', (i % 300) || ' days'),
              datetime('2024-01-01', i || ' minutes') FROM n; {extra}"
     )
-}
-
-#[test]
-fn a_cursor_of_another_column_is_refused_and_one_full_load_begins_anew_with_it() {
-    let shop = Shop::with(
-        "CREATE TABLE c (id INTEGER PRIMARY KEY, seq INTEGER); INSERT INTO c VALUES (100, 1), (200, 2);",
-        "      c: { load: new, cursor: id }",
-    );
-    shop.delivered();
-    // By the other column's last value this row was never new.
-    shop.sql("INSERT INTO c VALUES (201, 3)");
-    shop.spec("      c: { load: new, cursor: seq }", "");
-    let output = shop.once();
-    assert_eq!(output.status.code(), Some(10), "{}", talk(&output));
-    let told = talk(&output);
-    assert!(told.contains("cursor_changed") && told.contains("that of id") && told.contains("seq"), "{told}");
-    assert_eq!(rows(&shop.table("c"), "select count(*) from t"), json!([[2]]), "nothing may be written");
-
-    for load in ["{ load: full }", "{ load: new, cursor: seq }"] {
-        shop.spec(&format!("      c: {load}"), "");
-        shop.delivered();
-        assert_eq!(rows(&shop.table("c"), "select count(*), count(distinct id) from t"), json!([[3, 3]]), "{load}");
-    }
-    shop.sql("INSERT INTO c VALUES (7, 4)");
-    let report = shop.delivered();
-    assert_eq!(report["streams"][0]["rows"], 1, "only what is new: {report}");
-    assert_eq!(rows(&shop.table("c"), "select count(*), count(distinct id) from t"), json!([[4, 4]]));
-}
-
-#[test]
-fn a_new_run_that_finds_nothing_after_a_full_one_takes_nothing_away() {
-    let shop = Shop::with("CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (1), (2);", "      c: {}");
-    shop.delivered();
-    shop.sql("DELETE FROM c");
-    shop.spec("      c: { load: new, cursor: id, shrink-guard: off }", "");
-    shop.delivered();
-    assert_eq!(rows(&shop.table("c"), "select count(*), max(id) from t"), json!([[2, 2]]));
-    shop.sql("INSERT INTO c VALUES (9)");
-    shop.delivered();
-    assert_eq!(rows(&shop.table("c"), "select count(*), max(id) from t"), json!([[1, 9]]), "it begins anew with rows");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod columns;
 mod file;
+mod pages;
 mod sink;
 mod twins;
 

@@ -33,6 +33,12 @@ enum Way {
     Plain,
 }
 
+/// The size at which a page ends, before it is compressed.
+pub(super) fn page_bytes(target: &Target) -> usize {
+    let columns = target.schema.fields().len().max(1);
+    (target.row_group_bytes / columns / 4).clamp(16 << 10, 1 << 20)
+}
+
 /// The ways of a lane's columns.
 pub(super) struct ColumnPlan(Vec<(String, Way)>);
 
@@ -46,8 +52,7 @@ impl ColumnPlan {
 
     /// The properties of a new file. Buffers that each column has of its own shrink with the number of columns.
     pub(super) fn properties(&self, target: &Target) -> WriterProperties {
-        let columns = target.schema.fields().len().max(1);
-        let share = (target.row_group_bytes / columns / 4).clamp(16 << 10, 1 << 20);
+        let share = page_bytes(target);
         let codec = match target.files.compression {
             Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
             Compression::Snappy => Codec::SNAPPY,

@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
-use super::columns::ColumnPlan;
+use super::columns::{ColumnPlan, page_bytes};
+use super::pages::Together;
 use super::sink::Sink;
 use super::twins::with_twins;
 use super::{DataFile, Target};
@@ -51,7 +53,9 @@ impl OpenFile {
         let own = target.row_group_bytes.saturating_sub(schema.fields().len() * CODEC);
         let row_group_bytes = own.max(target.row_group_bytes / 2);
         let properties = columns.properties(target);
-        let writer = ArrowWriter::try_new(sink, Arc::clone(&schema), Some(properties)).map_err(|e| refused(&e))?;
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        let options = options.with_page_store_factory(Together::of_pages(page_bytes(target)));
+        let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options).map_err(|e| refused(&e))?;
         Ok(Self { key, schema, twins, rows: 0, row_group_bytes, writer })
     }
 
