@@ -186,3 +186,32 @@ fn migrations_have_the_same_numbers_for_both_databases() {
     );
     assert!(!numbers.is_empty());
 }
+
+/// Words of places that hold payments, whole words of a name.
+const PAYMENT: [&str; 9] = ["card", "iban", "cvc", "cvv", "pan", "payment", "invoice", "billing", "bank"];
+
+fn names_of_payments(text: &str) -> Vec<String> {
+    let names = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let pays = |name: &&str| name.to_lowercase().split('_').any(|part| PAYMENT.contains(&part));
+    names.filter(pays).map(str::to_owned).collect()
+}
+
+#[test]
+fn p67_no_table_message_or_answer_has_a_place_for_payments() {
+    let files = sources(&[".sql", ".proto"]);
+    assert!(files.len() > 20, "only {} files found", files.len());
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert_eq!(names_of_payments(&text), Vec::<String>::new(), "{}", path.display());
+    }
+    let text = std::fs::read_to_string(repository().join("docs/reference/openapi.json")).expect("the description");
+    let api: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let schemas = api["components"]["schemas"].as_object().expect("schemas");
+    assert!(schemas.len() > 50, "only {} schemas found", schemas.len());
+    for (name, schema) in schemas {
+        let fields = schema["properties"].as_object().into_iter().flat_map(serde_json::Map::keys);
+        let names: Vec<String> = fields.chain([name]).flat_map(|name| names_of_payments(name)).collect();
+        assert_eq!(names, Vec::<String>::new(), "{name}");
+    }
+    assert_eq!(names_of_payments("customer_card_number, bankrupt"), ["customer_card_number"], "the search itself");
+}

@@ -155,6 +155,8 @@ async fn a_twin_column_is_added_when_it_is_first_needed() {
     let mut rows = rows.as_array().expect("rows").clone();
     rows.sort_by_key(Value::to_string);
     assert_eq!(json!(rows), json!([["0.05", null, 1], ["1.50", null, 2], [null, "NaN", 1]]));
+    let own = decimals(vec![Some(1)], Some(vec![Some("a text of the source's own")]));
+    assert_eq!(code(run(&place.bucket, Load::New, &own).await), Some(FailureCode::SchemaChanged), "no place for it");
     let table = place.open().await.expect("the table");
     let state = table.state().expect("a state");
     assert_eq!(state.coerced, 0);

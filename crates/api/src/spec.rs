@@ -114,6 +114,9 @@ pub struct FieldChange {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub after: Option<Value>,
+    /// What follows from it, where that is not plain to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 const DOCUMENT: &str = "waybill: 1
@@ -174,6 +177,7 @@ impl Example for SpecApplied {
                     path: "cron".into(),
                     before: Some("0 3 * * *".into()),
                     after: Some("0 2 * * *".into()),
+                    note: None,
                 }],
             }],
             plan_digest: "8f3c1a5b2b0b822cd15d6c15b0f00a089f86d081884c7d659a2feaa0c55ad015".into(),

@@ -43,7 +43,7 @@ named! {
         CursorZoneUnknown = "cursor_zone_unknown",
         /// The cursor's type can't be used for windows.
         CursorUnusable = "cursor_unusable",
-        /// The stream names another cursor column than the one that the table's cursor is of.
+        /// The table's cursor is of another column, source or filter than the stream's.
         CursorChanged = "cursor_changed",
         /// Every number of the cursor column lies below the last one that was read.
         CursorFellBack = "cursor_fell_back",
@@ -261,7 +261,7 @@ impl FailureCode {
                 "choose a cursor column of an integer or timestamp type; on SQLite its times must all be written alike, as the worker's log says"
             }
             C::CursorChanged => {
-                "name the old cursor column again, or run one `full` load: `new` then begins anew with the other one"
+                "name the old cursor column, source or filter again, or run one `full` load: `new` then begins anew; where it is the same source under another name, `take-over: true` goes on from the cursor"
             }
             C::CursorFellBack => {
                 "if the numbers began anew, run one `full` load: `new` then begins anew too; if only the newest rows were deleted, let the source user read the column's sequence"

@@ -84,6 +84,18 @@ impl System {
             Self::S3(_) => "s3",
         }
     }
+
+    /// What tells the place of its rows from all others: neither who logs in nor how the way there is secured.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Postgres(server) => format!("postgres://{}:{}/{}", server.host, server.port, server.database),
+            Self::Sqlite { path } => format!("sqlite:{path}"),
+            Self::Files(files) => format!("files:{}", files.url),
+            Self::Local { path } => format!("local:{path}"),
+            Self::S3(bucket) => format!("s3://{}/{}", bucket.bucket, bucket.prefix),
+        }
+    }
 }
 
 /// How to reach a PostgreSQL server.
@@ -198,7 +210,7 @@ pub struct StreamPlan {
     /// A replace must keep at least this share of the rows, in percent; 0 turns the guard off.
     #[serde(default = "shrink_guard")]
     pub shrink_guard: u8,
-    /// Accept a table that something else made or that belongs to another pipeline.
+    /// Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source or filter.
     #[serde(default)]
     pub take_over: bool,
     /// How the files are read, for file sources.

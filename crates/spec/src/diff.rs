@@ -119,6 +119,10 @@ fn compare_order(path: &[String], sides: (Entries<'_>, Entries<'_>), changes: &m
     }
 }
 
+/// A cursor says nothing about rows that were not looked at when it was set.
+const STANDS: &str =
+    "a `new` stream that has a cursor stops with cursor_changed: one `full` load begins anew, `take-over` goes on";
+
 /// What a reader of the change may not see at once.
 fn note(path: &[String], op: ChangeOp) -> Option<String> {
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -127,8 +131,10 @@ fn note(path: &[String], op: ChangeOp) -> Option<String> {
         (["pipelines", _, "streams", _], ChangeOp::Remove) => "no longer moved; its table stays in the bucket",
         (["pipelines", _, "streams", _], ChangeOp::Add) => "its table is made by the next run",
         (["pipelines", _, "streams", _, "columns", ..], _) => {
-            "from the next run on; files already written stay as they are"
+            "`full`: the next run writes the table anew; `new`: where the columns differ then, the next run stops with schema_changed"
         }
+        (["pipelines", _, "from"] | ["pipelines", _, "streams", _, "filter", ..], _) => STANDS,
+        (["connections", _, "host" | "port" | "database"], ChangeOp::Change) => STANDS,
         (["pipelines", _, "streams", _, "load"], ChangeOp::Change) => "from the next run on",
         (["pipelines", _, "to"], _) => "tables at the old place stay; the next run makes new ones",
         (["connections", _, "path" | "bucket" | "prefix"], ChangeOp::Change) => {

@@ -19,7 +19,7 @@ use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 use waybill_pipeline::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
-use waybill_pipeline::commit::{DataFile, Delivery, FileStats, Outcome, Owner, Prepared, Table};
+use waybill_pipeline::commit::{DataFile, Delivery, FileStats, Origin, Outcome, Owner, Prepared, Table};
 use waybill_pipeline::{CursorState, FaultResult, Proof, WindowNote};
 
 /// The stream that most tests write.
@@ -183,6 +183,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         twins: Vec::new(),
         cursor: (load == Load::New).then(|| CursorState::new("42")),
         window: (load == Load::New).then(WindowNote::default),
+        origin: Origin { place: String::new(), filter: String::new() },
         cursor_column: None,
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),

@@ -101,6 +101,9 @@ fn drawn(changes: &[Change]) -> String {
         let width = change.fields.iter().map(|field| field.path.chars().count()).max().unwrap_or_default();
         for field in &change.fields {
             text.push_str(&format!("      {:width$}  {}\n", field.path, values(field)));
+            if let Some(note) = &field.note {
+                text.push_str(&format!("      {:width$}  ({note})\n", ""));
+            }
         }
     }
     let count = |kind: &str| changes.iter().filter(|change| change.kind == kind).count();
@@ -140,6 +143,13 @@ mod tests {
         assert!(drawn.contains("~ schedule shop-nightly"), "{drawn}");
         assert!(drawn.contains("cron  \"0 3 * * *\" → \"0 2 * * *\""), "{drawn}");
         assert!(drawn.ends_with("0 to add, 1 to change, 0 to remove.\n"), "{drawn}");
+    }
+
+    #[test]
+    fn a_plan_says_what_follows_from_a_change() {
+        let mut changes = SpecApplied::example().changes;
+        changes[0].fields[0].note = Some("from the next run on".into());
+        assert!(drawn(&changes).contains("            (from the next run on)\n"), "{}", drawn(&changes));
     }
 
     #[test]

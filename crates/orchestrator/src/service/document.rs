@@ -210,6 +210,7 @@ impl Held {
             path: part.path.splitn(3, '.').nth(2).unwrap_or_default().to_owned(),
             before: part.before,
             after: part.after,
+            note: part.note,
         };
         let fields = parts.into_iter().map(field).collect();
         Change { kind: kind.into(), noun, name, id, version, last_changed_at: touched, fields }

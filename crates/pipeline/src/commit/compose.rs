@@ -101,8 +101,7 @@ impl Intent {
     fn check_append(&self, head: &Head) -> FaultResult<()> {
         let partitioned = head.metadata.as_ref().and_then(|m| m.get("partitionColumns")).and_then(Value::as_array);
         if partitioned.is_some_and(|columns| !columns.is_empty()) {
-            let text = "the table is partitioned by something else; a full load replaces it";
-            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+            return Err(Fault::new(FailureCode::SchemaChanged, "the table is partitioned by something else"));
         }
         let fewer = matches!((self.rows_expected, head.rows()), (Some(expected), Some(found)) if found < expected);
         if self.base.is_some() && (head.foreign_removal || fewer) {

@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use arrow::datatypes::SchemaRef;
-use waybill_model::plan::Load;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, RunId};
 
@@ -45,6 +47,25 @@ pub struct DataFile {
     pub stats: FileStats,
 }
 
+/// What rows were taken from, as digests: a cursor says nothing about the rows of another place or filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Of the source's place.
+    pub place: String,
+    /// Of the row filter.
+    pub filter: String,
+}
+
+impl Origin {
+    /// Of a stream of this source.
+    #[must_use]
+    pub fn of(source: &System, stream: &StreamPlan) -> Self {
+        let digest = |text: &str| hex::encode(Sha256::digest(text));
+        let filter = serde_json::to_string(&stream.filter).unwrap_or_default();
+        Self { place: digest(&source.place()), filter: digest(&filter) }
+    }
+}
+
 /// What one attempt brings for one stream.
 pub struct Delivery {
     /// The run; a later attempt of it adopts the commit.
@@ -65,6 +86,8 @@ pub struct Delivery {
     pub cursor: Option<CursorState>,
     /// What the window's end rests on; none for `full`.
     pub window: Option<WindowNote>,
+    /// What the rows were taken from.
+    pub origin: Origin,
     /// The source column that the cursor is of.
     pub cursor_column: Option<String>,
     /// How the end of the stream was proven.
@@ -104,6 +127,8 @@ pub struct State {
     pub load: Load,
     /// Where the next `new` run goes on.
     pub cursor: Option<CursorState>,
+    /// What its rows were taken from; none where an older version wrote the state.
+    pub origin: Option<Origin>,
     /// The source column that the cursor is of; none where an older version wrote the state.
     pub cursor_column: Option<String>,
     /// Columns of the table in order with their Delta types, twins of earlier runs included.

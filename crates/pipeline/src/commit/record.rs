@@ -13,7 +13,7 @@ use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
 use crate::bucket::Bucket;
-use crate::commit::delivery::{DataFile, Delivered, Delivery, State};
+use crate::commit::delivery::{DataFile, Delivered, Delivery, Origin, State};
 use crate::commit::digest::{self, DigestKey, Sealed};
 use crate::commit::schema::{self, Column};
 use crate::commit::{key, log};
@@ -89,7 +89,8 @@ pub(crate) fn state(
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
         "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
-        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column, "grade": delivery.proof.grade,
+        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column, "origin": delivery.origin,
+        "grade": delivery.proof.grade,
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
         "schema": schema::to_delta(frame.columns), "files": files, "receipt": hex::encode(receipt),
     });
@@ -131,6 +132,8 @@ struct StateRecord {
     cursor: Option<String>,
     #[serde(default)]
     cursor_column: Option<String>,
+    #[serde(default)]
+    origin: Option<Origin>,
     grade: Grade,
     rows: u64,
     bytes: u64,
@@ -172,6 +175,7 @@ impl Loaded {
             pipeline: record.pipeline,
             load: record.load,
             cursor: record.cursor.map(CursorState::new),
+            origin: record.origin,
             cursor_column: record.cursor_column,
             columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
             rows: record.rows,

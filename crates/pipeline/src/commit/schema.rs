@@ -168,6 +168,13 @@ pub(crate) fn append(table: &[Column], stream: &[Column]) -> FaultResult<Vec<Col
     let mut columns = table.to_vec();
     for column in stream {
         match table.iter().find(|other| other.name == column.name) {
+            Some(there) if there.twin_of().is_some() != column.twin_of().is_some() => {
+                let text = format!(
+                    "{:?} is a column of the source on one side, and the text of another column on the other",
+                    column.name
+                );
+                return Err(changed(text));
+            }
             Some(there) if bare(&there.kind) == bare(&column.kind) => {}
             Some(there) => {
                 let (name, is, was) = (&column.name, column.kind_text(), there.kind_text());

@@ -24,6 +24,8 @@ pub(super) struct Loaded {
     pub(super) files: Vec<DataFile>,
     pub(super) twins: TwinSet,
     pub(super) meter: Arc<Meter>,
+    /// The place of the connection that holds the snapshot, which stays open until that is finished.
+    pub(super) lead: Option<OwnedSemaphorePermit>,
 }
 
 impl StreamWork<'_> {
@@ -45,11 +47,18 @@ impl StreamWork<'_> {
         let link = tokio::spawn(async move { outer.forward(inner).await });
         let mut lanes = JoinSet::new();
         let mut failed: Option<End> = None;
+        let mut lead = None;
         for permit in permits {
             match self.open_lane(snapshot, &stop).await {
                 Ok((lane, memory)) => {
                     let (target, stop, meter) = (target.clone(), stop.clone(), Arc::clone(&meter));
                     let work = LaneWork { target, stop, meter, queue: self.shared.sizing.queue, memory };
+                    let permit = if lead.is_none() {
+                        lead = Some(permit);
+                        None
+                    } else {
+                        Some(permit)
+                    };
                     lanes.spawn(async move {
                         let files = lane::run(lane, work).await;
                         drop(permit);
@@ -78,7 +87,7 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, twins, meter }),
+            (None, _) => Ok(Loaded { files, twins, meter, lead }),
         }
     }
 

@@ -15,7 +15,7 @@ use waybill_model::{Epoch, FailureCode, Micros, fault};
 
 use super::meter::Meter;
 use super::{Shared, StreamEnd};
-use crate::commit::{Committed, DataFile, Delivered, Delivery, Outcome, Owner, Prepared, Table};
+use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, Owner, Prepared, State, Table};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
@@ -80,9 +80,10 @@ impl StreamWork<'_> {
         let schema = snapshot.schema();
         let cursor = snapshot.cursor();
         let window = (self.plan.load == Load::New).then(|| snapshot.window());
-        let loaded = self.load(snapshot.as_ref(), &table, permits).await?;
+        let mut loaded = self.load(snapshot.as_ref(), &table, permits).await?;
         fault::point("last_part");
         let proof = context.stop.or_halt(snapshot.finish()).await??;
+        drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
         fault::point("files_closed");
@@ -98,6 +99,7 @@ impl StreamWork<'_> {
             files: loaded.files,
             schema: Arc::clone(&schema),
             twins: loaded.twins.places(),
+            origin: Origin::of(&self.shared.plan.from.system, self.plan),
             cursor_column: cursor.is_some().then(|| self.plan.cursor.as_ref().map(|c| c.column.clone())).flatten(),
             cursor,
             window,
@@ -123,8 +125,20 @@ impl StreamWork<'_> {
                 let text = format!("the table's cursor is that of {kept}, and the stream now names {wanted}");
                 Err(Fault::new(FailureCode::CursorChanged, text))
             }
-            _ => Ok(state.cursor.clone()),
+            _ => self.check_origin(state).map(|()| state.cursor.clone()),
         }
+    }
+
+    /// Rows of another place, or that another filter left out, may stand below the cursor: a window would never take them.
+    fn check_origin(&self, state: &State) -> FaultResult<()> {
+        let now = Origin::of(&self.shared.plan.from.system, self.plan);
+        let Some(then) = state.origin.as_ref().filter(|then| **then != now && !self.plan.take_over) else {
+            return Ok(());
+        };
+        let what = if then.place == now.place { "the stream's filter" } else { "the source" };
+        let text =
+            format!("{what} is another than when the table's cursor was set: rows below it were never looked at");
+        Err(Fault::new(FailureCode::CursorChanged, text))
     }
 
     /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.

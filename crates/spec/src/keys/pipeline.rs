@@ -78,7 +78,7 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "take-over",
             Shape::Flag,
-            "Accept a table that something else made or that belongs to another pipeline.",
+            "Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source or filter: `new` goes on from it, and rows below it never come.",
         ),
         Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
         Key::later("key"),
