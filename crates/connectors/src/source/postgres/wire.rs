@@ -20,6 +20,9 @@ const MESSAGE_CAP: usize = 16 << 20;
 /// Notices and parameter changes that one exchange may bring.
 const NOTICE_CAP: u32 = 10_000;
 
+/// How long a server is waited for that was told goodbye.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// The transport under the protocol.
 pub(super) enum Stream {
     Plain(Socket),
@@ -71,12 +74,20 @@ impl Wire {
         self.send(&out).await
     }
 
-    /// Tells the server that we leave. Nobody waits for it.
+    /// Tells the server that we leave, and waits a moment until it has closed: before that the session counts against the
+    /// limits of its user, which the next connection may meet.
     pub(super) async fn terminate(&mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
         // The work is done by now: a server that is gone already changes nothing.
-        let _ = self.send(&out).await;
+        if self.send(&out).await.is_ok() {
+            let closed = async {
+                while self.fill(1).await.is_ok() {
+                    self.inbox = Inbox::default();
+                }
+            };
+            let _ = tokio::time::timeout(FAREWELL, closed).await;
+        }
     }
 
     /// Unread bytes at hand.
