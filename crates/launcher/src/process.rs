@@ -101,7 +101,8 @@ impl ProcessLauncher {
         self
     }
 
-    /// Where an attempt's output is kept. It stays on this side and is never read by the control plane.
+    /// Where an attempt's output is kept. It stays on this side: nothing of it is stored or shown, and only its end is read, for
+    /// the one sentence by which a worker says that its memory ran out.
     #[must_use]
     pub fn log_file(&self, attempt: AttemptId) -> PathBuf {
         self.directory(attempt).log()

@@ -3,6 +3,7 @@
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
+use waybill_model::failure::RetryPolicy;
 use waybill_model::receipt::StreamOutcome;
 use waybill_model::report::{Completion, Directive, DiscoveredTable, Outcome};
 use waybill_model::run::{Desired, RunKind, StreamState};
@@ -108,8 +109,12 @@ fn digest_of(done: &Completion) -> String {
     hex::encode(Sha256::digest(whole.to_string()))
 }
 
+/// Of several streams that failed, one that another try may help gives the attempt its code, wherever it stands in the plan:
+/// the others are told by their own.
 fn ending_of(done: &Completion) -> Ending {
-    let of_streams = || done.streams.iter().find_map(|s| s.failure);
+    let passing = |code: &FailureCode| matches!(code.policy(), RetryPolicy::Retry | RetryPolicy::RetryAfter);
+    let failures = || done.streams.iter().filter_map(|s| s.failure);
+    let of_streams = || failures().find(passing).or_else(|| failures().next());
     match done.outcome {
         Outcome::Succeeded => Ending::Succeeded,
         Outcome::Canceled => Ending::Canceled,
@@ -151,4 +156,46 @@ async fn keep_late(tx: &mut Tx, held: &Held, done: &Completion) -> Result<(), At
         }
     }
     Ok(Store::run_event_append_in_txn(tx, held.run.org, held.run.id, &notes).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_model::receipt::Grade;
+
+    use super::*;
+
+    fn failed(codes: &[FailureCode]) -> Ending {
+        let stream = |(stream, code): (u32, &FailureCode)| StreamOutcome {
+            stream,
+            state: StreamState::Failed,
+            rows: 0,
+            bytes: 0,
+            files: 0,
+            coerced: 0,
+            grade: Grade::Unchecked,
+            version: None,
+            epoch: None,
+            receipt: None,
+            adopted: false,
+            failure: Some(*code),
+        };
+        let streams = (0..).zip(codes).map(stream).collect();
+        ending_of(&Completion {
+            outcome: Outcome::Failed,
+            streams,
+            failure: None,
+            tables: Vec::new(),
+            tables_withheld: 0,
+        })
+    }
+
+    #[test]
+    fn a_stream_that_another_try_may_help_gets_it_wherever_it_stands() {
+        use FailureCode as C;
+        for codes in [[C::StreamNotFound, C::SourceUnreachable], [C::SourceUnreachable, C::StreamNotFound]] {
+            assert!(matches!(failed(&codes), Ending::Failed(C::SourceUnreachable)), "{codes:?}");
+        }
+        assert!(matches!(failed(&[C::StreamNotFound, C::BucketThrottled]), Ending::Failed(C::BucketThrottled)));
+        assert!(matches!(failed(&[C::StreamNotFound, C::SchemaChanged]), Ending::Failed(C::StreamNotFound)));
+    }
 }
