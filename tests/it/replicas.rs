@@ -1,4 +1,5 @@
-//! Two real orchestrators on one Postgres: the one that leads is stopped by a signal, and wakes when the other leads.
+//! Two real orchestrators on one Postgres: the one that leads is stopped by a signal, and wakes when the other leads; what one
+//! says of that database to its monitoring.
 
 use std::time::Duration;
 
@@ -75,5 +76,23 @@ async fn f14_a_leader_that_sleeps_past_its_lease_is_replaced_and_changes_nothing
     }
     let rows = readers::query(&sandbox.path("lake/t"), "select count(*), count(distinct id) from t")?.agreed();
     ensure!(rows == serde_json::json!([[3, 3]]), "{rows}");
+    Ok(())
+}
+
+/// What the orchestrator says of row-level security.
+async fn row_security(sandbox: &Sandbox) -> Result<Option<String>> {
+    let text = reqwest::get(format!("http://{}/metrics", sandbox.ports()?.private)).await?.text().await?;
+    Ok(text.lines().find_map(|line| line.strip_prefix("waybill_database_row_security ").map(str::to_owned)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn monitoring_sees_when_the_databases_user_begins_to_pass_row_level_security() -> Result<()> {
+    let server = Postgres::start();
+    let sandbox = Sandbox::start(Options::default().with("DATABASE__URL", &server.owner_url())).await?;
+    ensure!(row_security(&sandbox).await?.as_deref() == Some("1"), "of a user of its own");
+    server.run("alter role waybill bypassrls").await;
+    ensure!(row_security(&sandbox).await?.as_deref() == Some("0"), "of a user who passes it");
+    let on_sqlite = Sandbox::start(Options::default()).await?;
+    ensure!(row_security(&on_sqlite).await?.is_none(), "SQLite has none");
     Ok(())
 }

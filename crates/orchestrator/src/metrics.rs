@@ -10,6 +10,7 @@ use axum::http::{Method, StatusCode};
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use waybill_model::run::{AttemptState, RunState};
+use waybill_store::RowSecurity;
 
 use crate::app::Shared;
 
@@ -32,6 +33,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (ALARMS, "tickets and tokens that came again with another key, or without the proof of their role"),
     (LOCKED, "agents that were locked since their identity was presented twice"),
     (UP, "whether the database answers: 1 or 0"),
+    (ROW_SECURITY, "whether row-level security holds for the database's user: 1 or 0; not there on SQLite"),
 ];
 
 const RUNS: &str = "waybill_runs";
@@ -51,6 +53,7 @@ const TRAIL_LOST: &str = "waybill_trail_lost_total";
 const ALARMS: &str = "waybill_enrolment_alarms_total";
 const LOCKED: &str = "waybill_agents_locked_total";
 const UP: &str = "waybill_database_up";
+const ROW_SECURITY: &str = "waybill_database_row_security";
 
 static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
@@ -139,6 +142,12 @@ async fn count_rows(app: &Shared) -> Result<(), waybill_store::StoreError> {
         gauge!(ATTEMPTS, "state" => state.as_str()).set(count as f64);
     }
     gauge!(LEASES).set(app.store.attempt_leases_held().await? as f64);
+    // Asked each time: a role can be altered while it is used.
+    match app.store.row_security().await? {
+        RowSecurity::Absent => {}
+        RowSecurity::Enforced => gauge!(ROW_SECURITY).set(1.0),
+        RowSecurity::Bypassed => gauge!(ROW_SECURITY).set(0.0),
+    }
     Ok(())
 }
 
