@@ -21,6 +21,7 @@ mod one_port;
 mod postgres;
 mod proxy;
 mod readme;
+mod remote;
 mod replicas;
 mod rest;
 mod s3;

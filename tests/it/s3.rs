@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use waybill_connectors::bucket::s3::{Parts, Patience, S3Bucket, StaticKeys, Way};
+use waybill_connectors::bucket::remote::{Parts, Patience};
+use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_connectors::source::files::Files;
 use waybill_model::FailureCode;
@@ -19,15 +20,7 @@ use waybill_pipeline::{Bucket, Put, Source};
 use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
-const MIB: usize = 1 << 20;
-
-/// Waits in tests are short; how often calls are tried again is as in production.
-const PATIENCE: Patience = Patience {
-    tries: 8,
-    first_wait: Duration::from_millis(1),
-    longest_wait: Duration::from_millis(20),
-    throttled_for: Duration::from_secs(30),
-};
+use crate::remote::{MIB, PATIENCE, content, rule, stored, upload};
 
 async fn bucket(endpoint: String) -> S3Bucket {
     let access = S3Access { region: Some("us-east-1".into()), endpoint: Some(endpoint), ..S3Access::default() };
@@ -45,34 +38,6 @@ async fn broken(rules: &[Rule]) -> (Roto, S3Proxy, S3Bucket) {
     }
     let bucket = bucket(proxy.endpoint()).await;
     (server, proxy, bucket)
-}
-
-const fn rule(method: &'static str, holds: &'static str, times: usize, breaks: Break) -> Rule {
-    Rule { method, holds, times, breaks }
-}
-
-/// Bytes that differ everywhere.
-fn content(length: usize) -> Bytes {
-    let mut state = 0x9e37_79b9_u32;
-    let mut byte = || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state.to_le_bytes()[1]
-    };
-    (0..length).map(|_| byte()).collect::<Vec<u8>>().into()
-}
-
-async fn upload(bucket: &S3Bucket, key: &str, body: &Bytes) -> Result<u64, waybill_pipeline::BucketError> {
-    let mut upload = bucket.upload(key).await?;
-    for at in (0..body.len()).step_by(MIB) {
-        upload.write(body.slice(at..body.len().min(at + MIB))).await?;
-    }
-    upload.finish().await
-}
-
-async fn stored(bucket: &S3Bucket, key: &str) -> Bytes {
-    bucket.get(key, 1 << 30).await.expect("a get").expect("an object")
 }
 
 #[tokio::test]

@@ -3,4 +3,6 @@
 #[cfg(feature = "local")]
 pub mod local;
 #[cfg(feature = "s3")]
+pub mod remote;
+#[cfg(feature = "s3")]
 pub mod s3;

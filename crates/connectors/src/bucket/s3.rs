@@ -1,55 +1,35 @@
-//! S3 and what speaks its protocol, as a bucket.
+//! S3 and what speaks its protocol, as a store behind a bucket.
 //!
-//! The SDK's own retries are off. A conditional put is sent exactly once: what became of it is the committer's to settle.
-//! All other calls are tried again within bounds. Nothing that the service says goes into a text but its error code.
+//! The SDK's own retries are off: trying again is `remote`'s to decide. Nothing that the service says goes into a text but
+//! its error code.
 
 mod client;
 mod error;
 mod list;
-mod read;
-mod retry;
-mod upload;
-
-use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+mod multipart;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumMode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::StreamExt;
 use md5::{Digest, Md5};
-use waybill_model::FailureCode;
 use waybill_model::net::partition_of;
 use waybill_pipeline::bucket::BucketResult;
-use waybill_pipeline::{Bucket, BucketError, ObjectMeta, Put, Upload};
 
+use super::remote::{Answer, Ask, CALL, Failed, Kind, PART, Page, Remote, Seen, Sent, Store};
 pub use client::{StaticKeys, Way};
-use error::{Failed, Kind};
-pub use retry::Patience;
-pub use upload::Parts;
 
-/// How long one small call may take.
-const CALL: Duration = Duration::from_secs(60);
+/// A bucket of S3.
+pub type S3Bucket = Remote<S3Store>;
 
-/// A bucket's name and prefix with a way to reach it. Clones share it.
-#[derive(Clone)]
-pub struct S3Bucket {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
+/// The calls of S3 on one bucket.
+pub struct S3Store {
     client: Client,
     bucket: String,
-    /// Empty, or ends with a slash.
-    prefix: String,
-    patience: Patience,
-    parts: Parts,
-    throttled: AtomicU64,
 }
 
 impl S3Bucket {
@@ -57,85 +37,8 @@ impl S3Bucket {
     /// `memory` is the worker's budget: it sizes the parts of uploads.
     pub async fn connect(bucket: &str, prefix: &str, way: Way<'_>, memory: u64) -> BucketResult<Self> {
         let client = client::connect(way).await?;
-        let prefix = prefix.trim_matches('/');
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let (patience, parts) = (Patience::default(), Parts::for_memory(memory));
-        let bucket = bucket.to_owned();
-        let inner = Inner { client, bucket, prefix, patience, parts, throttled: AtomicU64::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self::new(S3Store { client, bucket: bucket.to_owned() }, prefix, memory))
     }
-
-    /// The same bucket with other bounds for retries and parts.
-    #[must_use]
-    pub fn with(self, patience: Patience, parts: Parts) -> Self {
-        let Inner { client, bucket, prefix, .. } = &*self.inner;
-        let (client, bucket, prefix) = (client.clone(), bucket.clone(), prefix.clone());
-        let inner = Inner { client, bucket, prefix, patience, parts, throttled: AtomicU64::new(0) };
-        Self { inner: Arc::new(inner) }
-    }
-
-    /// How often the service asked to slow down.
-    #[must_use]
-    pub fn throttled(&self) -> u64 {
-        self.inner.throttled.load(Ordering::Relaxed)
-    }
-}
-
-impl Inner {
-    fn key(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
-    }
-
-    fn url(&self) -> String {
-        format!("s3://{}/{}", self.bucket, self.prefix.trim_end_matches('/'))
-    }
-
-    /// A failed call as the bucket's error.
-    fn error(&self, failed: &Failed) -> BucketError {
-        let region = self.client.config().region().map_or("", |region| region.as_ref());
-        failed.error(&self.url(), partition_of(region))
-    }
-
-    async fn put(&self, key: &str, body: Bytes, condition: Option<&str>, bound: Duration) -> Result<(), Failed> {
-        // Which checksum a store minds is not known before it has answered: it gets both.
-        let (sum, digest) = (crc_text(crc(&body)), md5_text(&body));
-        let call = self
-            .client
-            .put_object()
-            .bucket(&self.bucket)
-            .key(self.key(key))
-            .set_if_none_match(condition.map(str::to_owned))
-            .checksum_crc64_nvme(sum)
-            .content_md5(digest)
-            .body(ByteStream::from(body));
-        error::call("PutObject", bound, call.send()).await.map(|_| ())
-    }
-
-    async fn head(&self, key: &str) -> Result<Option<Seen>, Failed> {
-        let call = || {
-            use aws_sdk_s3::types::ChecksumMode;
-            let call = self.client.head_object().bucket(&self.bucket).key(self.key(key));
-            error::call("HeadObject", CALL, call.checksum_mode(ChecksumMode::Enabled).send())
-        };
-        match retry::persist(self, call).await {
-            Ok(head) => Ok(Some(Seen {
-                size: u64::try_from(head.content_length().unwrap_or(0)).unwrap_or(0),
-                modified: error::micros(head.last_modified()),
-                etag: head.e_tag().unwrap_or_default().to_owned(),
-                crc: head.checksum_crc64_nvme().map(str::to_owned),
-            })),
-            Err(failed) if failed.kind == Kind::Absent => Ok(None),
-            Err(failed) => Err(failed),
-        }
-    }
-}
-
-/// What a HEAD tells.
-struct Seen {
-    size: u64,
-    modified: waybill_model::Micros,
-    etag: String,
-    crc: Option<String>,
 }
 
 /// The checksum that S3 computes over whole objects.
@@ -152,76 +55,122 @@ fn crc_text(crc: u64) -> String {
     BASE64.encode(crc.to_be_bytes())
 }
 
+fn length_of(length: Option<i64>) -> Option<u64> {
+    length.and_then(|length| u64::try_from(length).ok())
+}
+
+/// The action that a policy has to allow for an operation, and on what.
+fn grant(operation: &str, url: &str, partition: &str) -> String {
+    let place = url.strip_prefix("s3://").unwrap_or(url).trim_end_matches('/');
+    let bucket = place.split('/').next().unwrap_or_default();
+    let action = match operation {
+        "ListObjectsV2" => return format!("s3:ListBucket on arn:{partition}:s3:::{bucket}"),
+        "GetObject" | "HeadObject" => "GetObject",
+        "DeleteObject" => "DeleteObject",
+        "AbortMultipartUpload" => "AbortMultipartUpload",
+        _ => "PutObject",
+    };
+    format!("s3:{action} on arn:{partition}:s3:::{place}/*")
+}
+
 #[async_trait]
-impl Bucket for S3Bucket {
-    fn upload_buffer(&self) -> u64 {
-        self.inner.parts.buffer()
+impl Store for S3Store {
+    const SERVICE: &'static str = "s3";
+    const MOST_PARTS: u32 = 10_000;
+    type Begun = multipart::Begun;
+    type Part = multipart::Part;
+
+    fn root(&self) -> String {
+        format!("s3://{}", self.bucket)
     }
 
-    fn url(&self) -> String {
-        self.inner.url()
+    fn grant(&self, operation: &str, url: &str) -> String {
+        let region = self.client.config().region().map_or("", |region| region.as_ref());
+        grant(operation, url, partition_of(region))
     }
 
-    async fn put_if_absent(&self, key: &str, body: Bytes) -> BucketResult<Put> {
-        match self.inner.put(key, body, Some("*"), CALL).await {
-            Ok(()) => Ok(Put::Created),
-            Err(failed) if failed.kind == Kind::Precondition => Ok(Put::Exists),
-            Err(failed) if failed.kind == Kind::Conflict => Ok(Put::Conflict),
-            Err(failed) if failed.kind == Kind::Unsupported => {
-                let text = format!("{}: the store does not know conditional writes", self.inner.url());
-                Err(BucketError::new(FailureCode::BucketUnconditional, text))
-            }
-            Err(failed) => Err(self.inner.error(&failed)),
-        }
+    async fn put(&self, key: &str, body: Bytes, is_new: bool) -> Result<(), Failed> {
+        // Which checksum a store minds is not known before it has answered: it gets both.
+        let (sum, digest) = (crc_text(crc(&body)), md5_text(&body));
+        let call = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .set_if_none_match(is_new.then(|| "*".to_owned()))
+            .checksum_crc64_nvme(sum)
+            .content_md5(digest)
+            .body(ByteStream::from(body));
+        let bound = if is_new { CALL } else { PART };
+        error::call("PutObject", bound, call.send()).await.map(|_| ())
     }
 
-    async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>> {
-        Ok(Box::new(upload::S3Upload::new(&self.inner, key)))
+    async fn head(&self, key: &str) -> Result<Seen, Failed> {
+        let call = self.client.head_object().bucket(&self.bucket).key(key);
+        let head = error::call("HeadObject", CALL, call.checksum_mode(ChecksumMode::Enabled).send()).await?;
+        Ok(Seen {
+            size: length_of(head.content_length()).unwrap_or(0),
+            modified: error::micros(head.last_modified()),
+            etag: head.e_tag().unwrap_or_default().to_owned(),
+            sum: head.checksum_crc64_nvme().map(str::to_owned),
+        })
     }
 
-    async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>> {
-        match retry::persist(&self.inner, || read::whole(&self.inner, key, cap)).await {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(failed) if failed.kind == Kind::Absent => Ok(None),
-            Err(failed) => Err(self.inner.error(&failed)),
-        }
+    async fn get(&self, ask: &Ask<'_>) -> Result<Answer, Failed> {
+        let call = self.client.get_object().bucket(&self.bucket).key(ask.key).set_range(ask.range());
+        let call = call.set_if_match(ask.etag.map(str::to_owned));
+        let answer = error::call("GetObject", CALL, call.send()).await?;
+        let body = futures::stream::unfold(answer.body, |mut body| async move {
+            let part = body.next().await?;
+            Some((part.map_err(|_| Failed::new(Kind::Unanswered, "GetObject", "the answer broke off")), body))
+        });
+        Ok(Answer {
+            length: length_of(answer.content_length),
+            etag: answer.e_tag,
+            is_range: answer.content_range.is_some(),
+            body: body.boxed(),
+        })
     }
 
-    async fn get_range(&self, key: &str, range: Range<u64>) -> BucketResult<Bytes> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
-        }
-        let read = retry::persist(&self.inner, || read::range(&self.inner, key, &range)).await;
-        read.map_err(|failed| self.inner.error(&failed))
+    async fn page(&self, prefix: &str, after: Option<&str>, token: Option<&str>) -> Result<Page, Failed> {
+        list::page(self, prefix, after, token).await
     }
 
-    async fn read(&self, key: &str, etag: &str) -> BucketResult<BoxStream<'static, BucketResult<Bytes>>> {
-        read::stream(&self.inner, key, etag).await
+    async fn delete(&self, key: &str) -> Result<(), Failed> {
+        let call = self.client.delete_object().bucket(&self.bucket).key(key);
+        error::call("DeleteObject", CALL, call.send()).await.map(|_| ())
     }
 
-    async fn head(&self, key: &str) -> BucketResult<Option<ObjectMeta>> {
-        let seen = self.inner.head(key).await.map_err(|failed| self.inner.error(&failed))?;
-        Ok(seen.map(|seen| ObjectMeta {
-            key: key.to_owned(),
-            size: seen.size,
-            modified: seen.modified,
-            etag: seen.etag,
-        }))
+    async fn begin(&self, key: &str) -> Result<Self::Begun, Failed> {
+        multipart::begin(self, key).await
     }
 
-    async fn list(&self, prefix: &str, after: Option<&str>) -> BucketResult<Vec<ObjectMeta>> {
-        list::all(&self.inner, prefix, after).await.map_err(|failed| self.inner.error(&failed))
+    async fn part(&self, key: &str, begun: &Self::Begun, number: u32, body: Bytes) -> Result<Self::Part, Failed> {
+        multipart::part(self, key, begun, number, body).await
     }
 
-    async fn delete(&self, key: &str) -> BucketResult<()> {
-        let call = || {
-            let call = self.inner.client.delete_object().bucket(&self.inner.bucket).key(self.inner.key(key));
-            error::call("DeleteObject", CALL, call.send())
-        };
-        match retry::persist(&self.inner, call).await {
-            Ok(_) => Ok(()),
-            Err(failed) if failed.kind == Kind::Absent => Ok(()),
-            Err(failed) => Err(self.inner.error(&failed)),
-        }
+    async fn complete(&self, key: &str, begun: &Self::Begun, parts: &[Sent<Self::Part>]) -> Result<(), Failed> {
+        multipart::complete(self, key, begun, parts).await
+    }
+
+    fn is_whole(&self, seen: &Seen, begun: &Self::Begun, parts: &[Sent<Self::Part>]) -> bool {
+        seen.sum.as_ref().is_none_or(|own| !begun.sums || *own == crc_text(multipart::sum(parts)))
+    }
+
+    async fn abandon(&self, key: &str, begun: &Self::Begun) -> Result<(), Failed> {
+        multipart::abandon(self, key, begun).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_action_and_the_arn_to_allow() {
+        let named = |operation, url, region| grant(operation, url, partition_of(region));
+        assert_eq!(named("UploadPart", "s3://lake/raw", "eu-central-1"), "s3:PutObject on arn:aws:s3:::lake/raw/*");
+        assert_eq!(named("HeadObject", "s3://lake/", "us-gov-west-1"), "s3:GetObject on arn:aws-us-gov:s3:::lake/*");
+        assert_eq!(named("ListObjectsV2", "s3://lake/raw", "cn-north-1"), "s3:ListBucket on arn:aws-cn:s3:::lake");
     }
 }

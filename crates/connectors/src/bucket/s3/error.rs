@@ -1,4 +1,4 @@
-//! What a failed call means. Of the service's answer only status and error code are kept: its message may name things.
+//! What an answer of S3 means. Of it only status and error code are kept: its message may name things.
 
 use std::future::Future;
 use std::time::Duration;
@@ -6,102 +6,10 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::DateTime;
-use waybill_model::{FailureCode, Micros};
-use waybill_pipeline::BucketError;
+use waybill_model::Micros;
 
+use super::super::remote::{Failed, Kind, within};
 use crate::dial::denial;
-
-/// The kinds of failure that callers tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// The service asks to slow down.
-    Throttled,
-    /// No answer, or one of the service's own failures: it may have acted.
-    Unanswered,
-    /// No connection.
-    Unreachable,
-    /// The dialer does not go there.
-    Forbidden,
-    /// What arrived there was not what was sent. Nothing happened.
-    Garbled,
-    /// Credentials or a permission are missing.
-    Denied,
-    /// The clocks differ too much for a signature.
-    Skewed,
-    /// No such object.
-    Absent,
-    /// No such bucket.
-    NoBucket,
-    /// The condition does not hold (412).
-    Precondition,
-    /// Another writer is at work on the key (409).
-    Conflict,
-    /// The store does not know the operation or a header.
-    Unsupported,
-    /// Larger than the caller takes.
-    TooLarge,
-    /// Anything else.
-    Other,
-}
-
-/// A call that failed.
-#[derive(Clone, Debug)]
-pub(super) struct Failed {
-    pub(super) kind: Kind,
-    operation: &'static str,
-    status: Option<u16>,
-    code: String,
-}
-
-impl Failed {
-    pub(super) fn new(kind: Kind, operation: &'static str, code: &str) -> Self {
-        Self { kind, operation, status: None, code: code.to_owned() }
-    }
-
-    /// What leaves the connector; `partition` is that of the bucket's region, for the name of a grant that is missing.
-    pub(super) fn error(&self, url: &str, partition: &str) -> BucketError {
-        let status = self.status.map_or(String::new(), |status| format!("{status} "));
-        let what = format!("s3:{} on {url}: {status}{}", self.operation, self.code);
-        use FailureCode as C;
-        match self.kind {
-            Kind::Throttled => BucketError::unknown(C::BucketThrottled, what),
-            Kind::Unanswered => BucketError::unknown(C::BucketFailed, what),
-            Kind::Unreachable => BucketError::unknown(C::BucketUnreachable, what),
-            Kind::Forbidden => BucketError::new(C::EgressDenied, what),
-            Kind::Denied => {
-                let grant = grant(self.operation, url, partition);
-                let fix = format!("the worker's credentials are refused or do not allow {grant}");
-                BucketError::new(C::BucketDenied, format!("{what}: {fix}"))
-            }
-            Kind::Skewed => {
-                let fix = "this machine's clock differs from the service's by more than 15 minutes: set the clock";
-                BucketError::new(C::BucketDenied, format!("{what}: {fix}"))
-            }
-            Kind::NoBucket => BucketError::new(C::BucketFailed, format!("{what}: there is no such bucket")),
-            Kind::Garbled
-            | Kind::Absent
-            | Kind::Precondition
-            | Kind::Conflict
-            | Kind::Unsupported
-            | Kind::TooLarge
-            | Kind::Other => BucketError::new(C::BucketFailed, what),
-        }
-    }
-}
-
-/// The action that a policy has to allow for an operation, and on what.
-fn grant(operation: &str, url: &str, partition: &str) -> String {
-    let place = url.strip_prefix("s3://").unwrap_or(url).trim_end_matches('/');
-    let bucket = place.split('/').next().unwrap_or_default();
-    let action = match operation {
-        "ListObjectsV2" => return format!("s3:ListBucket on arn:{partition}:s3:::{bucket}"),
-        "GetObject" | "HeadObject" => "GetObject",
-        "DeleteObject" => "DeleteObject",
-        "AbortMultipartUpload" => "AbortMultipartUpload",
-        _ => "PutObject",
-    };
-    format!("s3:{action} on arn:{partition}:s3:::{place}/*")
-}
 
 /// Sends a request once, within a time bound.
 pub(super) async fn call<T, E: ProvideErrorMetadata>(
@@ -109,42 +17,33 @@ pub(super) async fn call<T, E: ProvideErrorMetadata>(
     bound: Duration,
     request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
 ) -> Result<T, Failed> {
-    match tokio::time::timeout(bound, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(judge(operation, &error)),
-        Err(_) => Err(Failed::new(Kind::Unanswered, operation, "no answer in time")),
-    }
+    within(operation, bound, async { request.await.map_err(|error| judge(operation, &error)) }).await
 }
 
 fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> Failed {
-    let (kind, status, code) = match error {
-        SdkError::ConstructionFailure(_) => {
-            (Kind::Denied, None, "no credentials were found, or the request can't be built")
-        }
-        SdkError::TimeoutError(_) => (Kind::Unanswered, None, "no answer in time"),
+    let (kind, what) = match error {
+        SdkError::ConstructionFailure(_) => (Kind::Denied, "no credentials were found, or the request can't be built"),
+        SdkError::TimeoutError(_) => (Kind::Unanswered, "no answer in time"),
         SdkError::DispatchFailure(broken) if broken.as_connector_error().is_some_and(|e| denial(e).is_some()) => {
-            (Kind::Forbidden, None, "the endpoint leads to an address that is not dialed")
+            (Kind::Forbidden, "the endpoint leads to an address that is not dialed")
         }
         // Whether a connection was refused or broke in the middle can't be told for sure.
         SdkError::DispatchFailure(broken) if broken.is_io() || broken.is_timeout() => {
-            (Kind::Unreachable, None, "the connection could not be made or broke")
+            (Kind::Unreachable, "the connection could not be made or broke")
         }
-        SdkError::DispatchFailure(_) => (Kind::Unreachable, None, "the request could not be sent"),
-        SdkError::ResponseError(raw) => (Kind::Unanswered, Some(raw.raw().status().as_u16()), "the answer broke off"),
+        SdkError::DispatchFailure(_) => (Kind::Unreachable, "the request could not be sent"),
+        SdkError::ResponseError(raw) => {
+            let status = raw.raw().status().as_u16();
+            return Failed::answered(Kind::Unanswered, operation, status, "the answer broke off");
+        }
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             let code = service.err().code().unwrap_or("without a code");
-            (by_answer(operation, status, code), Some(status), code)
+            return Failed::answered(by_answer(operation, status, code), operation, status, code);
         }
-        _ => (Kind::Unanswered, None, "an unknown failure"),
+        _ => (Kind::Unanswered, "an unknown failure"),
     };
-    // A service could put anything into its code: only what looks like one is kept.
-    let code = if code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b" ,.'".contains(&b)) {
-        code
-    } else {
-        "an unusable code"
-    };
-    Failed { kind, operation, status, code: code.to_owned() }
+    Failed::new(kind, operation, what)
 }
 
 fn by_answer(operation: &str, status: u16, code: &str) -> Kind {
@@ -191,26 +90,5 @@ mod tests {
         assert_eq!(by_answer("PutObject", 400, "BadDigest"), Kind::Garbled);
         assert_eq!(by_answer("GetObject", 404, "NoSuchKey"), Kind::Absent);
         assert_eq!(by_answer("GetObject", 404, "NoSuchBucket"), Kind::NoBucket);
-    }
-
-    #[test]
-    fn a_skewed_clock_is_named_and_no_message_is_passed_on() {
-        let failed = Failed {
-            kind: Kind::Skewed,
-            operation: "PutObject",
-            status: Some(403),
-            code: "RequestTimeTooSkewed".into(),
-        };
-        let error = failed.error("s3://b", "aws");
-        assert_eq!(error.code, FailureCode::BucketDenied);
-        assert!(error.text.for_customer().contains("clock") && !error.outcome_unknown);
-    }
-
-    #[test]
-    fn a_refusal_names_the_action_and_the_arn_to_allow() {
-        let named = |operation, url, region| grant(operation, url, waybill_model::net::partition_of(region));
-        assert_eq!(named("UploadPart", "s3://lake/raw", "eu-central-1"), "s3:PutObject on arn:aws:s3:::lake/raw/*");
-        assert_eq!(named("HeadObject", "s3://lake/", "us-gov-west-1"), "s3:GetObject on arn:aws-us-gov:s3:::lake/*");
-        assert_eq!(named("ListObjectsV2", "s3://lake/raw", "cn-north-1"), "s3:ListBucket on arn:aws-cn:s3:::lake");
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::Inner;
-use super::error::{Failed, Kind};
+use super::{Failed, Inner, Kind, Store};
 
 /// How long calls are tried again.
 #[derive(Clone, Copy, Debug)]
@@ -34,37 +33,35 @@ impl Default for Patience {
     }
 }
 
-/// Calls until it works, or until patience ends.
-pub(super) async fn persist<T, F, C>(inner: &Inner, mut call: F) -> Result<T, Failed>
-where
-    F: FnMut() -> C,
-    C: Future<Output = Result<T, Failed>>,
-{
-    let patience = inner.patience;
-    let (mut tries, mut wait) = (0, patience.first_wait);
-    let mut throttled_since: Option<Instant> = None;
-    loop {
-        let failed = match call().await {
-            Ok(done) => return Ok(done),
-            Err(failed) => failed,
-        };
-        match failed.kind {
-            Kind::Throttled => {
-                inner.throttled.fetch_add(1, Ordering::Relaxed);
+impl<S: Store> Inner<S> {
+    /// Calls until it works, or until patience ends.
+    pub(super) async fn persist<T, F, C>(&self, mut call: F) -> Result<T, Failed>
+    where
+        F: FnMut() -> C,
+        C: Future<Output = Result<T, Failed>>,
+    {
+        let patience = self.patience;
+        let (mut tries, mut wait) = (0, patience.first_wait);
+        let mut throttled_since: Option<Instant> = None;
+        loop {
+            let failed = match call().await {
+                Ok(done) => return Ok(done),
+                Err(failed) => failed,
+            };
+            if failed.kind == Kind::Throttled {
+                self.throttled.fetch_add(1, Ordering::Relaxed);
                 if throttled_since.get_or_insert_with(Instant::now).elapsed() >= patience.throttled_for {
                     return Err(failed);
                 }
-            }
-            Kind::Unanswered | Kind::Unreachable | Kind::Garbled => {
+            } else {
                 tries += 1;
-                if tries >= patience.tries {
+                if !failed.kind.is_passing() || tries >= patience.tries {
                     return Err(failed);
                 }
             }
-            _ => return Err(failed),
+            tracing::debug!(service = S::SERVICE, kind = ?failed.kind, "a call to the store is tried again");
+            pause(&mut wait, patience).await;
         }
-        tracing::debug!(kind = ?failed.kind, "s3 call tried again");
-        pause(&mut wait, patience).await;
     }
 }
 
