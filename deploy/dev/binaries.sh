@@ -5,6 +5,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-cargo build --locked --workspace --bins --examples --features waybill-worker/aws,waybill-worker/failpoints,waybill-orchestrator/failpoints,waybill-agent/failpoints
+cargo build --locked --workspace --bins --examples --features waybill-worker/clouds,waybill-worker/failpoints,waybill-orchestrator/failpoints,waybill-agent/failpoints
 for name in waybill-worker waybill-orchestrator waybill-agent; do cp "$target/debug/$name" "$target/debug/$name-faults"; done
-cargo build --locked --workspace --bins --examples --features waybill-worker/aws
+cargo build --locked --workspace --bins --examples --features waybill-worker/clouds

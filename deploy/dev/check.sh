@@ -13,4 +13,4 @@ say "licences, bans, sources, advisories"
 deploy/dev/deny.sh
 say "protocol numbers and generated files"
 deploy/dev/generate.sh --check
-cargo test --quiet --locked --workspace --features waybill-worker/aws --test numbers
+cargo test --quiet --locked --workspace --features waybill-worker/clouds --test numbers

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 mode=${1:-write}
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
-cargo build --locked --quiet --workspace --bins --examples --features waybill-worker/aws
+cargo build --locked --quiet --workspace --bins --examples --features waybill-worker/clouds
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 bin=$target/debug
 "$bin/waybill-orchestrator" openapi > "$fresh/openapi.json"
@@ -22,7 +22,7 @@ for file in openapi.json schema.json failures.md problems.md config.toml; do
 done
 if [ "$mode" != --check ]; then
   # Fields that were added get their lines in the lock of numbers; one that was changed is refused.
-  WAYBILL_NUMBERS=extend cargo test --quiet --locked --workspace --features waybill-worker/aws --test numbers >"$fresh/numbers" ||
+  WAYBILL_NUMBERS=extend cargo test --quiet --locked --workspace --features waybill-worker/clouds --test numbers >"$fresh/numbers" ||
     { cat "$fresh/numbers" >&2; exit 1; }
 fi
 if [ "$mode" = --check ]; then

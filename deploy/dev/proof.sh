@@ -9,7 +9,7 @@ deploy/dev/tools.sh test
 for set in readers s3 secrets grants; do deploy/dev/python.sh "$set" >/dev/null; done
 deploy/dev/binaries.sh
 echo "proof: cases=$cases times=$times seed=$seed"
-run() { cargo nextest run --profile proof --workspace --locked --features waybill-worker/aws "$@"; }
+run() { cargo nextest run --profile proof --workspace --locked --features waybill-worker/clouds "$@"; }
 PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(properties::) +
   test(no_text_breaks) + test(no_bytes_changed) + test(no_host_of_a_plan) + test(text_is_what_was_sent) + test(every_decimal_that_fits) +
   test(in_any_order) + test(literals::)'

@@ -22,6 +22,10 @@ if ! command -v podman >/dev/null; then
   echo "test.sh: podman is missing, so what runs on it is LEFT OUT (of_podman). As root: apt-get install podman runc" >&2
   without ' - test(/of_podman/)'
 fi
+if ! deploy/dev/node.sh azurite >/dev/null; then
+  echo "test.sh: without Azurite THE TESTS OF AZURE ARE LEFT OUT (azure::)" >&2
+  wanted+=' - test(/^azure::/)'
+fi
 deploy/dev/limits.sh disk || wanted+=' - test(/full_disk/)'
 deploy/dev/limits.sh memory || wanted+=' - test(/f41_the_kernel_ends/)'
 deploy/dev/limits.sh netns || wanted+=' - test(/^agent::cut::/) - test(/^agent::egress::/)'
@@ -31,4 +35,4 @@ wanted+=' - test(/^demo::the_whole_demo/)'
 wanted+=' - (test(/^containers::/) - test(from_the_command_to_rows))'
 [ $# -gt 0 ] || set -- -E "$wanted"
 deploy/dev/binaries.sh
-cargo nextest run --workspace --locked --features waybill-worker/aws "$@"
+cargo nextest run --workspace --locked --features waybill-worker/clouds "$@"

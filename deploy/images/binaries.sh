@@ -10,6 +10,6 @@ export RUSTFLAGS="$map ${RUSTFLAGS:-}"
 export CFLAGS="-ffile-prefix-map=$PWD=/waybill -ffile-prefix-map=$home=/cargo -ffile-prefix-map=$target=/target ${CFLAGS:-}"
 export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0 LC_ALL=C TZ=UTC
 packages=(-p waybill-orchestrator -p waybill-worker -p waybill-agent -p waybill-cli)
-cargo build --release --locked "${packages[@]}" --bins --features waybill-worker/aws >&2
+cargo build --release --locked "${packages[@]}" --bins --features waybill-worker/clouds >&2
 "$PWD/deploy/dev/no_faults.sh" "$target/release"
 echo "$target/release"

@@ -15,7 +15,7 @@ import uuid
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 PACKAGES = {"worker": "waybill-worker", "orchestrator": "waybill-orchestrator", "agent": "waybill-agent", "cli": "waybill-cli"}
-FEATURES = "waybill-worker/aws"
+FEATURES = "waybill-worker/clouds"
 
 
 def metadata():

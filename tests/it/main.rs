@@ -3,6 +3,7 @@
 mod agent;
 mod architecture;
 mod assurance;
+mod azure;
 mod cli;
 mod commit;
 mod containers;

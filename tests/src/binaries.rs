@@ -34,3 +34,15 @@ pub fn python(set: &str) -> PathBuf {
     assert!(output.status.success(), "python.sh {set}: {}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
+
+/// The directory of one of the pinned Node programs in `deploy/dev`, with its packages beside it.
+///
+/// # Panics
+/// When the packages can't be fetched; the script says why.
+#[must_use]
+pub fn node(set: &str) -> PathBuf {
+    let script = repository().join("deploy/dev/node.sh");
+    let output = std::process::Command::new(script).arg(set).output().expect("run node.sh");
+    assert!(output.status.success(), "node.sh {set}: {}", String::from_utf8_lossy(&output.stderr));
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}

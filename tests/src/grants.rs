@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::binaries::{python, repository};
+use crate::binaries::{node, python, repository};
 
 /// The customer's account.
 pub const ACCOUNT: &str = "222222222222";
@@ -89,8 +89,7 @@ pub enum Decision {
 
 /// Evaluates requests. A request that the service itself could not have is an error.
 pub fn simulate(requests: &[Request]) -> Result<Vec<Decision>> {
-    let home = command_output(Command::new(repository().join("deploy/dev/node.sh")).arg("simulate"))?;
-    let program = format!("{}/simulate.mjs", String::from_utf8(home)?.trim());
+    let program = node("simulate").join("simulate.mjs");
     let answers = feed(Command::new("node").arg(program), &json!({ "requests": requests }))?;
     let answers: Vec<Decision> = serde_json::from_slice(&answers).context("the simulation's answers")?;
     anyhow::ensure!(answers.len() == requests.len(), "{} answers to {} requests", answers.len(), requests.len());
@@ -117,14 +116,6 @@ pub(crate) fn feed(command: &mut Command, input: &Value) -> Result<Vec<u8>> {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     child.stdin.take().context("the program's input")?.write_all(input.to_string().as_bytes())?;
     let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(output.stdout)
-}
-
-fn command_output(command: &mut Command) -> Result<Vec<u8>> {
-    let output = command.output()?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

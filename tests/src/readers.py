@@ -89,7 +89,8 @@ def with_duckdb(sql):
 
 
 def with_delta_rs(sql):
-    return rows(pa.table(QueryBuilder().register("t", DeltaTable(path)).execute(sql).read_all()))
+    table = DeltaTable(path, storage_options=question.get("store"))
+    return rows(pa.table(QueryBuilder().register("t", table).execute(sql).read_all()))
 
 
 def one(id):
@@ -234,7 +235,9 @@ def clean_up():
 
 
 op = question["op"]
-if op == "query":
+if op == "query" and "store" in question:
+    answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
+elif op == "query":
     answer = {"duckdb": plain(with_duckdb(question["sql"])), "delta_rs": plain(with_delta_rs(question["sql"]))}
 else:
     if op == "create":

@@ -39,6 +39,12 @@ pub fn query(dir: &Path, sql: &str) -> anyhow::Result<Answer> {
     Ok(Answer { duckdb: answer["duckdb"].clone(), delta_rs: answer["delta_rs"].clone() })
 }
 
+/// Runs a query over `t`, the table at this address, with delta-rs out of the store itself; `store` is how it is reached.
+pub fn in_store(place: &str, store: &Value, sql: &str) -> anyhow::Result<Value> {
+    let answer = ask(&json!({"op": "query", "table": place, "store": store, "sql": sql}))?;
+    Ok(answer["delta_rs"].clone())
+}
+
 /// What delta-rs does to a table as a foreign writer.
 #[derive(Clone, Copy, Debug)]
 pub enum Foreign {

@@ -1,6 +1,7 @@
 //! Real servers for tests, one throw-away instance each, on loopback or in a network of their own.
 
 pub mod aws;
+pub mod azurite;
 pub mod engine;
 pub mod network;
 pub mod openbao;

@@ -1,8 +1,10 @@
 //! Buckets: where tables are written. Each passes the conformance suite of `waybill-pipeline` (feature `conformance`).
 
+#[cfg(feature = "azure")]
+pub mod azure;
 #[cfg(feature = "local")]
 pub mod local;
-#[cfg(feature = "s3")]
+#[cfg(any(feature = "azure", feature = "s3"))]
 pub mod remote;
 #[cfg(feature = "s3")]
 pub mod s3;

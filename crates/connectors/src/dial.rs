@@ -5,6 +5,8 @@
 //! what was checked is what is dialed: a second answer of a name server changes nothing.
 
 mod cause;
+#[cfg(feature = "http")]
+pub mod http;
 mod resolve;
 mod rules;
 #[cfg(feature = "s3")]

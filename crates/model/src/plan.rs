@@ -10,11 +10,13 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 use crate::secret::SecretRef;
 
+mod azure;
 mod ca;
 mod lone;
 mod regions;
 mod secrets;
 
+pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
 pub use lone::Side;
 pub use regions::PlanRegion;
@@ -70,6 +72,8 @@ pub enum System {
     },
     /// An S3 bucket.
     S3(S3),
+    /// A container of Azure Blob Storage.
+    Azure(Azure),
 }
 
 impl System {
@@ -82,6 +86,7 @@ impl System {
             Self::Files(_) => "files",
             Self::Local { .. } => "local",
             Self::S3(_) => "s3",
+            Self::Azure(_) => "azure",
         }
     }
 
@@ -94,6 +99,7 @@ impl System {
             Self::Files(files) => format!("files:{}", files.url),
             Self::Local { path } => format!("local:{path}"),
             Self::S3(bucket) => format!("s3://{}/{}", bucket.bucket, bucket.prefix),
+            Self::Azure(azure) => format!("azure://{}/{}/{}", azure.account, azure.container, azure.prefix),
         }
     }
 }
@@ -140,11 +146,14 @@ named! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// `file:///absolute/dir` or `s3://bucket/prefix`.
+    /// `file:///absolute/dir`, `s3://bucket/prefix` or `azure://account/container/prefix`.
     pub url: String,
     /// Region, endpoint and keys where the URL is an `s3://` one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Access>,
+    /// Endpoint and credentials where the URL is an `azure://` one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub azure: Option<AzureAccess>,
 }
 
 /// An S3 bucket as a destination.

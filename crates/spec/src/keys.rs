@@ -25,7 +25,7 @@ mod rule;
 
 pub(crate) use connection::{CONNECTION, refused_option};
 pub(crate) use pipeline::PIPELINE;
-pub(crate) use rule::{BUCKET, NAME, REGION, Rule};
+pub(crate) use rule::{ACCOUNT, BUCKET, CLIENT, CONTAINER, NAME, REGION, Rule, SCOPE, TENANT};
 
 /// What a value must look like.
 pub(crate) enum Shape {

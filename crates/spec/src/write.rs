@@ -4,7 +4,9 @@
 //! difference is named by the path that stands in the file.
 
 use serde_json::Value as Json;
-use waybill_model::plan::{Columns, Condition, Cursor, FileFormat, Files, Limits, StreamPlan, System};
+use waybill_model::plan::{
+    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, Limits, S3Access, StreamPlan, System,
+};
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
 
@@ -66,6 +68,25 @@ impl Keys {
         }
     }
 
+    fn s3(&mut self, access: Option<&S3Access>) {
+        let Some(access) = access else { return };
+        self.maybe("region", access.region.as_ref());
+        self.maybe("endpoint", access.endpoint.as_ref());
+        self.maybe("access-key", access.access_key.as_ref());
+        self.maybe("secret-key", access.secret_key.as_ref());
+    }
+
+    fn azure(&mut self, access: Option<&AzureAccess>) {
+        let Some(access) = access else { return };
+        self.maybe("endpoint", access.endpoint.as_ref());
+        self.maybe("account-key", access.account_key.as_ref());
+        self.maybe("sas", access.sas.as_ref());
+        self.maybe("tenant", access.tenant.as_ref());
+        self.maybe("client", access.client.as_ref());
+        self.maybe("client-secret", access.client_secret.as_ref());
+        self.maybe("encryption-scope", access.encryption_scope.as_ref());
+    }
+
     fn nested(&mut self, key: &str, keys: Self) {
         if !keys.0.is_empty() {
             self.put(key, Out::Map(keys.0));
@@ -87,7 +108,7 @@ pub(crate) fn document(document: &Document) -> Out {
 fn connection(system: &System) -> Out {
     let mut keys = Keys::default();
     keys.text("type", system.kind());
-    let access = match system {
+    match system {
         System::Postgres(postgres) => {
             keys.text("host", &postgres.host);
             if postgres.port != 5432 {
@@ -98,27 +119,24 @@ fn connection(system: &System) -> Out {
             keys.maybe("password", postgres.password.as_ref());
             keys.text("tls", &postgres.tls);
             keys.maybe("ca", postgres.ca.as_ref());
-            None
         }
-        System::Sqlite { path } | System::Local { path } => {
-            keys.text("path", path);
-            None
-        }
+        System::Sqlite { path } | System::Local { path } => keys.text("path", path),
         System::Files(files) => {
             keys.text("url", &files.url);
-            files.s3.as_ref()
+            keys.s3(files.s3.as_ref());
+            keys.azure(files.azure.as_ref());
         }
         System::S3(s3) => {
             keys.text("bucket", &s3.bucket);
             keys.unless("prefix", &s3.prefix, &String::new());
-            Some(&s3.access)
+            keys.s3(Some(&s3.access));
         }
-    };
-    if let Some(access) = access {
-        keys.maybe("region", access.region.as_ref());
-        keys.maybe("endpoint", access.endpoint.as_ref());
-        keys.maybe("access-key", access.access_key.as_ref());
-        keys.maybe("secret-key", access.secret_key.as_ref());
+        System::Azure(azure) => {
+            keys.text("account", &azure.account);
+            keys.text("container", &azure.container);
+            keys.unless("prefix", &azure.prefix, &String::new());
+            keys.azure(Some(&azure.access));
+        }
     }
     Out::Map(keys.0)
 }

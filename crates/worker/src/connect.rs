@@ -1,12 +1,15 @@
 //! From a plan's endpoints to sources and buckets, with their secrets resolved. A system that this build leaves out is
 //! refused by name.
 
+#[cfg(feature = "azure")]
+mod azure;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
-use waybill_model::plan::{FileSource, Plan, Postgres, S3, S3Access, Side, System};
+use waybill_model::plan::{Azure, FileSource, Plan, Postgres, S3, S3Access, Side, System, azure_place};
 use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
 
 use crate::secret::{Resolver, Servers};
@@ -82,7 +85,7 @@ pub async fn source(system: &System, run: &str, means: &Means) -> FaultResult<Ar
         System::Sqlite { path } => sqlite(path),
         System::Postgres(settings) => postgres(settings, run, means).await,
         System::Files(settings) => files(settings, means).await,
-        System::Local { .. } | System::S3(_) => {
+        System::Local { .. } | System::S3(_) | System::Azure(_) => {
             let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
         }
@@ -94,6 +97,7 @@ pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<
     match system {
         System::Local { path } => local(Path::new(path), Missing::Make),
         System::S3(settings) => s3(settings, memory, means).await,
+        System::Azure(settings) => azure(settings, memory, means).await,
         System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -101,8 +105,15 @@ pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<
     }
 }
 
-/// The bucket at `file:///directory`, `s3://bucket/prefix` or a plain path; for S3 with the environment's own credentials.
+/// The bucket at `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or a plain path; in a cloud with
+/// the environment's own credentials.
 pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
+    if url.starts_with("azure://") {
+        let place = azure_place(url).ok_or_else(|| {
+            Fault::new(FailureCode::SpecRefused, "the address needs the form azure://account/container/prefix")
+        })?;
+        return azure_at(place).await;
+    }
     let Some(place) = url.strip_prefix("s3://") else {
         return local(Path::new(url.strip_prefix("file://").unwrap_or(url)), Missing::Refuse);
     };
@@ -177,6 +188,10 @@ async fn files(settings: &FileSource, means: &Means) -> FaultResult<Arc<dyn Sour
     let bucket = match Address::read(&settings.url)? {
         Address::Directory(path) => local(&path, Missing::Refuse),
         Address::S3 { bucket, prefix } => s3(&S3 { bucket, prefix, access }, READING, means).await,
+        Address::Azure { account, container, prefix } => {
+            let access = settings.azure.clone().unwrap_or_default();
+            azure(&Azure { account, container, prefix, access }, READING, means).await
+        }
     };
     Ok(Arc::new(Files::new(bucket.map_err(of_source)?)))
 }
@@ -210,8 +225,38 @@ async fn s3(_: &S3, _: u64, _: &Means) -> FaultResult<Arc<dyn Bucket>> {
     Err(left_out("aws"))
 }
 
+#[cfg(feature = "azure")]
+async fn azure(settings: &Azure, memory: u64, means: &Means) -> FaultResult<Arc<dyn Bucket>> {
+    azure::open(settings, memory, means).await
+}
+
+#[cfg(not(feature = "azure"))]
+async fn azure(_: &Azure, _: u64, _: &Means) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("azure"))
+}
+
+/// A container with the environment's own credentials.
+#[cfg(feature = "azure")]
+async fn azure_at((account, container, prefix): (&str, &str, &str)) -> FaultResult<Arc<dyn Bucket>> {
+    let (account, container, prefix) = (account.to_owned(), container.to_owned(), prefix.to_owned());
+    let settings = Azure { account, container, prefix, access: azure::of_environment() };
+    azure(&settings, READING, &Means::unguarded()).await
+}
+
+#[cfg(not(feature = "azure"))]
+async fn azure_at(_: (&str, &str, &str)) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("azure"))
+}
+
 /// A build without a connector says which feature it lacks.
-#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "files", feature = "local", feature = "aws")))]
+#[cfg(not(all(
+    feature = "sqlite",
+    feature = "postgres",
+    feature = "files",
+    feature = "local",
+    feature = "aws",
+    feature = "azure"
+)))]
 fn left_out(feature: &str) -> Fault {
     Fault::new(FailureCode::SpecRefused, format!("this worker was built without the feature `{feature}`"))
 }

@@ -1,4 +1,4 @@
-//! A proxy before an S3 server, or another that speaks plain HTTP, that breaks what it is told to break, and counts how
+//! A proxy before an S3 server, Azurite, or another that speaks plain HTTP, that breaks what it is told to break, and counts how
 //! often it did.
 //!
 //! One request per connection to the server; the client's connection ends with each answer, so nothing is reordered.
@@ -243,7 +243,7 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
         let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>scripted</Message></Error>");
         let empty = line.starts_with("HEAD");
         let answer = format!(
-            "HTTP/1.1 {status} Scripted\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
+            "HTTP/1.1 {status} Scripted\r\nx-ms-error-code: {code}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
             text.len(),
             if empty { "" } else { &text }
         );

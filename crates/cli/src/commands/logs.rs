@@ -43,8 +43,10 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
     })?;
     let mut command = Command::new(program);
     command.args(["logs", &place.url, "--run", &place.run_id]);
-    // What the caller's own environment says wins: these are the caller's credentials.
-    for (name, value) in [("AWS_REGION", &place.region), ("AWS_ENDPOINT_URL", &place.endpoint)] {
+    // What the caller's own environment says wins: these are the caller's credentials. For Azure nothing is passed on: a
+    // signature or token goes with each request, and an endpoint that the orchestrator named would be given it.
+    let known = if place.url.starts_with("s3://") { (&place.region, &place.endpoint) } else { (&None, &None) };
+    for (name, value) in [("AWS_REGION", known.0), ("AWS_ENDPOINT_URL", known.1)] {
         if let (Some(value), None) = (value, std::env::var_os(name)) {
             command.env(name, value);
         }
@@ -78,16 +80,22 @@ async fn place(client: &Client, id: RunId) -> Result<Where> {
 }
 
 fn bucket(id: RunId, system: &System) -> Where {
-    let (url, access) = match system {
+    let below = |place: String, prefix: &str| if prefix.is_empty() { place } else { format!("{place}/{prefix}") };
+    let (url, region, endpoint) = match system {
         System::Local { path } => {
             let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-            (format!("file://{}", path.display()), None)
+            (format!("file://{}", path.display()), None, None)
         }
-        System::S3(s3) if s3.prefix.is_empty() => (format!("s3://{}", s3.bucket), Some(&s3.access)),
-        System::S3(s3) => (format!("s3://{}/{}", s3.bucket, s3.prefix), Some(&s3.access)),
-        other => (other.kind().to_owned(), None),
+        System::S3(s3) => {
+            let url = below(format!("s3://{}", s3.bucket), &s3.prefix);
+            (url, s3.access.region.clone(), s3.access.endpoint.clone())
+        }
+        System::Azure(azure) => {
+            let url = below(format!("azure://{}/{}", azure.account, azure.container), &azure.prefix);
+            (url, None, azure.access.endpoint.clone())
+        }
+        other => (other.kind().to_owned(), None, None),
     };
-    let (region, endpoint) = access.map_or((None, None), |access| (access.region.clone(), access.endpoint.clone()));
     Where { run_id: id.to_string(), url, region, endpoint }
 }
 
@@ -114,5 +122,8 @@ mod tests {
             ("s3://lake/raw/shop", Some("http://127.0.0.1:9000"))
         );
         assert_eq!(bucket(id, &System::Local { path: "/data/lake".into() }).url, "file:///data/lake");
+        let azure = r#"{"type":"azure","account":"shop","container":"lake","prefix":"raw","sas":"env://SAS"}"#;
+        let place = bucket(id, &serde_json::from_str(azure).expect("a container"));
+        assert_eq!((place.url.as_str(), place.region, place.endpoint), ("azure://shop/lake/raw", None, None));
     }
 }

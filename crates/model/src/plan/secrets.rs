@@ -2,7 +2,7 @@
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{Ca, FileSource, Plan, Postgres, S3, S3Access, System};
+use super::{Azure, AzureAccess, Ca, FileSource, Plan, Postgres, S3, S3Access, System};
 use crate::secret::SecretRef;
 
 /// The field that is found by a reference and yet no credential.
@@ -46,11 +46,24 @@ impl System {
                 let (access_key, secret_key) = of_access(access);
                 vec![("access-key", access_key), ("secret-key", secret_key)]
             }
-            Self::Files(FileSource { s3: Some(access), url: _ }) => {
-                let (access_key, secret_key) = of_access(access);
-                vec![("s3.access-key", access_key), ("s3.secret-key", secret_key)]
+            Self::Azure(Azure { access, account: _, container: _, prefix: _ }) => {
+                let (account_key, sas, client_secret) = of_azure(access);
+                vec![("account-key", account_key), ("sas", sas), ("client-secret", client_secret)]
             }
-            Self::Files(FileSource { s3: None, url: _ }) | Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
+            Self::Files(FileSource { s3, azure, url: _ }) => {
+                let mut found = Vec::new();
+                if let Some(access) = s3 {
+                    let (access_key, secret_key) = of_access(access);
+                    found.extend([("s3.access-key", access_key), ("s3.secret-key", secret_key)]);
+                }
+                if let Some(access) = azure {
+                    let (account_key, sas, client_secret) = of_azure(access);
+                    let azure = [("azure.account-key", account_key), ("azure.sas", sas)];
+                    found.extend(azure.into_iter().chain([("azure.client-secret", client_secret)]));
+                }
+                found
+            }
+            Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
         };
         given.into_iter().filter_map(|(field, reference)| Some((field, reference?))).collect()
     }
@@ -66,6 +79,14 @@ impl System {
 fn of_access(access: &S3Access) -> (Option<&SecretRef>, Option<&SecretRef>) {
     let S3Access { access_key, secret_key, region: _, endpoint: _ } = access;
     (access_key.as_ref(), secret_key.as_ref())
+}
+
+type Reference<'a> = Option<&'a SecretRef>;
+
+const fn of_azure(access: &AzureAccess) -> (Reference<'_>, Reference<'_>, Reference<'_>) {
+    let AzureAccess { account_key, sas, client_secret, endpoint: _, tenant: _, client: _, encryption_scope: _ } =
+        access;
+    (account_key.as_ref(), sas.as_ref(), client_secret.as_ref())
 }
 
 #[cfg(test)]
@@ -84,12 +105,17 @@ mod tests {
         let private =
             r#"{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P","ca":"aws-ssm:///ca"}"#;
         let by_path = r#"{"type":"postgres","host":"h","database":"d","user":"u","ca":"/etc/ca.pem"}"#;
+        let azure = r#"{"type":"azure","account":"a","container":"c","account-key":"env://K","sas":"env://S",
+            "tenant":"t","client":"c","client-secret":"file:///s"}"#;
+        let blobs = r#"{"type":"files","url":"azure://a/c/p","azure":{"sas":"env://S"}}"#;
         for (text, fields) in [
             (bucket, vec!["access-key", "secret-key"]),
             (files, vec!["s3.access-key", "s3.secret-key"]),
             (shop, vec!["password"]),
             (private, vec!["password", "ca"]),
             (by_path, vec![]),
+            (azure, vec!["account-key", "sas", "client-secret"]),
+            (blobs, vec!["azure.sas"]),
             (r#"{"type":"files","url":"file:///data/in"}"#, vec![]),
         ] {
             let system = system(text);

@@ -95,8 +95,13 @@ impl Allowed {
         let open = |it: &&Outside| it.region.is_none();
         let planes: BTreeSet<&str> = outside.iter().filter(open).filter_map(Outside::plane).collect();
         steps.extend(planes.iter().map(|plane| format!("waybill data-plane region {plane} REGION")));
-        if outside.iter().filter(open).any(|it| it.plane().is_none()) {
+        let fields: Vec<&str> =
+            outside.iter().filter(open).filter(|it| it.plane().is_none()).map(|it| it.field.as_str()).collect();
+        if fields.iter().any(|field| field.ends_with(".region")) {
             steps.push("write the bucket's `region`".to_owned());
+        }
+        if fields.iter().any(|field| !field.ends_with(".region")) {
+            steps.push("keep containers of Azure in a project that allows any region: nothing tells theirs".to_owned());
         }
         let named: BTreeSet<&str> = outside.iter().filter_map(|it| it.region.as_deref()).collect();
         if !named.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use waybill_model::net::{Host, endpoint_of};
-use waybill_model::plan::{Ca, Plan, S3Access, System, TlsMode};
+use waybill_model::plan::{Azure, Ca, Plan, System, TlsMode};
 
 /// Everything that plans need, in the guard's own words.
 #[derive(Default)]
@@ -51,26 +51,32 @@ impl Needs {
                 Some(path) => self.read_paths.extend(plain(path)),
                 None => {
                     self.read_buckets.insert(files.url.trim_end_matches('/').to_owned());
-                    self.access(&files.s3.clone().unwrap_or_default());
+                    let azure = files.azure.as_ref().and_then(|access| access.endpoint.as_deref());
+                    self.endpoint(files.s3.as_ref().and_then(|access| access.endpoint.as_deref()).or(azure));
                 }
             },
-            System::Local { .. } | System::S3(_) => {}
+            System::Local { .. } | System::S3(_) | System::Azure(_) => {}
         }
         match &plan.to.system {
             System::Local { path } => self.write_paths.extend(plain(path)),
             System::S3(s3) => {
                 let place = format!("s3://{}/{}", s3.bucket, s3.prefix);
                 self.write_buckets.insert(place.trim_end_matches('/').to_owned());
-                self.access(&s3.access);
+                self.endpoint(s3.access.endpoint.as_deref());
+            }
+            System::Azure(Azure { account, container, prefix, access }) => {
+                let place = format!("azure://{account}/{container}/{prefix}");
+                self.write_buckets.insert(place.trim_end_matches('/').to_owned());
+                self.endpoint(access.endpoint.as_deref());
             }
             System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => {}
         }
     }
 
-    fn access(&mut self, access: &S3Access) {
-        if let Some((host, port)) = access.endpoint.as_deref().and_then(endpoint_of) {
+    fn endpoint(&mut self, endpoint: Option<&str>) {
+        if let Some((host, port)) = endpoint.and_then(endpoint_of) {
             self.host(host, port, true);
-            self.plain |= access.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+            self.plain |= endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
         }
     }
 

@@ -5,13 +5,15 @@
 
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
-use waybill_model::plan::{Ca, Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode};
+use waybill_model::plan::{
+    Azure, AzureAccess, Ca, Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode, azure_place,
+};
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
 use super::{Guard, Reason, Refusal};
 use crate::diagnostic::show;
-use crate::keys::{BUCKET, REGION};
+use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, REGION, SCOPE, TENANT};
 
 /// What follows an open pattern of a table holds none of these: they would begin another name.
 const BEHIND_TABLE: &[char] = &['"'];
@@ -82,7 +84,9 @@ impl Held<'_> {
             System::Postgres(settings) => self.postgres(settings),
             System::Sqlite { path } => self.path(path, "read.paths"),
             System::Files(files) => self.files(files),
-            System::Local { .. } | System::S3(_) => self.malformed("a destination stands as the source"),
+            System::Local { .. } | System::S3(_) | System::Azure(_) => {
+                self.malformed("a destination stands as the source");
+            }
         }
     }
 
@@ -95,8 +99,15 @@ impl Held<'_> {
             System::Local { path } => self.path(path, "write.paths"),
             System::S3(s3) => {
                 let slash = if s3.prefix.is_empty() { "" } else { "/" };
-                self.bucket(&s3.bucket, &format!("s3://{}{slash}{}", s3.bucket, s3.prefix), "write.buckets");
+                let is_name = (BUCKET.check)(&s3.bucket).is_ok();
+                self.bucket(is_name, &format!("s3://{}{slash}{}", s3.bucket, s3.prefix), "write.buckets");
                 self.access(&s3.access);
+            }
+            System::Azure(Azure { account, container, prefix, access }) => {
+                let slash = if prefix.is_empty() { "" } else { "/" };
+                let place = format!("azure://{account}/{container}{slash}{prefix}");
+                self.bucket(is_container(account, container), &place, "write.buckets");
+                self.azure(access);
             }
             System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => {
                 self.malformed("a source stands as the destination");
@@ -121,10 +132,14 @@ impl Held<'_> {
             self.path(path, "read.paths");
         } else if let Some(place) = files.url.strip_prefix("s3://") {
             let place = place.trim_end_matches('/');
-            self.bucket(place.split('/').next().unwrap_or(place), &format!("s3://{place}"), "read.buckets");
+            let is_name = (BUCKET.check)(place.split('/').next().unwrap_or(place)).is_ok();
+            self.bucket(is_name, &format!("s3://{place}"), "read.buckets");
             self.access(&files.s3.clone().unwrap_or_default());
+        } else if let Some((account, container, _)) = azure_place(&files.url) {
+            self.bucket(is_container(account, container), files.url.trim_end_matches('/'), "read.buckets");
+            self.azure(&files.azure.clone().unwrap_or_default());
         } else {
-            self.malformed("a URL that is neither file:// nor s3://");
+            self.malformed("a URL that is neither file:// nor s3:// nor azure://");
         }
     }
 
@@ -132,7 +147,22 @@ impl Held<'_> {
         if access.region.as_deref().is_some_and(|region| (REGION.check)(region).is_err()) {
             self.malformed("a region that can't be one");
         }
-        let Some(endpoint) = &access.endpoint else { return };
+        self.endpoint(access.endpoint.as_deref());
+    }
+
+    fn azure(&mut self, access: &AzureAccess) {
+        let AzureAccess { endpoint, tenant, client, encryption_scope, account_key: _, sas: _, client_secret: _ } =
+            access;
+        for (text, rule) in [(tenant, TENANT), (client, CLIENT), (encryption_scope, SCOPE)] {
+            if text.as_deref().is_some_and(|text| (rule.check)(text).is_err()) {
+                self.malformed("a directory, client or encryption scope that can't be one");
+            }
+        }
+        self.endpoint(endpoint.as_deref());
+    }
+
+    fn endpoint(&mut self, endpoint: Option<&str>) {
+        let Some(endpoint) = endpoint else { return };
         let Some((host, port)) = endpoint_of(endpoint) else {
             self.malformed("an endpoint that can't be one");
             return;
@@ -179,10 +209,10 @@ impl Held<'_> {
         }
     }
 
-    fn bucket(&mut self, name: &str, place: &str, key: &'static str) {
+    fn bucket(&mut self, is_name: bool, place: &str, key: &'static str) {
         let list = if key == "read.buckets" { &self.guard.read.buckets } else { &self.guard.write.buckets };
         let covered = covers(list, place);
-        if (BUCKET.check)(name).is_err() || !is_plain(place) {
+        if !is_name || !is_plain(place) {
             self.malformed("a bucket or prefix that can't be one");
         } else if !covered {
             self.unlisted(Reason::Bucket, key, place);
@@ -241,6 +271,10 @@ impl Held<'_> {
             self.refuse(Reason::Limit, key, what, Some("lower it in the plan, or raise the ceiling".to_owned()));
         }
     }
+}
+
+fn is_container(account: &str, container: &str) -> bool {
+    (ACCOUNT.check)(account).is_ok() && (CONTAINER.check)(container).is_ok()
 }
 
 fn covers(list: &[PathPattern], place: &str) -> bool {

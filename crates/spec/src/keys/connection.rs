@@ -2,12 +2,38 @@
 
 use waybill_model::plan::TlsMode;
 
-use super::rule::{BUCKET, ENDPOINT, FILES_URL, FOREIGN, HOST, PATH, PREFIX, REGION};
+use super::rule::{
+    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FOREIGN, HOST, PATH, PREFIX, REGION, SCOPE, TENANT,
+};
 use super::{Key, Shape, Table, Tagged};
 
 const S3_REGION: Key = Key::new("region", Shape::Text(REGION), "Region; the worker's own where absent.");
 const S3_ENDPOINT: Key =
     Key::new("endpoint", Shape::Text(ENDPOINT), "Another service than AWS S3, as https://host:port.");
+const STORE_ENDPOINT: Key = Key::new(
+    "endpoint",
+    Shape::Text(ENDPOINT),
+    "Another service than AWS S3 or Azure's public one, as https://host:port.",
+);
+const AZURE_ENDPOINT: Key =
+    Key::new("endpoint", Shape::Text(ENDPOINT), "Another endpoint than https://ACCOUNT.blob.core.windows.net.");
+const AZURE_ACCOUNT_KEY: Key =
+    Key::new("account-key", Shape::Secret, "Reference to one of the account's two keys: it opens the whole account.");
+const AZURE_SAS: Key =
+    Key::new("sas", Shape::Secret, "Reference to a shared access signature of the account or the container.");
+const AZURE_TENANT: Key = Key::new("tenant", Shape::Text(TENANT), "Directory of the application in `client`.");
+const AZURE_CLIENT: Key = Key::new(
+    "client",
+    Shape::Text(CLIENT),
+    "Client id of an application, with `client-secret`; by itself the one of the worker's identities that is meant.",
+);
+const AZURE_CLIENT_SECRET: Key =
+    Key::new("client-secret", Shape::Secret, "Reference to the application's secret. Goes with `tenant` and `client`.");
+const AZURE_SCOPE: Key = Key::new(
+    "encryption-scope",
+    Shape::Text(SCOPE),
+    "Encryption scope that objects are written in, such as one with a key of your own.",
+);
 const S3_ACCESS_KEY: Key = Key::new(
     "access-key",
     Shape::Secret,
@@ -15,6 +41,7 @@ const S3_ACCESS_KEY: Key = Key::new(
 );
 const S3_SECRET_KEY: Key =
     Key::new("secret-key", Shape::Secret, "Reference to the secret key. Goes with `access-key`.");
+const FILES_URL_DOC: &str = "file:///absolute/directory, s3://bucket/prefix or azure://account/container/prefix.";
 const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
 
 /// A system that a worker can reach.
@@ -64,14 +91,19 @@ pub(crate) static CONNECTION: Tagged = Tagged {
         (
             "files",
             Table {
-                doc: "Files below a directory or an S3 prefix, as a source",
+                doc: "Files below a directory or a prefix in S3 or Azure Blob Storage, as a source",
                 keys: &[
                     TYPE,
-                    Key::must("url", Shape::Text(FILES_URL), "file:///absolute/directory or s3://bucket/prefix."),
+                    Key::must("url", Shape::Text(FILES_URL), FILES_URL_DOC),
                     S3_REGION,
-                    S3_ENDPOINT,
+                    STORE_ENDPOINT,
                     S3_ACCESS_KEY,
                     S3_SECRET_KEY,
+                    AZURE_ACCOUNT_KEY,
+                    AZURE_SAS,
+                    AZURE_TENANT,
+                    AZURE_CLIENT,
+                    AZURE_CLIENT_SECRET,
                 ],
             },
         ),
@@ -104,8 +136,27 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                 ],
             },
         ),
+        (
+            "azure",
+            Table {
+                doc: "A container of Azure Blob Storage as a destination",
+                keys: &[
+                    TYPE,
+                    Key::must("account", Shape::Text(ACCOUNT), "The storage account's name."),
+                    Key::must("container", Shape::Text(CONTAINER), "The container's name."),
+                    Key::new("prefix", Shape::Text(PREFIX), "What every key begins with, without slashes at its ends."),
+                    AZURE_ENDPOINT,
+                    AZURE_ACCOUNT_KEY,
+                    AZURE_SAS,
+                    AZURE_TENANT,
+                    AZURE_CLIENT,
+                    AZURE_CLIENT_SECRET,
+                    AZURE_SCOPE,
+                ],
+            },
+        ),
     ],
-    later: &["http", "mysql", "mariadb", "azure", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
+    later: &["http", "mysql", "mariadb", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
     short: false,
 };
 
@@ -142,6 +193,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("verifyssl", "certificates are always verified"),
     ("verify", "certificates are always verified"),
     ("insecure", "certificates are always verified"),
+    ("saskey", "write `sas: env://NAME`"),
+    ("accountname", "write `account`"),
     ("pathstyle", "it is used by itself where `endpoint` is given"),
 ];
 

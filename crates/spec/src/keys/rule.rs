@@ -28,11 +28,21 @@ pub(crate) const HOST: Rule = rule(Code::BadValue, host, Some("^[A-Za-z0-9._:-]{
 /// Paths on the worker.
 pub(crate) const PATH: Rule = rule(Code::BadValue, path, None);
 /// Where file sources begin.
-pub(crate) const FILES_URL: Rule = rule(Code::BadValue, files_url, Some("^(file:///|s3://)"));
-/// S3 services.
+pub(crate) const FILES_URL: Rule = rule(Code::BadValue, files_url, Some("^(file:///|s3://|azure://)"));
+/// Other services than the public ones.
 pub(crate) const ENDPOINT: Rule = rule(Code::BadValue, endpoint, Some("^https?://[^/@?#]+/?$"));
 /// S3 buckets.
 pub(crate) const BUCKET: Rule = rule(Code::BadValue, bucket, Some("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"));
+/// Storage accounts of Azure.
+pub(crate) const ACCOUNT: Rule = rule(Code::BadValue, account, Some("^[a-z0-9]{3,24}$"));
+/// Containers of Azure.
+pub(crate) const CONTAINER: Rule = rule(Code::BadValue, container, Some("^[a-z0-9](-?[a-z0-9]){2,62}$"));
+/// Directories of Microsoft Entra.
+pub(crate) const TENANT: Rule = rule(Code::BadValue, tenant, Some("^[A-Za-z0-9.-]{1,253}$"));
+/// Applications and identities of Microsoft Entra.
+pub(crate) const CLIENT: Rule = rule(Code::BadValue, client, Some("^[0-9A-Fa-f-]{36}$"));
+/// Encryption scopes of Azure.
+pub(crate) const SCOPE: Rule = rule(Code::BadValue, scope, Some("^[A-Za-z0-9-]{3,63}$"));
 /// Prefixes below a bucket.
 pub(crate) const PREFIX: Rule = rule(Code::BadValue, prefix, None);
 /// Regions.
@@ -102,9 +112,49 @@ fn files_url(text: &str) -> Result<(), &'static str> {
             bucket(rest.split('/').next().unwrap_or(rest))?;
             rest
         }
-        _ => return Err("write file:///absolute/directory or s3://bucket/prefix"),
+        _ => azure_url(text)?,
     };
     plain_segments(rest.trim_matches('/'))
+}
+
+fn azure_url(text: &str) -> Result<&str, &'static str> {
+    let forms = "write file:///absolute/directory, s3://bucket/prefix or azure://account/container/prefix";
+    let rest = text.strip_prefix("azure://").ok_or(forms)?;
+    let mut names = rest.split('/');
+    account(names.next().unwrap_or_default())?;
+    container(names.next().unwrap_or_default())?;
+    Ok(rest)
+}
+
+fn account(text: &str) -> Result<(), &'static str> {
+    let fits = (3..=24).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if fits { Ok(()) } else { Err("a storage account's name has 3 to 24 lower-case letters and digits") }
+}
+
+fn container(text: &str) -> Result<(), &'static str> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let words = text.split('-').all(|word| !word.is_empty() && word.bytes().all(letter));
+    if (3..=63).contains(&text.len()) && words {
+        Ok(())
+    } else {
+        Err("a container's name has 3 to 63 lower-case letters and digits, with single - between them")
+    }
+}
+
+fn tenant(text: &str) -> Result<(), &'static str> {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
+    let fits = (1..=253).contains(&text.len()) && text.bytes().all(letter) && !text.contains("..");
+    if fits { Ok(()) } else { Err("a directory is its id, or a domain of it such as example.onmicrosoft.com") }
+}
+
+fn client(text: &str) -> Result<(), &'static str> {
+    let fits = text.len() == 36 && text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if fits { Ok(()) } else { Err("a client id is a UUID: 00000000-0000-0000-0000-000000000000") }
+}
+
+fn scope(text: &str) -> Result<(), &'static str> {
+    let fits = (3..=63).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if fits { Ok(()) } else { Err("an encryption scope's name has 3 to 63 letters, digits and -") }
 }
 
 fn plain_segments(text: &str) -> Result<(), &'static str> {
@@ -211,6 +261,24 @@ mod tests {
         let bad =
             ["/data", "file://data", "s3://", "s3://k:s@bucket/x", "s3://bucket/../x", "file:///a//b", "http://x/"];
         table(FILES_URL, &["file:///data/in", "s3://bucket/pre/fix", "s3://bucket", "file:///data/in/"], &bad);
+        table(
+            FILES_URL,
+            &["azure://shop/lake", "azure://shop/lake/raw"],
+            &["azure://shop", "azure://s/lake", "azure://shop/a--b"],
+        );
+        table(ACCOUNT, &["shop", "lake01"], &["ab", "Shop", "a-b", &"a".repeat(25), "evil.example"]);
+        table(CONTAINER, &["lake", "raw-shop-1"], &["ab", "-ab", "a--b", "Raw", "a/b"]);
+        table(
+            TENANT,
+            &["00000000-0000-0000-0000-000000000000", "example.onmicrosoft.com"],
+            &["", "a/b", "a..b", "a?b"],
+        );
+        table(
+            CLIENT,
+            &["00000000-0000-0000-0000-00000000000f"],
+            &["", "waybill", "0000000000000000000000000000000000/0"],
+        );
+        table(SCOPE, &["own-key"], &["", "a b", "a/b"]);
         table(PATH, &["./lake", "/data/shop.db"], &["", "file:shop.db?mode=rw", "s3://x/y", "a\0b"]);
         table(PREFIX, &["", "raw/shop"], &["/raw", "raw/", "a//b", "a/../b"]);
     }

@@ -1,6 +1,6 @@
 //! Connections: from their keys to the systems of the model.
 
-use waybill_model::plan::{FileSource, Postgres, S3, S3Access, System, TlsMode};
+use waybill_model::plan::{Azure, AzureAccess, FileSource, Postgres, S3, S3Access, System, TlsMode};
 
 use super::Settings;
 use crate::diagnostic::{Code, Findings, show};
@@ -15,13 +15,18 @@ pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Finding
         "local" => Some(System::Local { path: keys.owned("path")? }),
         "files" => {
             let url = keys.owned("url")?;
-            let access = s3_access(name, keys, at, found);
-            if !url.starts_with("s3://") {
-                refuse_s3_keys(name, keys, found);
-                return Some(System::Files(FileSource { url, s3: None }));
-            }
-            let s3 = (access != S3Access::default()).then_some(access);
-            Some(System::Files(FileSource { url, s3 }))
+            refuse_others_keys(name, keys, &url, found);
+            let s3 = url.starts_with("s3://").then(|| s3_access(name, keys, at, found));
+            let azure = url.starts_with("azure://").then(|| azure_access(name, keys, at, found));
+            let s3 = s3.filter(|access| *access != S3Access::default());
+            let azure = azure.filter(|access| *access != AzureAccess::default());
+            Some(System::Files(FileSource { url, s3, azure }))
+        }
+        "azure" => {
+            let access = azure_access(name, keys, at, found);
+            let prefix = keys.owned("prefix").unwrap_or_default();
+            let (account, container) = (keys.owned("account")?, keys.owned("container")?);
+            Some(System::Azure(Azure { account, container, prefix, access }))
         }
         "s3" => {
             let access = s3_access(name, keys, at, found);
@@ -59,11 +64,54 @@ fn s3_access(name: &str, keys: Settings<'_>, at: Span, found: &mut Findings) -> 
     }
 }
 
-fn refuse_s3_keys(name: &str, keys: Settings<'_>, found: &mut Findings) {
-    for key in ["region", "endpoint", "access-key", "secret-key"] {
+/// One way of saying as whom, and that one whole.
+fn azure_access(name: &str, keys: Settings<'_>, at: Span, found: &mut Findings) -> AzureAccess {
+    let ways = ["account-key", "sas", "client-secret"];
+    let given: Vec<_> = ways.iter().filter_map(|key| Some((*key, keys.own_place(key)?))).collect();
+    for (key, place) in given.iter().skip(1) {
+        let message = format!("connection {} has both `{}` and `{key}`", show(name), given[0].0);
+        found.suggest(Code::BadValue, *place, message, "keep one of them; with none the worker's own identity is used");
+    }
+    let needs: &[(&str, &str)] =
+        &[("client-secret", "client"), ("client-secret", "tenant"), ("tenant", "client-secret")];
+    for (one, other) in needs {
+        if keys.node(one).is_some() && keys.node(other).is_none() {
+            let message = format!("`{other}` is missing in connection {}", show(name));
+            let together = "`tenant`, `client` and `client-secret` go together";
+            found.suggest(Code::MissingField, keys.own_place(one).unwrap_or(at), message, together);
+        }
+    }
+    AzureAccess {
+        endpoint: keys.owned("endpoint"),
+        account_key: keys.secret("account-key"),
+        sas: keys.secret("sas"),
+        tenant: keys.owned("tenant"),
+        client: keys.owned("client"),
+        client_secret: keys.secret("client-secret"),
+        encryption_scope: keys.owned("encryption-scope"),
+    }
+}
+
+/// Keys of a file source and the URLs that they have a meaning for.
+const OF_URLS: &[(&str, &[&str])] = &[
+    ("region", &["s3://"]),
+    ("endpoint", &["s3://", "azure://"]),
+    ("access-key", &["s3://"]),
+    ("secret-key", &["s3://"]),
+    ("account-key", &["azure://"]),
+    ("sas", &["azure://"]),
+    ("tenant", &["azure://"]),
+    ("client", &["azure://"]),
+    ("client-secret", &["azure://"]),
+];
+
+fn refuse_others_keys(name: &str, keys: Settings<'_>, url: &str, found: &mut Findings) {
+    let scheme = url.split_inclusive("://").next().unwrap_or(url);
+    for (key, schemes) in OF_URLS.iter().filter(|(_, schemes)| !schemes.contains(&scheme)) {
         if let Some(at) = keys.own_place(key) {
-            let message = format!("`{key}` in connection {} has no meaning for file://", show(name));
-            found.suggest(Code::BadValue, at, message, "remove it, or write an s3:// URL");
+            let message = format!("`{key}` in connection {} has no meaning for {scheme}", show(name));
+            let fix = format!("remove it, or write an {} URL", schemes.join(" or "));
+            found.suggest(Code::BadValue, at, message, fix);
         }
     }
 }

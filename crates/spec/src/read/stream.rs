@@ -29,7 +29,7 @@ impl End {
             System::Postgres(_) => Some(Self::Postgres),
             System::Sqlite { .. } => Some(Self::Sqlite),
             System::Files(_) => Some(Self::Files),
-            System::Local { .. } | System::S3(_) => None,
+            System::Local { .. } | System::S3(_) | System::Azure(_) => None,
         }
     }
 

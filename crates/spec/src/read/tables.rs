@@ -45,6 +45,10 @@ fn place(system: &System) -> Option<String> {
         System::S3(s3) => {
             Some(format!("s3:{}:{}:{}", s3.access.endpoint.as_deref().unwrap_or_default(), s3.bucket, s3.prefix))
         }
+        System::Azure(azure) => {
+            let endpoint = azure.access.endpoint.as_deref().unwrap_or_default();
+            Some(format!("azure:{endpoint}:{}:{}:{}", azure.account, azure.container, azure.prefix))
+        }
         System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => None,
     }
 }

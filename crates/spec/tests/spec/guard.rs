@@ -129,6 +129,38 @@ fn each_step_outside_is_refused_with_its_reason_and_line() {
 }
 
 #[test]
+fn a_container_is_held_by_account_name_and_prefix_and_its_endpoint_like_any_other() {
+    let text = GUARD.replace("[\"s3\"]", "[\"azure\"]").replace("s3://lake/raw", "azure://shop/lake/raw");
+    let guard = guard(&text);
+    let lake = |json: &str| {
+        let mut plan = plan("nightly");
+        let json = format!(r#"{{"type":"azure","account":"shop","container":"lake",{json}}}"#);
+        plan.to.system = serde_json::from_str(&json).expect("a container");
+        refused(&guard, &plan).into_iter().map(|(reason, key, _)| (reason, key)).collect::<Vec<_>>()
+    };
+    assert_eq!(lake(r#""prefix":"raw/x","sas":"env://SHOP_SAS""#), []);
+    for (json, reason, key) in [
+        (r#""prefix":"rawer""#, Reason::Bucket, "write.buckets"),
+        (r#""prefix":"""#, Reason::Bucket, "write.buckets"),
+        (r#""prefix":"raw/../x""#, Reason::PlanMalformed, "guard"),
+        (r#""prefix":"raw","endpoint":"https://evil.example""#, Reason::Endpoint, "network.endpoints"),
+        (r#""prefix":"raw","account-key":"env://OTHER""#, Reason::Secret, "secrets"),
+        (r#""prefix":"raw","client-secret":"file:///etc/shadow""#, Reason::Secret, "secrets"),
+        (r#""prefix":"raw","tenant":"../evil""#, Reason::PlanMalformed, "guard"),
+        (r#""prefix":"raw","client":"x&resource=evil""#, Reason::PlanMalformed, "guard"),
+    ] {
+        assert_eq!(lake(json), [(reason, key)], "{json}");
+    }
+    let mut elsewhere = plan("nightly");
+    let evil = r#"{"type":"azure","account":"shop.evil.example","container":"lake","prefix":"raw"}"#;
+    elsewhere.to.system = serde_json::from_str(evil).expect("a container");
+    assert_eq!(refused(&guard, &elsewhere).first().map(|found| found.0), Some(Reason::PlanMalformed));
+    for place in ["azure://shop", "azure://shop/Lake", "azure://Shop/lake", "azure://shop/lake/", "gs://lake"] {
+        assert!(Guard::parse(&text.replace("azure://shop/lake/raw", place)).is_err(), "{place}");
+    }
+}
+
+#[test]
 fn what_a_guard_does_not_name_is_refused() {
     let empty = guard("guard = 1\n");
     let reasons = |name: &str| refused(&empty, &plan(name)).into_iter().map(|(reason, ..)| reason).collect::<Vec<_>>();

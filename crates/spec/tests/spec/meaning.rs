@@ -119,6 +119,40 @@ fn ends_must_be_known_and_of_the_right_kind() {
 }
 
 #[test]
+fn a_container_of_azure_is_opened_in_one_way_and_that_one_whole() {
+    let lake = |keys: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: azure, account: shop, \
+             container: lake{keys} }} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ a: {{ format: csv }} }} }} }}\n"
+        )
+    };
+    let client = "client: 00000000-0000-0000-0000-000000000000";
+    for keys in [
+        "",
+        ", prefix: raw, sas: 'env://S'",
+        ", account-key: 'env://K'",
+        &format!(", {client}"),
+        &format!(", tenant: example.onmicrosoft.com, {client}, client-secret: 'file:///run/s', encryption-scope: own"),
+    ] {
+        let plan = read(&lake(keys)).plan("p").expect("a plan");
+        assert!(matches!(&plan.to.system, System::Azure(azure) if azure.account == "shop"), "{keys}");
+    }
+    refused(Code::BadValue, &lake(", sas: 'env://S', account-key: 'env://K'"));
+    refused(Code::MissingField, &lake(&format!(", {client}, tenant: example.com")));
+    refused(Code::MissingField, &lake(", tenant: example.com, client-secret: 'env://S'"));
+    refused(Code::BadValue, &lake(", client: waybill"));
+    let from = lake("").replace("url: 'file:///in'", "url: 'azure://shop/inbox/new', sas: 'env://S'");
+    let plan = read(&from).plan("p").expect("a plan");
+    assert!(matches!(&plan.from.system, System::Files(files) if files.azure.is_some() && files.s3.is_none()));
+    refused(
+        Code::BadValue,
+        &from
+            .replace("sas: 'env://S'", "access-key: 'env://S', secret-key: 'env://T'")
+            .replace(", secret-key: 'env://T'", ""),
+    );
+}
+
+#[test]
 fn two_pipelines_must_not_write_one_table_and_case_twins_are_two() {
     let text = "waybill: 1\nconnections: { a: { type: sqlite, path: x }, b: { type: local, path: ./y }, c: { type: local, path: y/ } }\npipelines:\n  p: { from: a, to: b, streams: { t: {} } }\n  q: { from: a, to: c, streams: { t: {} } }\n";
     let found = refused(Code::TableClash, text);

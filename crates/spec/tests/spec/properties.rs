@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    ArrayPolicy, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat, FileSource, Files, Limits,
-    Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
+    ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat,
+    FileSource, Files, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -54,6 +54,25 @@ fn access() -> impl Strategy<Value = S3Access> {
         .prop_map(|(region, endpoint, (access_key, secret_key))| S3Access { region, endpoint, access_key, secret_key })
 }
 
+/// As nobody, by one secret, or as an application.
+fn azure() -> impl Strategy<Value = AzureAccess> {
+    let client = || prop::option::of("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}");
+    let endpoint = prop::option::of("https://blobs\\.example:[1-9][0-9]{2}");
+    (endpoint, client(), secret(), "[a-z]{1,8}\\.example", 0..4, prop::option::of("[a-zA-Z0-9]{3,8}")).prop_map(
+        |(endpoint, client, secret, tenant, way, encryption_scope)| {
+            let access = AzureAccess { endpoint, client, encryption_scope, ..AzureAccess::default() };
+            match (way, &access.client, secret) {
+                (0, _, secret) => AzureAccess { account_key: secret, ..access },
+                (1, _, secret) => AzureAccess { sas: secret, ..access },
+                (2, Some(_), Some(secret)) => {
+                    AzureAccess { tenant: Some(tenant), client_secret: Some(secret), ..access }
+                }
+                _ => access,
+            }
+        },
+    )
+}
+
 fn source() -> impl Strategy<Value = System> {
     prop_oneof![
         (
@@ -89,6 +108,9 @@ fn bucket() -> impl Strategy<Value = System> {
             prefix,
             access
         })),
+        ("[a-z0-9]{3,8}", "[a-z]{2,4}-[0-9]", "([a-z]{1,4}(/[a-z]{1,4})?)?", azure()).prop_map(
+            |(account, container, prefix, access)| System::Azure(Azure { account, container, prefix, access })
+        ),
     ]
 }
 
@@ -266,7 +288,7 @@ fn a_csv_source_reads_back_too() {
         stream("c.parquet", Some(FileFormat::Parquet)),
     ];
     let s3 = S3Access { region: Some("eu-west-1".into()), ..S3Access::default() };
-    let from = System::Files(FileSource { url: "s3://inbox/x".into(), s3: Some(s3) });
+    let from = System::Files(FileSource { url: "s3://inbox/x".into(), s3: Some(s3), azure: None });
     let pipeline = Pipeline {
         from: "i".into(),
         to: "o".into(),

@@ -3,11 +3,8 @@
 //! TLS is verified always, no redirect is followed, every step has a bound, and an answer is read up to a ceiling.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, RequestBuilder};
 use waybill_connectors::dial::{self, Dialer};
 use zeroize::Zeroizing;
@@ -21,17 +18,9 @@ const REQUEST: Duration = Duration::from_secs(5);
 /// The longest answer that is read.
 pub(super) const LONGEST_ANSWER: usize = 1 << 20;
 
-/// A client that trusts the system's roots, or these alone. `is_local` is for a server on this very machine. It goes straight:
-/// behind a proxy nobody would check which address a name leads to.
+/// A client that trusts the system's roots, or these alone. `is_local` is for a server on this very machine.
 pub(super) fn client(roots: Option<&[u8]>, is_local: bool, dialer: Dialer) -> Result<Client, Problem> {
-    let mut builder = Client::builder()
-        .no_proxy()
-        .redirect(Policy::none())
-        .connect_timeout(CONNECT)
-        .timeout(REQUEST)
-        .https_only(!is_local)
-        .referer(false)
-        .dns_resolver(Arc::new(CheckedNames(dialer)));
+    let mut builder = dial::http::client(dialer).connect_timeout(CONNECT).timeout(REQUEST).https_only(!is_local);
     if let Some(pem) = roots {
         let roots = Certificate::from_pem_bundle(pem).ok().filter(|roots| !roots.is_empty());
         let why = "can't be read: VAULT_CACERT holds no certificate in PEM form";
@@ -53,19 +42,6 @@ pub(super) async fn exchange(request: RequestBuilder) -> Result<(u16, Zeroizing<
         body.extend_from_slice(&piece);
     }
     Ok((answer.status().as_u16(), body))
-}
-
-/// The dialer as this client asks it. Hosts that are addresses are not asked for: they are checked beforehand.
-struct CheckedNames(Dialer);
-
-impl Resolve for CheckedNames {
-    fn resolve(&self, name: Name) -> Resolving {
-        let dialer = self.0.clone();
-        Box::pin(async move {
-            let found = dialer.addresses(name.as_str(), 0).await?;
-            Ok(Box::new(found.into_iter().map(|checked| checked.address())) as Addrs)
-        })
-    }
 }
 
 /// A problem, where the dialer refused.
@@ -106,6 +82,7 @@ pub(super) async fn aws() -> aws_config::SdkConfig {
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
+    use std::sync::Arc;
 
     use async_trait::async_trait;
     use waybill_connectors::dial::Rules;

@@ -1,8 +1,9 @@
-//! Where a file source's files are: the two kinds of URL that it takes.
+//! Where a file source's files are: the kinds of URL that it takes.
 
 use std::path::PathBuf;
 
 use waybill_model::FailureCode;
+use waybill_model::plan::azure_place;
 use waybill_pipeline::{Fault, FaultResult};
 
 /// The place that a file source's URL names.
@@ -14,6 +15,15 @@ pub enum Address {
     S3 {
         /// The bucket's name.
         bucket: String,
+        /// What every key begins with, without slashes at its ends.
+        prefix: String,
+    },
+    /// `azure://account/container/prefix`
+    Azure {
+        /// The storage account's name.
+        account: String,
+        /// The container's name.
+        container: String,
         /// What every key begins with, without slashes at its ends.
         prefix: String,
     },
@@ -32,8 +42,14 @@ impl Address {
             };
             return Ok(Self::Directory(PathBuf::from(path.as_ref())));
         }
+        if let Some((account, container, prefix)) = azure_place(url) {
+            let (account, container, prefix) = (account.to_owned(), container.to_owned(), prefix.to_owned());
+            return Ok(Self::Azure { account, container, prefix });
+        }
         let Some(rest) = url.strip_prefix("s3://") else {
-            return refuse("`url` is neither file:///directory nor s3://bucket/prefix");
+            return refuse(
+                "`url` is none of file:///directory, s3://bucket/prefix and azure://account/container/prefix",
+            );
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() || bucket.contains(['@', ':', '?']) {
@@ -48,11 +64,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_both_kinds_and_refuses_others() {
+    fn reads_all_kinds_and_refuses_others() {
         assert_eq!(Address::read("file:///a%20b").expect("dir"), Address::Directory("/a b".into()));
         let s3 = Address::S3 { bucket: "b".into(), prefix: "p/q".into() };
         assert_eq!(Address::read("s3://b/p/q/").expect("s3"), s3);
-        for url in ["file://data", "s3://", "s3://key:secret@b", "http://x/y", "/data"] {
+        let azure = Address::Azure { account: "a".into(), container: "c".into(), prefix: "p/q".into() };
+        assert_eq!(Address::read("azure://a/c/p/q/").expect("azure"), azure);
+        for url in
+            ["file://data", "s3://", "s3://key:secret@b", "azure://a", "azure://key:secret@a/c", "http://x/y", "/data"]
+        {
             assert_eq!(Address::read(url).expect_err(url).code, FailureCode::SpecRefused);
         }
     }
