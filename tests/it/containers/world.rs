@@ -61,7 +61,7 @@ pub(super) fn story(tell: impl AsyncFnOnce(&mut World) -> Result<()>) -> Result<
         let told = tell(&mut world).await;
         told.with_context(|| {
             let workers =
-                world.emulator.started().iter().map(|container| world.log_of(task_of(container))).collect::<String>();
+                world.emulator.started().iter().map(|container| world.log_of(&task_of(container))).collect::<String>();
             format!("{workers}\n{}\n{}\n{}", world.sandbox.log(), world.emulator.log(), world.engine.log())
         })
     })
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// The pipeline of the guide, for this database.
-    fn document(&self) -> Result<String> {
+    pub(super) fn document(&self) -> Result<String> {
         let guide = std::fs::read_to_string(repository().join("docs/aws.md"))?;
         let text = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).context("a pipeline")?;
         let here = format!("port: {}, database: postgres", self.database.port());
@@ -197,9 +197,8 @@ impl World {
 }
 
 /// The task that a container was started for: the last part of its ARN.
-fn task_of(container: &Value) -> &str {
-    let arn = container["Config"]["Labels"]["com.amazonaws.ecs.task-arn"].as_str().unwrap_or_default();
-    arn.rsplit('/').next().unwrap_or_default()
+fn task_of(container: &Value) -> String {
+    World::arn_of(container).rsplit('/').next().unwrap_or_default().to_owned()
 }
 
 /// A part of a CloudFormation template as the service's own call takes it: other letters, and what is referred to.

@@ -30,6 +30,10 @@ impl Story {
 
     /// With these settings besides.
     pub(super) async fn start_with(settings: Vec<(String, String)>) -> Result<Self> {
+        Self::start_as(Options { orchestrator: settings, ..Options::default() }).await
+    }
+
+    pub(super) async fn start_as(mut options: Options) -> Result<Self> {
         let aws = Aws::start().await;
         let key = aws.orchestrator_key();
         let orchestrator = [
@@ -40,9 +44,9 @@ impl Story {
             ("AWS_SECRET_ACCESS_KEY", key.secret),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ];
-        let orchestrator =
-            orchestrator.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(settings).collect();
-        let sandbox = Sandbox::start(Options { orchestrator, ..Options::default() }).await?;
+        // Given settings come last and win.
+        options.orchestrator.splice(0..0, orchestrator.map(|(name, value)| (name.to_owned(), value)));
+        let sandbox = Sandbox::start(options).await?;
         Ok(Self { aws, sandbox })
     }
 
@@ -100,6 +104,7 @@ async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_se
         ("role_arn", |s| s.role_arn.push('\n')),
         ("task_role_arn", |s| s.task_role_arn = "arn:aws:iam::333333333333:role/waybill-worker".into()),
         ("region", |s| s.region = "us-iso-east-1".into()),
+        ("fips", |s| s.fips = true),
         ("subnets", |s| s.subnets.clear()),
         ("memory_mib", |s| s.memory_mib = 1000),
         ("ec2_opt_in", |s| s.capacity = "ec2".into()),
@@ -143,7 +148,7 @@ async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_se
 }
 
 /// What people set is the only word about where the orchestrator itself calls, and it holds no host: endpoints follow from
-/// regions of a closed list.
+/// words of a region's shape, below AWS's own domains.
 #[tokio::test(flavor = "multi_thread")]
 async fn t11_no_setting_leads_the_orchestrator_to_an_address_of_somebodys_choice() -> Result<()> {
     let story = Story::start().await?;

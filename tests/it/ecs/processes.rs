@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use waybill_api::client::EventQuery;
 use waybill_api::run::RunDetail;
 use waybill_model::{FailureCode, RunId};
-use waybill_tests::aws::{Aws, Ending, Fault, Program, Trust};
+use waybill_tests::aws::{Aws, Called, Ending, Fault, Program, Trust};
+use waybill_tests::fault::Marker;
+use waybill_tests::sandbox::Options;
 
 use super::planes::Story;
 
@@ -68,6 +70,63 @@ async fn f15_a_real_orchestrator_gives_up_on_room_that_never_comes_within_its_bo
     let told = story.between(run, "launching", "ended").await?;
     ensure!(told < START, "it was told after {told:?}");
     Ok(())
+}
+
+/// A real orchestrator that the kernel kills at this step of its first launch, and one that takes over its state. The story, and the
+/// run.
+async fn killed_at(point: &str) -> Result<(Story, RunId)> {
+    let marks = tempfile::tempdir()?;
+    let marker = Marker::at(marks.path().join("mark"));
+    let faults = Options::default().with_faults(&[marker.order(&format!("{point}=kill"))]).for_itself();
+    let mut story = Story::start_as(faults).await?;
+    let plane = story.granted().await?;
+    ensure!(story.check(&plane).await?.ready, "the check did not find it ready");
+    story.pipeline().await?;
+    story.aws.run_as(Program::Nothing);
+    let (ports, run) = (story.sandbox.ports()?, story.sandbox.trigger("items").await?);
+    story.sandbox.orchestrator_ended().await?;
+    marker.fired()?;
+    // What the cloud has before anybody looks again.
+    let (asked, there) = (launches(&story).len(), story.aws.tasks().len());
+    let before = if point == "task_started" { (1, 1) } else { (0, 0) };
+    ensure!((asked, there) == before, "killed at {point} after {asked} calls, with {there} tasks");
+    story.sandbox.restart(&ports).await?;
+    story.sandbox.until(run, |seen| seen.attempt_list.iter().any(|attempt| attempt.task.is_some())).await?;
+    Ok((story, run))
+}
+
+/// Calls that start a task for an attempt; those of the check start none.
+fn launches(story: &Story) -> Vec<Called> {
+    story.aws.calls("RunTask").into_iter().filter(|call| call.body.contains("\"wb/")).collect()
+}
+
+/// One attempt, one task, recorded as the cloud names it; and it goes when it is not wanted any more.
+async fn has_one_task(story: &Story, run: RunId) -> Result<()> {
+    let (tasks, seen) = (story.aws.tasks(), story.sandbox.client.run_get(run).await?);
+    ensure!(tasks.len() == 1 && seen.attempt_list.len() == 1, "{} tasks, {:?}", tasks.len(), seen.attempt_list);
+    ensure!(seen.attempt_list[0].task.as_deref() == Some(&tasks[0].arn), "{:?}", seen.attempt_list);
+    story.sandbox.client.run_cancel(run).await?;
+    let ended = story.sandbox.ended(run).await?;
+    ensure!(ended.run.state.to_string() == "canceled", "{:?}", ended.run);
+    ensure!(story.aws.tasks().iter().all(waybill_tests::aws::Task::is_over), "a task is left");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f10_a_real_orchestrator_that_is_killed_before_run_task_is_followed_by_one_that_starts_one_task() -> Result<()>
+{
+    let (story, run) = killed_at("attempt_row_committed").await?;
+    ensure!(launches(&story).len() == 1, "{:?}", launches(&story));
+    has_one_task(&story, run).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_a_real_orchestrator_that_is_killed_before_it_records_the_arn_is_followed_by_one_that_learns_it()
+-> Result<()> {
+    let (story, run) = killed_at("task_started").await?;
+    let calls = launches(&story);
+    ensure!(calls.len() == 2 && calls[0].body == calls[1].body, "the same bytes again: {calls:?}");
+    has_one_task(&story, run).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

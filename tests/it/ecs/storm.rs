@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use waybill_model::run::RunKind;
 use waybill_model::run::RunState;
 use waybill_model::{AttemptId, DataPlaneId, Epoch, OrgId, PipelineId, RunId};
-use waybill_orchestrator::loops::{self, AllLoopStats, Context};
+use waybill_orchestrator::loops::{self, AllLoopStats, Context, LoopStats};
 use waybill_orchestrator::service::attempt::{AttemptService, CommitAnswer, EnrolError, Peer, TicketClaim};
 use waybill_orchestrator::service::bounds::Bounds;
 use waybill_orchestrator::service::run::Trigger;
@@ -127,10 +127,11 @@ impl Workers {
 struct Orchestrator(tokio::task::JoinHandle<()>);
 
 impl Orchestrator {
-    fn start(context: &Context, number: usize) -> Self {
+    fn start((context, reaped): (&Context, &Arc<LoopStats>), number: usize) -> Self {
         let mut context = context.clone();
         context.holder = Arc::from(format!("orchestrator {number}"));
-        Self(tokio::spawn(loops::run(context, AllLoopStats::default(), CancellationToken::new())))
+        let stats = AllLoopStats { reap: Arc::clone(reaped), ..AllLoopStats::default() };
+        Self(tokio::spawn(loops::run(context, stats, CancellationToken::new())))
     }
 }
 
@@ -158,10 +159,10 @@ pub(super) async fn runs(world: &World, numbers: Range<u64>) -> Vec<RunId> {
     runs
 }
 
-/// Waits for every run's end while orchestrators die and are replaced.
-async fn weather(world: &World, runs: &[RunId], seed: u64, deaths: &AtomicUsize) {
-    let mut random = StdRng::seed_from_u64(seed ^ 0x5eed);
-    let mut orchestrators = [Orchestrator::start(&world.context, 0), Orchestrator::start(&world.context, 1)];
+/// Waits for every run's end while orchestrators die and are replaced. How many died.
+async fn weather(world: &World, runs: &[RunId], seed: u64, reaped: &Arc<LoopStats>) -> usize {
+    let (mut random, mut deaths, of) = (StdRng::seed_from_u64(seed ^ 0x5eed), 0, (&world.context, reaped));
+    let mut orchestrators = [Orchestrator::start(of, 0), Orchestrator::start(of, 1)];
     let deadline = Instant::now() + Duration::from_secs(120 + runs.len() as u64 * 2);
     let mut open: Vec<RunId> = runs.to_vec();
     while !open.is_empty() {
@@ -170,8 +171,8 @@ async fn weather(world: &World, runs: &[RunId], seed: u64, deaths: &AtomicUsize)
         let life = if random.random_ratio(1, 4) { 7_000..8_000 } else { 200..900 };
         tokio::time::sleep(Duration::from_millis(random.random_range(life))).await;
         let victim = random.random_range(0..orchestrators.len());
-        let number = deaths.fetch_add(1, Ordering::SeqCst) + 2;
-        orchestrators[victim] = Orchestrator::start(&world.context, number);
+        orchestrators[victim] = Orchestrator::start(of, deaths + 2);
+        deaths += 1;
         let mut still = Vec::new();
         for run in open {
             if !world.run(run).await.state.is_final() {
@@ -180,6 +181,7 @@ async fn weather(world: &World, runs: &[RunId], seed: u64, deaths: &AtomicUsize)
         }
         open = still;
     }
+    deaths
 }
 
 /// The tasks that the database names. One whose start was not answered, and that the cloud then hides for good, is named by
@@ -236,12 +238,11 @@ async fn storm_every_run_ends_no_task_outlives_its_attempt_and_no_attempt_commit
     })));
     let runs = runs(&world, 0..launches).await;
     aws.chaos(Some(Chaos::new(seed, FAULTS)));
-    let (deaths, stop) = (Arc::new(AtomicUsize::default()), CancellationToken::new());
+    let (reaped, stop) = (Arc::new(LoopStats::default()), CancellationToken::new());
     let (store, grace) = (world.store.clone(), bounds().final_grace);
-    let watch = Watch { aws: Arc::clone(&aws), store, org: world.org, grace, deaths: Arc::clone(&deaths) };
+    let watch = Watch { aws: Arc::clone(&aws), store, org: world.org, grace, reaped: Arc::clone(&reaped) };
     let watch = tokio::spawn(watch.until(stop.clone()));
-    weather(&world, &runs, seed, &deaths).await;
-    let deaths = deaths.load(Ordering::SeqCst);
+    let deaths = weather(&world, &runs, seed, &reaped).await;
     stop.cancel();
     let watched = watch.await.expect("the watch");
     println!("storm: watched={watched:?}");

@@ -1,15 +1,16 @@
 //! Watches a storm all the time for tasks that outlive their attempts by more than one reconcile.
 //!
-//! A reconcile counts where the cloud answered its list of tasks and the orchestrator that asked lived on. One may have judged
-//! the attempt before it was over; the next one asks the task to end, and so none may come behind it without that.
+//! One reconcile may be under way when an attempt is over, and have judged it before. The next one that comes to its end, with
+//! its list of tasks answered by the cloud, must have asked the task to end. One that dies with its orchestrator never comes to
+//! its end and so does not count; nobody's death gives a task more time otherwise.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use waybill_model::{AttemptId, Micros, OrgId};
+use waybill_orchestrator::loops::LoopStats;
 use waybill_store::Store;
 use waybill_tests::aws::{Aws, Called, Task};
 
@@ -19,10 +20,11 @@ const LOOK: Duration = Duration::from_millis(100);
 /// A task that runs though its attempt is over.
 struct Outliving {
     since: Instant,
-    /// Orchestrators that had died, and requests that this task end, when `lists` was taken.
-    known: (usize, usize),
-    /// Reconciles until then.
+    /// Requests that this task end, when the rest was taken.
+    stops: usize,
+    /// Lists that the cloud had answered, and reconciles that had come to their end.
     lists: usize,
+    rounds: u64,
 }
 
 /// What was seen.
@@ -34,7 +36,7 @@ pub(super) struct Seen {
     pub(super) tasks: usize,
     /// The longest time that one did.
     pub(super) longest: Duration,
-    /// Those that two reconciles passed by.
+    /// Those that a reconcile passed by which began when their attempts were over.
     pub(super) passed_by: Vec<String>,
 }
 
@@ -45,8 +47,8 @@ pub(super) struct Watch {
     pub(super) org: OrgId,
     /// How long a worker may take to leave after its last word.
     pub(super) grace: Duration,
-    /// Orchestrators that have died.
-    pub(super) deaths: Arc<AtomicUsize>,
+    /// What the reapers of all orchestrators did.
+    pub(super) reaped: Arc<LoopStats>,
 }
 
 impl Watch {
@@ -70,17 +72,19 @@ impl Watch {
             if !self.is_past_its_attempt(&task).await {
                 continue;
             }
-            let (arn, lists) = (task.arn, self.lists());
-            let known = (self.deaths.load(Ordering::SeqCst), self.stops(&arn));
+            let arn = task.arn;
+            // Rounds first: what they asked for is counted then.
+            let (rounds, lists) = (self.reaped.read().rounds, self.lists());
+            let stops = self.stops(&arn);
             let first = !outliving.contains_key(&arn);
-            let fresh = || Outliving { since: Instant::now(), known, lists };
+            let fresh = || Outliving { since: Instant::now(), stops, lists, rounds };
             let mut one = outliving.remove(&arn).unwrap_or_else(fresh);
             seen.tasks += usize::from(first);
             seen.longest = seen.longest.max(one.since.elapsed());
-            if one.known != known {
-                (one.known, one.lists) = (known, lists);
+            if one.stops != stops {
+                (one.stops, one.lists, one.rounds) = (stops, lists, rounds);
             }
-            if lists - one.lists > 2 && !seen.passed_by.contains(&arn) {
+            if lists - one.lists > 1 && rounds - one.rounds > 1 && !seen.passed_by.contains(&arn) {
                 seen.passed_by.push(arn.clone());
             }
             now.insert(arn, one);
