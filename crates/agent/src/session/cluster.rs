@@ -27,6 +27,10 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity, name: &s
     let wanted = &arguments.tasks;
     let text = wanted.region.as_deref().unwrap_or_default();
     let region: Region = text.parse().map_err(|error: NameError| refused(format!("--region: {error}")))?;
+    if wanted.fips {
+        // Before STS is asked: in another region there is none to ask.
+        region.check_fips().map_err(|error| refused(format!("--fips: {error}")))?;
+    }
     let options = CloudOptions {
         ecs_endpoint: wanted.ecs_endpoint.clone(),
         sts_endpoint: wanted.sts_endpoint.clone(),

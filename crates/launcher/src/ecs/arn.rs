@@ -56,6 +56,20 @@ impl Region {
     }
 }
 
+/// Regions where both STS and ECS have FIPS endpoints, as AWS's list of endpoints by service says (botocore's `endpoints.json`
+/// of 1.43, July 2026). In any other region a client that is told to use them would call a name that nobody answers to.
+const FIPS: [&str; 6] = ["us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1"];
+
+impl Region {
+    /// Refuses a region without FIPS endpoints of STS and ECS.
+    pub fn check_fips(&self) -> Result<(), NameError> {
+        if FIPS.contains(&self.as_str()) { Ok(()) } else { Err(NameError(NO_FIPS)) }
+    }
+}
+
+/// What is said then: the list itself.
+const NO_FIPS: &str = "STS and ECS have FIPS endpoints in us-east-1, us-east-2, us-west-1, us-west-2, us-gov-east-1 and us-gov-west-1 only";
+
 impl FromStr for Region {
     type Err = NameError;
 

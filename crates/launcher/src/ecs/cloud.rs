@@ -282,3 +282,6 @@ fn loader() -> aws_config::ConfigLoader {
     let own = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new()).or_else("us-east-1");
     aws_config::defaults(BehaviorVersion::latest()).region(own)
 }
+
+#[cfg(test)]
+mod tests;

@@ -146,6 +146,9 @@ impl EcsPlace {
                 "the role that starts tasks must not be the one they run as",
             ));
         }
+        if settings.fips {
+            region.check_fips().map_err(|error| SettingError::new("fips", error.0))?;
+        }
         check_names(&settings)?;
         check_size(&settings)?;
         Ok(Self { settings, role, task_role, region, external_id, owner: None })

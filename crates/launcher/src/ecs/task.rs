@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn a_place_with_fips_endpoints_tells_its_tasks_so() {
         let of = |fips| {
-            let place = EcsPlace::new(EcsSettings { fips, ..example() }, "id").expect("a place");
+            let place =
+                EcsPlace::new(EcsSettings { fips, region: "us-east-1".into(), ..example() }, "id").expect("a place");
             let given = BTreeMap::from([("WAYBILL_CA_PIN".to_owned(), "sha256:x".to_owned())]);
             EcsTask::new(&place, Wish::default(), given).expect("a task").variables
         };
