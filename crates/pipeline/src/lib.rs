@@ -22,6 +22,6 @@ pub use budget::Budget;
 pub use credential::{Credential, Fixed};
 pub use fault::{CustomerText, Fault, FaultResult};
 pub use observe::{CommitGate, Observer, OpenGate, Progress};
-pub use pace::paced;
+pub use pace::{Rate, paced};
 pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
 pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};

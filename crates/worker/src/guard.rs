@@ -76,12 +76,10 @@ impl Guarded {
         self.watch.as_ref().map_or_else(Means::unguarded, |watch| watch.ways().means())
     }
 
-    /// Reads no faster than the guard's ceiling.
-    pub(crate) async fn source(&self, source: Arc<dyn Source>) -> Arc<dyn Source> {
-        match &self.watch {
-            Some(watch) => waybill_pipeline::paced(source, watch.guard().await.limits.rows_per_second),
-            None => source,
-        }
+    /// Reads no faster than the ceiling of the guard as it was read last.
+    pub(crate) fn source(&self, source: Arc<dyn Source>) -> Arc<dyn Source> {
+        let Some(watch) = self.watch.clone() else { return source };
+        waybill_pipeline::paced(source, Arc::new(move || watch.rows_per_second()))
     }
 
     /// Counts what passes, for the ceilings, and begins to look at the guard again and again.

@@ -137,7 +137,7 @@ async fn prepare(
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
     let context = Context {
-        source: guarded.source(source).await,
+        source: guarded.source(source),
         bucket,
         run,
         attempt,

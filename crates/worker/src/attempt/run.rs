@@ -97,9 +97,9 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
     let (source, bucket) = match ends {
-        Ends::Both(source, bucket) => (guarded.source(source).await, bucket),
+        Ends::Both(source, bucket) => (guarded.source(source), bucket),
         Ends::Source(source) => {
-            let work = Work::Source(guarded.source(source).await, Watched { observer, stop });
+            let work = Work::Source(guarded.source(source), Watched { observer, stop });
             return Ok(Begun { work, log, guarded });
         }
         Ends::Bucket(bucket) => {

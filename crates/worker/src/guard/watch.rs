@@ -85,6 +85,11 @@ impl Watch {
         Arc::clone(&self.seen.lock().await.guard)
     }
 
+    /// The newest ceiling of rows in a second.
+    pub(super) fn rows_per_second(&self) -> Option<u64> {
+        self.ceilings.lock().unwrap_or_else(PoisonError::into_inner).rows_per_second
+    }
+
     /// Looks whenever a part has ended, and in between, until the guard refuses.
     pub(super) async fn look_again(self: Arc<Self>) {
         while self.allows().await.is_ok() {
