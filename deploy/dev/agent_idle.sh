@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures what an idle agent costs: an orchestrator and one enrolled agent, both release builds of $1 (a directory with
-# waybill-orchestrator, waybill-agent, waybill-worker and waybill), watched for $2 seconds (60 where absent).
+# waybill-orchestrator, waybill-agent, waybill-worker and waybill), watched for $2 seconds (60 where absent). Fails above 20 MiB or
+# 0.1 % of one core.
 set -euo pipefail
 bin=$(realpath "${1:?directory of the release programs}") seconds=${2:-60}
 dir=$(mktemp -d)
@@ -23,6 +24,11 @@ ticks() { awk '{print $14 + $15}' "/proc/$agent/stat"; }
 before=$(ticks)
 sleep "$seconds"
 after=$(ticks)
-awk -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" -v seconds="$seconds" \
-  'BEGIN { printf "CPU: %.3f %% of one core (%d ticks of %d per second in %d s)\n", ticks / hz / seconds * 100, ticks, hz, seconds }'
-awk '/VmRSS|VmHWM/ { printf "%s %.1f MiB\n", $1, $2 / 1024 }' "/proc/$agent/status"
+awk -v ticks=$((after - before)) -v hz="$(getconf CLK_TCK)" -v seconds="$seconds" '
+  /VmRSS/ { rss = $2 / 1024 }
+  /VmHWM/ { peak = $2 / 1024 }
+  END {
+    share = ticks / hz / seconds * 100
+    printf "agent, idle: %.3f %% of one core (%d ticks of %d per second in %d s), %.1f MiB resident, %.1f MiB at most\n", share, ticks, hz, seconds, rss, peak
+    if (share > 0.1 || rss > 20) { print "over its limit: 0.1 % of one core, 20 MiB" > "/dev/stderr"; exit 1 }
+  }' "/proc/$agent/status"

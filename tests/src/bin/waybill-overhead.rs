@@ -1,6 +1,7 @@
 //! Measures what the control plane adds to a run, with a real orchestrator and a scripted cloud that answers at once:
 //! `waybill-overhead [sqlite|postgres]`. From the call that starts a run to RunTask, with nothing and with 100 runs
-//! waiting; starts per second of 1,000 runs that wait; and the orchestrator's processor time for a whole run of a worker.
+//! waiting; starts per second of 1,000 runs that wait; and the orchestrator's processor time for a whole run of a worker. What
+//! has a limit is held to it: one that is passed is said and fails, after all was measured.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -18,6 +19,12 @@ const WAITING: usize = 100;
 const TIMED: usize = 51;
 const STORM: usize = 1_000;
 const WHOLE: usize = 20;
+/// Limits: from a trigger to RunTask with 100 runs waiting (median, ms), starts per second, and milliseconds of the orchestrator's
+/// processor for an enrolment, which a whole run must keep to, with all else that belongs to it.
+const TRIGGER_SQLITE: f64 = 50.0;
+const TRIGGER_POSTGRES: f64 = 20.0;
+const STARTS: f64 = 100.0;
+const ENROLMENT: f64 = 50.0;
 /// The kernel counts processor time for others in hundredths of a second.
 const TICKS: f64 = 100.0;
 
@@ -105,10 +112,35 @@ fn seconds(from: DateTime<Utc>, to: DateTime<Utc>) -> f64 {
     (to - from).as_seconds_f64()
 }
 
-fn say(name: &str, taken: &[f64]) -> Result<()> {
+/// Says what was taken; the median.
+fn say(name: &str, taken: &[f64]) -> Result<f64> {
     let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
     let line = format!("{name}: median {:.1} ms, 95 % {:.1} ms ({} runs)", at(0.5), at(0.95), taken.len());
-    Ok(writeln!(std::io::stdout(), "{line}")?)
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(at(0.5))
+}
+
+/// Limits that were passed.
+#[derive(Default)]
+struct Limits(Vec<String>);
+
+impl Limits {
+    fn at_most(&mut self, what: &str, found: f64, most: f64) {
+        if found > most {
+            self.0.push(format!("{what}: {found:.1}, and at most {most} is allowed"));
+        }
+    }
+
+    fn at_least(&mut self, what: &str, found: f64, least: f64) {
+        if found < least {
+            self.0.push(format!("{what}: {found:.1}, and at least {least} is wanted"));
+        }
+    }
+
+    fn hold(&self) -> Result<()> {
+        ensure!(self.0.is_empty(), "over its limit: {}", self.0.join("; "));
+        Ok(writeln!(std::io::stdout(), "within its limits")?)
+    }
 }
 
 /// Processor seconds that a process has taken.
@@ -119,7 +151,7 @@ fn processor_seconds(pid: u32) -> Result<f64> {
     Ok((ticks()? + ticks()?) / TICKS)
 }
 
-async fn triggers(server: Option<&Postgres>) -> Result<()> {
+async fn triggers(server: Option<&Postgres>, limits: &mut Limits) -> Result<()> {
     let aws = Aws::start().await;
     let sandbox = in_cloud(&aws, server, 1 + 2 * TIMED).await?;
     say("trigger to RunTask, nothing waiting", &to_run_task(&aws, &sandbox, 1).await?)?;
@@ -127,11 +159,14 @@ async fn triggers(server: Option<&Postgres>) -> Result<()> {
     for _ in 0..=WAITING {
         sandbox.start_run(busy).await?;
     }
-    say("trigger to RunTask, 100 runs waiting", &to_run_task(&aws, &sandbox, 1 + TIMED).await?)
+    let median = say("trigger to RunTask, 100 runs waiting", &to_run_task(&aws, &sandbox, 1 + TIMED).await?)?;
+    let most = if server.is_some() { TRIGGER_POSTGRES } else { TRIGGER_SQLITE };
+    limits.at_most("median from trigger to RunTask with 100 runs waiting, ms", median, most);
+    Ok(())
 }
 
 /// Runs that all wait when the orchestrator comes back: how many of them it starts per second.
-async fn storm(server: Option<&Postgres>) -> Result<()> {
+async fn storm(server: Option<&Postgres>, limits: &mut Limits) -> Result<()> {
     let aws = Aws::start().await;
     let mut sandbox = in_cloud(&aws, server, STORM + 1).await?;
     let ports = sandbox.ports()?;
@@ -156,12 +191,14 @@ async fn storm(server: Option<&Postgres>) -> Result<()> {
         tokio::time::sleep(Duration::from_millis(50)).await; // a poll of the scripted cloud, bounded above
     };
     let taken = seconds(calls[before].at, calls[before + STORM - 1].at);
-    let line = format!("starts of {STORM} waiting runs: {:.0} per second ({taken:.1} s)", STORM as f64 / taken);
+    let rate = STORM as f64 / taken;
+    limits.at_least("starts per second", rate, STARTS);
+    let line = format!("starts of {STORM} waiting runs: {rate:.0} per second ({taken:.1} s)");
     Ok(writeln!(std::io::stdout(), "{line}")?)
 }
 
 /// Whole runs of a real worker on this host, one after the other.
-async fn whole(server: Option<&Postgres>) -> Result<()> {
+async fn whole(server: Option<&Postgres>, limits: &mut Limits) -> Result<()> {
     let aws = Aws::start().await;
     let sandbox = Sandbox::start(options(&aws, server)).await?;
     let source = rusqlite::Connection::open(sandbox.path("shop.db"))?;
@@ -174,6 +211,7 @@ async fn whole(server: Option<&Postgres>) -> Result<()> {
         ensure!(ended.run.state.to_string() == "succeeded", "{:?}", ended.run.failure);
     }
     let taken = (processor_seconds(sandbox.orchestrator_pid()?)? - before) * 1e3 / WHOLE as f64;
+    limits.at_most("the orchestrator's processor for a whole run, enrolment included, ms", taken, ENROLMENT);
     let line =
         format!("a whole run, enrolment and polls of its state too: {taken:.1} ms of the orchestrator's processor");
     Ok(writeln!(std::io::stdout(), "{line}")?)
@@ -188,7 +226,26 @@ async fn main() -> Result<()> {
         other => anyhow::bail!("{other}: not sqlite or postgres"),
     };
     writeln!(std::io::stdout(), "database: {kind}")?;
-    triggers(server()?.as_ref()).await?;
-    storm(server()?.as_ref()).await?;
-    whole(server()?.as_ref()).await
+    let mut limits = Limits::default();
+    triggers(server()?.as_ref(), &mut limits).await?;
+    storm(server()?.as_ref(), &mut limits).await?;
+    whole(server()?.as_ref(), &mut limits).await?;
+    limits.hold()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_a_limit_fails_and_is_named_with_it() {
+        let mut limits = Limits::default();
+        limits.at_most("wait, ms", 50.0, TRIGGER_SQLITE);
+        limits.at_least("starts", 100.0, STARTS);
+        assert!(limits.hold().is_ok());
+        limits.at_most("wait, ms", 50.1, TRIGGER_SQLITE);
+        limits.at_least("starts", 99.9, STARTS);
+        let told = limits.hold().expect_err("two are passed").to_string();
+        assert!(told.contains("wait, ms: 50.1") && told.contains("starts: 99.9"), "{told}");
+    }
 }
