@@ -1,10 +1,11 @@
-//! An agent in a network namespace of its own, with a way out to the orchestrator's two ports and to nothing else: it works,
+//! An agent in a network namespace of its own, with a way out to the orchestrator's one public port and to nothing else: it works,
 //! nothing can connect in, and a cut of that way is ridden out, or ends the attempt when it lasts. `CUT=300s` makes the cut
 //! that is ridden out so long. Without root it runs in a user namespace; `deploy/dev/test.sh` leaves it out by name where the kernel
 //! allows none.
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use waybill_tests::services::network::{as_root, inside, ip};
 
 use super::fixture::{Host, MANY, Office, said, until};
 
+/// The name by which workers and agents ask for the orchestrator's one port.
+const WORKERS: &str = "workers.waybill.test";
+
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
 /// A network namespace with one link to this host. It is removed when it is dropped.
@@ -24,6 +28,8 @@ struct Namespace {
     name: String,
     link: String,
     here: String,
+    /// What is known of names inside: there is no server of names.
+    hosts: tempfile::NamedTempFile,
 }
 
 impl Namespace {
@@ -32,7 +38,10 @@ impl Namespace {
         let tag = format!("{}{number}", std::process::id());
         let (third, fourth) = (std::process::id() / 60 % 250, std::process::id() % 60 * 4 + number % 2 * 2);
         let (here, there) = (format!("10.213.{third}.{fourth}"), format!("10.213.{third}.{}", fourth + 1));
-        let this = Self { name: format!("wb{tag}"), link: format!("wbh{tag}"), here };
+        let mut hosts = tempfile::NamedTempFile::new()?;
+        writeln!(hosts, "127.0.0.1 localhost\n{here} {WORKERS}")?;
+        std::fs::set_permissions(hosts.path(), std::fs::Permissions::from_mode(0o644))?;
+        let this = Self { name: format!("wb{tag}"), link: format!("wbh{tag}"), here, hosts };
         let inside = format!("wbn{tag}");
         ip(&["netns", "add", &this.name])?;
         ip(&["link", "add", &this.link, "type", "veth", "peer", "name", &inside, "netns", &this.name])?;
@@ -43,24 +52,35 @@ impl Namespace {
         Ok(this)
     }
 
-    /// An orchestrator that listens on this host's end of the link.
-    fn options(&self) -> Options {
-        let mut orchestrator: Vec<(String, String)> =
-            ["API", "WORKER"].map(|port| (format!("WAYBILL__SERVER__{port}"), format!("{}:0", self.here))).to_vec();
-        orchestrator.push(("WAYBILL__SERVER__NAMES".into(), self.here.clone()));
-        Options { orchestrator, ..Options::default() }
+    /// An orchestrator with one public port on this host's end of the link: people and enrolment come by the address, workers and
+    /// agents by another name of it.
+    fn options(&self) -> Result<Options> {
+        let here = &self.here;
+        // One that was free a moment ago: nobody else listens on this end, which was made for this test.
+        let port = TcpListener::bind((here.as_str(), 0))?.local_addr()?.port();
+        let (address, worker) = (format!("{here}:{port}"), format!("{WORKERS}:{port}"));
+        let settings = [
+            ("API", &address),
+            ("WORKER", &address),
+            ("NAMES", &format!("{here},{WORKERS}")),
+            ("PUBLIC_API", &address),
+            ("PUBLIC_WORKER", &worker),
+        ];
+        let settings = settings.map(|(name, value)| (format!("WAYBILL__SERVER__{name}"), value.clone()));
+        Ok(Options { orchestrator: settings.to_vec(), ..Options::default() })
     }
 
+    /// What a program is run through to be inside, where it finds the names of `hosts`.
     fn through(&self) -> Vec<String> {
-        ["ip", "netns", "exec", &self.name].map(str::to_owned).to_vec()
+        let hosts = format!("mount --bind {} /etc/hosts && exec \"$@\"", self.hosts.path().display());
+        let inside = ["ip", "netns", "exec", &self.name, "unshare", "--mount", "sh", "-c", &hosts, "sh"];
+        inside.map(str::to_owned).to_vec()
     }
 
-    /// From now on the namespace reaches these ports of this host by TCP, and nothing else.
-    fn reaches_only(&self, ports: &[u16]) -> Result<()> {
+    /// From now on the namespace reaches this port of this host by TCP, and nothing else.
+    fn reaches_only(&self, port: u16) -> Result<()> {
         let rule = |args: &[&str]| ip(&[&["-n", &self.name, "rule", "add"], args].concat());
-        for port in ports {
-            rule(&["pref", "10", "ipproto", "tcp", "dport", &port.to_string(), "lookup", "main"])?;
-        }
+        rule(&["pref", "10", "ipproto", "tcp", "dport", &port.to_string(), "lookup", "main"])?;
         rule(&["pref", "20", "unreachable"])
     }
 
@@ -103,12 +123,13 @@ impl Drop for Namespace {
 async fn office(namespace: &Namespace, options: Options) -> Result<(Office, Host)> {
     let office = Office::start(options, MANY).await?;
     let ports = office.sandbox.ports()?;
-    let [api, worker]: [SocketAddr; 2] = [ports.api.parse()?, ports.worker.parse()?];
+    ensure!(ports.api == ports.worker, "it is to have one port: {} {}", ports.api, ports.worker);
+    let api: SocketAddr = ports.api.parse()?;
     // Another server of this host, beside the orchestrator.
     let other = TcpListener::bind((api.ip(), 0))?;
     ensure!(namespace.reaches(other.local_addr()?)?, "the namespace has no way to this host");
-    namespace.reaches_only(&[api.port(), worker.port()])?;
-    ensure!(namespace.reaches(api)? && namespace.reaches(worker)?, "the orchestrator can't be reached");
+    namespace.reaches_only(api.port())?;
+    ensure!(namespace.reaches(api)?, "the orchestrator can't be reached");
     ensure!(!namespace.reaches(other.local_addr()?)?, "the namespace reaches another port of this host");
     let invited = office.invite("office-1", false).await?;
     let mut host = Host::new(invited.agent.id, office.sandbox.path("office-1"));
@@ -130,7 +151,7 @@ async fn a_short_cut() -> Result<()> {
     let namespace = Namespace::new()?;
     let cut = std::env::var("CUT").ok().map(|text| parse_duration(&text)).transpose()?.unwrap_or_default();
     // A cut that is ridden out is one within the grace.
-    let options = namespace.options();
+    let options = namespace.options()?;
     let options = if cut.is_zero() { options } else { options.with("BOUNDS__OFFLINE_GRACE", "15m") };
     let (office, host) = office(&namespace, options).await?;
     let run = office.running().await?;
@@ -163,7 +184,7 @@ fn f19_a_cut_past_the_grace_ends_the_attempt_and_the_next_one_delivers() -> Resu
 
 async fn a_long_cut() -> Result<()> {
     let namespace = Namespace::new()?;
-    let (office, host) = office(&namespace, namespace.options()).await?;
+    let (office, host) = office(&namespace, namespace.options()?).await?;
     let run = office.running().await?;
     let workers = host.workers();
     ensure!(workers.len() == 1, "{workers:?}");
