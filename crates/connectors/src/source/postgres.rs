@@ -118,13 +118,12 @@ impl Found {
         // The columns are read again: now the lock holds them.
         self.attributes = catalog::attributes(&mut self.wire, &self.relation).await?;
         self.types = catalog::types(&mut self.wire, &self.relation).await?;
-        let operators = if stream.filter.is_empty() {
-            Operators::default()
-        } else {
-            Operators::of(&mut self.wire, &self.types).await?
-        };
         let (rules, is_sql_ascii) = (self.rules, self.hello.is_sql_ascii);
-        let selection = Selection::new(stream, &self.attributes, &self.types, &operators, rules, is_sql_ascii)?;
+        let mut selection = Selection::new(stream, &self.attributes, &self.types, rules, is_sql_ascii)?;
+        if !stream.filter.is_empty() {
+            let operators = Operators::of(&mut self.wire, &self.types).await?;
+            selection.filter(stream, &self.attributes, &self.types, &operators)?;
+        }
         match self.wire.ask(&selection.rehearse(&self.relation.sql())).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if error.state().starts_with("22") && !stream.filter.is_empty() => {

@@ -17,7 +17,6 @@ use super::wire::Wire;
 const FIRST_OF_OTHERS: u32 = 16_384;
 
 /// Operators of types that do not come with the server: by type and sign, as SQL.
-#[derive(Default)]
 pub(super) struct Operators(HashMap<(u32, String), String>);
 
 impl Operators {
@@ -25,7 +24,7 @@ impl Operators {
     pub(super) async fn of(wire: &mut Wire, types: &Types) -> FaultResult<Self> {
         let others: Vec<String> = types.keys().filter(|oid| **oid >= FIRST_OF_OTHERS).map(u32::to_string).collect();
         if others.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self(HashMap::new()));
         }
         let sql = format!(
             "SELECT o.oprleft, o.oprname, n.nspname FROM pg_catalog.pg_operator o \

@@ -27,12 +27,11 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    /// Chooses the stream's columns and renders its filter.
+    /// Chooses the stream's columns.
     pub(super) fn new(
         stream: &StreamPlan,
         attributes: &[Attribute],
         types: &Types,
-        operators: &Operators,
         rules: Rules,
         is_sql_ascii: bool,
     ) -> FaultResult<Self> {
@@ -45,9 +44,21 @@ impl Selection {
             fields.push(field(&chosen.name, attribute, &kind, stream, is_sql_ascii));
             kinds.push(kind);
         }
-        let conditions = stream.filter.iter().map(|condition| filter(condition, attributes, types, operators));
-        let conditions = conditions.collect::<FaultResult<_>>()?;
-        Ok(Self { columns: columns.join(", "), kinds, schema: Arc::new(Schema::new(fields)), conditions })
+        Ok(Self { columns: columns.join(", "), kinds, schema: Arc::new(Schema::new(fields)), conditions: Vec::new() })
+    }
+
+    /// Adds the stream's filter.
+    pub(super) fn filter(
+        &mut self,
+        stream: &StreamPlan,
+        attributes: &[Attribute],
+        types: &Types,
+        operators: &Operators,
+    ) -> FaultResult<()> {
+        for condition in &stream.filter {
+            self.conditions.push(filter(condition, attributes, types, operators)?);
+        }
+        Ok(())
     }
 
     /// Adds a condition that all ranges share.
