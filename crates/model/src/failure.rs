@@ -264,7 +264,7 @@ impl FailureCode {
                 "name the old cursor column, source or filter again, or run one `full` load: `new` then begins anew; where it is the same source under another name, `take-over: true` goes on from the cursor"
             }
             C::CursorFellBack => {
-                "if the numbers began anew, run one `full` load: `new` then begins anew too; if only the newest rows were deleted, let the source user read the column's sequence"
+                "run one `full` load: `new` then begins anew too; where only the newest rows were deleted of a Postgres column that owns its sequence, `GRANT SELECT` on that sequence to the source's user goes on instead"
             }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
             C::SchemaChanged => {

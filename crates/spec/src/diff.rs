@@ -137,9 +137,10 @@ fn note(path: &[String], op: ChangeOp) -> Option<String> {
         (["connections", _, "host" | "port" | "database"], ChangeOp::Change) => STANDS,
         (["pipelines", _, "streams", _, "load"], ChangeOp::Change) => "from the next run on",
         (["pipelines", _, "to"], _) => "tables at the old place stay; the next run makes new ones",
-        (["connections", _, "path" | "bucket" | "prefix"], ChangeOp::Change) => {
-            "what stands at the old place stays there"
+        (["connections", _, "path"], ChangeOp::Change) => {
+            "tables at the old place stay there; a `new` stream from here that has a cursor stops with cursor_changed"
         }
+        (["connections", _, "bucket" | "prefix"], ChangeOp::Change) => "what stands at the old place stays there",
         _ => return None,
     };
     Some(text.to_owned())

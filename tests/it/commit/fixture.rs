@@ -183,7 +183,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         twins: Vec::new(),
         cursor: (load == Load::New).then(|| CursorState::new("42")),
         window: (load == Load::New).then(WindowNote::default),
-        origin: Origin { place: String::new(), filter: String::new() },
+        origin: Origin { place: String::new(), filter: String::new(), zone: None },
         cursor_column: None,
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),

@@ -9,6 +9,7 @@ use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros};
 use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::{Owner, Table, audit_table, find_tables};
+use waybill_tests::readers::{self, Foreign};
 
 use super::fixture::{Faulty, Place, STREAM, Try, code, ids, open_on, owner, prepared, run};
 
@@ -359,4 +360,23 @@ async fn a_table_that_others_begin_while_it_is_opened_has_lost_no_log() {
     let table = open_on(&bucket).await.expect("a sound table");
     assert_eq!(faulty.fired(), 1, "the others came between");
     assert_eq!(table.version(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_take_over_appends_nothing_where_the_log_can_not_tell_whether_our_rows_are_there() {
+    let place = table().await;
+    // As after an OPTIMIZE of all files, the end of our marks and a clean-up: the table lives on, and nothing in it names us.
+    std::fs::remove_dir_all(place.table().join("_delta_log")).expect("the log goes");
+    readers::create(&place.table(), &json!({})).expect("a table of delta-rs");
+    readers::change(&place.table(), Foreign::CleanUp).expect("a clean-up");
+    let taken = Owner { take_over: true, ..owner() };
+    let table = Table::open(place.bucket.clone(), STREAM, &taken).await.expect("a take-over");
+    assert!(table.state().is_none(), "nothing proves where to go on");
+    let append = prepared(&place.bucket, &table, Try::new(&table), Load::New, &ids(0..3)).await;
+    assert_eq!(code(append), Some(FailureCode::TableChangedByOther));
+    let held = prepared(&place.bucket, &table, Try::new(&table), Load::Full, &ids(0..9)).await.expect("a replace");
+    table.commit(&held).await.expect("a commit");
+    run(&place.bucket, Load::New, &ids(9..12)).await.expect("an append on it");
+    let rows = readers::query(&place.table(), "SELECT count(*), count(DISTINCT id), max(id) FROM t").expect("readers");
+    assert_eq!(rows.agreed(), json!([[12, 12, 11]]));
 }

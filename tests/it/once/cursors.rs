@@ -92,3 +92,15 @@ fn another_source_under_the_same_name_is_refused_with_its_cursor() {
     assert!(told.contains("cursor_changed") && told.contains("the source is another"), "{told}");
     assert!(told.contains("take-over: true"), "the way on: {told}");
 }
+
+#[test]
+fn a_cursor_of_another_zone_is_refused() {
+    let shop = Shop::with(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, at TIMESTAMP); INSERT INTO c VALUES (1, '2026-01-05 10:00:00');",
+        "      c: { load: new, cursor: at, cursor-zone: Asia/Tokyo }",
+    );
+    shop.delivered();
+    shop.spec("      c: { load: new, cursor: at, cursor-zone: UTC }", "");
+    let told = talk(&shop.once());
+    assert!(told.contains("cursor_changed") && told.contains("`cursor-zone` is another"), "{told}");
+}

@@ -48,6 +48,8 @@ async fn a_filter_takes_the_rows_that_the_types_own_operator_takes() {
         ("bp", "abc", 6),
         ("n", "3", 6),
         ("price", "3.00", 6),
+        // The domain itself would round it to a price that a row has.
+        ("price", "3.005", 6),
         ("mood", "ok", 6),
         ("h", "\"k\"=>\"abc\"", 2),
         ("lt", "Top.abc", 6),
@@ -76,7 +78,7 @@ async fn a_filter_takes_the_rows_that_the_types_own_operator_takes() {
             found_some += usize::from(!wanted.is_empty());
         }
     }
-    assert!(compared == 92 && found_some > 80, "{found_some} of {compared} comparisons took rows");
+    assert!(compared == 98 && found_some > 80, "{found_some} of {compared} comparisons took rows");
 }
 
 #[tokio::test]

@@ -227,6 +227,19 @@ async fn a_session_that_is_tracked_again_inside_of_its_transaction_means_a_fixed
 }
 
 #[tokio::test]
+async fn a_session_that_is_tracked_again_before_it_writes_means_a_fixed_lag_too() {
+    let server = seeded().await;
+    let late = session_of(&server, "postgres").await;
+    let before = ["SET track_activities = off", "BEGIN", "SELECT now()", "SET track_activities = on"];
+    for sql in before {
+        late.batch_execute(sql).await.expect(sql);
+    }
+    let found = read_after(&source(&server), &by("at"), None, 1).await.expect("read");
+    assert!(found.note.fixed_lag, "its row would come below the window's end");
+    late.batch_execute("ROLLBACK").await.expect("its end");
+}
+
+#[tokio::test]
 async fn our_own_open_snapshot_does_not_hold_a_window() {
     let server = seeded().await;
     let open = source(&server).open(&super::full("t"), None, want(1)).await.expect("open");

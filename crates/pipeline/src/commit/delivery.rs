@@ -54,6 +54,9 @@ pub struct Origin {
     pub place: String,
     /// Of the row filter.
     pub filter: String,
+    /// Of the zone in which a cursor without one is read; none where an older version wrote it.
+    #[serde(default)]
+    pub zone: Option<String>,
 }
 
 impl Origin {
@@ -62,7 +65,20 @@ impl Origin {
     pub fn of(source: &System, stream: &StreamPlan) -> Self {
         let digest = |text: &str| hex::encode(Sha256::digest(text));
         let filter = serde_json::to_string(&stream.filter).unwrap_or_default();
-        Self { place: digest(&source.place()), filter: digest(&filter) }
+        let zone = stream.cursor.as_ref().and_then(|cursor| cursor.zone.as_deref()).unwrap_or_default();
+        Self { place: digest(&source.place()), filter: digest(&filter), zone: Some(digest(zone)) }
+    }
+
+    /// What is another now than it was then.
+    #[must_use]
+    pub fn differs(&self, then: &Self) -> Option<&'static str> {
+        if self.place != then.place {
+            Some("the source")
+        } else if self.filter != then.filter {
+            Some("the stream's filter")
+        } else {
+            (then.zone.is_some() && self.zone != then.zone).then_some("`cursor-zone`")
+        }
     }
 }
 

@@ -40,6 +40,11 @@ pub(crate) async fn newest_landed(
     Ok(None)
 }
 
+/// Whether an attempt of ours ever prepared a commit here.
+pub(crate) async fn has_states(bucket: &dyn Bucket, table: &str) -> FaultResult<bool> {
+    Ok(bucket.list(&key::states(table), None).await?.iter().any(|object| epoch_of(&object.key).is_some()))
+}
+
 /// Whether `epoch` is among the states that `newest` stands on.
 pub(crate) async fn stands_on(
     bucket: &dyn Bucket,

@@ -24,6 +24,8 @@ pub struct Table {
     pub(crate) head: Head,
     pub(crate) found: Option<Loaded>,
     pub(crate) limit: history::EpochLimit,
+    /// States of ours are there, and the log that would show whether their rows are in the table is gone.
+    pub(crate) is_unproven: bool,
 }
 
 impl Table {
@@ -42,7 +44,9 @@ impl Table {
         }
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
-        Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit })
+        let is_cut = found.is_none() && head.checkpoint.is_some();
+        let is_unproven = is_cut && history::has_states(&*bucket, &dir).await?;
+        Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit, is_unproven })
     }
 
     /// The newest state; none for a new table, and for one that something else made.

@@ -132,10 +132,8 @@ impl StreamWork<'_> {
     /// Rows of another place, or that another filter left out, may stand below the cursor: a window would never take them.
     fn check_origin(&self, state: &State) -> FaultResult<()> {
         let now = Origin::of(&self.shared.plan.from.system, self.plan);
-        let Some(then) = state.origin.as_ref().filter(|then| **then != now && !self.plan.take_over) else {
-            return Ok(());
-        };
-        let what = if then.place == now.place { "the stream's filter" } else { "the source" };
+        let then = state.origin.as_ref().filter(|_| !self.plan.take_over);
+        let Some(what) = then.and_then(|then| now.differs(then)) else { return Ok(()) };
         let text =
             format!("{what} is another than when the table's cursor was set: rows below it were never looked at");
         Err(Fault::new(FailureCode::CursorChanged, text))

@@ -4,7 +4,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, Float64Array, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{CastOptions, and, cast, cast_with_options, is_not_null, is_null};
+use arrow::compute::{CastOptions, and, cast, cast_with_options, is_null, not};
 use arrow::datatypes::DataType;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Condition, Op};
@@ -51,7 +51,7 @@ impl Filter {
         let mut rows: Option<BooleanArray> = None;
         for (at, check) in &self.tests {
             let fits = check
-                .rows(&columns[*at].values)
+                .rows(&columns[*at])
                 .map_err(|_| Fault::new(FailureCode::WorkerBug, "a condition could not be evaluated on its column"))?;
             rows = Some(match rows {
                 None => fits,
@@ -102,10 +102,15 @@ fn check(condition: &Condition, column: &SourceColumn) -> Result<Check, String> 
 }
 
 impl Check {
-    fn rows(&self, values: &ArrayRef) -> Result<BooleanArray, arrow::error::ArrowError> {
+    fn rows(&self, column: &Column) -> Result<BooleanArray, arrow::error::ArrowError> {
+        let values = &column.values;
         match self {
-            Self::Null(true) => is_null(values),
-            Self::Null(false) => is_not_null(values),
+            Self::Null(wanted) => {
+                // A value that the column's type can't hold stands as text beside a NULL: it is there all the same.
+                let nulls = is_null(values)?;
+                let nulls = column.altered.as_ref().map_or(Ok(nulls.clone()), |texts| and(&nulls, &is_null(texts)?))?;
+                if *wanted { Ok(nulls) } else { not(&nulls) }
+            }
             Self::Exact(op, value) => {
                 let (left, right): (&dyn Datum, &dyn Datum) = (values, value);
                 match op {

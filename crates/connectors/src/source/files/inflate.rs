@@ -119,11 +119,12 @@ impl Inflate {
 
     /// Ends the input: what is still inside, if the last member or frame is complete.
     pub(super) fn finish(&mut self) -> Result<Bytes, &'static str> {
+        if self.taken == 0 {
+            return Err("it is empty: not even an empty file is packed into nothing");
+        }
         match &mut self.kind {
             Kind::Gzip(decoder) => {
-                if self.taken > 0 {
-                    decoder.try_finish().map_err(|_| "its gzip data ends too early or has a wrong checksum")?;
-                }
+                decoder.try_finish().map_err(|_| "its gzip data ends too early or has a wrong checksum")?;
                 Ok(std::mem::take(decoder.get_mut()).into())
             }
             Kind::Zstd(_, true) => Ok(Bytes::new()),
@@ -181,6 +182,13 @@ mod tests {
         assert_eq!(unpack(Packing::Gzip, &two), Ok(text.repeat(2)));
         let frame = zstd::encode_all(text.as_slice(), 3).expect("zstd");
         assert_eq!(unpack(Packing::Zstd, &frame.repeat(2)), Ok(text.repeat(2)));
+    }
+
+    #[test]
+    fn a_packed_file_without_a_byte_is_one_that_was_cut() {
+        assert!(unpack(Packing::Gzip, b"").is_err() && unpack(Packing::Zstd, b"").is_err());
+        assert_eq!(unpack(Packing::Gzip, &gzip(b"")), Ok(Vec::new()));
+        assert_eq!(unpack(Packing::Zstd, &zstd::encode_all(&b""[..], 3).expect("zstd")), Ok(Vec::new()));
     }
 
     #[test]

@@ -41,7 +41,8 @@ pub(super) struct Attribute {
     pub(super) modifier: i32,
     /// The type in the source's words, with its modifier.
     pub(super) shown: String,
-    /// The type to cast a literal to: without a modifier, so that nothing is cut.
+    /// The type to cast a literal to: without a modifier, and for a domain what it rests on, whose modifier it would apply, so
+    /// that nothing is cut or rounded.
     pub(super) cast: String,
     pub(super) not_null: bool,
 }
@@ -109,7 +110,10 @@ pub(super) async fn confirm(wire: &mut Wire, relation: &Relation) -> FaultResult
 pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultResult<Vec<Attribute>> {
     let sql = format!(
         "SELECT a.attname, a.atttypid, a.atttypmod, pg_catalog.format_type(a.atttypid, a.atttypmod), \
-         pg_catalog.format_type(a.atttypid, -1), a.attnotnull FROM pg_catalog.pg_attribute a \
+         pg_catalog.format_type((WITH RECURSIVE d(oid, base) AS (\
+             SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \
+             UNION ALL SELECT t.oid, t.typbasetype FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base) \
+           SELECT d.oid FROM d WHERE d.base = 0), -1), a.attnotnull FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         relation.oid
     );

@@ -67,6 +67,27 @@ async fn parquet_types_arrive_exact_or_as_exact_text() {
 }
 
 #[tokio::test]
+async fn a_test_for_null_takes_a_value_that_microseconds_do_not_hold_for_the_value_that_it_is() {
+    let dir = TempDir::new().expect("dir");
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", Arc::new(Int64Array::from(vec![1, 2, 3]))),
+        ("ns", Arc::new(TimestampNanosecondArray::from(vec![Some(1_001), Some(2_000), None]))),
+    ];
+    lay(&dir, "a.parquet", write(columns, plain()));
+    for edge in [EdgePolicy::Twin, EdgePolicy::Null] {
+        for (op, ids) in [(Op::NotNull, &[1, 2][..]), (Op::IsNull, &[3])] {
+            let mut plan = stream("a.parquet");
+            plan.edge_values = edge;
+            plan.filter = vec![Condition { column: "ns".into(), op, value: None, text: false }];
+            let read = read_with(dir.path(), &plan, WANT).await.expect("rows");
+            assert_eq!(read.rows.column(0).as_primitive::<Int64Type>().values(), ids, "{op} {edge}");
+            let coerced = if op == Op::NotNull { vec![(1, 1)] } else { Vec::new() };
+            assert_eq!(read.batches[0].coerced, coerced, "{op} {edge}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_column_without_nulls_in_the_first_file_may_have_them_in_the_next() {
     let dir = TempDir::new().expect("dir");
     let file = |values: Vec<Option<i64>>, nullable: bool| {
