@@ -93,7 +93,7 @@ async fn a_busy_service_is_waited_out_and_counted() {
 #[tokio::test]
 async fn a_busy_service_without_end_is_bucket_throttled() {
     let (_server, proxy, bucket) = broken(&[rule("HEAD", "x", usize::MAX, Break::Answer(503, "ServerBusy"))]).await;
-    let bucket = bucket.with(Patience { throttled_for: Duration::from_millis(100), ..PATIENCE }, Parts::for_memory(0));
+    let bucket = bucket.with(Patience { throttled_for: Duration::from_secs(2), ..PATIENCE }, Parts::for_memory(0));
     let error = bucket.head("x").await.expect_err("throttled");
     assert_eq!(error.code, FailureCode::BucketThrottled);
     assert!(proxy.fired()[0] > 2);
