@@ -36,6 +36,7 @@ case $task in
       need runc runc
       need setpriv util-linux
     fi
+    [ "$task" = bench ] || command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
     [ "$task" = bench ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)
     ;;
 esac

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rusqlite::Connection;
 use serde_json::json;
+use waybill_connectors::source::mysql::MySqlSource;
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_connectors::source::sqlite::SqliteSource;
 use waybill_model::FailureCode;
-use waybill_model::plan::{Postgres as Settings, StreamPlan, TlsMode};
+use waybill_model::plan::{MySql, Postgres as Settings, StreamPlan, TlsMode};
 use waybill_pipeline::conformance::source::{self, Broken, Holds, Refused, Subject, items, large};
 use waybill_pipeline::{Credential, Fixed, Source};
+use waybill_tests::services::mariadb::MariaDb;
+use waybill_tests::services::mysql_proxy::{self, MySqlProxy};
 use waybill_tests::services::postgres::{Postgres, Setup};
 use waybill_tests::services::postgres_proxy::{Forge, PostgresProxy};
 
@@ -186,6 +189,86 @@ impl Subject for Server {
     async fn is_idle(&self) -> bool {
         self.0.open_transactions().await == 0
     }
+}
+
+/// A MariaDB server.
+struct Maria(MariaDb);
+
+impl Maria {
+    fn new() -> Self {
+        let server = MariaDb::start();
+        let mut sql = String::from(
+            "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'right'; GRANT SELECT ON shop.* TO reader@'127.0.0.1';",
+        );
+        for name in ["items", "empty", "large"] {
+            sql += &format!("CREATE TABLE {name} (id bigint PRIMARY KEY, note text, region text NOT NULL);");
+        }
+        for row in items() {
+            let text =
+                |at: usize| row[at].as_ref().map_or("NULL".to_owned(), |text| format!("x'{}'", hex::encode(text)));
+            let id = row[0].as_ref().expect("a key");
+            sql += &format!("INSERT INTO items VALUES ({id}, {}, {});", text(1), text(2));
+        }
+        sql += &format!(
+            "INSERT INTO large SELECT seq, concat(lpad(seq, 8, '0'), ' ', repeat('x', 480)), 'north' FROM seq_1_to_{}",
+            source::LARGE
+        );
+        server.run(&sql);
+        Self(server)
+    }
+
+    fn at(port: u16, password: &str) -> Box<dyn Source> {
+        let settings = MySql {
+            host: "127.0.0.1".into(),
+            port,
+            database: "shop".into(),
+            user: "reader".into(),
+            password: None,
+            tls: TlsMode::Disable,
+            ca: None,
+        };
+        let password = Arc::new(Fixed::new(password)) as Arc<dyn Credential>;
+        Box::new(MySqlSource::new(&settings, Some(password), "run_suite").expect("a source"))
+    }
+}
+
+#[async_trait]
+impl Subject for Maria {
+    fn source(&self) -> Box<dyn Source> {
+        Self::at(self.0.port(), "right")
+    }
+
+    fn stream(&self, holds: Holds) -> StreamPlan {
+        stream(&format!("shop.{}", table(holds)))
+    }
+
+    async fn refused(&self) -> Vec<Refused> {
+        let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port();
+        let (wrong, unreachable) = (Self::at(self.0.port(), "wrong"), Self::at(nobody, "right"));
+        vec![
+            Refused { what: "wrong password", source: Ok(wrong), code: FailureCode::SourceDenied },
+            Refused { what: "nobody there", source: Ok(unreachable), code: FailureCode::SourceUnreachable },
+        ]
+    }
+
+    async fn broken(&self) -> Broken {
+        let proxy = MySqlProxy::start(self.0.port(), mysql_proxy::Forge::MidPacket, source::LARGE / 2).await;
+        Broken {
+            source: Self::at(proxy.port, "right"),
+            code: FailureCode::SnapshotLost,
+            arm: Box::new(|| ()),
+            fired: Box::new(move || proxy.fired() > 0),
+        }
+    }
+
+    async fn is_idle(&self) -> bool {
+        self.0.busy("reader") == 0
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mariadb_passes_the_source_suite() {
+    source::run(&Maria::new()).await;
 }
 
 #[tokio::test]

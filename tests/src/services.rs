@@ -3,6 +3,8 @@
 pub mod aws;
 pub mod azurite;
 pub mod engine;
+pub mod mariadb;
+pub mod mysql_proxy;
 pub mod network;
 pub mod openbao;
 pub mod postgres;

@@ -1,21 +1,31 @@
 //! Sources: one module per system, each giving a [`waybill_pipeline::Source`].
 
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod clock;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod column;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod server;
 pub mod shape;
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
 #[cfg(feature = "files")]
 pub mod files;
 
+#[cfg(feature = "mysql")]
+pub mod mysql;
+
 #[cfg(feature = "postgres")]
 pub mod postgres;
 
 /// How long a clock may take until it shows again what it showed before, in minutes: a day and the longest setback.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 const MINUTES_OF_A_SETBACK: i32 = 1_560;
 
 /// All numbers of a cursor column lie below the last one that was read, and nothing shows that the next ones will not.
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 fn fell_back(column: &str) -> waybill_pipeline::Fault {
     let text = format!(
         "the highest number of the cursor {column} is below the last one read: numbers began anew, and rows up to that one \

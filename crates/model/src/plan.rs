@@ -58,6 +58,9 @@ pub struct Endpoint {
 pub enum System {
     /// A PostgreSQL server, 14 or newer.
     Postgres(Postgres),
+    /// A MariaDB server, 10.4 or newer, or MySQL 8.
+    #[serde(rename = "mysql")]
+    MySql(MySql),
     /// A SQLite file that the worker can open.
     Sqlite {
         /// Absolute path; for a worker without an orchestrator also relative to its working directory.
@@ -82,6 +85,7 @@ impl System {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Postgres(_) => "postgres",
+            Self::MySql(_) => "mysql",
             Self::Sqlite { .. } => "sqlite",
             Self::Files(_) => "files",
             Self::Local { .. } => "local",
@@ -95,6 +99,7 @@ impl System {
     pub fn place(&self) -> String {
         match self {
             Self::Postgres(server) => format!("postgres://{}:{}/{}", server.host, server.port, server.database),
+            Self::MySql(server) => format!("mysql://{}:{}/{}", server.host, server.port, server.database),
             Self::Sqlite { path } => format!("sqlite:{path}"),
             Self::Files(files) => format!("files:{}", files.url),
             Self::Local { path } => format!("local:{path}"),
@@ -130,6 +135,34 @@ pub struct Postgres {
 
 const fn postgres_port() -> u16 {
     5432
+}
+
+/// How to reach a MariaDB or MySQL server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MySql {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    #[serde(default = "mysql_port")]
+    pub port: u16,
+    /// Database, in which streams without one of their own are looked for.
+    pub database: String,
+    /// Account to log in as.
+    pub user: String,
+    /// Where the password is found; none for an account without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<SecretRef>,
+    /// How the server proves who it is.
+    #[serde(default)]
+    pub tls: TlsMode,
+    /// Path of a PEM file with the CA to trust, on the worker; the system's roots otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<Ca>,
+}
+
+const fn mysql_port() -> u16 {
+    3306
 }
 
 named! {

@@ -120,6 +120,17 @@ fn connection(system: &System) -> Out {
             keys.text("tls", &postgres.tls);
             keys.maybe("ca", postgres.ca.as_ref());
         }
+        System::MySql(mysql) => {
+            keys.text("host", &mysql.host);
+            if mysql.port != 3306 {
+                keys.put("port", Out::Number(mysql.port.into()));
+            }
+            keys.text("database", &mysql.database);
+            keys.text("user", &mysql.user);
+            keys.maybe("password", mysql.password.as_ref());
+            keys.text("tls", &mysql.tls);
+            keys.maybe("ca", mysql.ca.as_ref());
+        }
         System::Sqlite { path } | System::Local { path } => keys.text("path", path),
         System::Files(files) => {
             keys.text("url", &files.url);

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Azure, FileSource, Plan, Postgres, S3, S3Access, Side, System, azure_place};
-use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
+use waybill_model::plan::{Azure, FileSource, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use waybill_model::{plan::Ca, secret::SecretRef};
+use waybill_pipeline::{Bucket, Budget, Credential, Fault, FaultResult, Source};
 
 use crate::secret::{Resolver, Servers};
 
@@ -84,6 +86,7 @@ pub async fn source(system: &System, run: &str, means: &Means) -> FaultResult<Ar
     match system {
         System::Sqlite { path } => sqlite(path),
         System::Postgres(settings) => postgres(settings, run, means).await,
+        System::MySql(settings) => mysql(settings, run, means).await,
         System::Files(settings) => files(settings, means).await,
         System::Local { .. } | System::S3(_) | System::Azure(_) => {
             let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
@@ -98,7 +101,7 @@ pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<
         System::Local { path } => local(Path::new(path), Missing::Make),
         System::S3(settings) => s3(settings, memory, means).await,
         System::Azure(settings) => azure(settings, memory, means).await,
-        System::Sqlite { .. } | System::Postgres(_) | System::Files(_) => {
+        System::Sqlite { .. } | System::Postgres(_) | System::MySql(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
         }
@@ -159,19 +162,8 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
     use crate::secret::Secret;
     use waybill_connectors::source::postgres::PostgresSource;
-    use waybill_model::plan::Ca;
-    let password = match &settings.password {
-        Some(reference) => {
-            // A reference that can't be followed fails here, before anything is opened.
-            means.secrets.resolve(reference).await?;
-            Some(means.secrets.credential(reference))
-        }
-        None => None,
-    };
-    let ca = match settings.ca.as_ref().and_then(Ca::reference) {
-        Some(reference) => Some(means.secrets.resolve(reference).await?),
-        None => None,
-    };
+    let password = credential(settings.password.as_ref(), means).await?;
+    let ca = authority(settings.ca.as_ref(), means).await?;
     let ca = ca.as_ref().map(Secret::reveal);
     Ok(Arc::new(PostgresSource::trusting(settings, password, ca, run)?.through(means.dialer.clone())))
 }
@@ -179,6 +171,39 @@ async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<
 #[cfg(not(feature = "postgres"))]
 async fn postgres(_: &Postgres, _: &str, _: &Means) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("postgres"))
+}
+
+#[cfg(feature = "mysql")]
+async fn mysql(settings: &MySql, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
+    use crate::secret::Secret;
+    use waybill_connectors::source::mysql::MySqlSource;
+    let password = credential(settings.password.as_ref(), means).await?;
+    let ca = authority(settings.ca.as_ref(), means).await?;
+    let ca = ca.as_ref().map(Secret::reveal);
+    Ok(Arc::new(MySqlSource::trusting(settings, password, ca, run)?.through(means.dialer.clone())))
+}
+
+#[cfg(not(feature = "mysql"))]
+async fn mysql(_: &MySql, _: &str, _: &Means) -> FaultResult<Arc<dyn Source>> {
+    Err(left_out("mysql"))
+}
+
+/// The way to a password, where a connection has one. A reference that can't be followed fails here, before anything is
+/// opened.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn credential(reference: Option<&SecretRef>, means: &Means) -> FaultResult<Option<Arc<dyn Credential>>> {
+    let Some(reference) = reference else { return Ok(None) };
+    means.secrets.resolve(reference).await?;
+    Ok(Some(means.secrets.credential(reference)))
+}
+
+/// The text that a reference to a CA leads to.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn authority(ca: Option<&Ca>, means: &Means) -> FaultResult<Option<crate::secret::Secret>> {
+    match ca.and_then(Ca::reference) {
+        Some(reference) => Ok(Some(means.secrets.resolve(reference).await?)),
+        None => Ok(None),
+    }
 }
 
 #[cfg(feature = "files")]
@@ -252,6 +277,7 @@ async fn azure_at(_: (&str, &str, &str)) -> FaultResult<Arc<dyn Bucket>> {
 #[cfg(not(all(
     feature = "sqlite",
     feature = "postgres",
+    feature = "mysql",
     feature = "files",
     feature = "local",
     feature = "aws",

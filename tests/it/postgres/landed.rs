@@ -11,7 +11,7 @@ use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 use waybill_tests::services::postgres::Postgres;
 
-use super::readers::table_of;
+use crate::reading::table_of;
 
 const ROWS: i64 = 100_000;
 

@@ -7,6 +7,8 @@ use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 use waybill_tests::services::postgres::{Postgres, Setup};
 
+use crate::reading::table_of;
+
 const TABLE: &str = r#"
 CREATE SCHEMA kit; CREATE EXTENSION hstore SCHEMA kit; CREATE EXTENSION citext SCHEMA kit; CREATE EXTENSION ltree SCHEMA kit;
 CREATE TYPE kit.mood AS ENUM ('ok'); CREATE TYPE kit.pair AS (a int, b text); CREATE DOMAIN kit.price AS numeric(6,2);
@@ -24,18 +26,6 @@ CREATE TABLE every AS SELECT
   '{1.25,NaN}'::numeric(5,2)[] AS an, '16/B374D848'::pg_lsn AS l, '(1,2)'::point AS pt;
 INSERT INTO every (id) VALUES (2);
 "#;
-
-pub(super) fn table_of(lake: &std::path::Path) -> std::path::PathBuf {
-    let mut todo = vec![lake.to_path_buf()];
-    while let Some(folder) = todo.pop() {
-        if folder.join("_delta_log").is_dir() {
-            return folder;
-        }
-        let entries = std::fs::read_dir(&folder).expect("a folder").flatten();
-        todo.extend(entries.map(|entry| entry.path()).filter(|path| path.is_dir()));
-    }
-    panic!("no table was written");
-}
 
 /// Moves a table with `waybill-worker once` under default settings, and gives the table that it wrote.
 fn moved(server: &Postgres, folder: &std::path::Path, stream: &str) -> std::path::PathBuf {

@@ -3,13 +3,15 @@
 //! The server refuses to run as root, so it drops to the user `postgres` then. It listens on loopback only.
 
 use std::net::TcpListener;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
+
+use super::programs::{as_user, installed, made_once, own_user};
 
 /// How long a server may take to answer first.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -203,35 +205,23 @@ impl Drop for Postgres {
 /// An empty cluster that servers are copied from: making one takes seconds, copying it does not. It outlives the tests.
 fn template(encoding: &str) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-pg-template-{}", own_user()));
-    let done = place.join(encoding);
-    std::fs::create_dir_all(&place).expect("a folder");
-    let owner = std::fs::metadata(&place).expect("the folder").uid();
-    assert_eq!(owner, own_user(), "{} belongs to somebody else: remove it", place.display());
-    let lock = std::fs::File::create(place.join("lock")).expect("a lock");
-    lock.lock().expect("the lock");
-    if done.is_dir() {
-        return done;
-    }
-    let making = tempfile::Builder::new().prefix("making-").tempdir_in(&place).expect("a folder");
-    std::fs::set_permissions(making.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
-    let data = making.path().join("data");
-    let made = program("initdb")
-        .args([
-            "--username=postgres",
-            "--auth=trust",
-            "--no-sync",
-            "--locale=C",
-            "--wal-segsize=1",
-            "--encoding",
-            encoding,
-        ])
-        .arg("-D")
-        .arg(&data)
-        .output()
-        .expect("run initdb");
-    assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-    std::fs::rename(&data, &done).expect("put the cluster in its place");
-    done
+    made_once(&place, encoding, |data| {
+        let made = program("initdb")
+            .args([
+                "--username=postgres",
+                "--auth=trust",
+                "--no-sync",
+                "--locale=C",
+                "--wal-segsize=1",
+                "--encoding",
+                encoding,
+            ])
+            .arg("-D")
+            .arg(data)
+            .output()
+            .expect("run initdb");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    })
 }
 
 fn settings(own: &[&str]) -> String {
@@ -294,23 +284,13 @@ fn write(data: &Path, name: &str, contents: &str) {
     }
 }
 
-fn own_user() -> u32 {
-    std::fs::metadata("/proc/self").expect("own process").uid()
-}
-
 fn is_root() -> bool {
     own_user() == 0
 }
 
 /// One of the server's programs, as a user that it accepts.
 fn program(name: &str) -> Command {
-    let path = find(name);
-    if !is_root() {
-        return Command::new(path);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(path);
-    command
+    as_user("postgres", find(name))
 }
 
 fn find(name: &str) -> PathBuf {
@@ -318,8 +298,5 @@ fn find(name: &str) -> PathBuf {
     let mut places: Vec<PathBuf> = debian.map(|entry| entry.path().join("bin")).collect();
     places.sort();
     places.reverse();
-    places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-    places.extend(["/usr/local/bin".into(), "/usr/local/pgsql/bin".into()]);
-    let found = places.into_iter().map(|place| place.join(name)).find(|path| path.exists());
-    found.unwrap_or_else(|| panic!("{name} is missing: apt-get install postgresql postgresql-contrib"))
+    installed(name, places, "postgresql postgresql-contrib")
 }

@@ -42,7 +42,7 @@ impl Row for DiscoveredTable {
 fn address(system: &Value) -> String {
     let text = |key: &str| system.get(key).and_then(Value::as_str).unwrap_or_default();
     match text("type") {
-        "postgres" => format!("{}/{}", text("host"), text("database")),
+        "postgres" | "mysql" => format!("{}/{}", text("host"), text("database")),
         "s3" => format!("s3://{}/{}", text("bucket"), text("prefix")),
         "azure" => format!("azure://{}/{}/{}", text("account"), text("container"), text("prefix")),
         "files" => text("url").to_owned(),

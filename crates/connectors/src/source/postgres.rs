@@ -12,15 +12,12 @@ mod discover;
 mod kind;
 mod lane;
 pub mod literal;
-mod password;
 mod plan;
 mod query;
 mod refusal;
 mod select;
 mod session;
 mod snapshot;
-mod socket;
-mod tls;
 mod window;
 mod wire;
 

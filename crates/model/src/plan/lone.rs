@@ -18,7 +18,7 @@ impl System {
     #[must_use]
     pub const fn side(&self) -> Side {
         match self {
-            Self::Postgres(_) | Self::Sqlite { .. } | Self::Files(_) => Side::Source,
+            Self::Postgres(_) | Self::MySql(_) | Self::Sqlite { .. } | Self::Files(_) => Side::Source,
             Self::Local { .. } | Self::S3(_) | Self::Azure(_) => Side::Destination,
         }
     }

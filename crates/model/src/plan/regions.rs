@@ -26,7 +26,11 @@ impl System {
             }
             Self::Azure(Azure { account: _, container: _, prefix: _, access: _ }) => vec![("account", None)],
             Self::Files(FileSource { url, s3: _, azure: _ }) if url.starts_with("azure://") => vec![("url", None)],
-            Self::Files(_) | Self::Postgres(_) | Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
+            Self::Files(_)
+            | Self::Postgres(_)
+            | Self::MySql(_)
+            | Self::Sqlite { path: _ }
+            | Self::Local { path: _ } => vec![],
         };
         let secrets = self.secrets().into_iter();
         found.extend(secrets.filter_map(|(field, secret)| Some((field, Some(secret.region()?)))));

@@ -2,7 +2,7 @@
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{Azure, AzureAccess, Ca, FileSource, Plan, Postgres, S3, S3Access, System};
+use super::{Azure, AzureAccess, Ca, FileSource, MySql, Plan, Postgres, S3, S3Access, System};
 use crate::secret::SecretRef;
 
 /// The field that is found by a reference and yet no credential.
@@ -39,7 +39,8 @@ impl System {
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let given = match self {
-            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca }) => {
+            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca })
+            | Self::MySql(MySql { password, host: _, port: _, database: _, user: _, tls: _, ca }) => {
                 vec![("password", password.as_ref()), (CA, ca.as_ref().and_then(Ca::reference))]
             }
             Self::S3(S3 { access, bucket: _, prefix: _ }) => {

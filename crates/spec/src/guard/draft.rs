@@ -46,6 +46,13 @@ impl Needs {
                     self.read_paths.extend(plain(path));
                 }
             }
+            System::MySql(settings) => {
+                self.host(&settings.host, settings.port, false);
+                self.plain |= settings.tls == TlsMode::Disable;
+                if let Some(Ca::Path(path)) = &settings.ca {
+                    self.read_paths.extend(plain(path));
+                }
+            }
             System::Sqlite { path } => self.read_paths.extend(plain(path)),
             System::Files(files) => match files.url.strip_prefix("file://") {
                 Some(path) => self.read_paths.extend(plain(path)),
@@ -69,7 +76,7 @@ impl Needs {
                 self.write_buckets.insert(place.trim_end_matches('/').to_owned());
                 self.endpoint(access.endpoint.as_deref());
             }
-            System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => {}
+            System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {}
         }
     }
 

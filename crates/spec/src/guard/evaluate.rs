@@ -6,7 +6,7 @@
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
 use waybill_model::plan::{
-    Azure, AzureAccess, Ca, Endpoint, FileSource, Plan, Postgres, S3Access, Side, System, TlsMode, azure_place,
+    Azure, AzureAccess, Ca, Endpoint, FileSource, MySql, Plan, Postgres, S3Access, Side, System, TlsMode, azure_place,
 };
 use waybill_model::secret::SecretRef;
 
@@ -81,7 +81,10 @@ impl Held<'_> {
             self.unlisted(Reason::Connector, "read.connectors", kind);
         }
         match system {
-            System::Postgres(settings) => self.postgres(settings),
+            System::Postgres(Postgres { host, port, tls, ca, password: _, database: _, user: _ })
+            | System::MySql(MySql { host, port, tls, ca, password: _, database: _, user: _ }) => {
+                self.server((host, *port), *tls, ca.as_ref());
+            }
             System::Sqlite { path } => self.path(path, "read.paths"),
             System::Files(files) => self.files(files),
             System::Local { .. } | System::S3(_) | System::Azure(_) => {
@@ -109,16 +112,15 @@ impl Held<'_> {
                 self.bucket(is_container(account, container), &place, "write.buckets");
                 self.azure(access);
             }
-            System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => {
+            System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {
                 self.malformed("a source stands as the destination");
             }
         }
     }
 
-    fn postgres(&mut self, settings: &Postgres) {
-        let Postgres { host, port, tls, ca, password: _, database: _, user: _ } = settings;
-        self.host(host, *port, "read.hosts");
-        if *tls == TlsMode::Disable {
+    fn server(&mut self, (host, port): (&str, u16), tls: TlsMode, ca: Option<&Ca>) {
+        self.host(host, port, "read.hosts");
+        if tls == TlsMode::Disable {
             self.no_tls("a connection without TLS");
         }
         // One that a reference leads to is among the secrets.

@@ -10,7 +10,7 @@ use crate::sign::PublicKey;
 /// The version of the format that this program reads.
 const VERSION: u64 = 1;
 /// Connections that plans may read from.
-const SOURCES: &[&str] = &["files", "postgres", "sqlite"];
+const SOURCES: &[&str] = &["files", "mysql", "postgres", "sqlite"];
 /// Connections that plans may write to.
 const DESTINATIONS: &[&str] = &["azure", "local", "s3"];
 

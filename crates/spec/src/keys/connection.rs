@@ -42,6 +42,16 @@ const S3_ACCESS_KEY: Key = Key::new(
 const S3_SECRET_KEY: Key =
     Key::new("secret-key", Shape::Secret, "Reference to the secret key. Goes with `access-key`.");
 const FILES_URL_DOC: &str = "file:///absolute/directory, s3://bucket/prefix or azure://account/container/prefix.";
+const SERVER_TLS: Key = Key::new(
+    "tls",
+    Shape::Choice(names!(TlsMode), &["verify-ca", "require", "prefer", "allow"]),
+    "How the server proves who it is; verify-full where absent.",
+);
+const SERVER_CA: Key = Key::new(
+    "ca",
+    Shape::TextOrSecret(PATH),
+    "CA to trust in place of the system's: a PEM file on the worker, or a reference to the PEM text.",
+);
 const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
 
 /// A system that a worker can reach.
@@ -60,16 +70,29 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     Key::must("database", Shape::Text(FOREIGN), "Database name."),
                     Key::must("user", Shape::Text(FOREIGN), "Role to log in as."),
                     Key::new("password", Shape::Secret, "Reference to the password."),
-                    Key::new(
-                        "tls",
-                        Shape::Choice(names!(TlsMode), &["verify-ca", "require", "prefer", "allow"]),
-                        "How the server proves who it is; verify-full where absent.",
+                    SERVER_TLS,
+                    SERVER_CA,
+                    Key::later("ssh"),
+                ],
+            },
+        ),
+        (
+            "mysql",
+            Table {
+                doc: "A MariaDB server, 10.4 or newer, or MySQL 8",
+                keys: &[
+                    TYPE,
+                    Key::must("host", Shape::Text(HOST), "Host name or address."),
+                    Key::new("port", Shape::Count(1, 65_535), "TCP port; 3306 where absent."),
+                    Key::must(
+                        "database",
+                        Shape::Text(FOREIGN),
+                        "Database; streams without one of their own are looked for in it.",
                     ),
-                    Key::new(
-                        "ca",
-                        Shape::TextOrSecret(PATH),
-                        "CA to trust in place of the system's: a PEM file on the worker, or a reference to the PEM text.",
-                    ),
+                    Key::must("user", Shape::Text(FOREIGN), "Account to log in as."),
+                    Key::new("password", Shape::Secret, "Reference to the password."),
+                    SERVER_TLS,
+                    SERVER_CA,
                     Key::later("ssh"),
                 ],
             },
@@ -156,14 +179,14 @@ pub(crate) static CONNECTION: Tagged = Tagged {
             },
         ),
     ],
-    later: &["http", "mysql", "mariadb", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
+    later: &["http", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
     short: false,
 };
 
 /// Options of drivers and of other tools, without case, `-` and `_`, and what stands for them here.
 const REFUSED: &[(&str, &str)] = &[
     ("sslmode", "write `tls: verify-full`, the default"),
-    ("sslrootcert", "write `ca: /path/of/the/ca.pem`, or a reference to its text"),
+    ("sslrootcert", "write `ca: /path/of/the/ca.pem`"),
     ("dsn", ""),
     ("uri", ""),
     ("url", ""),

@@ -1,6 +1,6 @@
 //! Connections: from their keys to the systems of the model.
 
-use waybill_model::plan::{Azure, AzureAccess, FileSource, Postgres, S3, S3Access, System, TlsMode};
+use waybill_model::plan::{Azure, AzureAccess, FileSource, MySql, Postgres, S3, S3Access, System, TlsMode};
 
 use super::Settings;
 use crate::diagnostic::{Code, Findings, show};
@@ -11,6 +11,7 @@ pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Finding
     let keys = Settings::of(node);
     match keys.text("type")? {
         "postgres" => postgres(keys).map(System::Postgres),
+        "mysql" => mysql(keys).map(System::MySql),
         "sqlite" => Some(System::Sqlite { path: keys.owned("path")? }),
         "local" => Some(System::Local { path: keys.owned("path")? }),
         "files" => {
@@ -41,6 +42,18 @@ fn postgres(keys: Settings<'_>) -> Option<Postgres> {
     Some(Postgres {
         host: keys.owned("host")?,
         port: keys.parsed("port").unwrap_or(5432),
+        database: keys.owned("database")?,
+        user: keys.owned("user")?,
+        password: keys.secret("password"),
+        tls: keys.parsed::<TlsMode>("tls").unwrap_or_default(),
+        ca: keys.parsed("ca"),
+    })
+}
+
+fn mysql(keys: Settings<'_>) -> Option<MySql> {
+    Some(MySql {
+        host: keys.owned("host")?,
+        port: keys.parsed("port").unwrap_or(3306),
         database: keys.owned("database")?,
         user: keys.owned("user")?,
         password: keys.secret("password"),

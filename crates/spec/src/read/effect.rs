@@ -10,6 +10,7 @@ use crate::tree::{Entry, Node};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reads {
     Postgres,
+    MySql,
     Sqlite,
     /// CSV or JSON Lines.
     Lines,
@@ -20,6 +21,7 @@ enum Reads {
 fn reads(entry: &Entry, defaults: Option<&Node>, end: Option<End>) -> Option<Reads> {
     match end? {
         End::Postgres => Some(Reads::Postgres),
+        End::MySql => Some(Reads::MySql),
         End::Sqlite => Some(Reads::Sqlite),
         End::Files => match format_of(entry, defaults)? {
             "parquet" => Some(Reads::Parquet),
@@ -32,11 +34,13 @@ fn reads(entry: &Entry, defaults: Option<&Node>, end: Option<End>) -> Option<Rea
 /// What the setting would need, where it does nothing for what is read.
 fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
     match (key, reads) {
-        ("format", Reads::Postgres | Reads::Sqlite) => Some("it says how files are read"),
-        ("arrays", Reads::Sqlite | Reads::Lines | Reads::Parquet) => Some("it is for arrays of PostgreSQL"),
+        ("format", Reads::Postgres | Reads::MySql | Reads::Sqlite) => Some("it says how files are read"),
+        ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::Parquet) => {
+            Some("it is for arrays of PostgreSQL")
+        }
         ("edge-values", Reads::Lines) => Some("CSV and JSON Lines hold no value that their columns can't"),
         ("edge-values", Reads::Sqlite | Reads::Parquet) if value == Some("sentinel") => {
-            Some("`sentinel` is for dates and times of PostgreSQL: write twin, fail or null")
+            Some("`sentinel` is for dates and times of PostgreSQL and MySQL: write twin, fail or null")
         }
         ("invalid-text", Reads::Parquet) => Some("a Parquet file with such text is refused as a whole"),
         _ => None,

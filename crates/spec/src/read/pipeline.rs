@@ -29,7 +29,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     let keys = Settings::of(&entry.value);
     let from = connection(entry, "from", known, found);
     let to = connection(entry, "to", known, found);
-    check_kind(entry, ("from", from, is_source), "a source: postgres, sqlite or files", found);
+    check_kind(entry, ("from", from, is_source), "a source: postgres, mysql, sqlite or files", found);
     check_kind(entry, ("to", to, is_bucket), "a bucket: local, s3 or azure", found);
     let end = End::of(from);
     let streams = child(&entry.value, "streams");
@@ -85,7 +85,7 @@ fn check_kind(entry: &Entry, end: EndOf<'_>, wanted: &str, found: &mut Findings)
 }
 
 const fn is_source(system: &System) -> bool {
-    matches!(system, System::Postgres(_) | System::Sqlite { .. } | System::Files(_))
+    matches!(system, System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_))
 }
 
 const fn is_bucket(system: &System) -> bool {

@@ -16,6 +16,8 @@ use crate::tree::{Entry, Node, Span, Value, is_decimal};
 pub(super) enum End {
     /// Tables of PostgreSQL.
     Postgres,
+    /// Tables of MariaDB and MySQL.
+    MySql,
     /// Tables of SQLite.
     Sqlite,
     /// File sets.
@@ -27,6 +29,7 @@ impl End {
     pub(super) fn of(system: Option<&System>) -> Option<Self> {
         match system? {
             System::Postgres(_) => Some(Self::Postgres),
+            System::MySql(_) => Some(Self::MySql),
             System::Sqlite { .. } => Some(Self::Sqlite),
             System::Files(_) => Some(Self::Files),
             System::Local { .. } | System::S3(_) | System::Azure(_) => None,
@@ -34,7 +37,7 @@ impl End {
     }
 
     const fn has_tables(self) -> bool {
-        matches!(self, Self::Postgres | Self::Sqlite)
+        matches!(self, Self::Postgres | Self::MySql | Self::Sqlite)
     }
 }
 

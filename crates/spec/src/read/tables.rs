@@ -49,6 +49,6 @@ fn place(system: &System) -> Option<String> {
             let endpoint = azure.access.endpoint.as_deref().unwrap_or_default();
             Some(format!("azure:{endpoint}:{}:{}:{}", azure.account, azure.container, azure.prefix))
         }
-        System::Postgres(_) | System::Sqlite { .. } | System::Files(_) => None,
+        System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => None,
     }
 }

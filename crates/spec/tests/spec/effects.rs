@@ -17,6 +17,7 @@ fn from(connection: &str, shared: &str, streams: &str) -> String {
 
 const POSTGRES: &str = "type: postgres, host: db, database: d, user: u";
 const SQLITE: &str = "type: sqlite, path: x.db";
+const MYSQL: &str = "type: mysql, host: db, database: d, user: u";
 const FILES: &str = "type: files, url: 'file:///in'";
 
 /// Each mistake of a file: its code, line and column.
@@ -31,6 +32,8 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (SQLITE, "t", "edge-values: sentinel"),
         (SQLITE, "t", "format: csv"),
         (POSTGRES, "t", "format: csv"),
+        (MYSQL, "t", "format: csv"),
+        (MYSQL, "t", "arrays: json"),
         (FILES, "'*.csv'", "arrays: fail"),
         (FILES, "'*.csv'", "edge-values: fail"),
         (FILES, "'*.ndjson.gz'", "edge-values: twin"),

@@ -246,7 +246,7 @@ fn h46_a_guard_with_any_mistake_is_refused_whole_with_line_and_column() {
         ("guard = 1\nsecrets = [\"env://A\", \"hunter2\"]\n", Code::BadValue, 2, 23),
         ("guard = 1\n[read]\nhosts = [\"*:5432\"]\n", Code::BadValue, 3, 10),
         ("guard = 1\n[read]\nhosts = [\"db\"]\n", Code::BadValue, 3, 10),
-        ("guard = 1\n[read]\nconnectors = [\"mysql\"]\n", Code::BadValue, 3, 15),
+        ("guard = 1\n[read]\nconnectors = [\"oracle\"]\n", Code::BadValue, 3, 15),
         ("guard = 1\n[write]\npaths = [\"data\"]\n", Code::BadValue, 3, 10),
         ("guard = 1\n[write]\nbuckets = [\"s3://lake/*\"]\n", Code::BadValue, 3, 12),
         ("guard = 1\n[network]\nunix_sockets = true\n", Code::NotBuiltYet, 3, 1),

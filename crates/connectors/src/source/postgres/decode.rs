@@ -4,7 +4,6 @@
 //! No error text holds a value.
 
 mod array;
-mod edge;
 mod field;
 mod numeric;
 mod text;

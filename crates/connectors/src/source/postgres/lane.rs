@@ -13,6 +13,7 @@ use super::copy::{CopyOut, Stop};
 use super::decode::Decoder;
 use super::snapshot::{Shared, park};
 use super::wire::Wire;
+use crate::source::server::loss::was_ended;
 
 /// A lane of a Postgres snapshot.
 pub(super) struct PgLane {
@@ -59,7 +60,7 @@ impl PgLane {
 
     /// Without the leader no lane can be joined or counted any more.
     fn name_loss(&self, mut fault: Fault) -> Fault {
-        let ended = fault.sqlstate.is_some_and(|state| state.starts_with("57P"));
+        let ended = was_ended(&fault);
         if self.is_leader && (ended || self.wire.as_ref().is_some_and(Wire::is_lost) && fault.sqlstate.is_none()) {
             fault.code = FailureCode::SnapshotLost;
         }

@@ -6,10 +6,12 @@
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
+use crate::source::server::name;
+
 /// A name in double quotes.
 #[must_use]
 pub fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    name::quoted(name)
 }
 
 /// A value as a literal, cast to `sql_type`, which must come from the catalogue.
@@ -36,42 +38,8 @@ pub struct TableName {
 impl TableName {
     /// Reads `table`, `schema.table`, `"Odd.Name"` and the like. As in SQL, what is not quoted is folded to lower case.
     pub fn parse(text: &str) -> FaultResult<Self> {
-        let wrong = |why: &str| {
-            let text = format!("the stream's name {why}; write schema.table, with double quotes around odd names");
-            Fault::new(FailureCode::SpecRefused, text)
-        };
-        let mut parts = Vec::new();
-        let mut rest = text.chars().peekable();
-        loop {
-            let mut part = String::new();
-            if rest.next_if_eq(&'"').is_some() {
-                loop {
-                    match rest.next() {
-                        Some('"') if rest.next_if_eq(&'"').is_some() => part.push('"'),
-                        Some('"') => break,
-                        Some(c) => part.push(c),
-                        None => return Err(wrong("has a quote without an end")),
-                    }
-                }
-            } else {
-                while let Some(c) = rest.next_if(|c| *c != '.' && *c != '"') {
-                    part.push(c.to_ascii_lowercase());
-                }
-            }
-            if part.is_empty() || part.contains('\0') {
-                return Err(wrong("has an empty part or a NUL character"));
-            }
-            parts.push(part);
-            match rest.next() {
-                None => break,
-                Some('.') => {}
-                Some(_) => return Err(wrong("has text behind a quote")),
-            }
-        }
-        match (parts.pop(), parts.pop(), parts.pop()) {
-            (Some(table), schema, None) => Ok(Self { schema, table }),
-            _ => Err(wrong("has more than two parts")),
-        }
+        let (schema, table) = name::parse(text, |c| c.to_ascii_lowercase())?;
+        Ok(Self { schema, table })
     }
 
     /// The name as a stream is named: quoted only where it must be.

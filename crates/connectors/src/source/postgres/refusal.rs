@@ -3,9 +3,7 @@
 //! DETAIL, HINT, CONTEXT and QUERY are never read: they print keys and rows. Messages of the data classes aren't either.
 
 use waybill_model::FailureCode;
-use waybill_pipeline::{Fault, FaultResult};
-
-use super::tls::witness::reason;
+use waybill_pipeline::Fault;
 
 /// Classes whose messages name objects and settings, never values.
 const SPEAKABLE: [&str; 12] = ["08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"];
@@ -87,30 +85,6 @@ impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
-}
-
-/// A connection that broke; TLS errors come through the same door.
-pub(super) fn broken(error: &std::io::Error) -> Fault {
-    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        Some(tls) => Fault::new(FailureCode::TlsFailed, format!("TLS: {}", reason(tls))),
-        None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Fault::new(FailureCode::SourceIncomplete, "the connection was cut")
-        }
-        None => Fault::new(FailureCode::SourceFailed, format!("the connection broke: {}", error.kind())),
-    }
-}
-
-/// Gives a lost connection its meaning at this place: `code` instead of a cut or broken connection.
-pub(super) fn lost_as<T>(result: FaultResult<T>, code: FailureCode) -> FaultResult<T> {
-    result.map_err(|mut fault| {
-        let ended = fault.sqlstate.is_some_and(|state| state.starts_with("57P"));
-        let cut = fault.code == FailureCode::SourceIncomplete
-            || (fault.code == FailureCode::SourceFailed && (ended || fault.sqlstate.is_none()));
-        if cut {
-            fault.code = code;
-        }
-        fault
-    })
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use super::catalog::Relation;
 use super::literal::literal;
-use super::refusal::{Exchange, Failure, lost_as};
+use super::refusal::{Exchange, Failure};
 use super::wire::Wire;
+use crate::source::server::loss::lost_as;
 
 /// The worker's own phase bounds take the place of the server's time-outs. With row security off a policy is an error
 /// instead of a silent filter. The styles make every `::text` exact and the same everywhere.

@@ -20,12 +20,12 @@ use super::connect::Address;
 use super::decode::{Bounds, Decoder, Policies};
 use super::lane::PgLane;
 use super::plan::Range;
-use super::refusal::lost_as;
 use super::select::Selection;
 use super::session::{self, Identity, Joined};
 use super::window::Window;
 use super::wire::Wire;
 use crate::dial::Checked;
+use crate::source::server::loss::lost_as;
 
 /// How often a leader that waits for other lanes is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(30);

@@ -1,40 +1,26 @@
-//! The bytes between us and the server: framing in both directions over TCP or TLS, with every length bounded.
+//! Framing of the protocol in both directions, with every length bounded.
 //!
 //! It must never buffer a message because its header says so: the caller's cap comes first. What a row holds is not known
 //! here.
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_rustls::client::TlsStream;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
-use super::refusal::{ServerError, broken};
-use super::socket::Socket;
+use super::refusal::ServerError;
+pub(super) use crate::source::server::malformed;
+use crate::source::server::transport::{Stream, Transport};
 
-/// Bytes that are read at once.
-const CHUNK: usize = 256 << 10;
 /// A message outside of COPY is never longer.
 const MESSAGE_CAP: usize = 16 << 20;
 /// Notices and parameter changes that one exchange may bring.
 const NOTICE_CAP: u32 = 10_000;
 
-/// How long a server is waited for that was told goodbye.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// The transport under the protocol.
-pub(super) enum Stream {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
-
 /// A connection's two directions.
 pub(super) struct Wire {
-    stream: Stream,
-    inbox: Inbox,
+    transport: Transport,
     notices: u32,
-    is_lost: bool,
 }
 
 /// A message that the caller has to look at. Notices and parameter changes never come through.
@@ -45,24 +31,16 @@ pub(super) struct Message {
 
 impl Wire {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, inbox: Inbox::default(), notices: 0, is_lost: false }
+        Self { transport: Transport::new(stream), notices: 0 }
     }
 
     pub(super) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
-        let sent = match &mut self.stream {
-            Stream::Plain(tcp) => tcp.write_all(bytes).await,
-            Stream::Tls(tls) => match tls.write_all(bytes).await {
-                Ok(()) => tls.flush().await,
-                Err(error) => Err(error),
-            },
-        };
-        self.is_lost |= sent.is_err();
-        sent.map_err(|error| broken(&error))
+        self.transport.send(bytes).await
     }
 
     /// Whether the connection itself ended, whatever was said on it before.
-    pub(super) fn is_lost(&self) -> bool {
-        self.is_lost
+    pub(super) const fn is_lost(&self) -> bool {
+        self.transport.is_lost()
     }
 
     /// Sends a simple query and forgets the notices of the last one.
@@ -81,40 +59,23 @@ impl Wire {
         frontend::terminate(&mut out);
         // The work is done by now: a server that is gone already changes nothing.
         if self.send(&out).await.is_ok() {
-            let closed = async {
-                while self.fill(1).await.is_ok() {
-                    self.inbox = Inbox::default();
-                }
-            };
-            let _ = tokio::time::timeout(FAREWELL, closed).await;
+            self.transport.closed().await;
         }
     }
 
     /// Unread bytes at hand.
     pub(super) fn at_hand(&self) -> &[u8] {
-        self.inbox.bytes()
+        self.transport.at_hand()
     }
 
     /// Marks bytes at hand as read.
     pub(super) fn consume(&mut self, count: usize) {
-        self.inbox.start += count;
+        self.transport.consume(count);
     }
 
-    /// Reads once; `need` bytes in all must have room. An end of the stream is `source_incomplete`.
+    /// Reads once; `need` bytes in all must have room.
     pub(super) async fn fill(&mut self, need: usize) -> FaultResult<()> {
-        let room = self.inbox.room(need);
-        let read = match &mut self.stream {
-            Stream::Plain(tcp) => tcp.read(room).await,
-            Stream::Tls(tls) => tls.read(room).await,
-        };
-        self.is_lost |= !matches!(read, Ok(1..));
-        match read.map_err(|error| broken(&error))? {
-            0 => Err(Fault::new(FailureCode::SourceIncomplete, "the server closed the connection before it was done")),
-            count => {
-                self.inbox.end += count;
-                Ok(())
-            }
-        }
+        self.transport.fill(need).await
     }
 
     /// Tag and length of the next message, which is read up to its body.
@@ -184,43 +145,6 @@ pub(super) fn header_of(bytes: &[u8]) -> FaultResult<(u8, usize)> {
     }
 }
 
-/// A breach of the protocol.
-pub(super) fn malformed(text: &str) -> Fault {
-    Fault::new(FailureCode::SourceMalformed, text)
-}
-
-/// Bytes received and not yet read.
-#[derive(Default)]
-struct Inbox {
-    buffer: Vec<u8>,
-    start: usize,
-    end: usize,
-}
-
-impl Inbox {
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[self.start..self.end]
-    }
-
-    /// Free space behind the unread bytes, moved to the front if that makes `need` bytes fit.
-    fn room(&mut self, need: usize) -> &mut [u8] {
-        let wanted = need.max(CHUNK);
-        if self.start > 0 {
-            self.buffer.copy_within(self.start..self.end, 0);
-            self.end -= self.start;
-            self.start = 0;
-        }
-        if self.buffer.len() > 4 * CHUNK && wanted == CHUNK && self.end < CHUNK {
-            self.buffer.truncate(CHUNK);
-            self.buffer.shrink_to_fit();
-        }
-        if self.buffer.len() < wanted || self.end == self.buffer.len() {
-            self.buffer.resize(wanted.max(self.end + CHUNK), 0);
-        }
-        &mut self.buffer[self.end..]
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,15 +154,5 @@ mod tests {
         assert!(header_of(&[b'D', 0xff, 0xff, 0xff, 0xff]).is_err());
         assert!(header_of(&[b'D', 0, 0, 0, 3]).is_err());
         assert_eq!(header_of(&[b'Z', 0, 0, 0, 5]).expect("a header"), (b'Z', 1));
-    }
-
-    #[test]
-    fn the_inbox_gives_large_buffers_back() {
-        let mut inbox = Inbox::default();
-        assert!(inbox.room(8 << 20).len() >= 8 << 20);
-        inbox.end = 8 << 20;
-        inbox.start = (8 << 20) - 10;
-        assert!(inbox.room(5).len() >= CHUNK - 10);
-        assert_eq!((inbox.buffer.len(), inbox.bytes().len()), (CHUNK, 10));
     }
 }

@@ -3,7 +3,7 @@
 //! Alike is: to the same unit, with the same separator, in the same zone. Fractions of a second may differ, since a bound
 //! never has one. Holds no value longer than it looks at it, and shows none.
 
-use chrono::{DateTime, DurationRound as _, FixedOffset, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, FixedOffset, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
@@ -11,7 +11,7 @@ use waybill_pipeline::FaultResult;
 
 use super::connect::fault;
 use super::query::quoted;
-use crate::source::MINUTES_OF_A_SETBACK;
+use crate::source::clock::earliest_local;
 
 /// The unit that times are written to. A time of the present may bear the whole unit's beginning, so a window ends at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,16 +182,6 @@ fn offset(text: &str) -> Option<FixedOffset> {
     };
     let seconds = digits[..2].parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
     FixedOffset::east_opt(if east { seconds } else { -seconds })
-}
-
-/// The earliest local time that any moment from this one on can have: clocks that are set back within a day count, or the
-/// rows of the repeated hour would lie before the cursor.
-fn earliest_local(end: DateTime<Utc>, zone: Tz) -> NaiveDateTime {
-    let minute = TimeDelta::minutes(1);
-    let first = end.duration_trunc(minute).unwrap_or(end);
-    let later = (1..=MINUTES_OF_A_SETBACK).filter_map(|n| first.checked_add_signed(minute.checked_mul(n)?));
-    let local = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local();
-    later.map(local).fold(local(end), Ord::min)
 }
 
 #[cfg(test)]

@@ -17,8 +17,9 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use self::text::Shape;
 use super::Policies;
-use super::edge::twin;
-use super::field::{Column, Done};
+use super::field::Column;
+use crate::source::column::Done;
+use crate::source::column::edge::twin;
 use crate::source::postgres::kind::{ELEMENT, Kind};
 use crate::source::postgres::wire::malformed;
 

@@ -2,10 +2,7 @@
 //!
 //! Which buffers is decided once per column, so that a field costs one predictable branch. A wrong length is an error.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, BooleanArray, NullBufferBuilder, PrimitiveArray, StringArray};
-use arrow::buffer::{BooleanBuffer, ScalarBuffer};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type,
     Int64Type, TimestampMicrosecondType,
@@ -14,19 +11,14 @@ use waybill_pipeline::FaultResult;
 
 use super::Policies;
 use super::array::{Lists, Vectors};
-use super::edge::Edges;
 use super::numeric;
-use super::text::{Form, Texts};
+use super::text::{Form, FormedTexts};
 use super::time::{self, Moment};
+use crate::source::column::Done;
+use crate::source::column::edge::Edges;
+use crate::source::column::fixed::{Fixed, Truths};
 use crate::source::postgres::kind::Kind;
 use crate::source::postgres::wire::malformed;
-
-/// A finished column of a batch.
-pub(super) struct Done {
-    pub(super) values: ArrayRef,
-    pub(super) twin: Option<StringArray>,
-    pub(super) coerced: u64,
-}
 
 /// A column that is being filled.
 pub(super) struct Column {
@@ -35,7 +27,7 @@ pub(super) struct Column {
 }
 
 enum Sink {
-    Bool { values: Vec<bool>, nulls: NullBufferBuilder },
+    Bool(Truths),
     Int2(Fixed<Int16Type>),
     Int4(Fixed<Int32Type>),
     Int8(Fixed<Int64Type>),
@@ -45,41 +37,9 @@ enum Sink {
     Decimal { into: Fixed<Decimal128Type>, target: numeric::Target },
     Date(Fixed<Date32Type>),
     Time { into: Fixed<TimestampMicrosecondType> },
-    Text(Texts),
+    Text(FormedTexts),
     List(Box<Lists>),
     Vector(Vectors),
-}
-
-/// Values of a fixed width and which of them are there.
-struct Fixed<T: ArrowPrimitiveType> {
-    values: Vec<T::Native>,
-    nulls: NullBufferBuilder,
-    kind: DataType,
-}
-
-impl<T: ArrowPrimitiveType> Fixed<T> {
-    fn new(kind: DataType) -> Self {
-        Self { values: Vec::new(), nulls: NullBufferBuilder::new(0), kind }
-    }
-
-    #[inline]
-    fn push(&mut self, value: T::Native) -> usize {
-        self.values.push(value);
-        self.nulls.append_non_null();
-        0
-    }
-
-    fn push_null(&mut self) {
-        self.values.push(T::Native::default());
-        self.nulls.append_null();
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        let rows = self.values.len();
-        let values = std::mem::replace(&mut self.values, Vec::with_capacity(rows));
-        let array = PrimitiveArray::<T>::new(ScalarBuffer::from(values), self.nulls.finish());
-        Arc::new(array.with_data_type(self.kind.clone()))
-    }
 }
 
 /// The bytes of a value of known width.
@@ -92,7 +52,7 @@ impl Column {
     pub(super) fn new(kind: &Kind, policies: Policies) -> Self {
         let arrow = kind.arrow();
         let sink = match kind {
-            Kind::Bool => Sink::Bool { values: Vec::new(), nulls: NullBufferBuilder::new(0) },
+            Kind::Bool => Sink::Bool(Truths::new()),
             Kind::Int2 => Sink::Int2(Fixed::new(arrow)),
             Kind::Int4 => Sink::Int4(Fixed::new(arrow)),
             Kind::Int8 => Sink::Int8(Fixed::new(arrow)),
@@ -104,13 +64,13 @@ impl Column {
             }
             Kind::Date => Sink::Date(Fixed::new(arrow)),
             Kind::Timestamp | Kind::TimestampTz => Sink::Time { into: Fixed::new(arrow) },
-            Kind::NumericText => Sink::Text(Texts::new(Form::Numeric, policies.text)),
-            Kind::Uuid => Sink::Text(Texts::new(Form::Uuid, policies.text)),
-            Kind::Char => Sink::Text(Texts::new(Form::Char, policies.text)),
-            Kind::Jsonb => Sink::Text(Texts::new(Form::Jsonb, policies.text)),
-            Kind::ArrayJson => Sink::Text(Texts::new(Form::ArrayJson, policies.text)),
-            Kind::Text => Sink::Text(Texts::new(Form::Text, policies.text)),
-            Kind::Bytes => Sink::Text(Texts::new(Form::Bytes, policies.text)),
+            Kind::NumericText => Sink::Text(FormedTexts::new(Form::Numeric, policies.text)),
+            Kind::Uuid => Sink::Text(FormedTexts::new(Form::Uuid, policies.text)),
+            Kind::Char => Sink::Text(FormedTexts::new(Form::Char, policies.text)),
+            Kind::Jsonb => Sink::Text(FormedTexts::new(Form::Jsonb, policies.text)),
+            Kind::ArrayJson => Sink::Text(FormedTexts::new(Form::ArrayJson, policies.text)),
+            Kind::Text => Sink::Text(FormedTexts::new(Form::Text, policies.text)),
+            Kind::Bytes => Sink::Text(FormedTexts::new(Form::Bytes, policies.text)),
             Kind::Vector => Sink::Vector(Vectors::new(false)),
             Kind::HalfVector => Sink::Vector(Vectors::new(true)),
             Kind::List(element) => Sink::List(Box::new(Lists::new(element, policies))),
@@ -128,7 +88,7 @@ impl Column {
                 None => {
                     let text = numeric::text(bytes)?;
                     into.push_null();
-                    self.edges.meet(into.values.len() - 1, || text)
+                    self.edges.meet(into.last(), || text)
                 }
             },
             Sink::Int8(into) => Ok(into.push(i64::from_be_bytes(exact(bytes)?))),
@@ -137,18 +97,16 @@ impl Column {
             Sink::Unsigned4(into) => Ok(into.push(i64::from(u32::from_be_bytes(exact(bytes)?)))),
             Sink::Float4(into) => Ok(into.push(f32::from_be_bytes(exact(bytes)?))),
             Sink::Float8(into) => Ok(into.push(f64::from_be_bytes(exact(bytes)?))),
-            Sink::Bool { values, nulls } => {
+            Sink::Bool(into) => {
                 let [byte] = exact(bytes)?;
-                values.push(byte != 0);
-                nulls.append_non_null();
-                Ok(0)
+                Ok(into.push(byte != 0))
             }
             Sink::Date(into) => {
                 let moment = time::date(i32::from_be_bytes(exact(bytes)?));
                 push_moment(into, moment, &mut self.edges)
             }
             Sink::Time { into } => {
-                let zoned = matches!(into.kind, DataType::Timestamp(_, Some(_)));
+                let zoned = matches!(into.kind(), DataType::Timestamp(_, Some(_)));
                 let moment = time::timestamp(i64::from_be_bytes(exact(bytes)?), zoned);
                 push_moment(into, moment, &mut self.edges)
             }
@@ -160,10 +118,7 @@ impl Column {
     #[inline]
     pub(super) fn push_null(&mut self) {
         match &mut self.sink {
-            Sink::Bool { values, nulls } => {
-                values.push(false);
-                nulls.append_null();
-            }
+            Sink::Bool(into) => into.push_null(),
             Sink::Int2(into) => into.push_null(),
             Sink::Int4(into) => into.push_null(),
             Sink::Int8(into) | Sink::Unsigned4(into) => into.push_null(),
@@ -181,10 +136,7 @@ impl Column {
     /// The column's array; begins anew.
     pub(super) fn finish(&mut self) -> FaultResult<Done> {
         let values: ArrayRef = match &mut self.sink {
-            Sink::Bool { values, nulls } => {
-                let values = BooleanBuffer::from(std::mem::take(values));
-                Arc::new(BooleanArray::new(values, nulls.finish()))
-            }
+            Sink::Bool(into) => into.finish(),
             Sink::Int2(into) => into.finish(),
             Sink::Int4(into) => into.finish(),
             Sink::Int8(into) | Sink::Unsigned4(into) => into.finish(),
@@ -219,11 +171,11 @@ fn push_moment<T: ArrowPrimitiveType>(
         }
         Moment::Infinite { text, .. } => {
             into.push_null();
-            edges.meet(into.values.len() - 1, || text.to_owned())
+            edges.meet(into.last(), || text.to_owned())
         }
         Moment::Beyond(text) => {
             into.push_null();
-            edges.meet(into.values.len() - 1, || text)
+            edges.meet(into.last(), || text)
         }
     }
 }

@@ -13,7 +13,7 @@ use arrow::datatypes::{
 use waybill_pipeline::FaultResult;
 
 use super::short;
-use crate::source::postgres::decode::field::Done;
+use crate::source::column::Done;
 use crate::source::postgres::decode::time;
 use crate::source::postgres::wire::malformed;
 

@@ -10,9 +10,6 @@ use std::time::Duration;
 use waybill_pipeline::{Credential, Fault, FaultResult};
 use zeroize::Zeroizing;
 
-/// SQLSTATE of a wrong password.
-const WRONG_PASSWORD: &str = "28P01";
-
 /// How long a rotation may leave server and keeper apart, in waits.
 const WAITS: [Duration; 5] = [
     Duration::from_millis(500),
@@ -24,18 +21,21 @@ const WAITS: [Duration; 5] = [
 
 /// A way to the password. Clones know together whether one has worked.
 #[derive(Clone)]
-pub(super) struct Password {
+pub(crate) struct Password {
     credential: Arc<dyn Credential>,
+    /// SQLSTATE of a wrong password.
+    wrong: &'static str,
     has_worked: Arc<AtomicBool>,
 }
 
 impl Password {
-    pub(super) fn new(credential: Arc<dyn Credential>) -> Self {
-        Self { credential, has_worked: Arc::default() }
+    /// `wrong` is the SQLSTATE with which the server refuses a password.
+    pub(crate) fn new(credential: Arc<dyn Credential>, wrong: &'static str) -> Self {
+        Self { credential, wrong, has_worked: Arc::default() }
     }
 
     /// Tries to log in, again with each new password, until one is taken or there is no new one.
-    pub(super) async fn log_in<T, F>(&self, attempt: impl Fn(Zeroizing<String>) -> F) -> FaultResult<T>
+    pub(crate) async fn log_in<T, F>(&self, attempt: impl Fn(Zeroizing<String>) -> F) -> FaultResult<T>
     where
         F: Future<Output = FaultResult<T>>,
     {
@@ -43,7 +43,7 @@ impl Password {
         let mut waits = WAITS.iter();
         loop {
             let refused = match attempt(given.clone()).await {
-                Err(fault) if fault.sqlstate == Some(WRONG_PASSWORD) => fault,
+                Err(fault) if fault.sqlstate == Some(self.wrong) => fault,
                 settled => {
                     self.has_worked.fetch_or(settled.is_ok(), Ordering::Relaxed);
                     return settled;
@@ -83,6 +83,8 @@ mod tests {
 
     use super::*;
 
+    const WRONG: &str = "28P01";
+
     /// Gives these passwords one after another, and the last one for ever.
     struct Rotating(Mutex<Vec<&'static str>>);
 
@@ -113,14 +115,14 @@ mod tests {
     }
 
     async fn server(right: &str, given: Zeroizing<String>) -> FaultResult<()> {
-        let wrong = Fault::new(FailureCode::SourceDenied, "no").with_sqlstate(WRONG_PASSWORD);
+        let wrong = Fault::new(FailureCode::SourceDenied, "no").with_sqlstate(WRONG);
         if given.as_str() == right { Ok(()) } else { Err(wrong) }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_password_that_worked_and_is_refused_is_waited_for_while_it_is_rotated() {
         let keeper = Rotating::of(&["old", "old", "old", "new"]);
-        let password = Password::new(keeper.clone());
+        let password = Password::new(keeper.clone(), WRONG);
         assert!(password.log_in(|given| server("old", given)).await.is_ok());
         assert!(password.log_in(|given| server("new", given)).await.is_ok());
         assert_eq!(keeper.left(), 1);
@@ -128,7 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_rotation_that_does_not_end_is_a_refusal_within_a_bound() {
-        let password = Password::new(Rotating::of(&["old"]));
+        let password = Password::new(Rotating::of(&["old"]), WRONG);
         assert!(password.log_in(|given| server("old", given)).await.is_ok());
         let begun = tokio::time::Instant::now();
         let fault = password.log_in(|given| server("new", given)).await.expect_err("refused");
@@ -138,7 +140,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_password_that_never_worked_is_refused_at_once() {
-        let password = Password::new(Rotating::of(&["wrong"]));
+        let password = Password::new(Rotating::of(&["wrong"]), WRONG);
         let begun = tokio::time::Instant::now();
         assert!(password.log_in(|given| server("right", given)).await.is_err());
         assert_eq!(begun.elapsed(), Duration::ZERO);

@@ -2,7 +2,7 @@
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
-pub(super) mod witness;
+pub(crate) mod witness;
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -12,32 +12,30 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use waybill_model::FailureCode;
-use waybill_model::plan::Ca;
+use waybill_model::plan::{Ca, TlsMode};
 use waybill_model::secret::SecretRef;
 use waybill_pipeline::{Fault, FaultResult};
 
 use self::witness::Witness;
-use super::refusal::broken;
+use super::loss::broken;
 use super::socket::Socket;
-use super::wire::Stream;
+use super::transport::Stream;
 
 /// Bytes of a CA file that is read at all: a bundle of every public CA has a quarter of that.
 const LARGEST_CA: u64 = 1 << 20;
 
 /// What the server's certificate is held against.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 /// Whom a server's certificate must come from.
 #[derive(Clone, Copy)]
-pub(super) enum Roots<'a> {
+pub(crate) enum Roots<'a> {
     /// Anybody whom the system trusts.
     System,
     /// Whoever stands in this file.
@@ -48,7 +46,7 @@ pub(super) enum Roots<'a> {
 
 impl<'a> Roots<'a> {
     /// Those that the settings name; `pem` is the text that their reference led to.
-    pub(super) fn of(ca: Option<&'a Ca>, pem: Option<&'a str>) -> FaultResult<Self> {
+    pub(crate) fn of(ca: Option<&'a Ca>, pem: Option<&'a str>) -> FaultResult<Self> {
         Ok(match (ca, pem) {
             (None, _) => Self::System,
             (Some(Ca::Path(path)), _) => Self::File(path),
@@ -75,7 +73,7 @@ impl<'a> Roots<'a> {
 
 impl Tls {
     /// Trusts these roots for a server of this name.
-    pub(super) fn new(host: &str, roots: Roots<'_>) -> FaultResult<Self> {
+    pub(crate) fn new(host: &str, roots: Roots<'_>) -> FaultResult<Self> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -91,20 +89,9 @@ impl Tls {
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
     }
 
-    /// Asks for TLS in the protocol's way and shakes hands. Bytes before the handshake are never taken for answers.
-    pub(super) async fn wrap(&self, mut tcp: TcpStream) -> FaultResult<Stream> {
-        let mut request = bytes::BytesMut::new();
-        postgres_protocol::message::frontend::ssl_request(&mut request);
-        tcp.write_all(&request).await.map_err(|error| broken(&error))?;
-        match tcp.read_u8().await.map_err(|error| broken(&error))? {
-            b'S' => {}
-            b'N' => {
-                let text = "the server has no TLS; turn it on there, or write `tls: disable` on a trusted network";
-                return Err(Fault::new(FailureCode::TlsFailed, text));
-            }
-            _ => return Err(Fault::new(FailureCode::SourceMalformed, "the server did not answer the TLS request")),
-        }
-        match self.connector.connect(self.name.clone(), Socket::new(tcp)).await {
+    /// Shakes hands on a connection whose server agreed to it.
+    pub(crate) async fn shake(&self, tcp: Socket) -> FaultResult<Stream> {
+        match self.connector.connect(self.name.clone(), tcp).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => {
                 let fault = broken(&error);
@@ -113,6 +100,20 @@ impl Tls {
             }
         }
     }
+}
+
+/// What the settings of a server ask for: none where they turn TLS off. `ca` is named there, and the text that it led to.
+pub(crate) fn of(mode: TlsMode, host: &str, (ca, pem): (Option<&Ca>, Option<&str>)) -> FaultResult<Option<Tls>> {
+    match mode {
+        TlsMode::VerifyFull => Tls::new(host, Roots::of(ca, pem)?).map(Some),
+        TlsMode::Disable => Ok(None),
+    }
+}
+
+/// A server that has none.
+pub(crate) fn missing() -> Fault {
+    let text = "the server has no TLS; turn it on there, or write `tls: disable` on a trusted network";
+    Fault::new(FailureCode::TlsFailed, text)
 }
 
 fn unusable(from: &str, why: &str) -> Fault {

@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const QUIET: u32 = 20;
 
 /// One connection's socket.
-pub(super) struct Socket {
+pub(crate) struct Socket {
     way: Way,
     /// Bytes since something was sent, or since it was quiet.
     flow: usize,
@@ -42,7 +42,7 @@ struct Gathering {
 }
 
 impl Socket {
-    pub(super) fn new(tcp: TcpStream) -> Self {
+    pub(crate) fn new(tcp: TcpStream) -> Self {
         Self { way: Way::Watched(tcp), flow: 0 }
     }
 

@@ -8,30 +8,30 @@ use waybill_model::plan::EdgePolicy;
 use waybill_pipeline::{Fault, FaultResult};
 
 /// The edge values of one column in one batch.
-pub(super) struct Edges {
+pub(crate) struct Edges {
     policy: EdgePolicy,
     texts: Vec<(usize, String)>,
     count: u64,
 }
 
 impl Edges {
-    pub(super) fn new(policy: EdgePolicy) -> Self {
+    pub(crate) fn new(policy: EdgePolicy) -> Self {
         Self { policy, texts: Vec::new(), count: 0 }
     }
 
     /// Whether infinite times become the ends of the calendar.
-    pub(super) fn has_sentinels(&self) -> bool {
+    pub(crate) fn has_sentinels(&self) -> bool {
         self.policy == EdgePolicy::Sentinel
     }
 
     /// A value that is kept as it is, but worth counting; or one that a sentinel stands for.
-    pub(super) fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         self.count += 1;
     }
 
     /// A value that can't stand in the column: its place becomes NULL. Sentinels exist for times only; elsewhere the text
     /// is kept, so that nothing is lost. Returns the bytes that it takes.
-    pub(super) fn meet(&mut self, row: usize, text: impl FnOnce() -> String) -> FaultResult<usize> {
+    pub(crate) fn meet(&mut self, row: usize, text: impl FnOnce() -> String) -> FaultResult<usize> {
         self.count += 1;
         match self.policy {
             EdgePolicy::Fail => {
@@ -49,7 +49,7 @@ impl Edges {
     }
 
     /// The twin of a column of `rows` values and the count; begins anew.
-    pub(super) fn finish(&mut self, rows: usize) -> (Option<StringArray>, u64) {
+    pub(crate) fn finish(&mut self, rows: usize) -> (Option<StringArray>, u64) {
         let count = std::mem::take(&mut self.count);
         let texts = std::mem::take(&mut self.texts);
         (twin(rows, &texts), count)
@@ -57,7 +57,7 @@ impl Edges {
 }
 
 /// An array of NULLs with texts at some places, which rise; none without texts.
-pub(super) fn twin(rows: usize, texts: &[(usize, String)]) -> Option<StringArray> {
+pub(crate) fn twin(rows: usize, texts: &[(usize, String)]) -> Option<StringArray> {
     if texts.is_empty() {
         return None;
     }

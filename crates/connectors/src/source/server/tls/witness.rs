@@ -16,7 +16,7 @@ const NAME_CHARS: usize = 200;
 
 /// A verifier that names the certificate which it refuses.
 #[derive(Debug)]
-pub(super) struct Witness(pub(super) Arc<WebPkiServerVerifier>);
+pub(crate) struct Witness(pub(crate) Arc<WebPkiServerVerifier>);
 
 /// Why a certificate was refused, and which it was.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl ServerCertVerifier for Witness {
 }
 
 /// An error of TLS in words, with the certificate where one was refused.
-pub(in crate::source::postgres) fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(CertificateError::Other(OtherError(refused))) => refused.to_string(),
         other => other.to_string(),

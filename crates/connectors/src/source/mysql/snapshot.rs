@@ -1,0 +1,147 @@
+//! One consistent view of a table for one connection or several, the queue of ranges that they share, and the proof of the end.
+//!
+//! One connection reads in one transaction. Several exist only where it was proven that they see the same (`barrier`).
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use waybill_model::FailureCode;
+use waybill_model::receipt::Grade;
+use waybill_pipeline::source::WindowNote;
+use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
+
+use super::connect::Address;
+use super::decode::{Bounds, Decoder, Policies};
+use super::lane::MySqlLane;
+use super::select::Selection;
+use super::window::Window;
+use super::wire::Wire;
+use crate::dial::Checked;
+use crate::source::server::loss::lost_as;
+
+/// A range's condition; none takes all rows.
+pub(super) type Range = Option<String>;
+
+/// What lanes share.
+pub(super) struct Shared {
+    pub(super) address: Address,
+    pub(super) at: Checked,
+    pub(super) selection: Selection,
+    pub(super) policies: Policies,
+    pub(super) bounds: Bounds,
+    /// Connections that no lane reads on: before their lane begins, and after it has ended well.
+    pub(super) idle: Mutex<Vec<Wire>>,
+    pub(super) queue: Mutex<Vec<Range>>,
+    pub(super) complete: AtomicUsize,
+    pub(super) rows: AtomicU64,
+}
+
+impl Shared {
+    /// The next range.
+    pub(super) fn next_range(&self) -> Option<Range> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// A connection to read on.
+    pub(super) fn take_wire(&self) -> Option<Wire> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Gives a connection back, whose transaction stays open.
+    pub(super) fn give_back(&self, wire: Wire) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(wire);
+    }
+
+    /// Ends a connection whose reader is gone. Nobody waits for it, and nothing follows where it fails: the server ends it
+    /// then when it next sends something.
+    pub(super) async fn end(&self, thread: u32) {
+        if let Ok(mut wire) = self.address.connect_to(self.at).await {
+            let _ = wire.ask(&format!("KILL CONNECTION {thread}")).await;
+            wire.quit().await;
+        }
+    }
+
+    /// A decoder with an empty batch.
+    pub(super) fn decoder(&self) -> Decoder {
+        let schema = Arc::clone(&self.selection.schema);
+        Decoder::new(&self.selection.kinds, schema, self.policies, self.bounds)
+    }
+}
+
+/// The snapshot of one stream.
+pub(super) struct MySqlSnapshot {
+    pub(super) shared: Arc<Shared>,
+    pub(super) window: Window,
+    pub(super) ranges: usize,
+    pub(super) rows_estimate: Option<u64>,
+    pub(super) lanes: usize,
+    pub(super) counts: bool,
+    /// What makes it one view, for the receipt.
+    pub(super) rests_on: String,
+}
+
+#[async_trait]
+impl Snapshot for MySqlSnapshot {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.shared.selection.schema)
+    }
+
+    fn ranges(&self) -> usize {
+        self.ranges
+    }
+
+    fn rows_estimate(&self) -> Option<u64> {
+        self.rows_estimate
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    fn cursor(&self) -> Option<CursorState> {
+        self.window.cursor.clone()
+    }
+
+    fn window(&self) -> WindowNote {
+        self.window.note
+    }
+
+    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+        // A lane without a connection is at its end.
+        Ok(Box::new(MySqlLane::new(Arc::clone(&self.shared), self.shared.take_wire())))
+    }
+
+    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
+        let shared = &self.shared;
+        let Some(mut wire) = shared.take_wire() else {
+            return Err(Fault::new(FailureCode::SourceIncomplete, "not every connection was read to its end"));
+        };
+        if shared.complete.load(Ordering::SeqCst) < self.ranges {
+            return Err(Fault::new(FailureCode::SourceIncomplete, "not every range was read to its end"));
+        }
+        let read = shared.rows.load(Ordering::SeqCst);
+        let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
+        if source_count.is_some_and(|count| count != read) {
+            let text = format!("the source counts {} rows and {read} came", source_count.unwrap_or_default());
+            return Err(Fault::new(FailureCode::SourceIncomplete, text));
+        }
+        wire.quit().await;
+        while let Some(wire) = shared.take_wire() {
+            wire.quit().await;
+        }
+        let grade = if self.counts { Grade::Verified } else { Grade::Counted };
+        Ok(Proof { grade, source_count, snapshot: self.rests_on.clone() })
+    }
+}
+
+impl MySqlSnapshot {
+    async fn count(&self, wire: &mut Wire) -> FaultResult<u64> {
+        if self.window.is_empty {
+            return Ok(0);
+        }
+        let counted = wire.ask_one(&self.shared.selection.count(None)).await.map_err(Fault::from);
+        lost_as(counted, FailureCode::SnapshotLost)?.number(0)
+    }
+}

@@ -1,0 +1,153 @@
+//! From a host name to a log-in: one look-up whose address serves all connections, TCP, a bound on the whole.
+//!
+//! Options come only from the connection's own fields; nothing of them is parsed for more options.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Credential, Fault, FaultResult};
+use zeroize::Zeroizing;
+
+use super::loss::lost_as;
+use super::password::Password;
+use super::tls::Tls;
+use crate::dial::{Checked, Dialer, Rules};
+
+/// What the whole of connecting may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where a server is, and what proves both ends to each other. Clones share the way to the password; it is not kept here.
+#[derive(Clone)]
+pub(crate) struct Reach {
+    host: String,
+    port: u16,
+    password: Option<Password>,
+    pub(crate) tls: Option<Tls>,
+    dialer: Dialer,
+}
+
+impl Reach {
+    /// `wrong` is the SQLSTATE with which the server refuses a password.
+    pub(crate) fn new(
+        host: &str,
+        port: u16,
+        tls: Option<Tls>,
+        (password, wrong): (Option<Arc<dyn Credential>>, &'static str),
+    ) -> FaultResult<Self> {
+        check_field("host", host)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
+        if !host.chars().all(plain) {
+            let text = "`host` takes one DNS name or address: no socket path, list, port or option";
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
+        let (host, password) = (host.to_owned(), password.map(|password| Password::new(password, wrong)));
+        Ok(Self { host, port, password, tls, dialer: Dialer::new(Rules::local()) })
+    }
+
+    /// The same through another dialer.
+    pub(crate) fn through(self, dialer: Dialer) -> Self {
+        Self { dialer, ..self }
+    }
+
+    /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
+    pub(crate) async fn connect<W, F>(&self, to: impl Fn(Checked) -> F) -> FaultResult<(W, Checked)>
+    where
+        F: Future<Output = FaultResult<W>>,
+    {
+        let mut last = Fault::new(FailureCode::SourceUnreachable, format!("{}: the name has no address", self.host));
+        for address in self.dialer.addresses(&self.host, self.port).await? {
+            match to(address).await {
+                Ok(wire) => return Ok((wire, address)),
+                Err(fault) if fault.code == FailureCode::SourceUnreachable => last = fault,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Err(last)
+    }
+
+    /// Connects to one address and logs in, again with a new password where the old one was refused: it may have been
+    /// rotated since.
+    pub(crate) async fn log_in<W, F>(
+        &self,
+        to: Checked,
+        log_in: impl Fn(TcpStream, Option<Zeroizing<String>>) -> F,
+    ) -> FaultResult<W>
+    where
+        F: Future<Output = FaultResult<W>>,
+    {
+        match &self.password {
+            Some(password) => password.log_in(|given| self.try_once(to, &log_in, Some(given))).await,
+            None => self.try_once(to, &log_in, None).await,
+        }
+    }
+
+    async fn try_once<W, F>(
+        &self,
+        to: Checked,
+        log_in: &impl Fn(TcpStream, Option<Zeroizing<String>>) -> F,
+        password: Option<Zeroizing<String>>,
+    ) -> FaultResult<W>
+    where
+        F: Future<Output = FaultResult<W>>,
+    {
+        let address = to.address();
+        let unreachable = |why: String| Fault::new(FailureCode::SourceUnreachable, format!("{address}: {why}"));
+        let tcp = self.dialer.connect(to).await.map_err(|error| unreachable(error.kind().to_string()))?;
+        keep_alive(&tcp).map_err(|error| unreachable(error.kind().to_string()))?;
+        match timeout(PATIENCE, log_in(tcp, password)).await {
+            Ok(done) => lost_as(done, FailureCode::SourceUnreachable),
+            Err(_) => Err(unreachable("the log-in took too long".into())),
+        }
+    }
+}
+
+/// Refuses a field that can't be sent.
+pub(crate) fn check_field(key: &str, value: &str) -> FaultResult<()> {
+    if value.is_empty() || value.contains('\0') {
+        return Err(Fault::new(FailureCode::SpecRefused, format!("`{key}` is empty or holds a NUL character")));
+    }
+    Ok(())
+}
+
+/// The run, as a server's list of sessions shows it.
+pub(crate) fn shown(run: &str) -> String {
+    let run: String = run.chars().filter(char::is_ascii_graphic).take(55).collect();
+    format!("waybill/{run}")
+}
+
+/// The password, for a server that wants one.
+pub(crate) fn needed(password: Option<&str>) -> FaultResult<&str> {
+    password.ok_or_else(|| {
+        Fault::new(FailureCode::SourceDenied, "the server wants a password and the connection names none")
+    })
+}
+
+fn keep_alive(tcp: &TcpStream) -> std::io::Result<()> {
+    tcp.set_nodelay(true)?;
+    let probes = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(6);
+    socket2::SockRef::from(tcp).set_tcp_keepalive(&probes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_takes_no_socket_list_or_option() {
+        let reach = |host: &str| Reach::new(host, 5432, None, (None, "28P01"));
+        for host in
+            ["/var/run/postgresql", "a,b", "db sslmode=disable", "db?options=-c", "socket=/x", "", "a\0b", "u@h"]
+        {
+            assert_eq!(reach(host).err().expect("refused").code, FailureCode::SpecRefused, "{host:?}");
+        }
+        for host in ["db.example", "127.0.0.1", "::1", "db_1"] {
+            assert!(reach(host).is_ok(), "{host}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Windows of a `new` stream: rows that commit late come with the next run, and what can't be known is said.
+
+use std::time::Duration;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int32Type;
+use serde_json::{Value, json};
+use waybill_model::FailureCode;
+use waybill_pipeline::{CursorState, FaultResult};
+use waybill_tests::services::mariadb::MariaDb;
+
+use super::{READER, Read, read_after, server, source, source_as, stream};
+
+fn new(keys: Value) -> waybill_model::plan::StreamPlan {
+    let mut stream = stream("t", keys);
+    stream.load = waybill_model::plan::Load::New;
+    stream
+}
+
+/// A cursor with the least margin.
+fn by(column: &str) -> Value {
+    json!({"cursor": {"column": column, "margin-ms": 1000}})
+}
+
+async fn step(server: &MariaDb, keys: &Value, after: Option<&CursorState>) -> FaultResult<Read> {
+    let source = source(server).with_patience(Duration::from_millis(500));
+    read_after(&source, &new(keys.clone()), after, 1).await
+}
+
+fn ids(read: &Read) -> Vec<i32> {
+    let mut ids = read.column("id").as_primitive::<Int32Type>().values().to_vec();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test]
+async fn an_integer_window_of_mariadb_waits_for_transactions_that_were_open() {
+    let server = server();
+    server.run("CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, v int); INSERT INTO t (v) VALUES (0), (0)");
+    let keys = by("id");
+    let first = step(&server, &keys, None).await.expect("read");
+    assert_eq!((ids(&first), first.note.fixed_lag, first.note.held), (vec![1, 2], false, false));
+    let mut late = server.session();
+    late.run("BEGIN; INSERT INTO t (v) VALUES (3)");
+    server.run("INSERT INTO t (v) VALUES (4)");
+    let held = step(&server, &keys, first.cursor.as_ref()).await.expect("read");
+    assert_eq!((ids(&held), held.note.held), (vec![], true), "3 may still come");
+    assert!(held.cursor == first.cursor);
+    late.run("COMMIT");
+    let next = step(&server, &keys, held.cursor.as_ref()).await.expect("read");
+    assert_eq!(ids(&next), [3, 4]);
+    let nothing = step(&server, &keys, next.cursor.as_ref()).await.expect("read");
+    assert!(ids(&nothing).is_empty() && nothing.cursor == next.cursor);
+}
+
+#[tokio::test]
+async fn a_time_window_of_mariadb_ends_before_what_is_open_also_where_it_has_touched_nothing_yet() {
+    let server = server();
+    server.run(
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamp(6) NOT NULL); CREATE TABLE other (id int PRIMARY KEY);
+         INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR)",
+    );
+    // A statement whose clock stands from its beginning, and that waits before it touches a row.
+    let mut waits = server.session();
+    let mut holds = server.session();
+    holds.run("LOCK TABLES t READ");
+    waits.send("INSERT INTO t VALUES (2, now(6))");
+    while server.run("SELECT count(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%'").trim()
+        != "1"
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(
+        server.run("SELECT count(*) FROM information_schema.INNODB_TRX").trim(),
+        "0",
+        "it is in no list but one"
+    );
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let keys = by("at");
+    let first = step(&server, &keys, None).await.expect("read");
+    assert_eq!(ids(&first), [1]);
+    holds.run("UNLOCK TABLES");
+    waits.wait();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let next = step(&server, &keys, first.cursor.as_ref()).await.expect("read");
+    assert_eq!(ids(&next), [2], "its time lies before the look at it");
+}
+
+#[tokio::test]
+async fn a_transaction_that_was_prepared_on_mariadb_holds_the_window() {
+    let server = server();
+    server.run(
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamp NOT NULL); INSERT INTO t VALUES (1, now() - INTERVAL 1 HOUR)",
+    );
+    for column in ["id", "at"] {
+        let name =
+            format!("XA START '{column}'; INSERT INTO t VALUES (9, now()); XA END '{column}'; XA PREPARE '{column}'");
+        let mut session = server.session();
+        session.run(&name);
+        let held = step(&server, &by(column), None).await.expect("read");
+        assert!(held.note.held && ids(&held).is_empty() && held.cursor.is_none(), "{column}");
+        session.run(&format!("XA ROLLBACK '{column}'"));
+        let read = step(&server, &by(column), None).await.expect("read");
+        assert_eq!((ids(&read), read.note.held), (vec![1], false), "{column}");
+    }
+}
+
+#[tokio::test]
+async fn hidden_transactions_and_a_replica_mean_a_fixed_lag_that_is_said() {
+    let server = MariaDb::start();
+    server.run(
+        "CREATE USER few@'127.0.0.1' IDENTIFIED BY 'right'; GRANT SELECT ON shop.* TO few@'127.0.0.1';
+         CREATE TABLE t (id int PRIMARY KEY, at timestamp NOT NULL);
+         INSERT INTO t VALUES (1, now() - INTERVAL 1 HOUR), (2, now() - INTERVAL 1 MINUTE)",
+    );
+    let few = source_as(server.port(), "few");
+    let read = read_after(&few, &new(by("at")), None, 1).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag), (vec![1], true));
+    server.run(READER);
+    let read = step(&server, &by("at"), None).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag), (vec![1, 2], false));
+    server.run("SET GLOBAL read_only = 1");
+    let read = step(&server, &by("at"), None).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag), (vec![1], true), "a replica's rows were made elsewhere");
+}
+
+#[tokio::test]
+async fn rows_without_a_cursor_on_mariadb_follow_the_policy_and_are_counted() {
+    let server = server();
+    server.run(
+        "SET sql_mode = ''; CREATE TABLE t (id int PRIMARY KEY, at datetime NULL);
+         INSERT INTO t VALUES (1, '2020-01-01'), (2, NULL), (3, '0000-00-00'), (4, '0000-01-01'), (5, '9999-12-31')",
+    );
+    let keys = |nulls: &str| json!({"cursor": {"column": "at", "zone": "Europe/Berlin", "nulls": nulls}});
+    let fault = step(&server, &keys("fail"), None).await.map(drop).expect_err("refused");
+    assert_eq!(fault.code, FailureCode::CursorNull);
+    let ignored = step(&server, &keys("ignore"), None).await.expect("read");
+    assert_eq!((ids(&ignored), ignored.note.null_cursors), (vec![1], 3));
+    let always = step(&server, &keys("include_always"), None).await.expect("read");
+    assert_eq!(ids(&always), [1, 2, 3, 4]);
+    let again = step(&server, &keys("include_always"), always.cursor.as_ref()).await.expect("read");
+    assert_eq!(ids(&again), [2, 3, 4], "they come with every run");
+    let zoneless = step(&server, &by("at"), None).await.map(drop).expect_err("no zone");
+    assert_eq!(zoneless.code, FailureCode::CursorZoneUnknown);
+}
+
+#[tokio::test]
+async fn ten_thousand_rows_on_the_edge_of_a_window_of_mariadb_come_exactly_once() {
+    let server = server();
+    server.run(
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamp(6) NOT NULL);
+         SET @t = now(6); INSERT INTO t SELECT seq, @t FROM seq_1_to_10000",
+    );
+    let (mut seen, mut after) = (Vec::new(), None);
+    while seen.len() < 10_000 {
+        let read = step(&server, &by("at"), after.as_ref()).await.expect("read");
+        seen.extend(ids(&read));
+        after = read.cursor;
+    }
+    let rest = step(&server, &by("at"), after.as_ref()).await.expect("read");
+    seen.extend(ids(&rest));
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=10_000).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn numbers_of_mariadb_that_began_anew_end_the_run_and_deleted_ones_do_not() {
+    let server = server();
+    server
+        .run("CREATE TABLE t (id int PRIMARY KEY AUTO_INCREMENT, v int); INSERT INTO t (v) SELECT seq FROM seq_1_to_5");
+    let first = step(&server, &by("id"), None).await.expect("read");
+    server.run("DELETE FROM t WHERE id > 2");
+    let after = step(&server, &by("id"), first.cursor.as_ref()).await.expect("the next ones come higher");
+    assert!(ids(&after).is_empty() && after.cursor == first.cursor);
+    server.run("TRUNCATE t; INSERT INTO t (v) VALUES (1)");
+    let fault = step(&server, &by("id"), first.cursor.as_ref()).await.map(drop).expect_err("began anew");
+    assert_eq!(fault.code, FailureCode::CursorFellBack);
+}
