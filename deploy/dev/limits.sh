@@ -13,7 +13,9 @@ case $1 in
   netns)
     if [ "$(id -u)" = 0 ]; then
       own=waybill-probe-$$
-      if ip netns add "$own" 2>/dev/null; then ip netns del "$own"; exit; fi
+      trap 'ip netns del "$own" 2>/dev/null || true' EXIT
+      # To be there is not enough: within a plain chroot nothing can be done in it.
+      ip netns add "$own" 2>/dev/null && ip -n "$own" link set lo up 2>/dev/null && exit
     else
       unshare -Urnm sh -c 'mount -t tmpfs tmpfs /run && mkdir /run/netns && ip link set lo up && ip netns add probe' 2>/dev/null && exit
     fi
