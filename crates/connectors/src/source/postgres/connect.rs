@@ -3,6 +3,7 @@
 //! The password is sent in no other way than SCRAM unless TLS hides it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
@@ -26,6 +27,9 @@ use crate::source::server::transport::Stream;
 
 /// SQLSTATE of a wrong password.
 const WRONG_PASSWORD: &str = "28P01";
+
+/// SQLSTATE of a server that takes no more sessions, of this user or at all.
+pub(super) const TOO_MANY: &str = "53300";
 
 /// Where and as whom to connect.
 #[derive(Clone)]
@@ -62,7 +66,17 @@ impl Address {
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
     pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
-        self.reach.connect(|to| self.connect_to(to)).await
+        let mut waits = [50, 100, 200, 400, 800].into_iter().map(Duration::from_millis);
+        loop {
+            match self.reach.connect(|to| self.connect_to(to)).await {
+                // A session that has said goodbye counts until its process has ended: our own last one may be among them.
+                Err(fault) if fault.sqlstate == Some(TOO_MANY) => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(fault),
+                },
+                settled => return settled,
+            }
+        }
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.

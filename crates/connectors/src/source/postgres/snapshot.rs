@@ -16,7 +16,7 @@ use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
 
 use super::catalog::Relation;
-use super::connect::Address;
+use super::connect::{Address, TOO_MANY};
 use super::decode::{Bounds, Decoder, Policies};
 use super::lane::PgLane;
 use super::plan::Range;
@@ -153,7 +153,7 @@ impl PgSnapshot {
         let mut wire = match shared.address.connect_to(shared.at).await {
             Ok(wire) => wire,
             // No connection is free: fewer lanes are slower, not wrong.
-            Err(fault) if fault.sqlstate == Some("53300") => return Ok(None),
+            Err(fault) if fault.sqlstate == Some(TOO_MANY) => return Ok(None),
             Err(fault) => return Err(fault),
         };
         let joined =

@@ -52,15 +52,12 @@ impl Wire {
         self.send(&out).await
     }
 
-    /// Tells the server that we leave, and waits a moment until it has closed: before that the session counts against the
-    /// limits of its user, which the next connection may meet.
+    /// Tells the server that we leave. Nobody waits for it: see [`super::connect`] for whom a session that ends still counts.
     pub(super) async fn terminate(&mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
         // The work is done by now: a server that is gone already changes nothing.
-        if self.send(&out).await.is_ok() {
-            self.transport.closed().await;
-        }
+        let _ = self.send(&out).await;
     }
 
     /// Unread bytes at hand.
