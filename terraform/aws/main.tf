@@ -7,6 +7,8 @@ data "aws_region" "here" {}
 locals {
   # Whether the orchestrator assumes a role here. An agent does what that role may do as its own host.
   is_assumed = var.orchestrator_principal_arn != null
+  # Fargate has two.
+  other_architecture = var.architecture == "ARM64" ? "X86_64" : "ARM64"
   buckets = merge(
     { for name, grant in var.buckets : name => { prefixes = grant.prefixes, access = grant.access, delete = grant.delete } },
     var.new_bucket == null ? {} : { (var.new_bucket.name) = { prefixes = var.new_bucket.prefixes, access = "write", delete = var.new_bucket.delete } },
@@ -28,6 +30,7 @@ module "policies" {
   kms_key_arns               = distinct(concat(var.kms_key_arns, compact([try(var.new_bucket.kms_key_arn, null)])))
   repository_arn             = coalesce(var.repository_arn, "-") == "-" ? "" : var.repository_arn
   other_writers              = try(var.new_bucket.other_writers, [])
+  other_architecture         = var.other_image == null ? "" : local.other_architecture
 }
 
 # What the orchestrator assumes: may start, stop and see workers, and nothing else.

@@ -5,12 +5,15 @@ output "data_plane" {
     task_role_arn   = aws_iam_role.task.arn
     region          = data.aws_region.here.region
     cluster         = aws_ecs_cluster.workers.name
-    task_family     = aws_ecs_task_definition.worker.family
+    task_family     = aws_ecs_task_definition.worker["own"].family
     container       = "worker"
     subnets         = var.subnets
     security_groups = [aws_security_group.workers.id]
     cpu             = var.cpu
     memory_mib      = var.memory
+
+    architecture      = lower(var.architecture)
+    other_task_family = one([for key, worker in aws_ecs_task_definition.worker : worker.family if key == "other"])
   }
 }
 
@@ -19,10 +22,13 @@ output "settings" {
   value = join(" ", concat(
     [for role in aws_iam_role.launch : "--role-arn ${role.arn}"],
     ["--task-role-arn ${aws_iam_role.task.arn}", "--region ${data.aws_region.here.region}"],
-    ["--cluster ${aws_ecs_cluster.workers.name}", "--task-family ${aws_ecs_task_definition.worker.family}", "--cpu ${var.cpu}", "--memory-mib ${var.memory}"],
+    ["--cluster ${aws_ecs_cluster.workers.name}", "--task-family ${aws_ecs_task_definition.worker["own"].family}", "--cpu ${var.cpu}", "--memory-mib ${var.memory}"],
     [for subnet in var.subnets : "--subnet ${subnet}"],
     ["--security-group ${aws_security_group.workers.id}"],
     [for gib in [var.ephemeral_storage] : "--disk-gib ${gib}" if gib != null],
+    # An agent has one family and needs no word for its processor.
+    [for kind in [var.architecture] : "--architecture ${lower(kind)}" if local.is_assumed && kind != "X86_64"],
+    [for key, worker in aws_ecs_task_definition.worker : "--other-task-family ${worker.family}" if key == "other"],
   ))
 }
 
@@ -48,7 +54,7 @@ output "security_group_id" {
 
 output "task_definition_arn" {
   description = "The registered task definition with its revision."
-  value       = aws_ecs_task_definition.worker.arn
+  value       = aws_ecs_task_definition.worker["own"].arn
 }
 
 output "guard_parameter" {

@@ -97,13 +97,38 @@ variable "ephemeral_storage" {
 }
 
 variable "architecture" {
-  description = "X86_64 or ARM64, as the image was built. deploy/images builds X86_64 only: take ARM64 with an image of your own."
+  description = "X86_64 or ARM64, as `image` was built. deploy/images builds X86_64 only: take ARM64 with an image of your own."
   type        = string
   default     = "X86_64"
 
   validation {
     condition     = contains(["X86_64", "ARM64"], var.architecture)
     error_message = "architecture: X86_64 or ARM64."
+  }
+}
+
+variable "other_image" {
+  description = <<-EOT
+    The same worker built for the other processor, by its digest and from the same repository; null for none. It makes a second
+    family of task definitions, which the launch role may start beside the first, and pipelines choose with `limits.architecture`:
+    RunTask itself can't name a processor. Only with an orchestrator that starts workers; an agent starts one family.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.other_image == null || can(regex("^[a-z0-9][a-z0-9._:/-]*(:[A-Za-z0-9._-]+)?@sha256:[0-9a-f]{64}$", var.other_image))
+    error_message = "other_image: pin the image by digest, as in registry.example.com/waybill-worker@sha256:… (64 hexadecimal digits)."
+  }
+
+  validation {
+    condition     = var.other_image == null || var.other_image != var.image
+    error_message = "other_image: this is image too; one image is built for one processor."
+  }
+
+  validation {
+    condition     = var.other_image == null || var.orchestrator_principal_arn != null
+    error_message = "other_image: an agent starts one family; register a second one under another name, for another agent."
   }
 }
 

@@ -28,8 +28,23 @@ locals {
   proxy = { for name, value in { environment = [{ name = "HTTPS_PROXY", value = var.https_proxy }] } : name => value if var.https_proxy != null }
 }
 
+locals {
+  # One for each processor: a task has the one that its definition names, and nobody can name another when it is started.
+  workers = merge(
+    { own = { family = module.policies.names.family, image = var.image, architecture = var.architecture } },
+    var.other_image == null ? {} : { other = { family = module.policies.names.other_family, image = var.other_image, architecture = local.other_architecture } },
+  )
+}
+
+moved {
+  from = aws_ecs_task_definition.worker
+  to   = aws_ecs_task_definition.worker["own"]
+}
+
 resource "aws_ecs_task_definition" "worker" {
-  family                   = module.policies.names.family
+  for_each = local.workers
+
+  family                   = each.value.family
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
   cpu                      = var.cpu
@@ -40,7 +55,7 @@ resource "aws_ecs_task_definition" "worker" {
 
   runtime_platform {
     operating_system_family = "LINUX"
-    cpu_architecture        = var.architecture
+    cpu_architecture        = each.value.architecture
   }
 
   dynamic "ephemeral_storage" {
@@ -52,7 +67,7 @@ resource "aws_ecs_task_definition" "worker" {
 
   container_definitions = jsonencode([merge(local.proxy, {
     name                   = "worker"
-    image                  = var.image
+    image                  = each.value.image
     essential              = true
     entryPoint             = ["/waybill-worker", "--cloud", "aws-ecs"]
     command                = ["run"]

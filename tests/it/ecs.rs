@@ -1,5 +1,6 @@
 //! Workers as tasks of a cloud: the launcher, the loops and enrolment against the scripted cloud of `waybill_tests::aws`.
 
+mod architecture;
 mod buckets;
 mod conformance;
 mod endings;

@@ -228,10 +228,10 @@ fn the_receipt_says_what_the_end_of_a_window_rests_on() {
 fn a_size_that_only_a_cloud_has_is_said_to_do_nothing() {
     let shop = Shop::with(&orders(""), "      orders: { load: full }");
     assert!(!talk(&shop.once()).contains("limits."));
-    shop.spec("      orders: { load: full }", "    limits: { cpu: 1, disk: 30GiB }\n");
+    shop.spec("      orders: { load: full }", "    limits: { cpu: 1, disk: 30GiB, architecture: arm64 }\n");
     let output = shop.once();
     assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
-    for limit in ["limits.cpu", "limits.disk"] {
+    for limit in ["limits.cpu", "limits.disk", "limits.architecture"] {
         assert!(
             talk(&output).contains(&format!("`{limit}` of the pipeline nightly does nothing here")),
             "{}",

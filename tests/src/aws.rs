@@ -52,8 +52,8 @@ pub struct Role {
     pub trust: Trust,
     /// Cluster that it may start and stop tasks in; any where `*`.
     pub cluster: String,
-    /// Family that it may start; any where `*`.
-    pub family: String,
+    /// Families that it may start; any where `*`.
+    pub families: Vec<String>,
     /// Actions that it lacks in spite of that.
     pub lacks: Vec<&'static str>,
     /// Actions that it has besides.
@@ -185,7 +185,7 @@ impl Aws {
         };
         state.keys.insert(orchestrator.id.clone(), orchestrator);
         state.clusters.push("waybill".into());
-        state.families.push("waybill-worker".into());
+        state.families.extend(["waybill-worker".to_owned(), Self::ARM_FAMILY.to_owned()]);
         state.task_role = Self::task_role();
         let state = Arc::new(Mutex::new(state));
         let shared = Shared { state: Arc::clone(&state), address };
@@ -214,13 +214,16 @@ impl Aws {
         format!("arn:aws:iam::{CUSTOMER}:role/waybill-worker")
     }
 
+    /// The same worker for another processor: a second family, which no role may start by itself.
+    pub const ARM_FAMILY: &str = "waybill-worker-arm64";
+
     /// Makes the launch role as the customer's Terraform would, with this external id.
     pub fn grant(&self, external_id: &str) {
         let role = Role {
             arn: Self::launch_role(),
             trust: Trust::Id(external_id.into()),
             cluster: "waybill".into(),
-            family: "waybill-worker".into(),
+            families: vec!["waybill-worker".into()],
             lacks: Vec::new(),
             extra: Vec::new(),
         };

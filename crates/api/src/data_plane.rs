@@ -75,6 +75,12 @@ pub struct AwsEcsSettings {
     pub cluster: String,
     /// Family of the task definition.
     pub task_family: String,
+    /// Processor that it names: `x86_64` or `arm64`.
+    #[serde(default = "x86_64")]
+    pub architecture: String,
+    /// Family of the same worker for the other processor, for pipelines that ask for it; none where there is one kind only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_task_family: Option<String>,
     /// Name of the worker's container in it.
     #[serde(default = "worker")]
     pub container: String,
@@ -107,6 +113,10 @@ pub struct AwsEcsSettings {
 
 fn worker() -> String {
     "worker".into()
+}
+
+fn x86_64() -> String {
+    "x86_64".into()
 }
 
 fn fargate() -> String {
@@ -236,6 +246,8 @@ impl Example for AwsEcsSettings {
             region: "eu-central-1".into(),
             cluster: "waybill".into(),
             task_family: "waybill-worker".into(),
+            architecture: x86_64(),
+            other_task_family: None,
             container: worker(),
             subnets: vec!["subnet-0a1b2c3d4e5f60718".into()],
             security_groups: vec!["sg-0a1b2c3d4e5f60718".into()],

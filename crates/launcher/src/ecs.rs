@@ -1,4 +1,5 @@
-//! Workers as tasks on Amazon ECS in the customer's account: one task definition family, one cluster, one role.
+//! Workers as tasks on Amazon ECS in the customer's account: one cluster, one role, one family of
+//! task definitions for each processor.
 //!
 //! A start carries a client token made from the attempt, so that the cloud itself answers a repeated call with the first
 //! call's task; `startedBy` finds it where even that answer was lost. Tags are never relied upon: a stop deletes them.

@@ -11,6 +11,7 @@ use crate::run::named;
 
 mod azure;
 mod ca;
+mod limits;
 mod lone;
 mod regions;
 mod secrets;
@@ -18,6 +19,7 @@ mod system;
 
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
+pub use limits::{Architecture, Limits};
 pub use lone::Side;
 pub use regions::PlanRegion;
 pub use secrets::PlanSecret;
@@ -296,43 +298,9 @@ named! {
     }
 }
 
-/// Bounds of one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
-pub struct Limits {
-    /// Connections to the source at once, over all streams.
-    pub parallel: u32,
-    /// The worker's memory budget in bytes; from its control group where 0.
-    pub memory: u64,
-    /// Longest run in milliseconds.
-    pub time_ms: u64,
-    /// CPU of the worker's task in units of which 1024 are one CPU; the data plane's own where 0.
-    #[serde(default, skip_serializing_if = "is_zero_u32")]
-    pub cpu: u32,
-    /// Ephemeral storage of the worker's task in bytes; the data plane's own where 0.
-    #[serde(default, skip_serializing_if = "is_zero_u64")]
-    pub disk: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero_u32(number: &u32) -> bool {
-    *number == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-const fn is_zero_u64(number: &u64) -> bool {
-    *number == 0
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { parallel: 2, memory: 0, time_ms: 24 * 60 * 60 * 1000, cpu: 0, disk: 0 }
-    }
-}
-
 macro_rules! default_first {
     ($($name:ident),+) => { $(impl Default for $name {
         fn default() -> Self { Self::ALL[0] }
     })+ };
 }
-default_first!(TlsMode, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Compression);
+default_first!(TlsMode, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Compression, Architecture);

@@ -291,6 +291,7 @@ fn limits(limits: &Limits) -> Keys {
     if limits.disk != default.disk {
         keys.text("disk", &amount(limits.disk, "bytes"));
     }
+    keys.maybe("architecture", limits.architecture.as_ref());
     keys
 }
 

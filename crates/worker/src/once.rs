@@ -104,12 +104,8 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
             return Err(Exit::Usage);
         }
     }
-    for (limit, asked) in [("cpu", plan.limits.cpu > 0), ("disk", plan.limits.disk > 0)] {
-        if asked {
-            say(&format!(
-                "{file}: `limits.{limit}` of the pipeline {name} does nothing here: it sizes a task in a cloud"
-            ));
-        }
+    for limit in plan.limits.of_tasks() {
+        say(&format!("{file}: `limits.{limit}` of the pipeline {name} does nothing here: it is for a task in a cloud"));
     }
     Ok((plan, streams))
 }

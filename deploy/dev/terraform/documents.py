@@ -43,6 +43,7 @@ CLOUDFORMATION = {
     "parameter_arns": ["${ParameterArn}"],
     "kms_key_arns": ["${KmsKeyArn}"],
     "repository_arn": "${RepositoryArn}",
+    "other_architecture": "ARM64",
 }
 
 # Statements that are left out where their parameter is empty.
@@ -91,11 +92,28 @@ def substituted(value):
     return {"Fn::Sub": value} if isinstance(value, str) and "${" in value else value
 
 
+# Elements of lists that are left out where their parameter is empty, by what they end with.
+OPTIONAL_ELEMENTS = {"task-definition/${Name}-worker-arm64:*": "HasOtherImage"}
+
+
+def conditional(condition, value):
+    return {"Fn::If": [condition, value, {"Ref": "AWS::NoValue"}]}
+
+
+def without(element):
+    """A list's element, left out where the parameter that it is there for is empty."""
+    text = element.get("Fn::Sub", "") if isinstance(element, dict) else ""
+    condition = next((condition for end, condition in OPTIONAL_ELEMENTS.items() if text.endswith(end)), None)
+    return conditional(condition, element) if condition else element
+
+
 def optional(document):
     statements = []
     for statement in substituted(document)["Statement"]:
         condition = OPTIONAL.get(statement["Sid"])
-        statements.append({"Fn::If": [condition, statement, {"Ref": "AWS::NoValue"}]} if condition else statement)
+        if isinstance(statement.get("Resource"), list):
+            statement["Resource"] = [without(element) for element in statement["Resource"]]
+        statements.append(conditional(condition, statement) if condition else statement)
     return {"Version": document["Version"], "Statement": statements}
 
 
@@ -132,7 +150,8 @@ def parameters():
         "OrchestratorPrincipalArn": parameter("Role or user that the orchestrator shows", None, principal),
         "ExternalId": parameter("External id that the orchestrator made", None, "^[A-Za-z0-9+=,.@:/_-]{16,256}$"),
         "Image": parameter("Worker image with its digest", None, "^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$"),
-        "RepositoryArn": parameter("ECR repository of the image; empty where it is not in ECR", ""),
+        "OtherImage": parameter("The same worker built for ARM64, with its digest, for pipelines that ask for it; empty for none", "", "^$|^[a-z0-9][A-Za-z0-9._:/-]*@sha256:[0-9a-f]{64}$"),
+        "RepositoryArn": parameter("ECR repository of the images; empty where they are not in ECR", ""),
         "Bucket": parameter("Existing bucket for the tables", None, "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
         "Prefix": parameter("Prefix in it, ending in a slash", "raw/", "^([A-Za-z0-9!_.'()-]+/)+$"),
         "SecretArn": parameter("Secret of the source; empty for none", "", secret),
@@ -158,11 +177,11 @@ def arn(resource):
     return {"Fn::GetAtt": [resource, "Arn"]}
 
 
-def cloudformation(rendered):
-    documents, names = rendered["documents"], rendered["names"]
+def worker_task(family, image, architecture):
+    """One kind of worker: a task has the processor that its definition names."""
     container = {
         "Name": "worker",
-        "Image": {"Ref": "Image"},
+        "Image": {"Ref": image},
         "Essential": True,
         "EntryPoint": ["/waybill-worker", "--cloud", "aws-ecs"],
         "Command": ["run"],
@@ -180,6 +199,24 @@ def cloudformation(rendered):
             },
         },
     }
+    return {
+        "Type": "AWS::ECS::TaskDefinition",
+        "Properties": {
+            "Family": {"Fn::Sub": family},
+            "RequiresCompatibilities": ["FARGATE"],
+            "NetworkMode": "awsvpc",
+            "Cpu": {"Ref": "Cpu"},
+            "Memory": {"Ref": "Memory"},
+            "TaskRoleArn": arn("TaskRole"),
+            "ExecutionRoleArn": arn("ExecutionRole"),
+            "RuntimePlatform": {"OperatingSystemFamily": "LINUX", "CpuArchitecture": architecture},
+            "ContainerDefinitions": [container],
+        },
+    }
+
+
+def cloudformation(rendered):
+    documents, names = rendered["documents"], rendered["names"]
     tasks = documents["tasks_trust"]
     does = "Starts, stops and sees Waybill workers in one cluster; nothing else."
     resources = {
@@ -209,20 +246,8 @@ def cloudformation(rendered):
             "Type": "AWS::Logs::LogGroup",
             "Properties": {"LogGroupName": {"Fn::Sub": names["log_group"]}, "RetentionInDays": 90},
         },
-        "WorkerTask": {
-            "Type": "AWS::ECS::TaskDefinition",
-            "Properties": {
-                "Family": {"Fn::Sub": names["family"]},
-                "RequiresCompatibilities": ["FARGATE"],
-                "NetworkMode": "awsvpc",
-                "Cpu": {"Ref": "Cpu"},
-                "Memory": {"Ref": "Memory"},
-                "TaskRoleArn": arn("TaskRole"),
-                "ExecutionRoleArn": arn("ExecutionRole"),
-                "RuntimePlatform": {"OperatingSystemFamily": "LINUX", "CpuArchitecture": "X86_64"},
-                "ContainerDefinitions": [container],
-            },
-        },
+        "WorkerTask": worker_task(names["family"], "Image", "X86_64"),
+        "OtherWorkerTask": {"Condition": "HasOtherImage"} | worker_task(names["other_family"], "OtherImage", "ARM64"),
         "WorkersSecurityGroup": {
             "Type": "AWS::EC2::SecurityGroup",
             "Properties": {
@@ -247,6 +272,7 @@ def cloudformation(rendered):
                 ("HasParameter", "ParameterArn"),
                 ("HasKey", "KmsKeyArn"),
                 ("HasRepository", "RepositoryArn"),
+                ("HasOtherImage", "OtherImage"),
             )
         },
         "Resources": resources,
@@ -255,6 +281,11 @@ def cloudformation(rendered):
             "TaskRoleArn": {"Description": "task_role_arn of the data plane", "Value": arn("TaskRole")},
             "ClusterName": {"Description": "cluster of the data plane", "Value": {"Ref": "Cluster"}},
             "TaskFamily": {"Description": "task_family of the data plane", "Value": {"Fn::Sub": names["family"]}},
+            "OtherTaskFamily": {
+                "Condition": "HasOtherImage",
+                "Description": "other_task_family of the data plane",
+                "Value": {"Fn::Sub": names["other_family"]},
+            },
             "SecurityGroup": {"Description": "security_groups of the data plane", "Value": {"Fn::GetAtt": ["WorkersSecurityGroup", "GroupId"]}},
         },
     }

@@ -9,13 +9,16 @@ locals {
   names = {
     cluster        = var.name
     family         = "${var.name}-worker"
+    other_family   = var.other_architecture == "" ? "" : "${var.name}-worker-${replace(lower(var.other_architecture), "_", "-")}"
     launch_role    = "${var.name}-launch"
     task_role      = "${var.name}-worker"
     execution_role = "${var.name}-execution"
     log_group      = "/waybill/${var.name}"
   }
-  guard_parameter = "/waybill/guard/${local.names.task_role}"
-  dns_suffix      = coalesce(var.dns_suffix, var.partition == "aws-cn" ? "amazonaws.com.cn" : "amazonaws.com")
+  # Whatever its revision: a new image needs no new policy.
+  task_definitions = [for family in compact([local.names.family, local.names.other_family]) : "arn:${var.partition}:ecs:${var.region}:${var.account}:task-definition/${family}:*"]
+  guard_parameter  = "/waybill/guard/${local.names.task_role}"
+  dns_suffix       = coalesce(var.dns_suffix, var.partition == "aws-cn" ? "amazonaws.com.cn" : "amazonaws.com")
 
   objects = {
     for access in ["read", "write"] : access => flatten([
@@ -37,7 +40,7 @@ locals {
     launch_trust = templatefile("${path.module}/launch-trust.json.tftpl", {
       orchestrator_principal_arn = var.orchestrator_principal_arn, external_id = var.external_id
     })
-    launch      = templatefile("${path.module}/launch.json.tftpl", local.with_roles)
+    launch      = templatefile("${path.module}/launch.json.tftpl", merge(local.with_roles, { task_definitions = jsonencode(local.task_definitions) }))
     tasks_trust = templatefile("${path.module}/tasks-trust.json.tftpl", local.place)
     execution   = templatefile("${path.module}/execution.json.tftpl", merge(local.with_roles, { repository_arn = var.repository_arn }))
     task = templatefile("${path.module}/task.json.tftpl", merge(local.with_roles, {

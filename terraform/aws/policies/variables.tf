@@ -73,3 +73,9 @@ variable "other_writers" {
   type        = list(string)
   default     = []
 }
+
+variable "other_architecture" {
+  description = "ARM64 or X86_64 where there is a second family of the worker for this processor; empty for none."
+  type        = string
+  default     = ""
+}

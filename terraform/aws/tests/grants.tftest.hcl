@@ -39,7 +39,7 @@ run "the_launch_role_starts_one_family_in_one_cluster" {
     condition = {
       for statement in jsondecode(aws_iam_role_policy.launch[0].policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow"
       } == {
-      StartWorkers           = "arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker:*"
+      StartWorkers           = ["arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker:*"]
       StopAndDescribeWorkers = "arn:aws:ecs:eu-west-1:222222222222:task/waybill/*"
       FindWorkers            = "*"
       HandTwoRolesToWorkers  = ["arn:aws:iam::222222222222:role/waybill-worker", "arn:aws:iam::222222222222:role/waybill-execution"]
@@ -82,8 +82,54 @@ run "what_the_task_definition_has_is_told_on" {
   variables { ephemeral_storage = 50 }
 
   assert {
-    condition     = aws_ecs_task_definition.worker.ephemeral_storage[0].size_in_gib == 50 && endswith(output.settings, " --disk-gib 50")
+    condition     = aws_ecs_task_definition.worker["own"].ephemeral_storage[0].size_in_gib == 50 && endswith(output.settings, " --disk-gib 50")
     error_message = "whoever starts workers must know their disk"
+  }
+}
+
+run "a_second_processor_is_a_second_family_and_the_launch_role_may_start_both" {
+  command = apply
+  variables { other_image = "registry.example.com/waybill-worker@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" }
+
+  assert {
+    condition = {
+      for key, worker in aws_ecs_task_definition.worker : worker.family => [worker.runtime_platform[0].cpu_architecture, jsondecode(worker.container_definitions)[0].image]
+      } == {
+      waybill-worker       = ["X86_64", var.image]
+      waybill-worker-arm64 = ["ARM64", var.other_image]
+    }
+    error_message = "each family must have its own processor and the image for it"
+  }
+  assert {
+    condition     = merge(jsondecode(aws_ecs_task_definition.worker["other"].container_definitions)[0], { image = var.image }) == jsondecode(aws_ecs_task_definition.worker["own"].container_definitions)[0]
+    error_message = "both families must be the same worker but for the image"
+  }
+  assert {
+    condition = one([for statement in jsondecode(aws_iam_role_policy.launch[0].policy).Statement : statement.Resource if statement.Sid == "StartWorkers"]) == [
+      "arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker:*", "arn:aws:ecs:eu-west-1:222222222222:task-definition/waybill-worker-arm64:*"
+    ]
+    error_message = "the launch role must be able to start these two families and no other"
+  }
+  assert {
+    condition     = output.data_plane.other_task_family == "waybill-worker-arm64" && endswith(output.settings, " --other-task-family waybill-worker-arm64") && output.data_plane.architecture == "x86_64"
+    error_message = "whoever starts workers must know both families"
+  }
+}
+
+run "the_other_processor_of_an_arm_worker_is_x86" {
+  command = apply
+  variables {
+    architecture = "ARM64"
+    other_image  = "registry.example.com/waybill-worker@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+  }
+
+  assert {
+    condition     = aws_ecs_task_definition.worker["own"].runtime_platform[0].cpu_architecture == "ARM64" && aws_ecs_task_definition.worker["other"].runtime_platform[0].cpu_architecture == "X86_64"
+    error_message = "the second family must have the other processor"
+  }
+  assert {
+    condition     = endswith(output.settings, " --architecture arm64 --other-task-family waybill-worker-x86-64")
+    error_message = "whoever starts workers must know which family is which"
   }
 }
 
@@ -92,7 +138,7 @@ run "a_proxy_is_told_to_workers" {
   variables { https_proxy = "http://proxy.internal:3128" }
 
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.worker.container_definitions)[0].environment == jsondecode(jsonencode([{ name = "HTTPS_PROXY", value = "http://proxy.internal:3128" }]))
+    condition     = jsondecode(aws_ecs_task_definition.worker["own"].container_definitions)[0].environment == jsondecode(jsonencode([{ name = "HTTPS_PROXY", value = "http://proxy.internal:3128" }]))
     error_message = "workers must learn of the proxy, and of nothing else"
   }
 }
@@ -102,14 +148,14 @@ run "the_worker_is_pinned_and_has_no_shell" {
 
   assert {
     condition = alltrue([
-      for container in jsondecode(aws_ecs_task_definition.worker.container_definitions) :
+      for container in jsondecode(aws_ecs_task_definition.worker["own"].container_definitions) :
       container.image == var.image && container.readonlyRootFilesystem && container.user == "65532:65532" && !container.privileged
       && container.linuxParameters.capabilities.drop == ["ALL"] && !contains(keys(container), "environment") && container.entryPoint == ["/waybill-worker", "--cloud", "aws-ecs"]
     ])
     error_message = "the container must be pinned, read-only, without privileges, and say where it runs"
   }
   assert {
-    condition     = aws_ecs_task_definition.worker.network_mode == "awsvpc" && aws_ecs_task_definition.worker.requires_compatibilities == toset(["FARGATE"])
+    condition     = aws_ecs_task_definition.worker["own"].network_mode == "awsvpc" && aws_ecs_task_definition.worker["own"].requires_compatibilities == toset(["FARGATE"])
     error_message = "workers must run on Fargate with a network interface of their own"
   }
   assert {
@@ -211,7 +257,7 @@ run "what_is_pasted_is_what_was_made" {
   command = apply
 
   assert {
-    condition     = output.data_plane.cluster == "waybill" && output.data_plane.task_family == "waybill-worker" && output.data_plane.region == "eu-west-1" && one(output.data_plane.security_groups) == "sg-0123" && one(output.data_plane.subnets) == "subnet-0123"
+    condition     = output.data_plane.other_task_family == null && output.data_plane.cluster == "waybill" && output.data_plane.task_family == "waybill-worker" && output.data_plane.region == "eu-west-1" && one(output.data_plane.security_groups) == "sg-0123" && one(output.data_plane.subnets) == "subnet-0123"
     error_message = "the output must name what was made"
   }
   assert {

@@ -179,3 +179,25 @@ run "a_proxy_that_is_no_http_proxy" {
   variables { https_proxy = "socks5://proxy.internal:1080" }
   expect_failures = [var.https_proxy]
 }
+
+run "a_second_image_by_tag" {
+  command = plan
+  variables { other_image = "registry.example.com/waybill-worker:arm64" }
+  expect_failures = [var.other_image]
+}
+
+run "one_image_for_two_processors" {
+  command = plan
+  variables { other_image = "registry.example.com/waybill-worker@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
+  expect_failures = [var.other_image]
+}
+
+run "a_second_family_for_an_agent" {
+  command = plan
+  variables {
+    orchestrator_principal_arn = null
+    external_id                = null
+    other_image                = "registry.example.com/waybill-worker@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210"
+  }
+  expect_failures = [var.other_image]
+}

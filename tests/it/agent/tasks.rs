@@ -31,7 +31,7 @@ impl Site {
             arn: role(),
             trust: Trust::Nobody,
             cluster: "waybill".into(),
-            family: "waybill-worker".into(),
+            families: vec!["waybill-worker".into()],
             lacks: Vec::new(),
             extra: Vec::new(),
         });

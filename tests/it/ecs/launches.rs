@@ -204,7 +204,7 @@ async fn f37_a_role_that_was_taken_away_ends_the_run_with_action_and_arn_and_no_
     assert_eq!((&said[0]["action"], &said[0]["resource"]), (&"sts:AssumeRole".into(), &Aws::launch_role().into()));
 
     aws.change_role(&Aws::launch_role(), |role| role.trust = Trust::Id(super::fixture::EXTERNAL_ID.into()));
-    aws.change_role(&Aws::launch_role(), |role| role.family = "another-family".into());
+    aws.change_role(&Aws::launch_role(), |role| role.families = vec!["another-family".into()]);
     let run = world.trigger().await;
     world.dispatch().await;
     let said = bodies(&world, run.id, "launch_failed").await;

@@ -297,7 +297,7 @@ async fn each_missing_permission_and_each_one_too_much_is_a_row() -> Result<()> 
     assert!(statement.contains("ecs:StopTask") && statement.contains("ecs:cluster"), "{statement}");
 
     story.aws.change_role(&Aws::launch_role(), |role| {
-        (role.lacks, role.family) = (vec![], "*".into());
+        (role.lacks, role.families) = (vec![], vec!["*".into()]);
         role.extra = vec!["RegisterTaskDefinition", "ExecuteCommand"];
     });
     let check = story.check(&plane).await?;
@@ -305,9 +305,9 @@ async fn each_missing_permission_and_each_one_too_much_is_a_row() -> Result<()> 
     assert_eq!(found(&check, "ecs:RegisterTaskDefinition"), ["too_much"]);
     assert_eq!(found(&check, "ecs:ExecuteCommand"), ["too_much"]);
 
-    story
-        .aws
-        .change_role(&Aws::launch_role(), |role| (role.cluster, role.family) = ("*".into(), "waybill-worker".into()));
+    story.aws.change_role(&Aws::launch_role(), |role| {
+        (role.cluster, role.families) = ("*".into(), vec!["waybill-worker".into()])
+    });
     let check = story.check(&plane).await?;
     assert_eq!(found(&check, "ecs:RunTask"), ["narrow", "too_much", "not_tested"]);
     assert_eq!(found(&check, "ecs:ListTasks"), ["allowed", "too_much"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use waybill_tests::grants::{Decision, EXTERNAL_ID, Request, simulate};
+use waybill_tests::grants::{Decision, EXTERNAL_ID, Request, render, simulate, values};
 
 use super::{rendered, request};
 
@@ -124,6 +124,27 @@ fn of_thirty_calls_the_launch_role_may_make_four() {
     assert!(allowed.values().all(|through| *through) && allowed.len() == 4, "{allowed:?}");
     let denied = decided(DENIED, &[launch]);
     assert!(denied.values().all(|through| !*through) && denied.len() == 26, "{denied:?}");
+}
+
+/// A second processor is a second family: it can be started where it was granted, in the cluster, and none that looks alike.
+#[test]
+fn the_family_of_a_second_processor_is_started_only_where_it_was_granted() {
+    let family = |name: &str| format!("arn:aws:ecs:eu-west-1:222222222222:task-definition/{name}:7");
+    let (arm, x86) = (family("waybill-worker-arm64"), family("waybill-worker-x86-64"));
+    let [arm_there, arm_elsewhere, alike]: [&[Need<'_>]; 3] = [
+        &[("ecs:RunTask", &arm, &[CLUSTER, NO_SHELL])],
+        &[("ecs:RunTask", &arm, &[OTHER_CLUSTER, NO_SHELL])],
+        &[("ecs:RunTask", &x86, &[CLUSTER, NO_SHELL])],
+    ];
+    let calls = [("arm", arm_there), ("arm elsewhere", arm_elsewhere), ("alike", alike), ALLOWED[0]];
+    let through = |other_architecture: &str| {
+        let mut values = values();
+        values["other_architecture"] = json!(other_architecture);
+        let through = decided(&calls, &[&render(&values).expect("rendered documents").documents["launch"]]);
+        calls.map(|(name, _)| through[name])
+    };
+    assert_eq!(through(""), [false, false, false, true]);
+    assert_eq!(through("ARM64"), [true, false, false, true]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn terraforms_own_tests_of_the_module_pass() {
     let (passed, said) = terraform("terraform/aws", &["test", "-no-color"]).expect("run terraform");
     assert!(passed, "{said}");
     let runs = said.matches("... pass").count();
-    assert!(runs >= 48, "only {runs} runs passed: {said}");
+    assert!(runs >= 53, "only {runs} runs passed: {said}");
 }
 
 #[test]
@@ -75,6 +75,14 @@ fn generated(name: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+/// A parameter that every condition of the template asks for: whether it is not empty.
+fn holds(condition: &Value, parameters: &BTreeMap<&str, &str>) -> bool {
+    let name = condition.as_str().expect("a condition's name");
+    let asked = &generated("cloudformation.json")["Conditions"][name]["Fn::Not"][0]["Fn::Equals"];
+    assert_eq!(asked[1], "", "{name} is another kind of condition");
+    !parameters[asked[0]["Ref"].as_str().expect("a parameter")].is_empty()
+}
+
 /// The template's value with its parameters put in and its conditions decided, as CloudFormation does.
 fn resolved(value: &Value, parameters: &BTreeMap<&str, &str>) -> Value {
     match value {
@@ -86,17 +94,28 @@ fn resolved(value: &Value, parameters: &BTreeMap<&str, &str>) -> Value {
             assert!(!text.contains("${"), "a parameter is not known: {text}");
             Value::String(text)
         }
-        // Every condition of the template is "the parameter is not empty", and here none is.
-        Value::Object(map) if map.contains_key("Fn::If") => resolved(&map["Fn::If"][1], parameters),
+        Value::Object(map) if map.contains_key("Fn::If") => {
+            let branch = if holds(&map["Fn::If"][0], parameters) { 1 } else { 2 };
+            resolved(&map["Fn::If"][branch], parameters)
+        }
         Value::Object(map) => map.iter().map(|(key, inner)| (key.clone(), resolved(inner, parameters))).collect(),
-        Value::Array(items) => items.iter().map(|inner| resolved(inner, parameters)).collect(),
+        Value::Array(items) => {
+            let items = items.iter().map(|inner| resolved(inner, parameters));
+            items.filter(|item| *item != json!({ "Ref": "AWS::NoValue" })).collect()
+        }
         other => other.clone(),
     }
 }
 
 #[test]
 fn the_cloudformation_template_grants_what_terraform_grants() {
+    same_grants("", "");
+    same_grants("ARM64", "registry.example.com/waybill-worker@sha256:0123");
+}
+
+fn same_grants(other_architecture: &str, other_image: &str) {
     let mut values = values();
+    values["other_architecture"] = json!(other_architecture);
     values["buckets"] = json!({"example-lake": {"prefixes": ["raw/"]}});
     let rendered = render(&values).expect("rendered documents");
     let parameters = BTreeMap::from([
@@ -113,6 +132,7 @@ fn the_cloudformation_template_grants_what_terraform_grants() {
         ("ParameterArn", "arn:aws:ssm:eu-west-1:222222222222:parameter/waybill/shop-ca"),
         ("KmsKeyArn", "arn:aws:kms:eu-west-1:222222222222:key/0a1b"),
         ("RepositoryArn", "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"),
+        ("OtherImage", other_image),
     ]);
     let template = resolved(&generated("cloudformation.json")["Resources"], &parameters);
     for (resource, trust, policy, name) in [
@@ -128,7 +148,17 @@ fn the_cloudformation_template_grants_what_terraform_grants() {
         assert!(role.get("ManagedPolicyArns").is_none(), "{resource} has managed policies");
     }
     assert_eq!(template["GuardParameter"]["Properties"]["Name"], rendered.guard_parameter);
-    assert_eq!(template["WorkerTask"]["Properties"]["Family"], rendered.names["family"]);
+    let worker = &template["WorkerTask"]["Properties"];
+    assert_eq!(worker["Family"], rendered.names["family"]);
+    let other = &template["OtherWorkerTask"];
+    if holds(&other["Condition"], &parameters) {
+        assert_eq!(other["Properties"]["Family"], rendered.names["other_family"]);
+    }
+    // The same worker but for name, image and processor.
+    let mut same = other["Properties"].clone();
+    same["ContainerDefinitions"][0]["Image"] = json!({ "Ref": "Image" });
+    (same["Family"], same["RuntimePlatform"]["CpuArchitecture"]) = (worker["Family"].clone(), json!("X86_64"));
+    assert_eq!(same, *worker);
     assert_eq!(template["WorkersSecurityGroup"]["Properties"].get("SecurityGroupIngress"), None);
 }
 

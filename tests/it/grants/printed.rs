@@ -10,6 +10,7 @@ fn settings(rendered: &Rendered, (partition, region): (&str, &str)) -> String {
     json!({
         "role_arn": role("launch_role"), "task_role_arn": role("task_role"), "region": region,
         "cluster": rendered.names["cluster"], "task_family": rendered.names["family"],
+        "other_task_family": Some(&rendered.names["other_family"]).filter(|name| !name.is_empty()),
         "subnets": ["subnet-0a1b2c3d4e5f60718"], "security_groups": ["sg-0a1b2c3d4e5f60718"],
     })
     .to_string()
@@ -17,12 +18,16 @@ fn settings(rendered: &Rendered, (partition, region): (&str, &str)) -> String {
 
 #[test]
 fn what_is_printed_is_letter_for_letter_what_terraform_applies_in_every_partition() {
-    for (partition, region, name) in
-        [("aws", "eu-west-1", "waybill"), ("aws-us-gov", "us-gov-west-1", "elt-2"), ("aws-cn", "cn-north-1", "waybill")]
-    {
+    for (partition, region, name, other_architecture) in [
+        ("aws", "eu-west-1", "waybill", ""),
+        ("aws", "eu-west-1", "waybill", "ARM64"),
+        ("aws-us-gov", "us-gov-west-1", "elt-2", "X86_64"),
+        ("aws-cn", "cn-north-1", "waybill", ""),
+    ] {
         let principal = format!("arn:{partition}:iam::111111111111:role/teams/waybill");
         let mut values = values();
         (values["partition"], values["region"], values["name"]) = (partition.into(), region.into(), name.into());
+        values["other_architecture"] = other_architecture.into();
         values["orchestrator_principal_arn"] = principal.clone().into();
         let rendered = render(&values).expect("rendered documents");
         let place = EcsPlace::read(&settings(&rendered, (partition, region)), EXTERNAL_ID).expect("a place");
@@ -33,6 +38,7 @@ fn what_is_printed_is_letter_for_letter_what_terraform_applies_in_every_partitio
         let role = policy::execution_role(&place, &rendered.names["execution_role"]).expect("a role");
         let launch = policy::launch(&place, &role).expect("printed");
         assert_eq!(launch, rendered.texts["launch"], "{partition}");
+        assert_eq!(launch.contains(&format!("/{name}-worker-")), !other_architecture.is_empty(), "{launch}");
         // And the comparison is awake: another name of the place changes the text.
         assert!(launch.contains(&format!(":{region}:{ACCOUNT}:cluster/{name}\"")), "{launch}");
         assert!(serde_json::from_str::<Value>(&launch).is_ok_and(|document| document == rendered.documents["launch"]));

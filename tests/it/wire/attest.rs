@@ -322,7 +322,7 @@ async fn a_process_data_plane_takes_no_proof_of_a_role() {
         arn: Aws::task_role(),
         trust: Trust::Tasks,
         cluster: String::new(),
-        family: String::new(),
+        families: Vec::new(),
         lacks: vec![],
         extra: vec![],
     };

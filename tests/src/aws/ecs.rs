@@ -57,7 +57,7 @@ fn denied(state: &State, key: &Key, action: &str, asked: &Value) -> Option<Respo
     let allowed = role.is_some_and(|role| {
         let cluster = role.cluster == "*" || role.cluster == named(asked, "cluster");
         let known = ["RunTask", "DescribeTasks", "ListTasks", "StopTask"].contains(&action);
-        let started = action != "RunTask" || role.family == "*" || role.family == family(asked);
+        let started = action != "RunTask" || role.families.iter().any(|it| it == "*" || *it == family(asked));
         (cluster && known && started && !role.lacks.contains(&action)) || role.extra.contains(&action)
     });
     if allowed {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use waybill_launcher::ecs::arn::{NameError, Region};
 use waybill_launcher::ecs::{Capacity, Cloud, CloudOptions, EcsPlace, EcsSettings, SettingError};
+use waybill_model::plan::Architecture;
 
 use crate::AgentError;
 use crate::cli::{RunArguments, TaskArguments};
@@ -53,6 +54,9 @@ fn settings(wanted: &TaskArguments, cluster: &str, role_arn: String) -> EcsSetti
         region: wanted.region.clone().unwrap_or_default(),
         cluster: cluster.to_owned(),
         task_family: wanted.task_family.clone().unwrap_or_default(),
+        // What a pipeline asks for is not told to agents: each starts the one family that it was given.
+        architecture: Architecture::default(),
+        other_task_family: None,
         container: wanted.container.clone(),
         subnets: wanted.subnets.clone(),
         security_groups: wanted.security_groups.clone(),

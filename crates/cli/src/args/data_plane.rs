@@ -135,6 +135,12 @@ pub(crate) struct AwsEcs {
     /// Family of the task definition.
     #[arg(long, value_name = "NAME")]
     pub(crate) task_family: String,
+    /// Processor that it names: x86_64 or arm64.
+    #[arg(long, value_name = "KIND", default_value = "x86_64")]
+    pub(crate) architecture: String,
+    /// Family of the same worker for the other processor, for pipelines whose limits ask for it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) other_task_family: Option<String>,
     /// Name of the worker's container in it.
     #[arg(long, value_name = "NAME", default_value = "worker")]
     pub(crate) container: String,

@@ -223,7 +223,7 @@ fn shown(plane: &DataPlane) -> String {
         rows.extend([
             ("region", aws.region.clone()),
             ("cluster", aws.cluster.clone()),
-            ("task family", aws.task_family.clone()),
+            ("task family", families(aws)),
             ("role", aws.role_arn.clone()),
             ("task role", aws.task_role_arn.clone()),
             ("capacity", aws.capacity.clone()),
@@ -231,6 +231,15 @@ fn shown(plane: &DataPlane) -> String {
         ]);
     }
     facts(&rows)
+}
+
+/// The task families, each with its processor.
+fn families(aws: &AwsEcsSettings) -> String {
+    let own = format!("{} ({})", aws.task_family, aws.architecture);
+    match &aws.other_task_family {
+        Some(other) => format!("{own}, {other} ({})", if aws.architecture == "arm64" { "x86_64" } else { "arm64" }),
+        None => own,
+    }
 }
 
 impl From<AwsEcs> for AwsEcsSettings {
@@ -241,6 +250,8 @@ impl From<AwsEcs> for AwsEcsSettings {
             region: given.region,
             cluster: given.cluster,
             task_family: given.task_family,
+            architecture: given.architecture,
+            other_task_family: given.other_task_family,
             container: given.container,
             subnets: given.subnets,
             security_groups: given.security_groups,

@@ -37,7 +37,7 @@ pub(super) async fn run(
     request: &LaunchRequest,
     task: &EcsTask,
 ) -> Result<Started, LaunchError> {
-    let (spec, family) = (request.spec(), place.family_arn());
+    let (spec, family) = (request.spec(), place.family_arn(&task.family));
     let call = Call { action: "ecs:RunTask", resource: &family };
     let mut wanted = client
         .run_task()
@@ -172,8 +172,8 @@ fn status(task: &Task, container: &str) -> TaskStatus {
 pub(super) enum Listed<'a> {
     /// Those that were started with this text.
     StartedBy(&'a str, DesiredStatusOf),
-    /// Those of the place's family that are wanted to run.
-    Family,
+    /// Those of this family that are wanted to run.
+    Family(&'a str),
 }
 
 /// What a listed task is wanted to be.
@@ -195,7 +195,7 @@ pub(super) async fn list(client: &Client, place: &EcsPlace, which: Listed<'_>) -
         Listed::StartedBy(text, DesiredStatusOf::Stopped) => {
             asked.started_by(text).desired_status(DesiredStatus::Stopped)
         }
-        Listed::Family => asked.family(&place.settings().task_family).desired_status(DesiredStatus::Running),
+        Listed::Family(family) => asked.family(family).desired_status(DesiredStatus::Running),
     };
     let mut pages = asked.into_paginator().send();
     let mut found = Vec::new();

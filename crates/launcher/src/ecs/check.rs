@@ -220,7 +220,7 @@ async fn wanted(client: &Client, place: &EcsPlace) -> Vec<CheckRow> {
     let tasks = place.arn(&format!("task/{}/*", place.settings().cluster));
     let nobody = place.arn(&format!("task/{}/{}", place.settings().cluster, "0".repeat(32)));
     let mut rows = Vec::new();
-    let listed = call::list(client, place, Listed::Family).await.map(drop);
+    let listed = call::list(client, place, Listed::Family(&place.settings().task_family)).await.map(drop);
     rows.push(needed(place, "ecs:ListTasks", &place.cluster_arn(), listed));
     let looked = call::describe(client, place, &[&nobody]).await.map(drop);
     rows.push(needed(place, "ecs:DescribeTasks", &tasks, looked));
@@ -257,7 +257,12 @@ async fn unwanted(client: &Client, place: &EcsPlace) -> Vec<CheckRow> {
         client.run_task().cluster(cluster).task_definition(family).client_token(&other).started_by("wb-check")
     };
     let family = run(&settings.cluster, &other).send().await;
-    let cluster = run(&other, &settings.task_family).send().await;
+    let mut rows = vec![refused("ecs:RunTask", &other_family, "a family that is not registered", &family)];
+    for family in place.families() {
+        let cluster = run(&other, family).send().await;
+        let what = format!("{family} in a cluster that is not the registered one");
+        rows.push(refused("ecs:RunTask", &other_cluster, &what, &cluster));
+    }
     let listed = client.list_tasks().cluster(&other).send().await;
     let nobody = "0".repeat(32);
     let stopped = client.stop_task().cluster(&other).task(&nobody).send().await;
@@ -266,14 +271,13 @@ async fn unwanted(client: &Client, place: &EcsPlace) -> Vec<CheckRow> {
         client.register_task_definition().family(&other).set_container_definitions(Some(Vec::new())).send().await;
     let command = client.execute_command().cluster(&settings.cluster).task(&nobody).command("true").interactive(true);
     let executed = command.send().await;
-    vec![
-        refused("ecs:RunTask", &other_family, "a family that is not the registered one", &family),
-        refused("ecs:RunTask", &other_cluster, "a cluster that is not the registered one", &cluster),
+    rows.extend([
         refused("ecs:ListTasks", &other_cluster, "a cluster that is not the registered one", &listed),
         refused("ecs:StopTask", &other_cluster, "a cluster that is not the registered one", &stopped),
         refused("ecs:RegisterTaskDefinition", &other_family, "task definitions", &registered),
         refused("ecs:ExecuteCommand", &place.cluster_arn(), "commands in running tasks", &executed),
-    ]
+    ]);
+    rows
 }
 
 fn refused<T, E, R>(action: &'static str, resource: &str, what: &str, answer: &Result<T, SdkError<E, R>>) -> CheckRow
@@ -306,15 +310,15 @@ where
 fn untested(place: &EcsPlace) -> Vec<CheckRow> {
     let passed =
         "seen at the first run: only a started task hands roles over; the second role is the task definition's own";
-    vec![
-        CheckRow::new(
-            "ecs:RunTask",
-            place.family_arn(),
-            Found::NotTested,
-            "seen at the first run: trying it would start a task",
-        )
-        .adding(policy::statement_for(place, "ecs:RunTask")),
+    let started = |family: &str| {
+        let detail = "seen at the first run: trying it would start a task";
+        CheckRow::new("ecs:RunTask", place.family_arn(family), Found::NotTested, detail)
+            .adding(policy::statement_for(place, "ecs:RunTask"))
+    };
+    let mut rows: Vec<CheckRow> = place.families().map(started).collect();
+    rows.push(
         CheckRow::new("iam:PassRole", place.task_role().to_string(), Found::NotTested, passed)
             .adding(policy::statement_for(place, "iam:PassRole")),
-    ]
+    );
+    rows
 }

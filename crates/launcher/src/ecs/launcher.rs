@@ -56,9 +56,12 @@ impl EcsLauncher {
         if self.place.holds(&arn) { Ok(arn) } else { Err(LaunchError::OutOfReach) }
     }
 
-    /// Every task of the family that we started and that has not ended.
+    /// Every task of the place's families that we started and that has not ended.
     async fn listed(&self, client: &Client) -> Result<Vec<(AttemptId, TaskRef)>, LaunchError> {
-        let listed = call::list(client, &self.place, Listed::Family).await?;
+        let mut listed = Vec::new();
+        for family in self.place.families() {
+            listed.extend(call::list(client, &self.place, Listed::Family(family)).await?);
+        }
         let arns: Vec<&str> = listed.iter().map(String::as_str).collect();
         let mut live = Vec::new();
         for batch in arns.chunks(call::BATCH) {

@@ -5,6 +5,7 @@
 //! none: it starts tasks with the role that it holds itself.
 
 use serde::{Deserialize, Serialize};
+use waybill_model::plan::Architecture;
 use waybill_model::{DataPlaneId, OrgId};
 
 use super::arn::{Region, RoleArn, TaskArn, is_plain};
@@ -40,6 +41,12 @@ pub struct EcsSettings {
     pub cluster: String,
     /// Family of the task definition.
     pub task_family: String,
+    /// Processor that it names.
+    #[serde(default)]
+    pub architecture: Architecture,
+    /// Family of the same worker for the other processor; none where the place has one kind only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_task_family: Option<String>,
     /// Name of the worker's container in it.
     #[serde(default = "worker")]
     pub container: String,
@@ -219,10 +226,25 @@ impl EcsPlace {
         self.arn(&format!("cluster/{}", self.settings.cluster))
     }
 
-    /// ARN of the family, any revision.
+    /// Every family that may be started: the place's own, then the one of the other processor where there is one.
+    pub fn families(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.settings.task_family.as_str()).chain(self.settings.other_task_family.as_deref())
+    }
+
+    /// The family whose tasks have this processor.
     #[must_use]
-    pub fn family_arn(&self) -> String {
-        self.arn(&format!("task-definition/{}", self.settings.task_family))
+    pub fn family(&self, architecture: Architecture) -> Option<&str> {
+        let settings = &self.settings;
+        if architecture == settings.architecture {
+            return Some(&settings.task_family);
+        }
+        settings.other_task_family.as_deref()
+    }
+
+    /// ARN of a family, any revision.
+    #[must_use]
+    pub fn family_arn(&self, family: &str) -> String {
+        self.arn(&format!("task-definition/{family}"))
     }
 
     /// Whether a task is one of this place: its region and its cluster.
@@ -246,6 +268,18 @@ fn check_names(settings: &EcsSettings) -> Result<(), SettingError> {
     {
         if !is_plain(name, 255) {
             return Err(SettingError::new(field, plain));
+        }
+    }
+    if let Some(other) = &settings.other_task_family {
+        if !is_plain(other, 255) {
+            return Err(SettingError::new("other_task_family", plain));
+        }
+        if *other == settings.task_family {
+            let what = format!(
+                "is task_family too; a family of tasks on {} has a name of its own",
+                settings.architecture.other()
+            );
+            return Err(SettingError::new("other_task_family", what));
         }
     }
     ids("subnets", &settings.subnets, "subnet-", 16)?;
@@ -326,7 +360,10 @@ mod tests {
     fn good_settings_name_their_resources() {
         let place = EcsPlace::new(example(), "wb-id").expect("a place");
         assert_eq!(place.cluster_arn(), "arn:aws:ecs:eu-central-1:222222222222:cluster/waybill");
-        assert_eq!(place.family_arn(), "arn:aws:ecs:eu-central-1:222222222222:task-definition/waybill-worker");
+        assert_eq!(
+            place.family_arn("waybill-worker"),
+            "arn:aws:ecs:eu-central-1:222222222222:task-definition/waybill-worker"
+        );
         let json = serde_json::to_string(place.settings()).expect("JSON");
         assert_eq!(EcsPlace::read(&json, "wb-id"), Ok(place));
     }
@@ -341,6 +378,9 @@ mod tests {
         assert!(refused(|s| s.region = "global".into()).starts_with("region: "));
         assert!(refused(|s| s.cluster = "arn:aws:ecs:…".into()).starts_with("cluster: "));
         assert!(refused(|s| s.task_family = "family:3".into()).starts_with("task_family: "));
+        assert!(refused(|s| s.other_task_family = Some("family:3".into())).starts_with("other_task_family: letters"));
+        let same = refused(|s| s.other_task_family = Some(s.task_family.clone()));
+        assert!(same.starts_with("other_task_family: is task_family too; a family of tasks on arm64"), "{same}");
         assert!(refused(|s| s.subnets.clear()).starts_with("subnets: "));
         assert!(refused(|s| s.security_groups = vec!["sg-xyz".into()]).starts_with("security_groups: "));
         assert!(refused(|s| s.memory_mib = 1000).starts_with("memory_mib: 1000 MiB can't be had"));
@@ -356,6 +396,17 @@ mod tests {
         let task_role_arn = "arn:aws:iam::222222222222:role/service/waybill-launch".into();
         let same = EcsPlace::own(EcsSettings { task_role_arn, ..example() }).expect_err("refused");
         assert_eq!(same.field, "task_role_arn");
+    }
+
+    #[test]
+    fn each_processor_has_the_family_that_was_registered_for_it_and_no_other() {
+        use Architecture::{Arm64, X86_64};
+        let one = EcsPlace::new(example(), "id").expect("a place");
+        assert_eq!((one.family(X86_64), one.family(Arm64)), (Some("waybill-worker"), None));
+        let two = EcsSettings { architecture: Arm64, other_task_family: Some("intel".into()), ..example() };
+        let two = EcsPlace::new(two, "id").expect("a place");
+        assert_eq!((two.family(X86_64), two.family(Arm64)), (Some("intel"), Some("waybill-worker")));
+        assert_eq!(two.families().collect::<Vec<_>>(), ["waybill-worker", "intel"]);
     }
 
     #[test]

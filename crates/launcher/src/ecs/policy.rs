@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::arn::RoleArn;
 use super::place::{EcsPlace, SettingError};
 use super::principal::Principal;
-use super::template::{TemplateError, render};
+use super::template::{self, TemplateError, render};
 
 const TRUST: &str = include_str!("../../../../terraform/aws/policies/launch-trust.json.tftpl");
 const LAUNCH: &str = include_str!("../../../../terraform/aws/policies/launch.json.tftpl");
@@ -22,29 +22,33 @@ pub fn trust(principal: &Principal, external_id: &str) -> Result<String, Templat
 }
 
 fn trusting(principal: &str, external_id: &str) -> Result<String, TemplateError> {
-    render(TRUST, &[("orchestrator_principal_arn", principal), ("external_id", external_id)])
+    use template::Value::Text;
+    render(TRUST, &[("orchestrator_principal_arn", Text(principal)), ("external_id", Text(external_id))])
 }
 
-/// What the launch role may do: start, stop and see workers of this family in this cluster, and nothing else.
+/// What the launch role may do: start, stop and see workers of its families in this cluster, and nothing else.
 pub fn launch(place: &EcsPlace, execution_role: &RoleArn) -> Result<String, TemplateError> {
     launching(place, execution_role.path())
 }
 
 fn launching(place: &EcsPlace, execution_role: &str) -> Result<String, TemplateError> {
+    use template::Value::{List, Text};
     let (settings, role) = (place.settings(), place.role());
+    // Whatever its revision: a new image needs no new policy.
+    let definitions: Vec<String> = place.families().map(|family| place.family_arn(family) + ":*").collect();
     let values = [
-        ("partition", role.partition().as_str()),
-        ("region", place.region().as_str()),
-        ("account", role.account()),
-        ("cluster", settings.cluster.as_str()),
-        ("family", settings.task_family.as_str()),
-        ("task_role", place.task_role().path()),
-        ("execution_role", execution_role),
+        ("partition", Text(role.partition().as_str())),
+        ("region", Text(place.region().as_str())),
+        ("account", Text(role.account())),
+        ("cluster", Text(&settings.cluster)),
+        ("task_definitions", List(&definitions)),
+        ("task_role", Text(place.task_role().path())),
+        ("execution_role", Text(execution_role)),
     ];
     render(LAUNCH, &values)
 }
 
-/// The role that ECS itself uses for the family's tasks: given by its name (with its path) or its ARN, since no setting of
+/// The role that ECS itself uses for the tasks: given by its name (with its path) or its ARN, since no setting of
 /// the data plane names it.
 pub fn execution_role(place: &EcsPlace, given: &str) -> Result<RoleArn, SettingError> {
     let refuse = |what: &str| SettingError { field: "execution_role", what: what.to_owned() };
@@ -103,7 +107,7 @@ fn statement(place: &EcsPlace, action: &str, execution_role: &str) -> Option<Val
 mod tests {
     use serde_json::Value;
 
-    use super::super::place::example;
+    use super::super::place::{EcsSettings, example};
     use super::*;
 
     fn place() -> EcsPlace {
@@ -123,6 +127,20 @@ mod tests {
             assert!(text.contains(named), "{named} is not in {text}");
         }
         assert!(serde_json::from_str::<Value>(&text).is_ok() && !text.contains("${"));
+    }
+
+    #[test]
+    fn the_launch_policy_names_the_families_that_there_are_and_no_other() {
+        let started = |other_task_family: Option<&str>| {
+            let settings = EcsSettings { other_task_family: other_task_family.map(Into::into), ..example() };
+            let place = EcsPlace::new(settings, "wb-id").expect("a place");
+            let text = launch(&place, &"arn:aws:iam::222222222222:role/execution".parse().expect("a role"));
+            let document: Value = serde_json::from_str(&text.expect("rendered")).expect("JSON");
+            document["Statement"][0]["Resource"].clone()
+        };
+        let arn = |family: &str| format!("arn:aws:ecs:eu-central-1:222222222222:task-definition/{family}:*");
+        assert_eq!(started(None), serde_json::json!([arn("waybill-worker")]));
+        assert_eq!(started(Some("worker-arm64")), serde_json::json!([arn("waybill-worker"), arn("worker-arm64")]));
     }
 
     #[test]

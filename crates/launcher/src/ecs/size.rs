@@ -1,5 +1,7 @@
 //! Sizes of tasks. Fargate takes only certain pairs of CPU and memory; they are checked here, before anything is called.
 
+use waybill_model::plan::Architecture;
+
 const GIB: u32 = 1024;
 
 /// CPU in units (1024 are one), and for each the smallest memory, the largest and the step in MiB.
@@ -20,7 +22,7 @@ const DISK: std::ops::RangeInclusive<u32> = 21..=200;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {what}")]
 pub struct SizeError {
-    /// `cpu`, `memory` or `disk`.
+    /// `cpu`, `memory`, `disk` or `architecture`.
     pub field: &'static str,
     /// What is wrong, and what can be had.
     pub what: String,
@@ -29,6 +31,10 @@ pub struct SizeError {
 impl SizeError {
     fn new(field: &'static str, what: impl Into<String>) -> Self {
         Self { field, what: what.into() }
+    }
+
+    pub(super) fn no_family(architecture: Architecture) -> Self {
+        Self::new("architecture", format!("there is no task family for {architecture}"))
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use waybill_model::AttemptId;
+use waybill_model::plan::Architecture;
 
 use super::place::{Capacity, EcsPlace};
 use super::size::{self, SizeError};
@@ -52,6 +53,8 @@ pub struct Wish {
     pub cpu: u32,
     /// Ephemeral storage in bytes; 0 for the data plane's own.
     pub disk: u64,
+    /// Processor; the data plane's own where none is named.
+    pub architecture: Option<Architecture>,
     /// Spare capacity ran out or was taken back in an attempt before.
     pub spot_failed: bool,
 }
@@ -63,6 +66,8 @@ impl EcsTask {
         if settings.fips {
             variables.insert(FIPS.to_owned(), "true".to_owned());
         }
+        let architecture = wish.architecture.unwrap_or(settings.architecture);
+        let family = place.family(architecture).ok_or_else(|| SizeError::no_family(architecture))?;
         let mib = u32::try_from(wish.memory.div_ceil(1 << 20)).unwrap_or(u32::MAX);
         let gib = u32::try_from(wish.disk.div_ceil(1 << 30)).unwrap_or(u32::MAX);
         let (cpu, memory) = match (wish.cpu, mib) {
@@ -78,7 +83,7 @@ impl EcsTask {
         let spot = settings.capacity == Capacity::FargateSpot && wish.spot_failed;
         Ok(Self {
             cluster: settings.cluster.clone(),
-            family: settings.task_family.clone(),
+            family: family.to_owned(),
             container: settings.container.clone(),
             subnets: settings.subnets.clone(),
             security_groups: settings.security_groups.clone(),
@@ -126,6 +131,27 @@ mod tests {
         assert_eq!(size_of(example(), Wish { disk: 100 << 30, ..Wish::default() }), Ok((1024, 2048, 100)));
         assert!(size_of(example(), Wish { memory: 1 << 40, ..Wish::default() }).is_err());
         assert_eq!(size_of(example(), Wish { disk: 1 << 40, ..Wish::default() }).expect_err("too much").field, "disk");
+    }
+
+    /// RunTask can't name a processor: the family does.
+    #[test]
+    fn a_pipeline_gets_the_family_of_the_processor_that_it_asks_for_or_nothing() {
+        use Architecture::{Arm64, X86_64};
+        let family_of = |settings: EcsSettings, architecture| {
+            let place = EcsPlace::new(settings, "id").expect("a place");
+            EcsTask::new(&place, Wish { architecture, ..Wish::default() }, BTreeMap::new()).map(|task| task.family)
+        };
+        let both = || EcsSettings { other_task_family: Some("worker-arm64".into()), ..example() };
+        for (wanted, family) in
+            [(None, "waybill-worker"), (Some(X86_64), "waybill-worker"), (Some(Arm64), "worker-arm64")]
+        {
+            assert_eq!(family_of(both(), wanted).as_deref(), Ok(family));
+        }
+        let error = family_of(example(), Some(Arm64)).expect_err("no such family");
+        assert_eq!(error.to_string(), "architecture: there is no task family for arm64");
+        let arm = EcsSettings { architecture: Arm64, ..example() };
+        assert_eq!(family_of(arm.clone(), Some(Arm64)).as_deref(), Ok("waybill-worker"));
+        assert!(family_of(arm, Some(X86_64)).is_err());
     }
 
     #[test]

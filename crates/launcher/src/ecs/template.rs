@@ -1,5 +1,5 @@
-//! Terraform's template language, as far as the policies of the launch role use it: text with `${name}`, and nothing else.
-//! Every other construct of that language is refused, so that what is printed here can't differ from what Terraform applies.
+//! Terraform's template language, as far as the policies of the launch role use it: text with `${name}`, which is a text or
+//! a list of texts, and nothing else. Every other construct of that language is refused, so that what is printed here can't differ from what Terraform applies.
 
 /// Why a template can't be rendered: a defect of the template or of its values, found by the tests.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,8 +15,17 @@ pub enum TemplateError {
     Value(String),
 }
 
+/// What a name stands for.
+#[derive(Clone, Copy)]
+pub(super) enum Value<'v> {
+    /// Text, as it is.
+    Text(&'v str),
+    /// Texts as a JSON list, written as Terraform's `jsonencode` writes it.
+    List(&'v [String]),
+}
+
 /// Puts values where their names stand.
-pub(super) fn render(template: &str, values: &[(&str, &str)]) -> Result<String, TemplateError> {
+pub(super) fn render(template: &str, values: &[(&str, Value<'_>)]) -> Result<String, TemplateError> {
     let (mut done, mut rest) = (String::with_capacity(template.len() * 2), template);
     while let Some(at) = rest.find(['$', '%']) {
         let (before, from) = rest.split_at(at);
@@ -34,7 +43,7 @@ pub(super) fn render(template: &str, values: &[(&str, &str)]) -> Result<String, 
         if !is_name(name) {
             return Err(strange());
         }
-        done.push_str(value(values, name)?);
+        put(&mut done, name, value(values, name)?)?;
         rest = behind;
     }
     done.push_str(rest);
@@ -50,18 +59,34 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
 
-fn value<'v>(values: &[(&str, &'v str)], name: &str) -> Result<&'v str, TemplateError> {
+fn value<'v>(values: &[(&str, Value<'v>)], name: &str) -> Result<Value<'v>, TemplateError> {
     let found = values.iter().find(|(known, _)| *known == name);
-    let (_, value) = found.ok_or_else(|| TemplateError::NoValue(name.to_owned()))?;
-    let plain = value.chars().all(|c| !c.is_control() && c != '"' && c != '\\');
-    if plain { Ok(value) } else { Err(TemplateError::Value(name.to_owned())) }
+    found.map(|(_, value)| *value).ok_or_else(|| TemplateError::NoValue(name.to_owned()))
+}
+
+fn put(done: &mut String, name: &str, value: Value<'_>) -> Result<(), TemplateError> {
+    let plain = |text: &str| text.chars().all(|c| !c.is_control() && c != '"' && c != '\\');
+    match value {
+        Value::Text(text) if plain(text) => done.push_str(text),
+        // What jsonencode escapes beside these is refused too: then a quoted text is its JSON.
+        Value::List(texts) if texts.iter().all(|text| plain(text) && !text.contains(['<', '>', '&'])) => {
+            let quoted: Vec<String> = texts.iter().map(|text| format!("\"{text}\"")).collect();
+            done.push_str(&format!("[{}]", quoted.join(",")));
+        }
+        _ => return Err(TemplateError::Value(name.to_owned())),
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const VALUES: &[(&str, &str)] = &[("partition", "aws-cn"), ("task_role", "a/b"), ("dollar", "${partition}")];
+    const VALUES: &[(&str, Value<'_>)] = &[
+        ("partition", Value::Text("aws-cn")),
+        ("task_role", Value::Text("a/b")),
+        ("dollar", Value::Text("${partition}")),
+    ];
 
     #[test]
     fn names_become_their_values_and_all_else_stays_as_it_is() {
@@ -93,7 +118,20 @@ mod tests {
         }
         assert_eq!(render("${region}", VALUES), Err(TemplateError::NoValue("region".into())));
         for value in ["a\"b", "a\\b", "a\nb"] {
-            assert_eq!(render("${x}", &[("x", value)]), Err(TemplateError::Value("x".into())));
+            assert_eq!(render("${x}", &[("x", Value::Text(value))]), Err(TemplateError::Value("x".into())));
+        }
+    }
+
+    #[test]
+    fn a_list_is_a_json_list_and_no_text_ends_it() {
+        let render = |texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+            render("{ \"a\": ${x} }", &[("x", Value::List(&texts))])
+        };
+        assert_eq!(render(&["arn:a", "arn:b:*"]).as_deref(), Ok("{ \"a\": [\"arn:a\",\"arn:b:*\"] }"));
+        assert_eq!(render(&[]).as_deref(), Ok("{ \"a\": [] }"));
+        for text in ["a\"b", "a\\b", "a\nb", "a<b", "a&b"] {
+            assert_eq!(render(&["fine", text]), Err(TemplateError::Value("x".into())), "{text}");
         }
     }
 }

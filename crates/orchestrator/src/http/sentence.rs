@@ -33,6 +33,7 @@ struct Arguments {
     /// Whether what is missing is the orchestrator's own, and no customer's.
     own: Option<bool>,
     reason: Option<String>,
+    limit: Option<String>,
     same_task: Option<bool>,
     role: Option<String>,
     exit_code: Option<i32>,
@@ -124,9 +125,8 @@ fn level(row: &RunEventRow) -> &'static str {
 
 fn control_level(code: &str) -> Level {
     match code {
-        "launch_failed" | "region_refused" | "ticket_reused" | "proof_refused" | "epoch_ahead" | "paused" => {
-            Level::Error
-        }
+        "launch_failed" | "region_refused" | "task_refused" | "ticket_reused" | "proof_refused" | "epoch_ahead"
+        | "paused" => Level::Error,
         "unreachable" | "fenced" | "stop_sent" | "attempt_lost" | "attempt_failed" | "events_dropped"
         | "delivered_late" | "cancel_asked" => Level::Warn,
         _ => Level::Info,
@@ -190,6 +190,10 @@ fn control(code: &str, args: &Arguments) -> String {
                 format!("nothing was started: {}: {}; {next}", outside.field, allowed.why(outside))
             }
             _ => "nothing was started: something stands in a region that the project does not allow".into(),
+        },
+        "task_refused" => match (&args.limit, &args.reason) {
+            (Some(limit), Some(reason)) => format!("nothing was started: limits.{limit}: {reason}"),
+            _ => "nothing was started: no such task can be had".into(),
         },
         "enrolled" => "the worker has enrolled".into(),
         "role_proven" => {

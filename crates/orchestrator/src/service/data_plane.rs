@@ -8,6 +8,7 @@ use waybill_api::data_plane::{
 };
 use waybill_launcher::ecs::{EcsPlace, EcsSettings};
 use waybill_model::DataPlaneId;
+use waybill_model::plan::Architecture;
 use waybill_store::{DataPlane, Store};
 
 use super::agent::AGENT;
@@ -156,6 +157,9 @@ fn aws_ecs(settings: &AwsEcsSettings, external_id: &str) -> ServiceResult<(Strin
     }
     let internal = |_| Refused::from(ProblemCode::Internal);
     let json = serde_json::to_value(settings).map_err(internal)?;
+    if settings.architecture.parse::<Architecture>().is_err() {
+        return Err(Refused::field(ProblemCode::Unusable, "/aws_ecs/architecture", "one of x86_64, arm64"));
+    }
     let capacity = "one of fargate, fargate-spot, ec2";
     let read: EcsSettings = serde_json::from_value(json)
         .map_err(|_| Refused::field(ProblemCode::Unusable, "/aws_ecs/capacity", capacity))?;

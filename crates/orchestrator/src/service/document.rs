@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use waybill_api::ProblemCode;
 use waybill_api::problem::FieldError;
 use waybill_api::spec::{Change, FieldChange, SpecApplied, SpecApply};
-use waybill_model::plan::Plan;
+use waybill_launcher::ecs::EcsPlace;
+use waybill_model::plan::{Architecture, Plan};
 use waybill_model::{DataPlaneId, OrgId, ProjectId};
 use waybill_spec::{ChangeOp, Diagnostic, Document};
 use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
@@ -260,6 +261,23 @@ fn again(carried: &[Carried]) -> String {
     format!("waybill apply{}", named.collect::<String>())
 }
 
+/// Why workers of this data plane in AWS can't have this processor.
+fn lacking(plane: &DataPlane, wanted: Architecture) -> Option<String> {
+    let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref().unwrap_or_default());
+    match place {
+        Ok(place) if place.family(wanted).is_some() => None,
+        Ok(_) => Some(format!(
+            "the data plane {0} has no task family for {wanted}: make one and name it, waybill data-plane set {0} \
+             --other-task-family NAME …, or remove it",
+            plane.name
+        )),
+        Err(_) => Some(format!(
+            "the data plane {0} has no settings yet, so no task family for {wanted}: waybill data-plane set {0}",
+            plane.name
+        )),
+    }
+}
+
 impl Held {
     /// Secrets that `wanted` would send to another place than before.
     fn carried(&self, wanted: &Document) -> Vec<Carried> {
@@ -281,18 +299,24 @@ impl Held {
         allowed.refuse(&outside)
     }
 
-    /// Only a task in a cloud has a size of its own: elsewhere a pipeline that asks for one is refused, not ignored.
+    /// Only a task in a cloud has a size and a processor of its own, and only one that its data plane has a task family for:
+    /// elsewhere a pipeline that asks for them is refused, not ignored.
     fn sized(&self, given: &Document) -> ServiceResult<()> {
         for (name, pipeline) in &given.pipelines {
             let plane = self.plane_of(pipeline).ok();
             let Some(plane) = plane.and_then(|id| self.planes.iter().find(|plane| plane.id == id)) else { continue };
-            let asked = [("cpu", pipeline.limits.cpu > 0), ("disk", pipeline.limits.disk > 0)];
-            let asked = asked.iter().find(|(_, asked)| plane.kind != AWS_ECS && *asked);
-            if let Some((limit, _)) = asked {
+            let refuse = |limit: &str, why: String| {
                 let path = format!("pipelines.{name}.limits.{limit}");
+                Err(Refused::field(ProblemCode::SpecInvalid, &path, why))
+            };
+            if plane.kind != AWS_ECS {
+                let Some(limit) = pipeline.limits.of_tasks().next() else { continue };
                 let why =
                     format!("workers of a data plane of kind {} have no {limit} of their own: remove it", plane.kind);
-                return Err(Refused::field(ProblemCode::SpecInvalid, &path, why));
+                return refuse(limit, why);
+            }
+            if let Some(why) = pipeline.limits.architecture.and_then(|wanted| lacking(plane, wanted)) {
+                return refuse("architecture", why);
             }
         }
         Ok(())

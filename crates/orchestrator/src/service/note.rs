@@ -19,6 +19,8 @@ pub enum Note {
     LaunchFailed,
     /// A field of the plan, or the data plane, stands in a region that the project does not allow.
     RegionRefused,
+    /// The data plane has no task as the pipeline's limits ask for.
+    TaskRefused,
     /// A worker presented the attempt's ticket.
     Enrolled,
     /// The worker proved the role of its data plane.
@@ -57,13 +59,14 @@ pub enum Note {
 
 impl Note {
     /// Every note, for the tables that explain them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Queued,
         Self::Launching,
         Self::TaskStarted,
         Self::TaskWaits,
         Self::LaunchFailed,
         Self::RegionRefused,
+        Self::TaskRefused,
         Self::Enrolled,
         Self::RoleProven,
         Self::ProofRefused,
@@ -93,6 +96,7 @@ impl Note {
             Self::TaskWaits => "task_waits",
             Self::LaunchFailed => "launch_failed",
             Self::RegionRefused => "region_refused",
+            Self::TaskRefused => "task_refused",
             Self::Enrolled => "enrolled",
             Self::RoleProven => "role_proven",
             Self::ProofRefused => "proof_refused",

@@ -1,6 +1,6 @@
 //! The keys of a pipeline and of its streams.
 
-use waybill_model::plan::{ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
+use waybill_model::plan::{Architecture, ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
 use super::rule::{ANY, CHARACTER, CRON, FOREIGN, NAME, ZONE};
@@ -182,6 +182,11 @@ static LIMITS: Table = Table {
             "disk",
             Shape::Size(1 << 30, 200 << 30),
             "Ephemeral storage of the worker's task in a cloud; the data plane's where absent. Data planes of kind aws-ecs only.",
+        ),
+        Key::new(
+            "architecture",
+            Shape::Choice(names!(Architecture), &[]),
+            "Processor of the worker's task in a cloud; the data plane's where absent. Data planes of kind aws-ecs only, and only what they have a task family for.",
         ),
     ],
 };

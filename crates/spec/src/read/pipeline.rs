@@ -144,6 +144,7 @@ fn limits(node: &Node) -> Limits {
         time_ms: keys.text("time").and_then(millis).unwrap_or(default.time_ms),
         cpu: keys.text("cpu").and_then(read_cpu).unwrap_or(default.cpu),
         disk: keys.text("disk").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.disk),
+        architecture: keys.parsed("architecture"),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy, FileFormat,
-    FileSource, Files, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System, TextPolicy, TlsMode,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy,
+    FileFormat, FileSource, Files, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System,
+    TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -186,8 +187,17 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
     let cpu = prop_oneof![Just(0_u32), 256_u32..=16_384, (1_u32..=16).prop_map(|cpus| cpus * 1024)];
     let disk = prop_oneof![Just(0_u64), 1_u64 << 30..=200 << 30];
-    let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000, cpu, disk)
-        .prop_map(|(parallel, memory, time_ms, cpu, disk)| Limits { parallel, memory, time_ms, cpu, disk });
+    let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000, cpu, disk);
+    let limits = (limits, prop::option::of(any_of(Architecture::ALL))).prop_map(
+        |((parallel, memory, time_ms, cpu, disk), architecture)| Limits {
+            parallel,
+            memory,
+            time_ms,
+            cpu,
+            disk,
+            architecture,
+        },
+    );
     (schedule, prop::option::of(name()), prop::collection::vec(stream(), 1..4), files, limits).prop_map(
         |(schedule, data_plane, mut streams, files, limits)| {
             let mut seen = std::collections::HashSet::new();

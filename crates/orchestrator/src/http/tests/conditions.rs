@@ -134,15 +134,21 @@ async fn a_size_is_refused_where_workers_have_none_and_taken_where_tasks_have_on
         Store::data_plane_insert_in_txn(&mut tx, org, id, kind, (kind, "{}")).await.expect("a data plane");
     }
     tx.commit().await.expect("a commit");
-    for (plane, limit, size) in
-        [("local", "cpu", "1"), ("local", "disk", "30GiB"), ("agent", "cpu", "0.5"), ("aws-ecs", "cpu", "1")]
-    {
+    for (plane, limit, size) in [
+        ("local", "cpu", "1"),
+        ("local", "disk", "30GiB"),
+        ("agent", "cpu", "0.5"),
+        ("agent", "architecture", "arm64"),
+        ("aws-ecs", "architecture", "arm64"),
+        ("aws-ecs", "cpu", "1"),
+    ] {
         let document =
             document(world.dir.path()) + &format!("    data-plane: {plane}\n    limits: {{ {limit}: {size} }}\n");
         let body = json!({ "project_id": world.ours.project, "document": document });
         for query in ["?dry_run=true", ""] {
             let got = world.call(Method::POST, &format!("/v1/specs:apply{query}"), Some(body.clone())).await;
-            if plane == "aws-ecs" {
+            // Without settings it has no task family either.
+            if (plane, limit) == ("aws-ecs", "cpu") {
                 assert_eq!(got.status, StatusCode::OK, "{}", got.body);
                 continue;
             }

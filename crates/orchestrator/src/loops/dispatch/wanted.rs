@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 use waybill_launcher::LaunchSpec;
+use waybill_launcher::ecs::size::SizeError;
 use waybill_launcher::ecs::{EcsPlace, EcsTask, Wish, client_token};
 use waybill_model::plan::{Limits, Plan};
 use waybill_model::run::RunKind;
@@ -66,8 +67,15 @@ pub(super) async fn launch_spec(
         let before = context.store.attempt_list(run.org, run.id).await?;
         let spot = |failure| matches!(failure, FailureCode::NoCapacity | FailureCode::SpotInterrupted);
         let spot_failed = before.iter().any(|attempt| attempt.failure.is_some_and(spot));
-        let wish = Wish { memory: limits.memory, cpu: limits.cpu, disk: limits.disk, spot_failed };
-        let Some(task) = ecs_task(context, &plane, wish) else { return Ok(Err(FailureCode::LaunchRefused.into())) };
+        let Limits { memory, cpu, disk, architecture, .. } = limits;
+        let task = match ecs_task(context, &plane, Wish { memory, cpu, disk, architecture, spot_failed }) {
+            Some(Ok(task)) => task,
+            Some(Err(error)) => {
+                let told = Note::TaskRefused.with(None, json!({ "limit": error.field, "reason": error.what }));
+                return Ok(Err(NoLaunch { failure: FailureCode::LaunchRefused, told: Some(told) }));
+            }
+            None => return Ok(Err(FailureCode::LaunchRefused.into())),
+        };
         (spec.environment, spec.program, spec.args) = (Vec::new(), String::new(), Vec::new());
         spec.ecs = Some(task);
     }
@@ -106,9 +114,9 @@ fn process_spec(context: &Context, plane: &DataPlane, limits: &Limits, id: Attem
     spec
 }
 
-fn ecs_task(context: &Context, plane: &DataPlane, wish: Wish) -> Option<EcsTask> {
+/// The task, or why there is none as the pipeline asks for; nothing where the data plane's settings can't be read.
+fn ecs_task(context: &Context, plane: &DataPlane, wish: Wish) -> Option<Result<EcsTask, SizeError>> {
     let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref()?).ok()?;
     let variables: BTreeMap<String, String> = context.worker.variables.iter().cloned().collect();
-    let task = EcsTask::new(&place, wish, variables);
-    task.map_err(|error| tracing::warn!(plane.id = %plane.id, %error, "no task of this size can be had")).ok()
+    Some(EcsTask::new(&place, wish, variables))
 }
