@@ -2,6 +2,8 @@
 //!
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
+mod merging;
+
 use anyhow::{Context, Result, ensure};
 use waybill_api::run::RunDetail;
 use waybill_tests::fault::Marker;

@@ -1,5 +1,6 @@
 //! The Postgres source against a real server: exact values, one snapshot, windows, faults, hostile input.
 
+mod changed;
 mod consistency;
 mod faults;
 mod filters;

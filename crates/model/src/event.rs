@@ -35,6 +35,8 @@ named! {
         CommitReadBack = "commit_read_back",
         /// An earlier attempt's commit was found; nothing was copied.
         CommitAdopted = "commit_adopted",
+        /// Rows that were there before gave their place to new ones with their keys; `count` of them.
+        RowsReplaced = "rows_replaced",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
         /// Nothing was new; nothing was committed.

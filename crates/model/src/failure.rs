@@ -47,6 +47,10 @@ named! {
         CursorChanged = "cursor_changed",
         /// Every number of the cursor column lies below the last one that was read.
         CursorFellBack = "cursor_fell_back",
+        /// The key of a `changed` stream is not one: no index of the source proves it, its type can't be compared, or values of it were bent.
+        KeyUnusable = "key_unusable",
+        /// A row's key is NULL or comes twice.
+        KeyViolated = "key_violated",
         /// A column's name can't stand in the table.
         ColumnNameUnusable = "column_name_unusable",
         /// The stream's columns differ from the table's.
@@ -81,6 +85,8 @@ named! {
         CommitLogCorrupt = "commit_log_corrupt",
         /// The outcome of a commit could not be read back yet.
         CommitUnknown = "commit_unknown",
+        /// Another writer changed the table's files while rows were merged into them.
+        MergeOvertaken = "merge_overtaken",
         /// The table's epoch is more than 24 h in the future.
         EpochAhead = "epoch_ahead",
         /// A replace would keep too few rows.
@@ -171,6 +177,7 @@ impl FailureCode {
             | C::SecretUnreachable
             | C::GuardUnreachable
             | C::CommitUnknown
+            | C::MergeOvertaken
             | C::NoCapacity
             | C::LaunchFailed
             | C::ImageUnavailable
@@ -194,6 +201,8 @@ impl FailureCode {
             | C::CursorUnusable
             | C::CursorChanged
             | C::CursorFellBack
+            | C::KeyUnusable
+            | C::KeyViolated
             | C::ColumnNameUnusable
             | C::SchemaChanged
             | C::SourceMalformed
@@ -266,6 +275,12 @@ impl FailureCode {
             C::CursorFellBack => {
                 "run one `full` load: `new` then begins anew too; where only the newest rows were deleted of a Postgres column that owns its sequence, `GRANT SELECT` on that sequence to the source's user goes on instead"
             }
+            C::KeyUnusable => {
+                "name columns with `key` that a primary key or a unique index without a condition of the source covers, of whole numbers, decimals, text, dates or times"
+            }
+            C::KeyViolated => {
+                "mend the rows whose key is NULL or comes twice; the worker's log says how many there are"
+            }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
             C::SchemaChanged => {
                 "review the columns; one `full` load takes the new shape, and the first `new` after it reads the table anew in its place"
@@ -289,6 +304,7 @@ impl FailureCode {
             C::TableFeatureUnsupported => "remove the table feature, or write to another prefix",
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
+            C::MergeOvertaken => "the next attempt merges anew; run compaction jobs when no run works on the table",
             C::EpochAhead => {
                 "mend the clock that was wrong, then `waybill pipeline accept-epoch PIPELINE`; after `waybill-worker once`, run it with --accept-epoch"
             }

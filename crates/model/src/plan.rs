@@ -63,9 +63,12 @@ pub struct StreamPlan {
     pub name: String,
     /// What a run brings.
     pub load: Load,
-    /// The column that tells new rows; `load: new` needs it.
+    /// The column that tells new rows; `load: new` and `changed` need it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Cursor>,
+    /// Source columns that tell a row of a `changed` stream from all others; the source's primary key where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
     /// Which columns, under which names.
     #[serde(default, skip_serializing_if = "Columns::is_all")]
     pub columns: Columns,
@@ -106,6 +109,16 @@ named! {
         Full = "full",
         /// Rows whose cursor is in the next window; they are appended.
         New = "new",
+        /// Rows whose cursor is in the next window; each takes the place of the row with its key.
+        Changed = "changed",
+    }
+}
+
+impl Load {
+    /// Whether a run takes one window of a cursor, and not all rows.
+    #[must_use]
+    pub const fn has_window(self) -> bool {
+        matches!(self, Self::New | Self::Changed)
     }
 }
 

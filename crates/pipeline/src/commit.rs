@@ -33,7 +33,7 @@ mod table;
 mod write;
 
 pub use audit::{TableReport, audit_table, find_tables};
-pub use delivery::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, Owner, Prepared, State};
+pub use delivery::{Committed, DataFile, Delivered, Delivery, Merged, Origin, Outcome, Owner, Prepared, State};
 pub use probe::probe_conditions;
 pub use stats::FileStats;
 pub use table::Table;

@@ -23,7 +23,9 @@ use crate::stop::{End, StopSignal};
 
 use columns::ColumnPlan;
 use file::OpenFile;
+pub(crate) use file::ROW_BYTES;
 pub use twins::TwinSet;
+pub(crate) use twins::twin_name;
 
 /// What all lanes of a stream write by.
 #[derive(Clone)]

@@ -12,6 +12,7 @@ pub mod credential;
 pub mod encode;
 pub mod engine;
 pub mod fault;
+mod merge;
 pub mod observe;
 mod pace;
 pub mod source;

@@ -23,7 +23,7 @@ pub trait Source: Send + Sync {
     /// Tables or file sets that this user can read.
     async fn discover(&self) -> FaultResult<Vec<Table>>;
 
-    /// Opens one snapshot for a stream and plans its ranges. `after` is the committed cursor of a `new` stream.
+    /// Opens one snapshot for a stream and plans its ranges. `after` is the committed cursor of a stream with windows.
     /// `lanes` is how many connections the caller would use; `batch_bytes` how large a batch may be.
     async fn open(
         &self,
@@ -62,6 +62,12 @@ pub trait Snapshot: Send + Sync {
 
     /// The cursor to commit with these rows; none for `full`. Equal to the one that came in where nothing can be new.
     fn cursor(&self) -> Option<CursorState>;
+
+    /// Columns of `schema`, by name, that tell a row from all others, since a constraint of the source says so: those that a
+    /// `changed` stream names, or its primary key. None where the source can't tell.
+    fn key(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// What to tell about the window: held back by a prepared transaction, or a fixed lag.
     fn window(&self) -> WindowNote;

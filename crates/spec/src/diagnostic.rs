@@ -61,9 +61,11 @@ codes! {
     UnknownConnection = "spec_unknown_connection",
     /// A connection stands at an end of a pipeline where its kind can't.
     WrongEnd = "spec_wrong_end",
-    /// `load: new` without a cursor, or a cursor without `load: new`.
+    /// `load: new` or `changed` without a cursor, or a cursor without one of them.
     Cursor = "spec_cursor",
-    /// The cursor column would not be delivered.
+    /// A key without `load: changed`, one without columns, or one that names a column twice.
+    Key = "spec_key",
+    /// The cursor column, or one of the key, would not be delivered.
     CursorDropped = "spec_cursor_dropped",
     /// Two columns would have one name, or a column is named twice or against itself.
     ColumnClash = "spec_column_clash",

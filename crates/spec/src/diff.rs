@@ -120,8 +120,7 @@ fn compare_order(path: &[String], sides: (Entries<'_>, Entries<'_>), changes: &m
 }
 
 /// A cursor says nothing about rows that were not looked at when it was set.
-const STANDS: &str =
-    "a `new` stream that has a cursor stops with cursor_changed: one `full` load begins anew, `take-over` goes on";
+const STANDS: &str = "a `new` or `changed` stream that has a cursor stops with cursor_changed: one `full` load begins anew, `take-over` goes on";
 
 /// What a reader of the change may not see at once.
 fn note(path: &[String], op: ChangeOp) -> Option<String> {
@@ -131,14 +130,17 @@ fn note(path: &[String], op: ChangeOp) -> Option<String> {
         (["pipelines", _, "streams", _], ChangeOp::Remove) => "no longer moved; its table stays in the bucket",
         (["pipelines", _, "streams", _], ChangeOp::Add) => "its table is made by the next run",
         (["pipelines", _, "streams", _, "columns", ..], _) => {
-            "`full`: the next run writes the table anew; `new`: where the columns differ then, the next run stops with schema_changed"
+            "`full`: the next run writes the table anew; `new` and `changed`: where the columns differ then, the next run stops with schema_changed"
         }
         (["pipelines", _, "from"] | ["pipelines", _, "streams", _, "filter", ..], _) => STANDS,
         (["connections", _, "host" | "port" | "database"], ChangeOp::Change) => STANDS,
         (["pipelines", _, "streams", _, "load"], ChangeOp::Change) => "from the next run on",
+        (["pipelines", _, "streams", _, "key", ..], _) => {
+            "where it is another than the one that the table's rows are merged by, the next run stops with key_unusable: one `full` load begins anew"
+        }
         (["pipelines", _, "to"], _) => "tables at the old place stay; the next run makes new ones",
         (["connections", _, "path"], ChangeOp::Change) => {
-            "tables at the old place stay there; a `new` stream from here that has a cursor stops with cursor_changed"
+            "tables at the old place stay there; a `new` or `changed` stream from here that has a cursor stops with cursor_changed"
         }
         (["connections", _, "bucket" | "prefix"], ChangeOp::Change) => "what stands at the old place stays there",
         _ => return None,

@@ -186,6 +186,9 @@ fn stream(stream: &StreamPlan) -> Out {
     if let Some(this) = &stream.cursor {
         cursor(this, &mut keys);
     }
+    if !stream.key.is_empty() {
+        keys.put("key", Out::List(stream.key.iter().cloned().map(Out::Text).collect()));
+    }
     keys.nested("columns", columns(&stream.columns));
     if !stream.filter.is_empty() {
         keys.put("filter", Out::List(stream.filter.iter().map(condition).collect()));

@@ -19,7 +19,7 @@ use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 use waybill_pipeline::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
-use waybill_pipeline::commit::{DataFile, Delivery, FileStats, Origin, Outcome, Owner, Prepared, Table};
+use waybill_pipeline::commit::{DataFile, Delivery, FileStats, Merged, Origin, Outcome, Owner, Prepared, Table};
 use waybill_pipeline::{CursorState, FaultResult, Proof, WindowNote};
 
 /// The stream that most tests write.
@@ -179,6 +179,8 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         epoch: who.epoch,
         load,
         files,
+        merged: Merged::default(),
+        key: Vec::new(),
         schema,
         twins: Vec::new(),
         cursor: (load == Load::New).then(|| CursorState::new("42")),

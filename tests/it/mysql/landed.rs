@@ -23,7 +23,7 @@ fn document(server: &MariaDb, folder: &Path, stream: &str, keys: &str) -> String
     )
 }
 
-async fn delivered(server: &MariaDb, folder: &Path, stream: &str, keys: &str) -> Value {
+pub(super) async fn delivered(server: &MariaDb, folder: &Path, stream: &str, keys: &str) -> Value {
     run(folder, &document(server, folder, stream, keys)).await
 }
 
@@ -38,7 +38,7 @@ async fn run(folder: &Path, document: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("a report")
 }
 
-fn query(folder: &Path, sql: &str) -> Value {
+pub(super) fn query(folder: &Path, sql: &str) -> Value {
     readers::query(&table_of(&folder.join("lake")), sql).expect("readers").agreed()
 }
 

@@ -1,7 +1,8 @@
 //! What a worker takes of its machine while rows pass through it: memory within its limit, and no file but the table's.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use waybill_tests::binaries::binary;
 
@@ -28,6 +29,17 @@ fn written(child: &Child) -> Vec<PathBuf> {
     let places = open.iter().filter(|entry| writes(entry)).filter_map(|entry| std::fs::read_link(entry.path()).ok());
     // Pipes and sockets are no files; what is unlinked is one all the same.
     places.filter(|place| place.starts_with("/") && !place.starts_with("/dev") && !place.starts_with("/proc")).collect()
+}
+
+/// Runs a worker to its end: the memory that it made its own at the most, in KiB, and what it said.
+pub(super) fn watched(mut command: Command) -> (u64, Output) {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a worker");
+    let mut most = 0;
+    while child.try_wait().expect("a state").is_none() {
+        most = most.max(own(&child).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(1)); // leaves the worker its time
+    }
+    (most, child.wait_with_output().expect("its end"))
 }
 
 fn is_empty(folder: &Path) -> bool {

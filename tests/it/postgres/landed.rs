@@ -35,13 +35,13 @@ async fn once_as(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Ou
     worker.output().await.expect("run the worker")
 }
 
-async fn delivered(server: &Postgres, folder: &Path, keys: &str) -> Value {
+pub(super) async fn delivered(server: &Postgres, folder: &Path, keys: &str) -> Value {
     let output = once(server, folder, keys).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).expect("a report")
 }
 
-fn read(folder: &Path, sql: &str) -> Value {
+pub(super) fn read(folder: &Path, sql: &str) -> Value {
     readers::query(&table_of(&folder.join("lake")), sql).expect("readers").agreed()
 }
 

@@ -45,6 +45,7 @@ use self::snapshot::{MySqlSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
 use crate::dial::{Checked, Dialer};
+use crate::source::shape;
 
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,6 +63,8 @@ struct Found {
     hello: Hello,
     relation: Relation,
     columns: Vec<Column>,
+    /// Columns of the table that tell a row from all others, for streams that need it.
+    key: Vec<String>,
 }
 
 /// Connections with one view.
@@ -111,7 +114,7 @@ impl MySqlSource {
         let (mut wire, at, hello) = self.connect().await?;
         let relation = catalog::find(&mut wire, &stream.name, &self.address.database).await?;
         let columns = catalog::columns(&mut wire, &relation).await?;
-        Ok(Found { wire, at, hello, relation, columns })
+        Ok(Found { wire, at, hello, relation, columns, key: Vec::new() })
     }
 }
 
@@ -145,6 +148,9 @@ impl Found {
     async fn select(&mut self, stream: &StreamPlan) -> FaultResult<Selection> {
         self.columns = catalog::columns(&mut self.wire, &self.relation).await?;
         let selection = Selection::new(stream, self.relation.sql(), &self.columns)?;
+        let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
+        let unique = catalog::unique(&mut self.wire, &self.relation).await?;
+        self.key = shape::key(stream, &names, &shape::choose(&stream.columns, &names)?, &unique)?;
         match self.wire.ask(&selection.rehearse()).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if matches!(error.number, 1292 | 1525) && !stream.filter.is_empty() => {
@@ -235,6 +241,7 @@ impl Source for MySqlSource {
                 rows: AtomicU64::new(0),
             }),
             window,
+            key: found.key,
             ranges,
             rows_estimate: found.relation.rows.filter(|_| is_whole),
             lanes,

@@ -43,6 +43,7 @@ use self::snapshot::{PgSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
 use crate::dial::{Checked, Dialer};
+use crate::source::shape;
 
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,6 +63,8 @@ struct Found {
     attributes: Vec<Attribute>,
     types: Types,
     rules: Rules,
+    /// Columns of the table that tell a row from all others, for streams that need it.
+    key: Vec<String>,
 }
 
 impl PostgresSource {
@@ -103,7 +106,7 @@ impl PostgresSource {
         let types = catalog::types(&mut wire, &relation).await?;
         let money_scale = catalog::money_scale(&mut wire, &types).await?;
         let rules = Rules { arrays: stream.arrays, money_scale };
-        Ok(Found { wire, at, hello, relation, attributes, types, rules })
+        Ok(Found { wire, at, hello, relation, attributes, types, rules, key: Vec::new() })
     }
 }
 
@@ -121,6 +124,9 @@ impl Found {
             let operators = Operators::of(&mut self.wire, &self.types).await?;
             selection.filter(stream, &self.attributes, &self.types, &operators)?;
         }
+        let names: Vec<&str> = self.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        let unique = catalog::unique(&mut self.wire, &self.relation).await?;
+        self.key = shape::key(stream, &names, &shape::choose(&stream.columns, &names)?, &unique)?;
         match self.wire.ask(&selection.rehearse(&self.relation.sql())).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if error.state().starts_with("22") && !stream.filter.is_empty() => {
@@ -216,6 +222,7 @@ impl Source for PostgresSource {
         Ok(Box::new(PgSnapshot {
             shared: Arc::new(shared),
             window,
+            key: found.key,
             ranges,
             rows_estimate,
             lanes: ranges.clamp(1, want.lanes.max(1)),

@@ -2,10 +2,10 @@
 //!
 //! It decides before a row is read, so that a misspelt column ends a run at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use waybill_model::FailureCode;
-use waybill_model::plan::Columns;
+use waybill_model::plan::{Columns, Load, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
 
 /// A chosen column: its place in the table, and its name in the destination.
@@ -51,9 +51,116 @@ pub fn choose(columns: &Columns, source: &[impl AsRef<str>]) -> FaultResult<Vec<
     Ok(chosen)
 }
 
+/// Columns in which the source itself allows no NULL and no two rows with the same values in all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unique {
+    /// Their names in the source.
+    pub columns: Vec<String>,
+    /// Whether they are the primary key.
+    pub is_primary: bool,
+}
+
+/// Rows of (index, column, whether it is the primary key's), an index's behind each other, as what each holds unique. An
+/// index of which a column is not one (none here) proves nothing.
+pub fn unique(rows: impl IntoIterator<Item = (String, Option<String>, bool)>) -> Vec<Unique> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let one = |index: &[(String, Option<String>, bool)]| {
+        let columns = index.iter().map(|(_, column, _)| column.clone()).collect::<Option<Vec<String>>>()?;
+        Some(Unique { columns, is_primary: index.first().is_some_and(|(.., is_primary)| *is_primary) })
+    };
+    rows.chunk_by(|one, other| one.0 == other.0).filter_map(one).collect()
+}
+
+/// The key of a `changed` stream in the destination's names, proven by what the source holds unique; none for other loads.
+/// It is the columns of one such proof and no others: by a column more, a row that changes in it would stay in the table.
+pub fn key(
+    stream: &StreamPlan,
+    source: &[impl AsRef<str>],
+    chosen: &[Chosen],
+    unique: &[Unique],
+) -> FaultResult<Vec<String>> {
+    if stream.load != Load::Changed {
+        return Ok(Vec::new());
+    }
+    let unusable = |text: String| Fault::new(FailureCode::KeyUnusable, text);
+    let named: Vec<&str> = if stream.key.is_empty() {
+        let primary = unique.iter().find(|unique| unique.is_primary).ok_or_else(|| {
+            unusable(format!("{} has no primary key; name columns that tell its rows apart with `key`", stream.name))
+        })?;
+        primary.columns.iter().map(String::as_str).collect()
+    } else {
+        stream.key.iter().map(String::as_str).collect()
+    };
+    let mut key = Vec::with_capacity(named.len());
+    for name in &named {
+        let Some(at) = source.iter().position(|column| column.as_ref() == *name) else {
+            let text = format!("`key` names the column {name}, which the source does not have");
+            return Err(Fault::new(FailureCode::ColumnNotFound, text));
+        };
+        let taken = chosen.iter().find(|chosen| chosen.at == at);
+        let taken = taken.ok_or_else(|| unusable(format!("the key's column {name} is left out by `columns`")))?;
+        key.push(taken.name.clone());
+    }
+    let wanted: BTreeSet<&str> = named.iter().copied().collect();
+    if !unique.iter().any(|unique| unique.columns.iter().map(String::as_str).collect::<BTreeSet<_>>() == wanted) {
+        let text = format!(
+            "the key ({}) is not the columns of the primary key of {}, nor of a unique index over NOT NULL columns",
+            named.join(", "),
+            stream.name
+        );
+        return Err(unusable(text));
+    }
+    Ok(key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn changed(key: &[&str]) -> StreamPlan {
+        let key: Vec<String> = key.iter().map(ToString::to_string).collect();
+        serde_json::from_value(serde_json::json!({"name": "t", "load": "changed", "key": key})).expect("a stream")
+    }
+
+    fn unique(columns: &[&str], is_primary: bool) -> Unique {
+        Unique { columns: columns.iter().map(ToString::to_string).collect(), is_primary }
+    }
+
+    #[test]
+    fn a_key_is_what_the_source_holds_unique_under_the_names_of_the_table() {
+        let names = ["id", "region", "note"];
+        let chosen = choose(&columns(&[], &[], &[("id", "order_id")]), &names).expect("chosen");
+        let unique = [unique(&["region", "id"], true), unique(&["note"], false)];
+        let found = |wanted: &[&str]| key(&changed(wanted), &names, &chosen, &unique);
+        assert_eq!(found(&[]).expect("the primary key"), ["region", "order_id"]);
+        assert_eq!(found(&["note"]).expect("an index"), ["note"]);
+        assert_eq!(found(&["id", "region"]).expect("in any order"), ["order_id", "region"]);
+        for other in [&["id"][..], &["note", "id"]] {
+            let fault = found(other).expect_err("half a key, or a column more");
+            assert_eq!(fault.code, FailureCode::KeyUnusable);
+            assert!(fault.text.for_customer().contains("primary key of t, nor"), "{}", fault.text.for_customer());
+        }
+        assert_eq!(found(&["x"]).expect_err("unknown").code, FailureCode::ColumnNotFound);
+    }
+
+    #[test]
+    fn a_key_that_is_left_out_or_that_nothing_proves_is_refused() {
+        let names = ["id", "note"];
+        let chosen = choose(&columns(&["note"], &[], &[]), &names).expect("chosen");
+        let fault = key(&changed(&["id"]), &names, &chosen, &[unique(&["id"], true)]).expect_err("left out");
+        assert!(fault.text.for_customer().contains("left out"));
+        let fault = key(&changed(&[]), &names, &chosen, &[unique(&["note"], false)]).expect_err("no primary key");
+        assert!(fault.text.for_customer().contains("no primary key"));
+    }
+
+    #[test]
+    fn an_index_over_an_expression_proves_nothing() {
+        let row = |index: &str, column: Option<&str>| (index.to_owned(), column.map(str::to_owned), index == "pk");
+        let rows =
+            [row("pk", Some("a")), row("pk", Some("b")), row("i", Some("c")), row("i", None), row("j", Some("c"))];
+        let found = super::unique(rows);
+        assert_eq!(found, [unique(&["a", "b"], true), unique(&["c"], false)]);
+    }
 
     fn columns(select: &[&str], drop: &[&str], rename: &[(&str, &str)]) -> Columns {
         Columns {

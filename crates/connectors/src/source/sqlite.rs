@@ -128,6 +128,10 @@ impl Snapshot for SqliteSnapshot {
         self.query.cursor()
     }
 
+    fn key(&self) -> Vec<String> {
+        self.shape.key.clone()
+    }
+
     fn window(&self) -> WindowNote {
         WindowNote {
             null_cursors: self.query.null_cursors(),

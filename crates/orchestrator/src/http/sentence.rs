@@ -152,6 +152,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
+        C::RowsReplaced => format!("{count} rows that were there gave their place to new ones with their keys"),
         C::StreamCommitted => format!("delivered: readers see {rows} new rows"),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),

@@ -2,6 +2,8 @@
 //!
 //! Everything but the adds depends on the head: removes, schema, protocol and the checks. Nothing here does I/O.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use waybill_model::plan::Load;
@@ -27,6 +29,10 @@ pub(crate) struct Intent {
     /// The head's version then.
     pub(crate) seen: Option<u64>,
     pub(crate) load: Load,
+    /// Files that a merge takes away, as the log names them.
+    pub(crate) replaced: Vec<String>,
+    /// The files that a merge has looked at.
+    pub(crate) base_files: BTreeSet<String>,
     /// Path below the table, size, statistics.
     pub(crate) adds: Vec<(String, u64, String)>,
     pub(crate) rows: u64,
@@ -61,12 +67,16 @@ impl Intent {
         match self.load {
             Load::Full => self.check_replace(head)?,
             Load::New => self.check_append(head)?,
+            Load::Changed => {
+                self.check_append(head)?;
+                self.check_merge(head)?;
+            }
         }
         let table = head.columns()?;
         let columns = match self.load {
             Load::Full => schema::replace(&table, &self.columns),
-            Load::New if head.metadata.is_none() => self.columns.clone(),
-            Load::New => schema::append(&table, &self.columns)?,
+            _ if head.metadata.is_none() => self.columns.clone(),
+            _ => schema::append(&table, &self.columns)?,
         };
         let protocol = match &head.protocol {
             found if schema::needs_ntz(&columns) => Protocol::with_ntz(found.as_ref()),
@@ -76,6 +86,7 @@ impl Intent {
         let removes = match self.load {
             Load::Full => head.files.iter().map(|(path, file)| remove(path, file, self.now)).collect(),
             Load::New => Vec::new(),
+            Load::Changed => self.replaced.iter().map(|path| self.take_away(head, path)).collect::<FaultResult<_>>()?,
         };
         Ok(Change { protocol, metadata: self.metadata(head, &table, &columns), removes })
     }
@@ -109,6 +120,28 @@ impl Intent {
             return Err(Fault::new(FailureCode::TableChangedByOther, text));
         }
         Ok(())
+    }
+
+    /// A merge has looked at certain files: rows of its keys may stand in any other.
+    fn check_merge(&self, head: &Head) -> FaultResult<()> {
+        if !self.replaced.is_empty() && head.metadata.as_ref().is_some_and(features::append_only) {
+            let text =
+                "the table is append-only (delta.appendOnly), so rows that changed can't take the place of others";
+            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+        }
+        if head.files.len() != self.base_files.len() || !head.files.keys().all(|path| self.base_files.contains(path)) {
+            let text = "another writer changed the table's files while rows were merged into them";
+            return Err(Fault::new(FailureCode::MergeOvertaken, text));
+        }
+        Ok(())
+    }
+
+    fn take_away(&self, head: &Head, path: &str) -> FaultResult<Value> {
+        let file = head
+            .files
+            .get(path)
+            .ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a merge replaces a file that is not there"))?;
+        Ok(remove(path, file, self.now))
     }
 
     /// The table's metadata, where it changes.
@@ -171,13 +204,15 @@ impl Plan {
     /// The first line behind its seal.
     fn info(&self) -> String {
         let intent = &self.intent;
-        let (mode, blind) = match intent.load {
-            Load::Full => ("Overwrite", false),
-            Load::New => ("Append", true),
+        let write = |mode| json!({"mode": mode, "partitionBy": "[]"});
+        let (operation, parameters) = match intent.load {
+            Load::Full => ("WRITE", write("Overwrite")),
+            Load::New => ("WRITE", write("Append")),
+            Load::Changed => ("MERGE", json!({})),
         };
         let info = json!({
-            "timestamp": intent.now, "operation": "WRITE", "operationParameters": {"mode": mode, "partitionBy": "[]"},
-            "isBlindAppend": blind, "engineInfo": concat!("waybill/", env!("CARGO_PKG_VERSION")),
+            "timestamp": intent.now, "operation": operation, "operationParameters": parameters,
+            "isBlindAppend": intent.load == Load::New, "engineInfo": concat!("waybill/", env!("CARGO_PKG_VERSION")),
             "waybill": {
                 "run": intent.run, "attempt": intent.attempt, "epoch": intent.epoch, "state": self.state,
                 "receipt": self.receipt, "parent": self.parent,

@@ -82,6 +82,25 @@ impl Origin {
     }
 }
 
+/// The rows of other files that stay where new rows take the place of some.
+#[derive(Clone, Default)]
+pub struct Merged {
+    /// New files with the rows that stay.
+    pub kept: Vec<DataFile>,
+    /// The files that go, as the log names them.
+    pub replaced: Vec<String>,
+    /// Rows of the files that go.
+    pub rows_before: u64,
+}
+
+impl Merged {
+    /// Rows whose place is taken.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.rows_before.saturating_sub(self.kept.iter().map(|file| file.rows).sum())
+    }
+}
+
 /// What one attempt brings for one stream.
 pub struct Delivery {
     /// The run; a later attempt of it adopts the commit.
@@ -90,10 +109,14 @@ pub struct Delivery {
     pub attempt: AttemptId,
     /// Its epoch: higher than the one found in the table.
     pub epoch: Epoch,
-    /// Whether the files replace the table or are appended.
+    /// Whether the files replace the table, are appended or merged in.
     pub load: Load,
-    /// The complete data files.
+    /// The complete data files with the rows that were read.
     pub files: Vec<DataFile>,
+    /// What the rows of a `changed` stream take the place of.
+    pub merged: Merged,
+    /// The table's columns that rows are merged by; empty for other loads than `changed`.
+    pub key: Vec<String>,
     /// The columns of `Snapshot::schema`, without twins.
     pub schema: SchemaRef,
     /// Places of the columns for which any file has a twin (`<name>__text`).
@@ -115,13 +138,18 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// Rows of all files.
+    /// Every file that the commit adds.
+    pub(crate) fn all_files(&self) -> impl Iterator<Item = &DataFile> {
+        self.files.iter().chain(&self.merged.kept)
+    }
+
+    /// Rows that were read.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.files.iter().map(|file| file.rows).sum()
     }
 
-    /// Bytes of all files.
+    /// Bytes of the files with the rows that were read.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
@@ -147,6 +175,9 @@ pub struct State {
     pub origin: Option<Origin>,
     /// The source column that the cursor is of; none where an older version wrote the state.
     pub cursor_column: Option<String>,
+    /// Columns that the table holds one row of each value of, as far as runs of ours have read the source; empty where the
+    /// last run merged nothing.
+    pub key: Vec<String>,
     /// Columns of the table in order with their Delta types, twins of earlier runs included.
     pub columns: Vec<(String, String)>,
     /// Rows that the run delivered.

@@ -33,7 +33,7 @@ pub(crate) async fn newest_landed(
     let states = bucket.list(&key::states(table), None).await?;
     for epoch in states.iter().rev().filter_map(|object| epoch_of(&object.key)).take(STEPS) {
         let loaded = record::load(bucket, table, epoch, digest).await?;
-        if loaded.files.iter().any(|file| head.files.contains_key(&key::to_log(&file.path))) {
+        if loaded.files.iter().chain(&loaded.kept).any(|file| head.files.contains_key(&key::to_log(&file.path))) {
             return Ok(Some(loaded));
         }
     }

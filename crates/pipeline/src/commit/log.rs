@@ -43,6 +43,8 @@ pub(crate) struct Ours {
     pub(crate) stamp: Stamp,
     /// Files that it added: path, size and statistics. Not kept in a head.
     pub(crate) added: Vec<(String, u64, Option<String>)>,
+    /// Files that it removed. Not kept in a head.
+    pub(crate) removed: Vec<String>,
 }
 
 /// The table at its newest version.
@@ -184,7 +186,7 @@ impl Head {
         if before.is_some() && ours.stamp.parent.as_deref() != before {
             return Err(corrupt(ours.version, "names another parent than the commit before it"));
         }
-        self.ours.push(Ours { added: Vec::new(), ..ours });
+        self.ours.push(Ours { added: Vec::new(), removed: Vec::new(), ..ours });
         Ok(())
     }
 
@@ -295,7 +297,8 @@ impl Commit {
         let stamp = stamp.ok_or_else(|| corrupt(version, "is not as it was written"))?;
         let added = self.actions.iter().filter_map(|action| action.add.as_ref());
         let added = added.map(|add| (add.path.clone(), add.size, add.stats.clone())).collect();
-        Ok(Some(Ours { version, stamp, added }))
+        let removed = self.actions.iter().filter_map(|action| Some(action.remove.as_ref()?.path.clone())).collect();
+        Ok(Some(Ours { version, stamp, added, removed }))
     }
 }
 

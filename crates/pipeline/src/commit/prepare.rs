@@ -1,5 +1,7 @@
 //! Everything that precedes the commit: checks, then receipt and state, each written once.
 
+use std::collections::BTreeSet;
+
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
@@ -13,7 +15,7 @@ use crate::fault::{Fault, FaultResult};
 
 /// Writes receipt and state of a delivery, if it can be committed on the table as it was opened.
 pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
-    if delivery.load == Load::New && delivery.rows() == 0 {
+    if delivery.load.has_window() && delivery.rows() == 0 {
         return Ok(None);
     }
     check_epoch(table, delivery)?;
@@ -60,7 +62,7 @@ fn check_epoch(table: &Table, delivery: &Delivery) -> FaultResult<()> {
 
 fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
     let mut adds = Vec::with_capacity(delivery.files.len());
-    for file in &delivery.files {
+    for file in delivery.all_files() {
         adds.push((record::path(&table.dir, file)?.to_owned(), file.bytes, file.stats.to_delta(file.rows)));
     }
     Ok(Intent {
@@ -70,6 +72,12 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
         base: table.head.epoch,
         seen: table.head.version,
         load: delivery.load,
+        replaced: delivery.merged.replaced.clone(),
+        base_files: if delivery.load == Load::Changed {
+            table.head.files.keys().cloned().collect()
+        } else {
+            BTreeSet::new()
+        },
         adds,
         rows: delivery.rows(),
         columns: schema::columns(&delivery.schema, &delivery.twins)?,

@@ -48,20 +48,29 @@ pub(crate) fn path<'a>(table: &str, file: &'a DataFile) -> FaultResult<&'a str> 
 
 /// The receipt's bytes and digest.
 pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -> FaultResult<([u8; 32], Bytes)> {
-    let mut files = Vec::with_capacity(delivery.files.len());
-    for file in &delivery.files {
-        let sha256 = hex::encode(file.sha256);
-        files.push(json!({"path": path(frame.table, file)?, "rows": file.rows, "bytes": file.bytes, "sha256": sha256}));
-    }
+    let listed = |files: &[DataFile]| -> FaultResult<Vec<Value>> {
+        let one = |file: &DataFile| {
+            let sha256 = hex::encode(file.sha256);
+            Ok(json!({"path": path(frame.table, file)?, "rows": file.rows, "bytes": file.bytes, "sha256": sha256}))
+        };
+        files.iter().map(one).collect()
+    };
     let mut receipt = json!({
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load, "rows": delivery.rows(),
-        "bytes": delivery.bytes(), "files": files, "schema": schema::to_delta(frame.columns),
+        "bytes": delivery.bytes(), "files": listed(&delivery.files)?, "schema": schema::to_delta(frame.columns),
         "snapshot": delivery.proof.snapshot, "source_count": delivery.proof.source_count,
         "grade": delivery.proof.grade, "coerced": delivery.coerced,
     });
     if let Some(WindowNote { fixed_lag, held, null_cursors }) = delivery.window {
         receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
+    }
+    if delivery.load == Load::Changed {
+        let merged = &delivery.merged;
+        receipt["merged"] = json!({
+            "key": delivery.key, "rows": merged.taken(), "rows_before": merged.rows_before, "replaced": merged.replaced,
+            "kept": listed(&merged.kept)?,
+        });
     }
     let bytes = Bytes::from(receipt.to_string());
     Ok((key.digest(RECEIPT_PURPOSE, &[&bytes]), bytes))
@@ -74,25 +83,30 @@ pub(crate) fn state(
     frame: &Frame<'_>,
     receipt: [u8; 32],
 ) -> FaultResult<([u8; 32], Bytes)> {
-    let mut files = Vec::with_capacity(delivery.files.len());
-    for file in &delivery.files {
-        let sha256 = hex::encode(file.sha256);
-        let stats = file.stats.to_delta(file.rows);
-        let path = path(frame.table, file)?;
-        files.push(json!({"path": path, "size": file.bytes, "rows": file.rows, "sha256": sha256, "stats": stats}));
-    }
+    let listed = |files: &[DataFile]| -> FaultResult<Vec<Value>> {
+        let one = |file: &DataFile| {
+            let (sha256, stats) = (hex::encode(file.sha256), file.stats.to_delta(file.rows));
+            let path = path(frame.table, file)?;
+            Ok(json!({"path": path, "size": file.bytes, "rows": file.rows, "sha256": sha256, "stats": stats}))
+        };
+        files.iter().map(one).collect()
+    };
     let table_rows = match delivery.load {
         Load::Full => Some(delivery.rows()),
-        Load::New => frame.rows_before.map(|before| before + delivery.rows()),
+        Load::New | Load::Changed => {
+            frame.rows_before.map(|before| (before + delivery.rows()).saturating_sub(delivery.merged.taken()))
+        }
     };
     let state = json!({
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
         "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
-        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column, "origin": delivery.origin,
+        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column,
+        "key": delivery.key, "origin": delivery.origin,
         "grade": delivery.proof.grade,
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
-        "schema": schema::to_delta(frame.columns), "files": files, "receipt": hex::encode(receipt),
+        "schema": schema::to_delta(frame.columns), "files": listed(&delivery.files)?, "kept": listed(&delivery.merged.kept)?,
+        "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt),
     });
     let text = state.to_string();
     let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
@@ -106,7 +120,12 @@ pub(crate) struct Loaded {
     pub(crate) digest: [u8; 32],
     pub(crate) base: Option<Epoch>,
     pub(crate) parent: Option<[u8; 32]>,
+    /// Files with the rows that were read.
     pub(crate) files: Vec<FileRecord>,
+    /// Files with rows of others that a merge took away.
+    pub(crate) kept: Vec<FileRecord>,
+    /// The files that a merge took away, as the log names them.
+    pub(crate) replaced: Vec<String>,
 }
 
 /// A data file as the state has it.
@@ -133,6 +152,8 @@ struct StateRecord {
     #[serde(default)]
     cursor_column: Option<String>,
     #[serde(default)]
+    key: Vec<String>,
+    #[serde(default)]
     origin: Option<Origin>,
     grade: Grade,
     rows: u64,
@@ -141,6 +162,10 @@ struct StateRecord {
     coerced: BTreeMap<String, u64>,
     schema: Value,
     files: Vec<FileRecord>,
+    #[serde(default)]
+    kept: Vec<FileRecord>,
+    #[serde(default)]
+    replaced: Vec<String>,
     receipt: String,
 }
 
@@ -177,6 +202,7 @@ impl Loaded {
             cursor: record.cursor.map(CursorState::new),
             origin: record.origin,
             cursor_column: record.cursor_column,
+            key: record.key,
             columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
             rows: record.rows,
             bytes: record.bytes,
@@ -186,7 +212,8 @@ impl Loaded {
             grade: record.grade,
             receipt: digest::parse(&record.receipt)?,
         };
-        Some(Self { state, digest, base: record.base, parent, files: record.files })
+        let (files, kept, replaced) = (record.files, record.kept, record.replaced);
+        Some(Self { state, digest, base: record.base, parent, files, kept, replaced })
     }
 
     /// What an adopting attempt reports.
@@ -213,6 +240,19 @@ pub(crate) struct ReceiptRecord {
     pub(crate) rows: u64,
     pub(crate) bytes: u64,
     pub(crate) files: Vec<ReceiptFile>,
+    #[serde(default)]
+    pub(crate) merged: ReceiptMerge,
+}
+
+/// What a merge took away and kept, as the receipt has it.
+#[derive(Default, Deserialize)]
+pub(crate) struct ReceiptMerge {
+    /// Rows of the files that went whose place was taken.
+    pub(crate) rows: u64,
+    /// All rows of those files.
+    pub(crate) rows_before: u64,
+    pub(crate) replaced: Vec<String>,
+    pub(crate) kept: Vec<ReceiptFile>,
 }
 
 /// A data file as the receipt has it.

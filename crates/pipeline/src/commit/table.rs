@@ -4,16 +4,18 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 
 use crate::bucket::Bucket;
 use crate::commit::compose::RETENTION;
 use crate::commit::delivery::{Delivered, Delivery, Outcome, Owner, Prepared, State};
 use crate::commit::digest::DigestKey;
-use crate::commit::log::Head;
+use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
-use crate::commit::{action, features, history, key, land, prepare};
+use crate::commit::{action, features, history, key, land, prepare, schema};
 use crate::fault::{Fault, FaultResult};
+use crate::merge::Existing;
 
 /// A table as it was found when it was opened.
 pub struct Table {
@@ -89,6 +91,24 @@ impl Table {
     pub fn delivered(&self, run: RunId) -> Option<Delivered> {
         let found = self.found.as_ref().filter(|found| found.state.run == run)?;
         Some(found.delivered(&self.head))
+    }
+
+    /// The files that readers see. One of another writer that does not tell its rows can't be merged with.
+    pub(crate) fn existing(&self) -> FaultResult<Vec<Existing>> {
+        let unusable = |path: &str, why: &str| {
+            Fault::new(FailureCode::TableFeatureUnsupported, format!("the table's file {path} {why}"))
+        };
+        let one = |(path, file): (&String, &Active)| {
+            let key = key::of_log(&self.dir, path).ok_or_else(|| unusable(path, "lies outside the table"))?;
+            let rows = file.rows.ok_or_else(|| unusable(path, "has no count of its rows in the log"))?;
+            Ok(Existing { path: path.clone(), key, size: file.size, rows })
+        };
+        self.head.files.iter().map(one).collect()
+    }
+
+    /// Refuses a stream whose columns can't stand beside the table's.
+    pub(crate) fn check_columns(&self, stream: &Schema, twins: &[usize]) -> FaultResult<()> {
+        schema::append(&self.head.columns()?, &schema::columns(stream, twins)?).map(drop)
     }
 
     /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.parquet`.

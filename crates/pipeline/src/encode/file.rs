@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
@@ -27,12 +28,16 @@ const CODEC: usize = 64 << 10;
 /// Memory that one column of one finished row group takes until the file ends, about.
 const CHUNK_NOTE: usize = 1 << 10;
 
+/// What a file says of its densest batch: bytes of a row there, on the average, before they were encoded.
+pub(crate) const ROW_BYTES: &str = "waybill.row_bytes";
+
 /// A file that takes rows.
 pub(super) struct OpenFile {
     key: String,
     schema: SchemaRef,
     twins: Vec<usize>,
     rows: u64,
+    densest: usize,
     row_group_bytes: usize,
     writer: ArrowWriter<Sink>,
 }
@@ -56,7 +61,7 @@ impl OpenFile {
         let options = ArrowWriterOptions::new().with_properties(properties);
         let options = options.with_page_store_factory(Together::of_pages(page_bytes(target)));
         let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options).map_err(|e| refused(&e))?;
-        Ok(Self { key, schema, twins, rows: 0, row_group_bytes, writer })
+        Ok(Self { key, schema, twins, rows: 0, densest: 0, row_group_bytes, writer })
     }
 
     /// Whether the file has every twin column that the batch needs.
@@ -81,6 +86,7 @@ impl OpenFile {
             written = self.writer.flush();
         }
         self.rows += rows.num_rows() as u64;
+        self.densest = self.densest.max(width(&rows));
         written.map_err(|error| self.reason(&error))
     }
 
@@ -94,6 +100,7 @@ impl OpenFile {
     }
 
     fn complete(&mut self) -> Result<DataFile, End> {
+        self.writer.append_key_value_metadata(KeyValue::new(ROW_BYTES.to_owned(), self.densest.to_string()));
         let footer = self.writer.finish().map_err(|error| self.reason(&error))?;
         let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
         if rows != self.rows {
@@ -131,6 +138,12 @@ impl OpenFile {
     fn reason(&mut self, error: &ParquetError) -> End {
         self.writer.inner_mut().take_end().unwrap_or_else(|| refused(error))
     }
+}
+
+/// Bytes of a row of the batch, on the average.
+fn width(rows: &RecordBatch) -> usize {
+    let bytes = rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+    bytes.sum::<usize>().div_ceil(rows.num_rows().max(1))
 }
 
 /// What the Parquet writer itself refuses is a defect: the source's schema was checked. Its text may hold values.

@@ -56,7 +56,7 @@ fn taken(schema: &Schema, name: &str) -> bool {
 }
 
 /// The twin's name of a column.
-fn twin_name(name: &str) -> String {
+pub(crate) fn twin_name(name: &str) -> String {
     format!("{name}{SUFFIX}")
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use waybill_model::FailureCode;
-use waybill_model::plan::Load;
 use waybill_model::run::StreamState;
 
 use super::lane;
@@ -22,7 +21,7 @@ use crate::stop::{Directive, End, StopSignal, stop_pair};
 /// What the lanes brought.
 pub(super) struct Loaded {
     pub(super) files: Vec<DataFile>,
-    pub(super) twins: TwinSet,
+    pub(super) target: Target,
     pub(super) meter: Arc<Meter>,
     /// The place of the connection that holds the snapshot, which stays open until that is finished.
     pub(super) lead: Option<OwnedSemaphorePermit>,
@@ -40,7 +39,7 @@ impl StreamWork<'_> {
         permits.truncate(snapshot.lanes().max(1));
         let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
         meter.tell(StreamState::Reading);
-        let (target, twins) = self.target(snapshot, table);
+        let target = self.target(snapshot, table);
         let (switch, stop) = stop_pair();
         switch.raise(context.stop.current());
         let (outer, inner) = (context.stop.clone(), switch.clone());
@@ -87,7 +86,7 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, twins, meter, lead }),
+            (None, _) => Ok(Loaded { files, target, meter, lead }),
         }
     }
 
@@ -103,26 +102,25 @@ impl StreamWork<'_> {
         Ok((lane, Arc::new(memory)))
     }
 
-    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> (Target, TwinSet) {
+    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> Target {
         let context = &self.shared.context;
         let schema = snapshot.schema();
         let in_table = |name: &str| {
-            self.load == Load::New
+            self.load.has_window()
                 && table.state().is_some_and(|state| state.columns.iter().any(|(column, _)| column == name))
         };
         let twins = TwinSet::known(&schema, in_table);
         let (run, attempt) = (context.run, context.attempt);
         let namer = Arc::clone(table);
-        let target = Target {
+        Target {
             bucket: Arc::clone(&context.bucket),
             key: Arc::new(move |n| namer.data_key(run, attempt, n)),
             begun: Arc::default(),
             schema,
-            twins: twins.clone(),
+            twins,
             files: self.shared.plan.files.clone(),
             row_group_bytes: self.shared.sizing.row_group_bytes,
             notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
-        };
-        (target, twins)
+        }
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct StreamWork<'a> {
     pub(super) shared: &'a Shared,
     pub(super) index: u32,
     pub(super) plan: &'a StreamPlan,
-    /// How its rows come into the table: a `new` stream's first ones after a `full` load replace what that one left.
+    /// How its rows come into the table: the first ones of a stream with windows after a `full` load replace what that one left.
     pub(super) load: Load,
     /// The newest epoch known to be in the table.
     epoch: Option<Epoch>,
@@ -79,7 +79,8 @@ impl StreamWork<'_> {
 
         let schema = snapshot.schema();
         let cursor = snapshot.cursor();
-        let window = (self.plan.load == Load::New).then(|| snapshot.window());
+        let window = self.plan.load.has_window().then(|| snapshot.window());
+        let key = self.key(snapshot.as_ref(), &table)?;
         let mut loaded = self.load(snapshot.as_ref(), &table, permits).await?;
         fault::point("last_part");
         let proof = context.stop.or_halt(snapshot.finish()).await??;
@@ -90,15 +91,19 @@ impl StreamWork<'_> {
 
         let names = |at: &usize| schema.field(*at).name().clone();
         let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
+        let merged = self.merge(&table, &key, &loaded, &coerced).await?;
+        fault::point("merged");
         let delivery = Delivery {
             run: context.run,
             attempt: context.attempt,
             epoch,
-            // A `new` run that finds nothing commits nothing, also where it would have begun anew.
+            // A window in which nothing is found commits nothing, also where it would have begun anew.
             load: if rows == 0 { self.plan.load } else { self.load },
             files: loaded.files,
+            merged,
             schema: Arc::clone(&schema),
-            twins: loaded.twins.places(),
+            twins: loaded.target.twins.places(),
+            key: key.names(&schema),
             origin: Origin::of(&self.shared.plan.from.system, self.plan),
             cursor_column: cursor.is_some().then(|| self.plan.cursor.as_ref().map(|c| c.column.clone())).flatten(),
             cursor,
@@ -112,10 +117,12 @@ impl StreamWork<'_> {
     }
 
     /// Where the source's window begins. What another column's values say about the last one read says nothing about this
-    /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice.
+    /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice. So does
+    /// what a `new` load left, before rows are merged into it: it may hold several rows of one key.
     fn start_from(&mut self, table: &Table) -> FaultResult<Option<CursorState>> {
-        let (Load::New, Some(state)) = (self.plan.load, table.state()) else { return Ok(None) };
-        if state.load == Load::Full && state.cursor.is_none() {
+        let Some(state) = table.state().filter(|_| self.plan.load.has_window()) else { return Ok(None) };
+        let is_whole = state.load == Load::Full && state.cursor.is_none();
+        if is_whole || (self.plan.load == Load::Changed && state.key.is_empty()) {
             self.load = Load::Full;
             return Ok(None);
         }
@@ -218,6 +225,10 @@ impl StreamWork<'_> {
         let coerced = delivery.coerced.values().sum();
         if coerced > 0 {
             observer.event(Event { count: Some(coerced), ..event(EventCode::ValuesCoerced) });
+        }
+        let taken = delivery.merged.taken();
+        if taken > 0 {
+            observer.event(Event { count: Some(taken), ..event(EventCode::RowsReplaced) });
         }
         let (rows, bytes) = (delivery.rows(), delivery.bytes());
         observer.event(Event { rows: Some(rows), bytes: Some(bytes), ..event(EventCode::StreamCommitted) });

@@ -37,24 +37,29 @@ pub(crate) static STREAM: Table = Table {
     keys: &[
         Key::new(
             "load",
-            Shape::Choice(names!(Load), &["changed", "log"]),
-            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended; its first run after a full one reads all rows anew, in place of what that one left. full where absent.",
+            Shape::Choice(names!(Load), &["log"]),
+            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended; changed: rows of the next cursor window, each in place of the row with its key. The first run of new after a full one, and of changed after either of the others, reads all rows anew, in place of what is there. full where absent.",
         ),
         Key::new(
             "cursor",
             Shape::Text(FOREIGN),
-            "The column that tells new rows; `load: new` needs it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again.",
+            "The column that tells new or changed rows; `load: new` and `load: changed` need it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again.",
         ),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(
             "cursor-nulls",
             Shape::Choice(names!(NullCursor), &[]),
-            "What happens to rows whose cursor is NULL: fail, which is taken where absent; ignore leaves them out; include_always brings them with every run, so they are appended again each time.",
+            "What happens to rows whose cursor is NULL: fail, which is taken where absent; ignore leaves them out; include_always brings them with every run, so that `new` appends them again each time.",
         ),
         Key::new(
             "cursor-margin",
             Shape::Duration(1_000, DAY_MS),
             "How far the window's end stays behind the oldest open transaction; 2s where absent, at least 1s.",
+        ),
+        Key::new(
+            "key",
+            Shape::List(&Shape::Text(FOREIGN)),
+            "Source columns that tell a row from all others, for `load: changed`: those of the primary key, which is taken where absent, or of a unique index without a condition over NOT NULL columns.",
         ),
         Key::new("columns", Shape::Table(&COLUMNS), "Which columns, under which names."),
         Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),
@@ -81,7 +86,6 @@ pub(crate) static STREAM: Table = Table {
             "Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source or filter: `new` goes on from it, and rows below it never come.",
         ),
         Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
-        Key::later("key"),
         Key::later("new-columns"),
         Key::later("get"),
         Key::later("rows"),

@@ -15,8 +15,14 @@ const UNUSABLE: &[char] = &[' ', ',', ';', '{', '}', '(', ')', '\n', '\t', '='];
 /// Names with their places: those selected, and those dropped.
 type Lists<'n> = (&'n [(String, Span)], &'n [(String, Span)]);
 
-/// Reads the columns and tells of every contradiction.
-pub(super) fn read_columns(entry: &Entry, node: Option<&Node>, cursor: Option<&str>, found: &mut Findings) -> Columns {
+/// Reads the columns and tells of every contradiction. `needed` are columns that the table can't do without, each behind what
+/// it is to the stream.
+pub(super) fn read_columns(
+    entry: &Entry,
+    node: Option<&Node>,
+    needed: &[(&str, &str)],
+    found: &mut Findings,
+) -> Columns {
     let Some(node) = node else { return Columns::default() };
     let keys = Settings::of(node);
     let (select, drop) = (keys.texts("select"), keys.texts("drop"));
@@ -26,8 +32,8 @@ pub(super) fn read_columns(entry: &Entry, node: Option<&Node>, cursor: Option<&s
     check_twice(&of, "drop", &drop, found);
     check_against(&of, (&select, &drop), renames, found);
     check_targets(&of, &select, renames, found);
-    if let Some(cursor) = cursor {
-        check_cursor(entry, cursor, (&select, &drop), found);
+    for (what, column) in needed {
+        check_delivered(entry, (what, column), (&select, &drop), found);
     }
     let bare = |named: Vec<(String, Span)>| named.into_iter().map(|(name, _)| name).collect();
     let rename: BTreeMap<String, String> =
@@ -82,9 +88,9 @@ fn check_targets(of: &str, select: &[(String, Span)], renames: &[Entry], found: 
     }
 }
 
-fn check_cursor(entry: &Entry, cursor: &str, lists: Lists<'_>, found: &mut Findings) {
+fn check_delivered(entry: &Entry, (what, column): (&str, &str), lists: Lists<'_>, found: &mut Findings) {
     let (select, drop) = lists;
-    let has = |names: &[(String, Span)]| names.iter().any(|(name, _)| name == cursor);
+    let has = |names: &[(String, Span)]| names.iter().any(|(name, _)| name == column);
     let (key, why) = if has(drop) {
         ("drop", "drops")
     } else if !select.is_empty() && !has(select) {
@@ -92,7 +98,7 @@ fn check_cursor(entry: &Entry, cursor: &str, lists: Lists<'_>, found: &mut Findi
     } else {
         return;
     };
-    let message = format!("stream {} {why} its cursor {}", show(&entry.key), show(cursor));
+    let message = format!("stream {} {why} its {what} {}", show(&entry.key), show(column));
     let at = place_in(entry, &["columns", key]);
-    found.suggest(Code::CursorDropped, at, message, "the table needs its cursor column: deliver it");
+    found.suggest(Code::CursorDropped, at, message, format!("the table needs its {what} column: deliver it"));
 }

@@ -52,13 +52,17 @@ pub(super) fn read_stream(
     let load = keys.parsed("load").unwrap_or(Load::Full);
     check_name(entry, end, found);
     let cursor = read_cursor(entry, keys, (end, load), found);
+    let key = read_key(entry, keys, load, found);
+    let needed = key.iter().map(|column| ("key", column.as_str()));
+    let needed: Vec<_> = cursor.iter().map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
     check_files(entry, keys, (end, load), found);
     check_own(entry, defaults, end, found);
     StreamPlan {
         name: entry.key.clone(),
         load,
-        columns: read_columns(entry, keys.node("columns"), cursor.as_ref().map(|c| c.column.as_str()), found),
+        columns: read_columns(entry, keys.node("columns"), &needed, found),
         cursor,
+        key,
         filter: keys
             .node("filter")
             .map_or(&[][..], Node::list)
@@ -102,18 +106,18 @@ fn check_name(entry: &Entry, end: Option<End>, found: &mut Findings) {
     }
 }
 
-/// The cursor of a `new` stream. One that stands in the defaults is no mistake for a `full` stream; its own one is.
+/// The cursor of a `new` or `changed` stream. One that stands in the defaults is no mistake for a `full` stream; its own one is.
 fn read_cursor(
     entry: &Entry,
     keys: Settings<'_>,
     (end, load): (Option<End>, Load),
     found: &mut Findings,
 ) -> Option<Cursor> {
-    if load != Load::New {
+    if !load.has_window() {
         for key in ["cursor", "cursor-zone", "cursor-nulls", "cursor-margin"] {
             if let Some(at) = keys.own_place(key) {
                 let message = format!("`{key}` of {} has no meaning with `load: {load}`", of(entry));
-                found.suggest(Code::Cursor, at, message, "remove it, or write `load: new`");
+                found.suggest(Code::Cursor, at, message, "remove it, or write `load: new` or `changed`");
             }
         }
         return None;
@@ -122,8 +126,13 @@ fn read_cursor(
         // What is new of files is told by the files themselves.
         if keys.node("cursor").is_none() && end != Some(End::Files) {
             let at = keys.own_place("load").unwrap_or(entry.at);
-            let message = format!("`load: new` of {} needs a cursor", of(entry));
-            found.suggest(Code::Cursor, at, message, "name the column that tells new rows: `cursor: updated_at`");
+            let message = format!("`load: {load}` of {} needs a cursor", of(entry));
+            found.suggest(
+                Code::Cursor,
+                at,
+                message,
+                format!("name the column that tells {load} rows: `cursor: updated_at`"),
+            );
         }
         return None;
     };
@@ -135,14 +144,42 @@ fn read_cursor(
     })
 }
 
+/// The key of a `changed` stream; the source's primary key where it is empty. One that stands in the defaults is no mistake
+/// for another stream; its own one is.
+fn read_key(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings) -> Vec<String> {
+    if load != Load::Changed {
+        if let Some(at) = keys.own_place("key") {
+            let message = format!("`key` of {} has no meaning with `load: {load}`", of(entry));
+            found.suggest(Code::Key, at, message, "remove it, or write `load: changed`");
+        }
+        return Vec::new();
+    }
+    let columns = keys.texts("key");
+    let at = keys.own_place("key").unwrap_or(entry.at);
+    if columns.is_empty() && keys.node("key").is_some() {
+        let message = format!("`key` of {} names no column", of(entry));
+        found.suggest(
+            Code::Key,
+            at,
+            message,
+            "name the columns of a unique index, or remove it: the primary key is the default",
+        );
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (name, at) in columns.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+        found.add(Code::Key, *at, format!("`key` of {} names {} twice", of(entry), show(name)));
+    }
+    columns.into_iter().map(|(name, _)| name).collect()
+}
+
 /// What files can't do yet, and what must be told of them.
 fn check_files(entry: &Entry, keys: Settings<'_>, (end, load): (Option<End>, Load), found: &mut Findings) {
     if end != Some(End::Files) {
         return;
     }
-    if load == Load::New {
+    if load.has_window() {
         let at = keys.own_place("load").unwrap_or(entry.at);
-        let message = format!("`load: new` for files is not built yet ({})", of(entry));
+        let message = format!("`load: {load}` for files is not built yet ({})", of(entry));
         found.suggest(Code::NotBuiltYet, at, message, "files have `load: full`");
     }
     if keys.node("format").is_none() && format_by_name(&entry.key).is_none() {

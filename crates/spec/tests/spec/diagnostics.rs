@@ -153,10 +153,8 @@ fn every_mistake_of_a_file_is_told_in_one_pass() {
 #[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (settings, mark) in [
-        ("load: changed", "      ^^^^^^^"),
         ("load: log", "      ^^^"),
         ("columns: { hash: [email] }", "           ^^^^"),
-        ("key: [id]", "^^^"),
         ("new-columns: ask", "^^^^^^^^^^^"),
     ] {
         one(Code::NotBuiltYet, &stream(settings, mark));

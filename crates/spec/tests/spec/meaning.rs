@@ -68,6 +68,11 @@ fn stream(settings: &str) -> String {
 fn a_cursor_goes_with_new_and_must_be_delivered() {
     refused(Code::Cursor, &stream("load: new"));
     refused(Code::Cursor, &stream("load: full, cursor: id"));
+    refused(Code::Cursor, &stream("load: changed"));
+    refused(Code::Key, &stream("load: new, cursor: id, key: [id]"));
+    refused(Code::Key, &stream("load: changed, cursor: id, key: []"));
+    refused(Code::Key, &stream("load: changed, cursor: id, key: [a, b, a]"));
+    refused(Code::CursorDropped, &stream("load: changed, cursor: id, key: [a], columns: { drop: [a] }"));
     refused(Code::CursorDropped, &stream("load: new, cursor: id, columns: { drop: [id] }"));
     refused(Code::CursorDropped, &stream("load: new, cursor: id, columns: { select: [a] }"));
     read(&stream("load: new, cursor: id, columns: { select: [id, a], rename: { id: key } }"));
@@ -242,7 +247,7 @@ fn the_schema_has_every_key_that_is_accepted_and_none_that_is_refused() {
             "{key}: {found:?}"
         );
     }
-    for key in ["key", "new-columns", "hash"] {
+    for key in ["new-columns", "hash"] {
         assert!(stream["properties"].get(key).is_none(), "{key}");
     }
     assert_eq!(schema["required"], serde_json::json!(["waybill"]));

@@ -150,17 +150,24 @@ fn policies() -> impl Strategy<Value = (EdgePolicy, ArrayPolicy, TextPolicy, boo
 
 fn stream() -> impl Strategy<Value = StreamPlan> {
     let drop = prop::collection::btree_set("d_[a-z]{1,4}", 0..3);
-    (foreign(), prop::option::of(cursor()), prop::collection::vec(condition(), 0..3), drop, policies()).prop_map(
-        |(name, cursor, filter, drop, policies)| {
+    let key = prop::option::of(prop::collection::btree_set("k_[a-z]{1,4}", 0..3));
+    (foreign(), prop::option::of(cursor()), prop::collection::vec(condition(), 0..3), (key, drop), policies()).prop_map(
+        |(name, cursor, filter, (key, drop), policies)| {
             let (edge_values, arrays, invalid_text, verify_count, shrink_guard, take_over) = policies;
             let drop = drop.into_iter().filter(|column| cursor.as_ref().is_none_or(|c| c.column != *column)).collect();
-            let load = if cursor.is_some() { Load::New } else { Load::Full };
+            let load = match (&cursor, &key) {
+                (Some(_), Some(_)) => Load::Changed,
+                (Some(_), None) => Load::New,
+                (None, _) => Load::Full,
+            };
+            let key = key.filter(|_| load == Load::Changed).unwrap_or_default().into_iter().collect();
             let columns =
                 Columns { drop, rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]), ..Columns::default() };
             StreamPlan {
                 name,
                 load,
                 cursor,
+                key,
                 columns,
                 filter,
                 edge_values,
@@ -282,6 +289,7 @@ fn a_csv_source_reads_back_too() {
         name: name.into(),
         load: Load::Full,
         cursor: None,
+        key: Vec::new(),
         columns: Columns::default(),
         filter: Vec::new(),
         edge_values: EdgePolicy::default(),

@@ -28,6 +28,7 @@ fn stream(name: &str) -> StreamPlan {
         name: name.into(),
         load: Load::Full,
         cursor: None,
+        key: Vec::new(),
         columns: Columns::default(),
         filter: Vec::new(),
         edge_values: EdgePolicy::Twin,

@@ -7,6 +7,7 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use super::literal::{TableName, identifier, text};
 use super::wire::Wire;
+use crate::source::shape::{self, Unique};
 
 /// A table or view.
 #[derive(Clone, Debug)]
@@ -106,6 +107,25 @@ pub(super) async fn columns(wire: &mut Wire, relation: &Relation) -> FaultResult
             })
         })
         .collect()
+}
+
+/// What the relation's indexes hold unique, and never NULL.
+pub(super) async fn unique(wire: &mut Wire, relation: &Relation) -> FaultResult<Vec<Unique>> {
+    let sql = format!(
+        "SELECT INDEX_NAME, COLUMN_NAME, NULLABLE FROM information_schema.STATISTICS \
+         WHERE TABLE_SCHEMA = {} AND TABLE_NAME = {} AND BINARY TABLE_NAME = {1} AND NON_UNIQUE = 0 \
+         ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX",
+        text(&relation.schema),
+        text(&relation.name)
+    );
+    let rows = wire.ask(&sql).await?;
+    let rows = rows.iter().map(|row| {
+        let (index, may_be_null) = (row.text(0)?, row.opt(2)?.is_some_and(|word| word == "YES"));
+        let is_primary = index == "PRIMARY";
+        // An index over an expression has no column there.
+        Ok((index, row.opt(1)?.filter(|_| !may_be_null), is_primary))
+    });
+    Ok(shape::unique(rows.collect::<FaultResult<Vec<_>>>()?))
 }
 
 /// The columns of the primary key in order; none where there is none.

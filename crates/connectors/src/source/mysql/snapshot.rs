@@ -74,6 +74,7 @@ impl Shared {
 pub(super) struct MySqlSnapshot {
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
+    pub(super) key: Vec<String>,
     pub(super) ranges: usize,
     pub(super) rows_estimate: Option<u64>,
     pub(super) lanes: usize,
@@ -102,6 +103,10 @@ impl Snapshot for MySqlSnapshot {
 
     fn cursor(&self) -> Option<CursorState> {
         self.window.cursor.clone()
+    }
+
+    fn key(&self) -> Vec<String> {
+        self.key.clone()
     }
 
     fn window(&self) -> WindowNote {

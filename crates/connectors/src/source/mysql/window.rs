@@ -113,7 +113,7 @@ pub(super) fn check<'a>(stream: &'a StreamPlan, columns: &[Column]) -> FaultResu
         return Ok(None);
     }
     let Some(cursor) = &stream.cursor else {
-        return Err(Fault::new(FailureCode::SpecRefused, "`load: new` needs a `cursor`"));
+        return Err(Fault::new(FailureCode::SpecRefused, format!("`load: {}` needs a `cursor`", stream.load)));
     };
     let column = named(columns, &cursor.column, "cursor")?.clone();
     let form = match resolve(&column).0 {

@@ -8,6 +8,7 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::kind::{PgType, Types};
 use super::literal::{TableName, identifier, literal};
 use super::wire::Wire;
+use crate::source::shape::{self, Unique};
 
 /// A relation, found once by its name and from then on by its oid.
 #[derive(Clone, Debug)]
@@ -131,6 +132,26 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
             })
         })
         .collect()
+}
+
+/// What the relation's indexes hold unique over all of its rows, and never NULL: of what a table's heirs hold no index of its
+/// own knows.
+pub(super) async fn unique(wire: &mut Wire, relation: &Relation) -> FaultResult<Vec<Unique>> {
+    let sql = format!(
+        "SELECT i.indexrelid, a.attname, i.indisprimary FROM pg_catalog.pg_index i \
+         JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
+         CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY k(attnum, place) \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+         WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
+         AND k.place <= i.indnkeyatts AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute n \
+           WHERE n.attrelid = i.indrelid AND NOT n.attnotnull AND n.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])) AND (c.relkind <> 'r' OR NOT EXISTS \
+           (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = {oid})) \
+         ORDER BY i.indisprimary DESC, i.indexrelid, k.place",
+        oid = relation.oid
+    );
+    let rows = wire.ask(&sql).await?;
+    let rows = rows.iter().map(|row| Ok((row.text(0)?, Some(row.text(1)?), row.flag(2)?)));
+    Ok(shape::unique(rows.collect::<FaultResult<Vec<_>>>()?))
 }
 
 /// The types that the columns lead to: domains' bases and arrays' elements.

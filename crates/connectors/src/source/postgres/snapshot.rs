@@ -85,6 +85,7 @@ async fn look_after(shared: Weak<Shared>) {
 pub(super) struct PgSnapshot {
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
+    pub(super) key: Vec<String>,
     pub(super) ranges: usize,
     pub(super) rows_estimate: Option<u64>,
     pub(super) lanes: usize,
@@ -111,6 +112,10 @@ impl Snapshot for PgSnapshot {
 
     fn cursor(&self) -> Option<CursorState> {
         self.window.cursor.clone()
+    }
+
+    fn key(&self) -> Vec<String> {
+        self.key.clone()
     }
 
     fn window(&self) -> WindowNote {

@@ -98,7 +98,7 @@ pub(super) fn check<'a>(
         return Ok(None);
     }
     let Some(cursor) = &stream.cursor else {
-        return Err(Fault::new(FailureCode::SpecRefused, "`load: new` needs a `cursor`"));
+        return Err(Fault::new(FailureCode::SpecRefused, format!("`load: {}` needs a `cursor`", stream.load)));
     };
     let found: &Attribute = attribute(attributes, &cursor.column, "cursor")?;
     let form = match resolve(types, found.type_oid, found.modifier, rules)?.0 {

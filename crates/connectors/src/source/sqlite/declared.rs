@@ -55,6 +55,15 @@ impl Kind {
         }
     }
 
+    /// Whether two values that the file holds for two are never one in the table: a time has several spellings, a decimal
+    /// of many digits is text to SQLite, and where any value may stand, 1 and '1' are two.
+    pub(super) const fn tells_values_apart(self) -> bool {
+        match self {
+            Self::Integer | Self::Boolean | Self::Date | Self::Text | Self::Bytes => true,
+            Self::Real | Self::Decimal(..) | Self::Timestamp | Self::Any => false,
+        }
+    }
+
     /// The Arrow type.
     pub(super) const fn arrow(self) -> DataType {
         match self {

@@ -12,7 +12,7 @@ use waybill_pipeline::{Fault, FaultResult, Table, TableColumn};
 use super::connect::fault;
 use super::declared::Kind;
 use super::query::quoted;
-use crate::source::shape::choose;
+use crate::source::shape::{self, Unique, choose};
 
 /// A column of the source.
 #[derive(Clone, Debug)]
@@ -40,6 +40,8 @@ pub(super) struct Shape {
     pub(super) table: String,
     pub(super) all: Vec<SourceColumn>,
     pub(super) taken: Vec<Taken>,
+    /// Columns of the table that tell a row from all others, for streams that need it.
+    pub(super) key: Vec<String>,
     pub(super) edge: EdgePolicy,
     pub(super) text: TextPolicy,
 }
@@ -61,7 +63,9 @@ impl Shape {
         }
         let all = columns(connection, &table)?;
         let names: Vec<&str> = all.iter().map(|column| column.name.as_str()).collect();
-        let taken = choose(&stream.columns, &names)?.into_iter().map(|chosen| {
+        let chosen = choose(&stream.columns, &names)?;
+        let key = shape::key(stream, &names, &chosen, &unique(connection, &table, &all)?)?;
+        let taken = chosen.into_iter().map(|chosen| {
             let column = &all[chosen.at];
             Taken {
                 source: column.name.clone(),
@@ -70,8 +74,14 @@ impl Shape {
                 kind: column.kind,
             }
         });
-        let taken = taken.collect();
-        Ok(Self { table, all, taken, edge: stream.edge_values, text: stream.invalid_text })
+        let taken: Vec<Taken> = taken.collect();
+        let odd = taken.iter().find(|column| key.contains(&column.name) && !column.kind.tells_values_apart());
+        if let Some(column) = odd {
+            let why = "values that differ in the source are one in the table, such as 1.0 and 1.00, so it can't tell rows apart";
+            let text = format!("of the key's column {} {why}", column.source);
+            return Err(Fault::new(FailureCode::KeyUnusable, text));
+        }
+        Ok(Self { table, all, taken, key, edge: stream.edge_values, text: stream.invalid_text })
     }
 
     /// The column of this name in the source.
@@ -134,6 +144,25 @@ pub(super) fn tables(connection: &Connection) -> FaultResult<Vec<Table>> {
         });
     }
     Ok(tables)
+}
+
+/// What the primary key and the unique indexes without a condition over NOT NULL columns hold. A primary key may hold NULL
+/// here where it does not say otherwise; the rows that have one are refused when they come.
+fn unique(connection: &Connection, table: &str, columns: &[SourceColumn]) -> FaultResult<Vec<Unique>> {
+    let mut primary: Vec<&SourceColumn> = columns.iter().filter(|column| column.key > 0).collect();
+    primary.sort_by_key(|column| column.key);
+    let primary = primary.into_iter().map(|column| ("PRIMARY KEY".to_owned(), Some(column.name.clone()), true));
+    let sql = "SELECT i.name, c.name FROM pragma_index_list(?1) i, pragma_index_info(i.name) c \
+               WHERE i.\"unique\" = 1 AND i.partial = 0 AND i.origin <> 'pk' ORDER BY i.seq, c.seqno";
+    let whole = |column: &String| columns.iter().any(|found| found.name == *column && found.not_null);
+    let listed: Vec<(String, Option<String>)> = connection
+        .prepare(sql)
+        .and_then(|mut statement| {
+            statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?))).and_then(Iterator::collect)
+        })
+        .map_err(|e| fault(&e))?;
+    let listed = listed.into_iter().map(|(index, column)| (index, column.filter(whole), false));
+    Ok(shape::unique(primary.chain(listed)))
 }
 
 fn columns(connection: &Connection, table: &str) -> FaultResult<Vec<SourceColumn>> {

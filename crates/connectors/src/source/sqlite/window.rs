@@ -54,7 +54,7 @@ impl Window {
             return Ok(None);
         }
         let Some(cursor) = &stream.cursor else {
-            return Err(Fault::new(FailureCode::SpecRefused, "`load: new` needs a `cursor`"));
+            return Err(Fault::new(FailureCode::SpecRefused, format!("`load: {}` needs a `cursor`", stream.load)));
         };
         let Some(column) = shape.column(&cursor.column) else {
             let text = format!("the cursor {} is not a column of the table", cursor.column);

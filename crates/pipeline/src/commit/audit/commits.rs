@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode};
 
 use super::TableReport;
@@ -9,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::listing::Listing;
 use crate::commit::log::{COMMIT_CAP, Commit, Head, Ours};
-use crate::commit::record::{self, FileRecord, Loaded};
+use crate::commit::record::{self, FileRecord, Loaded, ReceiptFile, ReceiptMerge};
 use crate::commit::{history, key};
 use crate::fault::FaultResult;
 
@@ -45,10 +46,10 @@ pub(super) async fn check(
             compare(ours, &loaded, report);
         }
         if needed.contains(&epoch) {
-            receipt(bucket, table, &loaded, digest, report).await?;
+            receipt(bucket, table, &loaded, (digest, &files), report).await?;
             parent(bucket, table, &loaded, digest, report).await?;
         }
-        files.extend(loaded.files.into_iter().map(|file| (key::to_log(&file.path), file)));
+        files.extend(loaded.files.into_iter().chain(loaded.kept).map(|file| (key::to_log(&file.path), file)));
     }
     Ok(files)
 }
@@ -91,11 +92,19 @@ fn compare(ours: &Ours, loaded: &Loaded, report: &mut TableReport) {
     if !right {
         report.corrupt(format!("version {version} does not belong to the state of epoch {}", stamp.epoch));
     }
-    let wanted: BTreeSet<_> =
-        loaded.files.iter().map(|file| (key::to_log(&file.path), file.size, Some(file.stats.clone()))).collect();
+    let adds = loaded.files.iter().chain(&loaded.kept);
+    let wanted: BTreeSet<_> = adds.map(|file| (key::to_log(&file.path), file.size, Some(file.stats.clone()))).collect();
     if wanted != ours.added.iter().cloned().collect() {
         report.corrupt(format!("version {version} adds other files than the state of epoch {}", stamp.epoch));
     }
+    if loaded.state.load == Load::Changed && !same(&loaded.replaced, &ours.removed) {
+        report.corrupt(format!("version {version} removes other files than the state of epoch {}", stamp.epoch));
+    }
+}
+
+/// Whether two lists name the same, in whatever order.
+fn same(one: &[String], other: &[String]) -> bool {
+    one.iter().collect::<BTreeSet<_>>() == other.iter().collect()
 }
 
 /// The receipt must be there, unedited, and list what the state lists.
@@ -103,7 +112,7 @@ async fn receipt(
     bucket: &dyn Bucket,
     table: &str,
     loaded: &Loaded,
-    digest: &DigestKey,
+    (digest, earlier): (&DigestKey, &OurFiles),
     report: &mut TableReport,
 ) -> FaultResult<()> {
     let state = &loaded.state;
@@ -113,17 +122,35 @@ async fn receipt(
         return Ok(());
     };
     report.receipts += 1;
-    let listed: BTreeSet<_> = receipt.files.iter().map(|f| (&f.path, f.rows, f.bytes, &f.sha256)).collect();
-    let wanted: BTreeSet<_> = loaded.files.iter().map(|f| (&f.path, f.rows, f.size, &f.sha256)).collect();
+    let listed = |files: &[ReceiptFile], of: &[FileRecord]| {
+        let listed: BTreeSet<_> = files.iter().map(|f| (&f.path, f.rows, f.bytes, &f.sha256)).collect();
+        listed == of.iter().map(|f| (&f.path, f.rows, f.size, &f.sha256)).collect()
+    };
     let sum: u64 = receipt.files.iter().map(|file| file.rows).sum();
-    let right = listed == wanted
+    let right = listed(&receipt.files, &loaded.files)
+        && listed(&receipt.merged.kept, &loaded.kept)
+        && same(&receipt.merged.replaced, &loaded.replaced)
         && (receipt.run, receipt.epoch) == (state.run, state.epoch)
         && (receipt.rows, receipt.bytes) == (state.rows, state.bytes)
         && receipt.rows == sum;
     if !right {
         report.corrupt(format!("the receipt of epoch {} lists other files or rows than its state", state.epoch));
     }
+    if !adds_up(&receipt.merged, earlier) {
+        report.corrupt(format!(
+            "the rows that epoch {} kept and replaced are not those of the files that went",
+            state.epoch
+        ));
+    }
     Ok(())
+}
+
+/// Rows that stayed and rows whose place was taken are together all rows of the files that went, as those who wrote them
+/// counted them. Of another writer's files nobody of ours knows that.
+fn adds_up(merged: &ReceiptMerge, earlier: &OurFiles) -> bool {
+    let kept: u64 = merged.kept.iter().map(|file| file.rows).sum();
+    let before: Option<u64> = merged.replaced.iter().map(|path| Some(earlier.get(path)?.rows)).sum();
+    kept + merged.rows == merged.rows_before && before.is_none_or(|before| before == merged.rows_before)
 }
 
 /// The state that this one stands on must be the one that it names.
@@ -142,4 +169,32 @@ async fn parent(
         Err(fault) => return Err(fault),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_stayed_and_rows_that_were_replaced_are_those_of_the_files_that_went() {
+        let file = |path: &str, rows: u64| json!({"path": path, "size": 1, "rows": rows, "sha256": "", "stats": ""});
+        let earlier: OurFiles = [("a", 10), ("b", 5)]
+            .into_iter()
+            .map(|(path, rows)| (path.to_owned(), serde_json::from_value(file(path, rows)).expect("a file")))
+            .collect();
+        let merged = |rows: u64, before: u64, replaced: &[&str], kept: u64| {
+            let kept = json!([{"path": "c", "rows": kept, "bytes": 1, "sha256": ""}]);
+            let merged = json!({"rows": rows, "rows_before": before, "replaced": replaced, "kept": kept});
+            adds_up(&serde_json::from_value(merged).expect("a merge"), &earlier)
+        };
+        assert!(merged(3, 15, &["a", "b"], 12));
+        assert!(!merged(4, 15, &["a", "b"], 12), "a row more was replaced than is missing");
+        assert!(!merged(4, 16, &["a", "b"], 12), "a row more than the files had");
+        assert!(!merged(3, 15, &["a"], 12), "a file that did not go was counted");
+        assert!(merged(3, 17, &["a", "foreign"], 14), "what another writer's file held nobody of ours knows");
+        assert!(!merged(3, 17, &["a", "foreign"], 13));
+        assert!(adds_up(&ReceiptMerge::default(), &earlier), "other loads replace nothing");
+    }
 }
