@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
-#   CASES=2000 TIMES=5 LAUNCHES=1000 RUNS=50 CUT=300s SEED=1 make proof
+#   CASES=2000 HISTORIES=200 TIMES=5 LAUNCHES=1000 RUNS=50 CUT=300s SEED=1 make proof
 # The seed and every figure are printed, so that a run can be repeated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -17,6 +17,8 @@ LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(storm)'
 run --stress-count "$times" -E 'test(kills::) + test(faults::) + test(unseen::) + test(loops::)'
 # An orchestrator that is away while many runs work.
 FAULT_RUNS=${RUNS:-50} run -E 'test(f20_)'
+# Histories of rows that come and change, merged by key, with kills and other writers.
+FAULT_RUNS=${HISTORIES:-200} SEED=$seed run --no-capture -E 'test(random_history)'
 # The demo from a PostgreSQL source, with the programs under test.
 run -E 'test(/^demo::/)'
 # The way between an agent and its orchestrator is cut for five minutes, within the grace.

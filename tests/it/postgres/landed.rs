@@ -21,6 +21,16 @@ async fn once(server: &Postgres, folder: &Path, keys: &str) -> Output {
 }
 
 async fn once_as(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Output {
+    worker("waybill-worker", server, user, folder, keys).output().await.expect("run the worker")
+}
+
+/// The same with a fault that ends it.
+pub(super) async fn killed(server: &Postgres, folder: &Path, keys: &str, fault: &str) {
+    let mut worker = worker("waybill-worker-faults", server, "postgres", folder, keys);
+    worker.env("WAYBILL_FAULT", fault).output().await.expect("run the worker");
+}
+
+fn worker(program: &str, server: &Postgres, user: &str, folder: &Path, keys: &str) -> Command {
     let document = format!(
         "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: {user}, \
          tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: \
@@ -30,9 +40,9 @@ async fn once_as(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Ou
     );
     let spec = folder.join("spec.yaml");
     std::fs::write(&spec, document).expect("write the spec");
-    let mut worker = Command::new(binary("waybill-worker"));
+    let mut worker = Command::new(binary(program));
     worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(&spec).kill_on_drop(true);
-    worker.output().await.expect("run the worker")
+    worker
 }
 
 pub(super) async fn delivered(server: &Postgres, folder: &Path, keys: &str) -> Value {
