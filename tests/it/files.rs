@@ -227,6 +227,40 @@ async fn sqlite_rows_land_in_s3_and_a_second_run_replaces_them() {
     assert_eq!(server.open_uploads().await, 0);
 }
 
+#[tokio::test]
+async fn rows_of_sqlite_that_change_take_their_place_in_a_table_in_s3() {
+    let server = Roto::start().await;
+    let dir = tempfile::tempdir().expect("dir");
+    let source = rusqlite::Connection::open(dir.path().join("shop.db")).expect("open");
+    let sql = "CREATE TABLE t (id integer primary key, rev integer not null, noise blob); \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 12000) \
+               INSERT INTO t SELECT i, i, randomblob(1000) FROM n";
+    source.execute_batch(sql).expect("rows");
+    let spec = into_s3(dir.path(), &server.endpoint());
+    let spec = spec.replace("load: full, verify-count: true", "load: changed, cursor: rev, verify-count: true");
+    let again = "UPDATE t SET rev = rev + 20000, noise = randomblob(1000) WHERE id % 7 = 0; \
+                 INSERT INTO t VALUES (12001, 40000, randomblob(1000))";
+    for (rows, change) in [(12_000, again), (1_715, "")] {
+        let report = delivered(dir.path(), &spec);
+        assert_eq!(report["streams"][0]["rows"], rows, "{report}");
+        let copy = tempfile::tempdir().expect("dir");
+        server.copy("raw/t/", copy.path()).await.expect("a copy");
+        let all = "SELECT id, rev, noise FROM t WHERE id % 50 = 0 OR id % 7 = 0 AND id % 3 = 0 ORDER BY id";
+        let seen = readers::query(&copy.path().join("raw/t"), all).expect("readers").agreed();
+        let mut wanted = source.prepare(&all.replace("noise", "lower(hex(noise))")).expect("a query");
+        let row = |row: &rusqlite::Row<'_>| {
+            Ok(json!([row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?]))
+        };
+        let wanted: Vec<_> = wanted.query_map([], row).expect("rows").collect::<Result<_, _>>().expect("rows");
+        assert!(seen == json!(wanted), "a sample of the table is not the source's after {rows} rows");
+        let many = readers::query(&copy.path().join("raw/t"), "SELECT count(*), count(DISTINCT id) FROM t");
+        let there = if change.is_empty() { 12_001 } else { 12_000 };
+        assert_eq!(many.expect("readers").agreed(), json!([[there, there]]));
+        source.execute_batch(change).expect("changes");
+    }
+    assert_eq!(server.open_uploads().await, 0);
+}
+
 /// Keys are unique and an upload is completed without a condition, so no store has a reason to answer like this.
 #[tokio::test(flavor = "multi_thread")]
 async fn f35_a_run_whose_upload_conflicts_for_ever_commits_nothing_and_the_next_one_is_exact() {

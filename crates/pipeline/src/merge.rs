@@ -84,7 +84,7 @@ impl Bits {
 /// Finds the rows of `existing` files that have a key of the `fresh` ones, and writes the others of their files anew.
 pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> Result<Merged, End> {
     let digests = Digests::of(&work.target.schema, &work.key)?;
-    let mut merged = Merged::default();
+    let (mut merged, mut taken) = (Merged::default(), 0);
     let mut writer = LaneWriter::new(work.target.clone(), work.runtime.clone(), work.stop.clone());
     for group in groups(existing, work.memory / 8) {
         for (file, bits) in group.iter().zip(find(work, &digests, fresh, group)?) {
@@ -94,9 +94,15 @@ pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> R
             keep(work, file, &bits, &mut writer, &mut merged.kept)?;
             merged.replaced.push(file.path.clone());
             merged.rows_before += file.rows;
+            taken += bits.set;
         }
     }
     writer.close(|file| merged.kept.push(file))?;
+    if merged.taken() != taken {
+        let (written, before) = (merged.rows_before - merged.taken(), merged.rows_before);
+        let text = format!("{taken} of {before} rows are replaced, but {written} were kept");
+        return Err(Fault::new(FailureCode::WorkerBug, text).into());
+    }
     Ok(merged)
 }
 

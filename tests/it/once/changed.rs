@@ -143,17 +143,20 @@ fn twins_of_rows_that_stay_and_of_rows_that_come_are_in_the_table() {
 }
 
 #[test]
-fn a_column_that_is_new_stops_the_stream_as_it_does_a_new_one() {
+fn a_column_that_is_new_or_of_another_type_stops_the_stream_as_it_does_a_new_one() {
     let shop = Shop::with(
-        "CREATE TABLE c (id INTEGER PRIMARY KEY, rev INTEGER NOT NULL); INSERT INTO c VALUES (1, 1), (2, 2)",
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, rev INTEGER NOT NULL, n TEXT); INSERT INTO c VALUES (1, 1, 'a'), (2, 2, 'b')",
         "      c: { load: changed, cursor: rev }",
     );
     let merging = Merging(shop);
     merging.delivers("c", 2);
+    let before = contents(&merging.0.table("c").join("_delta_log"));
     merging.0.sql("ALTER TABLE c ADD COLUMN more TEXT");
     merging.delivers("c", 0);
     merging.0.sql("UPDATE c SET rev = 3, more = 'x' WHERE id = 1");
-    let before = contents(&merging.0.table("c").join("_delta_log"));
+    merging.fails("c", "schema_changed");
+    merging.0.sql("DROP TABLE c; CREATE TABLE c (id INTEGER PRIMARY KEY, rev INTEGER NOT NULL, n INTEGER)");
+    merging.0.sql("INSERT INTO c VALUES (1, 3, 1)");
     merging.fails("c", "schema_changed");
     assert_eq!(contents(&merging.0.table("c").join("_delta_log")), before);
 }
