@@ -8,5 +8,6 @@ mod guarded;
 mod identity;
 mod limits;
 mod tasks;
+mod trail;
 mod versions;
 mod work;

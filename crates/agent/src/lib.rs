@@ -3,6 +3,7 @@
 //! It opens no port. Which program it starts, with which guard and which variables, are its own settings: an
 //! orchestrator can only say *when*. What it sends is typed and weighed per class, as a worker's messages are.
 
+mod calls;
 mod cli;
 mod egress;
 mod enrol;

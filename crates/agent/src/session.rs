@@ -140,6 +140,9 @@ impl Agent {
         Told {
             version: None,
             worker_role: None,
+            cloud_caller: None,
+            cloud_calls: Vec::new(),
+            cloud_calls_lost: 0,
             generation: self.identity.generation,
             complete,
             draining: self.drain_until.is_some(),
@@ -162,8 +165,11 @@ impl Agent {
         let (sender, outgoing) = mpsc::channel(16);
         let mut first = self.message(true);
         first.version = Some(Version::current());
-        first.worker_role = self.workers.role();
-        send(&sender, first)?;
+        (first.worker_role, first.cloud_caller) = (self.workers.role(), self.workers.caller());
+        if let Some(calls) = self.workers.calls() {
+            calls.begin();
+        }
+        self.send(&sender, first)?;
         let opened = tokio::time::timeout(ANSWER, client.session(ReceiverStream::new(outgoing))).await;
         match opened.unwrap_or_else(|_| Err(Status::deadline_exceeded("silent"))) {
             Ok(answer) => self.converse(&mut client, sender, answer.into_inner()).await,
@@ -208,17 +214,19 @@ impl Agent {
                 () = tokio::time::sleep(look) => self.workers.look().await,
                 () = tokio::time::sleep_until(beat_at) => {
                     beat_at = Instant::now() + heartbeat.mul_f64(0.7);
-                    send(&sender, self.message(true))?;
+                    let told = self.message(true);
+                    self.send(&sender, told)?;
                 }
                 _ = self.terminate.recv() => {
                     self.begin_drain();
-                    send(&sender, self.message(true))?;
+                    let told = self.message(true);
+                    self.send(&sender, told)?;
                 }
                 () = &mut renew => return Ok(self.renew(client).await?.unwrap_or(End::Renewed)),
             }
             let changed = self.message(false);
             if !changed.tasks.is_empty() {
-                send(&sender, changed)?;
+                self.send(&sender, changed)?;
             }
         }
     }
@@ -229,7 +237,8 @@ impl Agent {
         sender: mpsc::Sender<pb::SessionRequest>,
         mut answers: Streaming<pb::SessionResponse>,
     ) -> Result<End, AgentError> {
-        let last = egress::clear(pb::SessionRequest::from(self.message(true)))?;
+        let last = self.message(true);
+        let last = egress::clear(pb::SessionRequest::from(self.with_calls(last)))?;
         let heard = async {
             // A stream that takes nothing more shows its end by its answers.
             let _ = sender.send(last).await;
@@ -246,7 +255,24 @@ impl Agent {
         Ok(End::Drained)
     }
 
+    /// The message with what the agent called since the last one.
+    fn with_calls(&self, mut told: Told) -> Told {
+        if let Some(calls) = self.workers.calls() {
+            (told.cloud_calls, told.cloud_calls_lost) = calls.take();
+        }
+        told
+    }
+
+    /// Weighs a message and sends it. A stream that does not take it shows its end by its answers.
+    fn send(&self, sender: &mpsc::Sender<pb::SessionRequest>, told: Told) -> Result<(), AgentError> {
+        let _ = sender.try_send(egress::clear(self.with_calls(told).into())?);
+        Ok(())
+    }
+
     async fn obey(&mut self, orders: Orders) {
+        if let (Some(calls), Some(seq)) = (self.workers.calls(), orders.cloud_calls_heard) {
+            calls.heard(seq);
+        }
         for order in orders.start {
             // One that comes while the agent is about to end goes to another agent, or to its next start.
             match self.drain_until {
@@ -293,10 +319,4 @@ fn end_of(status: Status) -> End {
         }
         _ => End::Away(status),
     }
-}
-
-/// Weighs a message and sends it. A stream that does not take it shows its end by its answers.
-fn send(sender: &mpsc::Sender<pb::SessionRequest>, told: Told) -> Result<(), AgentError> {
-    let _ = sender.try_send(egress::clear(told.into())?);
-    Ok(())
 }

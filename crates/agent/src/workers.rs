@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, TaskRef, TaskStatus};
 use waybill_model::{AttemptId, FailureCode};
-use waybill_protocol::agent::{Phase, StartOrder, Task, WorkerRole};
+use waybill_protocol::agent::{CloudCaller, Phase, StartOrder, Task, WorkerRole};
 
 use self::place::Place;
 pub(crate) use self::place::Wanted;
 pub(crate) use self::tasks::Cluster;
+use crate::calls::Calls;
 use crate::state::State;
 
 mod place;
@@ -96,6 +97,19 @@ impl Workers {
         let Wanted::Tasks(cluster) = &self.settings.place else { return None };
         let (place, fips) = (&cluster.place, cluster.place.settings().fips);
         Some(WorkerRole { role_arn: place.task_role().to_string(), region: place.region().as_str().to_owned(), fips })
+    }
+
+    /// As whom this agent calls its own cloud, where it does.
+    pub(crate) fn caller(&self) -> Option<CloudCaller> {
+        let Wanted::Tasks(cluster) = &self.settings.place else { return None };
+        let (role_arn, region) = (cluster.place.role().to_string(), cluster.place.region().as_str().to_owned());
+        Some(CloudCaller { role_arn, session: cluster.session.clone(), region })
+    }
+
+    /// What it calls there.
+    pub(crate) fn calls(&self) -> Option<&Calls> {
+        let Wanted::Tasks(cluster) = &self.settings.place else { return None };
+        Some(&cluster.calls)
     }
 
     /// The state directory.

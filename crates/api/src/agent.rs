@@ -33,6 +33,9 @@ pub struct Agent {
     pub slots: u64,
     /// Workers that it holds now.
     pub workers: u64,
+    /// Role by which it calls its own cloud, as it says; where it starts workers as tasks there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
     /// Its program's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub program_version: Option<String>,
@@ -118,6 +121,7 @@ impl Example for Agent {
             draining: false,
             slots: 4,
             workers: 1,
+            role_arn: None,
             program_version: Some("0.1.0".into()),
             fingerprint: Some(fingerprint()),
             generation: 2,

@@ -112,7 +112,10 @@ impl Held<'_> {
     /// Whether all of it is of the time that is compared, and not of a kind that is left out.
     fn is_compared(&self, scope: &Scope) -> bool {
         let entry = self.entry;
-        let reads = matches!(entry.action.as_str(), "sts:AssumeRole" | "ecs:DescribeTasks" | "ecs:ListTasks");
+        let reads = matches!(
+            entry.action.as_str(),
+            "sts:AssumeRole" | "sts:GetCallerIdentity" | "ecs:DescribeTasks" | "ecs:ListTasks"
+        );
         entry.first_at.0 >= scope.from && entry.last_at.0 <= scope.to && !(scope.writes_only && reads)
     }
 }

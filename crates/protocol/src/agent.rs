@@ -13,6 +13,10 @@ use crate::pb::agent as pb;
 use crate::version::Version;
 use crate::wire::{self, Problem, WireError, WireResult};
 
+mod calls;
+
+pub use calls::{CloudAction, CloudCall, CloudCaller, MAX_CALLS};
+
 /// Largest token that is read.
 pub const MAX_TOKEN_BYTES: usize = 256;
 /// Longest role and region that are read.
@@ -75,6 +79,12 @@ pub struct Told {
     pub tasks: Vec<Task>,
     /// What its workers prove besides its voucher; in the first message.
     pub worker_role: Option<WorkerRole>,
+    /// As whom it calls its own cloud; in the first message.
+    pub cloud_caller: Option<CloudCaller>,
+    /// Calls that it made there.
+    pub cloud_calls: Vec<CloudCall>,
+    /// Calls that it had no room for since its last message that said so.
+    pub cloud_calls_lost: u64,
 }
 
 /// Start one worker.
@@ -100,6 +110,8 @@ pub struct Orders {
     pub forget: Vec<AttemptId>,
     /// Longest time between two messages of the agent.
     pub heartbeat: Option<Duration>,
+    /// The highest number of the agent's calls that was heard.
+    pub cloud_calls_heard: Option<u64>,
 }
 
 impl Orders {
@@ -111,6 +123,7 @@ impl Orders {
             && self.describe.is_empty()
             && self.forget.is_empty()
             && self.heartbeat.is_none()
+            && self.cloud_calls_heard.is_none()
     }
 }
 
@@ -176,6 +189,9 @@ impl From<Told> for pb::SessionRequest {
             slots: told.slots,
             tasks: told.tasks.into_iter().map(Into::into).collect(),
             worker_role: told.worker_role.map(Into::into),
+            cloud_caller: told.cloud_caller.map(Into::into),
+            cloud_calls: told.cloud_calls.into_iter().map(Into::into).collect(),
+            cloud_calls_lost: told.cloud_calls_lost,
         }
     }
 }
@@ -204,6 +220,7 @@ impl TryFrom<pb::SessionRequest> for Told {
 
     fn try_from(wire: pb::SessionRequest) -> WireResult<Self> {
         wire::at_most("tasks", &wire.tasks, MAX_TASKS)?;
+        wire::at_most("cloud_calls", &wire.cloud_calls, MAX_CALLS)?;
         Ok(Self {
             version: wire.version.map(Into::into),
             generation: wire::count("generation", wire.generation)?,
@@ -212,6 +229,9 @@ impl TryFrom<pb::SessionRequest> for Told {
             slots: wire.slots,
             tasks: wire::each("tasks", wire.tasks, Task::try_from)?,
             worker_role: wire.worker_role.map(WorkerRole::try_from).transpose()?,
+            cloud_caller: wire.cloud_caller.map(CloudCaller::try_from).transpose()?,
+            cloud_calls: wire::each("cloud_calls", wire.cloud_calls, CloudCall::try_from)?,
+            cloud_calls_lost: wire::count("cloud_calls_lost", wire.cloud_calls_lost)?,
         })
     }
 }
@@ -229,6 +249,7 @@ impl From<Orders> for pb::SessionResponse {
             stop: ids(orders.stop),
             describe: ids(orders.describe),
             forget: ids(orders.forget),
+            cloud_calls_heard: orders.cloud_calls_heard.unwrap_or(0),
             heartbeat_ms: orders.heartbeat.map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX)),
         }
     }
@@ -252,6 +273,7 @@ impl TryFrom<pb::SessionResponse> for Orders {
             stop: ids("stop", wire.stop)?,
             describe: ids("describe", wire.describe)?,
             forget: ids("forget", wire.forget)?,
+            cloud_calls_heard: Some(wire.cloud_calls_heard).filter(|seq| *seq > 0),
             heartbeat: Some(wire.heartbeat_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
         })
     }
@@ -259,6 +281,8 @@ impl TryFrom<pb::SessionResponse> for Orders {
 
 #[cfg(test)]
 mod tests {
+    use waybill_model::Micros;
+
     use super::*;
 
     fn task(phase: Phase) -> Task {
@@ -278,8 +302,72 @@ mod tests {
         let version = Some(Version::current());
         let role_arn = "arn:aws:iam::222222222222:role/waybill-worker".into();
         let worker_role = Some(WorkerRole { role_arn, region: "eu-central-1".into(), fips: true });
-        let told = Told { version, generation: 3, complete: true, draining: false, slots: 4, tasks, worker_role };
+        let caller = CloudCaller {
+            role_arn: "arn:aws:iam::222222222222:role/waybill-agent".into(),
+            session: "i-0a1b2c3d4e5f60718".into(),
+            region: "eu-central-1".into(),
+        };
+        let call = CloudCall {
+            seq: 7,
+            action: CloudAction::RunTask,
+            attempt: Some(AttemptId::generate()),
+            at: Micros(1_700_000_000_000_000),
+            request_id: Some("3f1c1b9e-5a3d".into()),
+            outcome: "ok".into(),
+            again: true,
+        };
+        let look =
+            CloudCall { seq: 8, action: CloudAction::ListTasks, attempt: None, request_id: None, ..call.clone() };
+        let told = Told {
+            version,
+            generation: 3,
+            complete: true,
+            draining: false,
+            slots: 4,
+            tasks,
+            worker_role,
+            cloud_caller: Some(caller),
+            cloud_calls: vec![call, look],
+            cloud_calls_lost: 2,
+        };
         assert_eq!(Told::try_from(pb::SessionRequest::from(told.clone())), Ok(told));
+    }
+
+    #[test]
+    fn a_bad_call_is_named_and_not_repeated() {
+        let good = pb::CloudCall { seq: 1, action: 1, at_us: 5, outcome: "ok".into(), ..Default::default() };
+        let read = |call: pb::CloudCall| {
+            Told::try_from(pb::SessionRequest { cloud_calls: vec![good.clone(), call], ..Default::default() })
+        };
+        assert!(read(good.clone()).is_ok());
+        for (field, wrong) in [
+            ("seq", pb::CloudCall { seq: 0, ..good.clone() }),
+            ("action", pb::CloudCall { action: 0, ..good.clone() }),
+            ("action", pb::CloudCall { action: 99, ..good.clone() }),
+            ("attempt_id", pb::CloudCall { attempt_id: Some("hunter2".into()), ..good.clone() }),
+            ("at_us", pb::CloudCall { at_us: u64::MAX, ..good.clone() }),
+            ("request_id", pb::CloudCall { request_id: Some("two words".into()), ..good.clone() }),
+            ("request_id", pb::CloudCall { request_id: Some("a".repeat(65)), ..good.clone() }),
+            ("outcome", pb::CloudCall { outcome: "a".repeat(65), ..good.clone() }),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert_eq!(error.field, format!("cloud_calls[1].{field}"));
+            assert!(!error.to_string().contains("hunter2"));
+        }
+        let flood = pb::SessionRequest { cloud_calls: vec![good; MAX_CALLS + 1], ..Default::default() };
+        assert_eq!(Told::try_from(flood).unwrap_err().problem, Problem::Limit(MAX_CALLS));
+        let long = pb::CloudCaller { session: "x".repeat(2049), ..Default::default() };
+        let long = pb::SessionRequest { cloud_caller: Some(long), ..Default::default() };
+        assert_eq!(Told::try_from(long).unwrap_err().field, "cloud_caller.session");
+    }
+
+    /// An agent of the minor version before tells of no calls, and takes an answer with a field that it does not know.
+    #[test]
+    fn without_calls_a_message_is_what_it_was_before() {
+        let told = Told::try_from(pb::SessionRequest { slots: 4, ..Default::default() }).expect("a message");
+        assert_eq!((told.cloud_caller, told.cloud_calls, told.cloud_calls_lost), (None, vec![], 0));
+        let orders = Orders::try_from(pb::SessionResponse::default()).expect("an answer");
+        assert!(orders.is_empty(), "nothing was heard, so nothing is to be forgotten");
     }
 
     #[test]
@@ -304,11 +392,18 @@ mod tests {
         let (one, two) = (AttemptId::generate(), AttemptId::generate());
         let start = StartOrder { attempt: one, ticket: Zeroizing::new("line".into()), memory: Some(1 << 28) };
         let heartbeat = Some(Duration::from_secs(10));
-        let orders = Orders { start: vec![start], stop: vec![two], describe: vec![one], forget: vec![two], heartbeat };
+        let orders = Orders {
+            start: vec![start],
+            stop: vec![two],
+            describe: vec![one],
+            forget: vec![two],
+            heartbeat,
+            cloud_calls_heard: Some(9),
+        };
         let read = Orders::try_from(pb::SessionResponse::from(orders)).unwrap_or_default();
         assert_eq!(
-            (read.start[0].attempt, read.start[0].ticket.as_str(), read.start[0].memory),
-            (one, "line", Some(1 << 28))
+            (read.cloud_calls_heard, read.start[0].attempt, read.start[0].ticket.as_str(), read.start[0].memory),
+            (Some(9), one, "line", Some(1 << 28))
         );
         assert_eq!(
             (read.stop, read.describe, read.forget, read.heartbeat),

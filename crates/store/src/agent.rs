@@ -53,6 +53,8 @@ pub struct Agent {
     pub program_version: Option<String>,
     /// What its workers prove besides its voucher, as it told in the session that counts.
     pub worker_role: Option<String>,
+    /// As whom it calls its own cloud, as it told last.
+    pub cloud_caller: Option<String>,
     /// Rises with every change that a person makes.
     pub version: i64,
     /// When it was made.
@@ -83,6 +85,8 @@ pub struct AgentSaid<'a> {
     pub version: Option<&'a str>,
     /// What its workers prove besides its voucher; heard at the beginning of a session only.
     pub worker_role: Option<&'a str>,
+    /// As whom it calls its own cloud; heard at the beginning of a session only.
+    pub cloud_caller: Option<&'a str>,
 }
 
 impl FromRow for Agent {
@@ -107,6 +111,7 @@ impl FromRow for Agent {
             slots: int(row, "slots")?,
             program_version: opt_text(row, "program_version")?,
             worker_role: opt_text(row, "worker_role")?,
+            cloud_caller: opt_text(row, "cloud_caller")?,
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -346,7 +351,8 @@ impl Store {
     ) -> StoreResult<bool> {
         let sql = tx.sql(
             "update agent set session = $4, seen_at = {now}, draining = $5, slots = $6,
-                    program_version = coalesce($7, program_version), worker_role = $8
+                    program_version = coalesce($7, program_version), worker_role = $8,
+                    cloud_caller = coalesce($9, cloud_caller)
              where organization_id = $1 and id = $2 and generation = $3 and state = 'active' and removed_at is null",
         );
         let done = sqlx::query(sql)
@@ -358,6 +364,7 @@ impl Store {
             .bind(i64::from(said.slots))
             .bind(said.version.map(str::to_owned))
             .bind(said.worker_role.map(str::to_owned))
+            .bind(said.cloud_caller.map(str::to_owned))
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)

@@ -145,6 +145,32 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a call of a data plane is in the trail already: by what the cloud calls it, or where that is not known, by what
+    /// and when.
+    pub async fn trail_has(
+        &self,
+        (org, plane): (OrgId, DataPlaneId),
+        (action, outcome): (&str, &str),
+        at: Micros,
+        request_id: Option<&str>,
+    ) -> StoreResult<bool> {
+        let mut reader = self.reader(org).await?;
+        // A request id is letters, digits and dashes: none of them means something in a pattern.
+        let found = sqlx::query(
+            "select id from trail where organization_id = $1 and data_plane_id = $2 and action = $3 and outcome = $4
+               and last_at >= $5 and first_at <= $5 and ' ' || request_ids || ' ' like $6 limit 1",
+        )
+        .bind(org.to_string())
+        .bind(plane.to_string())
+        .bind(action)
+        .bind(outcome)
+        .bind(at.0)
+        .bind(request_id.map_or_else(|| "%".to_owned(), |id| format!("% {id} %")))
+        .fetch_optional(reader.connection())
+        .await?;
+        Ok(found.is_some())
+    }
+
     /// Adds calls to an entry of looks; false where it is not there any more.
     pub async fn trail_extend_in_txn(tx: &mut Tx, org: OrgId, id: TrailId, more: &TrailCalls) -> StoreResult<bool> {
         let done = sqlx::query(

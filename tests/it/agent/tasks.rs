@@ -14,18 +14,18 @@ use super::fixture::{Host, Office, until};
 use crate::ecs::planes::worker;
 
 /// The role of the agent's host, which nobody may assume but the cloud itself.
-fn role() -> String {
+pub(super) fn role() -> String {
     format!("arn:aws:iam::{CUSTOMER}:role/waybill-agent")
 }
 
 /// A product and a cloud that it can't call: it only asks there who signed.
-struct Site {
-    office: Office,
-    aws: Aws,
+pub(super) struct Site {
+    pub(super) office: Office,
+    pub(super) aws: Aws,
 }
 
 impl Site {
-    async fn start() -> Result<Self> {
+    pub(super) async fn start() -> Result<Self> {
         let aws = Aws::start().await;
         aws.put_role(Role {
             arn: role(),
@@ -55,7 +55,7 @@ impl Site {
         Ok(host)
     }
 
-    async fn agent(&self) -> Result<Host> {
+    pub(super) async fn agent(&self) -> Result<Host> {
         let mut host = self.host().await?;
         host.run()?;
         self.office.until_agent(host.id, |agent| agent.connected).await?;
@@ -63,7 +63,7 @@ impl Site {
     }
 
     /// A run that is let in and leaves: a real cloud would stand behind the keys of one that opens anything.
-    async fn test_task(&self) -> Result<RunId> {
+    pub(super) async fn test_task(&self) -> Result<RunId> {
         Ok(self.office.sandbox.client.data_plane_test(self.office.plane).await?.run.id)
     }
 
@@ -72,7 +72,7 @@ impl Site {
         Ok(self.office.sandbox.client.run_events(run, &query).await?.items)
     }
 
-    async fn ends(&self, run: RunId, as_what: &str) -> Result<()> {
+    pub(super) async fn ends(&self, run: RunId, as_what: &str) -> Result<()> {
         let ended = self.office.sandbox.ended(run).await?;
         let failure = ended.run.failure.as_ref().map(|failure| failure.code.to_string());
         let how = failure.unwrap_or_else(|| ended.run.state.to_string());

@@ -303,11 +303,12 @@ fn stopped(noon: i64, n: usize) -> Value {
 
 fn call(owner: (OrgId, DataPlaneId), action: &'static str) -> CloudCall {
     CloudCall {
-        owner,
+        owner: Some(owner),
         action,
         role: Aws::launch_role(),
         session: "waybill-look".into(),
         region: "eu-central-1".into(),
+        attempt: None,
         task: None,
         at: Micros::now(),
         request_id: None,
@@ -389,7 +390,7 @@ async fn a_call_that_is_given_up_is_recorded_as_not_answered_and_no_secret_is_to
     let calls = heard.0.lock().expect("whole").clone();
     let seen: Vec<_> = calls.iter().map(|call| (call.action, call.outcome, call.request_id.is_some())).collect();
     assert_eq!(seen, [("sts:AssumeRole", "ok", true), ("ecs:ListTasks", "no_answer", false)]);
-    assert!(calls.iter().all(|call| call.owner == owner && call.session == "waybill-look"));
+    assert!(calls.iter().all(|call| call.owner == Some(owner) && call.session == "waybill-look"));
     let told = format!("{calls:?}");
     assert!(
         !told.contains(super::fixture::EXTERNAL_ID) && !told.contains("secret-") && !told.contains("token-"),

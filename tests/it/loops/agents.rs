@@ -1,19 +1,23 @@
 //! Orders of agents: what goes back goes to another one, what a host knows of an end is taken, and whose right was taken
 //! away vouches for nobody.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use waybill_identity::{AgentPeer, CertifiedAgent, TicketKey};
 use waybill_launcher::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
-use waybill_model::{AgentId, AttemptId, FailureCode, Micros};
+use waybill_model::{AgentId, AttemptId, DataPlaneId, FailureCode, Micros};
 use waybill_orchestrator::grpc::Expected;
 use waybill_orchestrator::loops::agent_launcher::AgentLauncher;
 use waybill_orchestrator::service::agent::{AgentError, AgentService, OpenSession};
+use waybill_orchestrator::service::trail::Trail;
 use waybill_protocol::agent::{Orders, Phase, Task, Told};
 use waybill_store::{AgentCertificate, AgentTask, Attempt, Store};
 use zeroize::Zeroizing;
 
 use super::fixture::{Database, World, bounds, claim, until};
+
+mod calls;
 
 const LIFE: Duration = Duration::from_secs(600);
 
@@ -23,6 +27,7 @@ struct Desk {
     agents: AgentService,
     launcher: AgentLauncher,
     tickets: TicketKey,
+    trail: Arc<Trail>,
 }
 
 /// An agent in a session.
@@ -33,7 +38,18 @@ struct Clerk {
 }
 
 fn told(draining: bool, slots: u32, tasks: Vec<Task>) -> Told {
-    Told { version: None, generation: 1, complete: false, draining, slots, tasks, worker_role: None }
+    Told {
+        version: None,
+        generation: 1,
+        complete: false,
+        draining,
+        slots,
+        tasks,
+        worker_role: None,
+        cloud_caller: None,
+        cloud_calls: Vec::new(),
+        cloud_calls_lost: 0,
+    }
 }
 
 impl Desk {
@@ -41,17 +57,23 @@ impl Desk {
         let patient = waybill_orchestrator::service::bounds::Bounds { launch_claim: LIFE, ..bounds() };
         let world = World::new(database, patient).await;
         let of = &world.context;
-        let agents = AgentService::new(of.store.clone(), of.bounds.clone(), of.nudges.clone());
+        let trail = Arc::new(Trail::default());
+        let agents = AgentService::new(of.store.clone(), of.bounds.clone(), of.nudges.clone(), Arc::clone(&trail));
         let launcher = AgentLauncher::new(of.store.clone(), of.bounds.clone(), of.nudges.clone());
-        Self { agents, launcher, tickets: TicketKey::from_secret(&[7; 32]), world }
+        Self { agents, launcher, tickets: TicketKey::from_secret(&[7; 32]), trail, world }
     }
 
     /// An agent with its first certificate, which has said how many workers it takes.
     async fn clerk(&self, name: &str, slots: u32) -> Clerk {
+        self.clerk_on(self.world.plane, name, slots).await
+    }
+
+    /// The same for this data plane.
+    async fn clerk_on(&self, plane: DataPlaneId, name: &str, slots: u32) -> Clerk {
         let (org, id, serial) = (self.world.org, AgentId::generate(), name.as_bytes().to_vec());
         let not_after = Micros::now().plus(LIFE);
         let mut tx = self.world.store.write_tx_of_all().await.expect("a transaction");
-        Store::agent_insert_in_txn(&mut tx, org, (id, self.world.plane), (name, false), LIFE).await.expect("added");
+        Store::agent_insert_in_txn(&mut tx, org, (id, plane), (name, false), LIFE).await.expect("added");
         let row = Store::agent_get_in_txn(&mut tx, org, id).await.expect("a read").expect("an agent");
         assert!(Store::agent_use_invitation_in_txn(&mut tx, &row, "aa", "active").await.expect("used"));
         let certificate = AgentCertificate { spki: "aa", serial: &hex::encode(&serial), not_after };

@@ -10,7 +10,8 @@ use super::*;
 
 const LIFE: Duration = Duration::from_secs(600);
 const KEY: &str = "aa";
-const SAYS: AgentSaid<'_> = AgentSaid { draining: false, slots: 4, version: None, worker_role: None };
+const SAYS: AgentSaid<'_> =
+    AgentSaid { draining: false, slots: 4, version: None, worker_role: None, cloud_caller: None };
 const DRAINS: AgentSaid<'_> = AgentSaid { draining: true, ..SAYS };
 
 /// An organization with agents and attempts that wait for one.

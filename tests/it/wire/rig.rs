@@ -128,7 +128,7 @@ impl Rig {
             report_idle: options.report_idle,
             read_time: options.read_time,
             version: options.version,
-            agents: Some(AgentService::new(store.clone(), bounds, nudges)),
+            agents: Some(AgentService::new(store.clone(), bounds, nudges, Arc::default())),
             ..Services::new(Arc::new(service), Arc::clone(&authority), Arc::clone(&tickets), worker, sts)
         };
         let (deny, connected, stop) = (Arc::clone(&services.deny), services.connected.clone(), services.stop.clone());

@@ -29,7 +29,7 @@ pub(super) async fn held(rig: &Rig, role: Option<&str>) -> (Made, AgentId) {
     let certificate = AgentCertificate { spki: "aa", serial: "01", not_after: Micros::now().plus(LIFE) };
     assert!(Store::agent_certify_in_txn(&mut tx, (made.org, agent), 0, certificate).await.expect("certified"));
     let seen = Store::agent_get_in_txn(&mut tx, made.org, agent).await.expect("a read").expect("an agent");
-    let said = AgentSaid { draining: false, slots: 4, version: None, worker_role: role };
+    let said = AgentSaid { draining: false, slots: 4, version: None, worker_role: role, cloud_caller: None };
     assert!(Store::agent_session_take_in_txn(&mut tx, &seen, "s", said).await.expect("heard"));
     assert!(Store::agent_task_insert_in_txn(&mut tx, &row, agent).await.expect("given"));
     tx.commit().await.expect("committed");

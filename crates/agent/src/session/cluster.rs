@@ -8,6 +8,7 @@ use waybill_launcher::ecs::{Capacity, Cloud, CloudOptions, EcsPlace, EcsSettings
 use waybill_model::plan::Architecture;
 
 use crate::AgentError;
+use crate::calls::Calls;
 use crate::cli::{RunArguments, TaskArguments};
 use crate::identity::Identity;
 use crate::workers::Cluster;
@@ -37,14 +38,16 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity, name: &s
         sts_endpoint: wanted.sts_endpoint.clone(),
         ..CloudOptions::default()
     };
-    let cloud = Arc::new(Cloud::open(options).await);
-    let role = cloud.own_role(&region, wanted.fips).await.map_err(|error| refused(format!("--cluster: {error}")))?;
+    let calls = Arc::new(Calls::default());
+    let cloud = Arc::new(Cloud::open(options).await.seen_by(Arc::clone(&calls) as _));
+    let (role, session) =
+        cloud.own_role(&region, wanted.fips).await.map_err(|error| refused(format!("--cluster: {error}")))?;
     let place = EcsPlace::own(settings(wanted, name, role.to_string())).map_err(|error| refused(flag(&error)))?;
     tracing::info!(role = place.role().as_str(), cluster = name, "workers are tasks, started with this role");
     let variables = [("WAYBILL_ORCHESTRATOR", &identity.orchestrator), ("WAYBILL_CA_PIN", &identity.ca_pin)];
     let variables = variables.map(|(name, value)| (name.to_owned(), value.clone()));
     let (launcher, agent) = (cloud.launcher(place.clone()), identity.agent.clone());
-    Ok(Cluster { launcher, place, agent, variables: BTreeMap::from(variables) })
+    Ok(Cluster { launcher, place, agent, variables: BTreeMap::from(variables), calls, session })
 }
 
 fn settings(wanted: &TaskArguments, cluster: &str, role_arn: String) -> EcsSettings {

@@ -14,6 +14,8 @@ use waybill_launcher::ecs::{EcsLauncher, EcsPlace, EcsTask, Wish, client_token_o
 use waybill_launcher::{LaunchError, LaunchRequest, LaunchSpec, Launcher, TaskPhase, TaskRef, TaskStatus};
 use waybill_model::AttemptId;
 
+use crate::calls::Calls;
+
 /// Between two looks at tasks that have not ended: the cloud counts how often it is asked.
 const LOOK: Duration = Duration::from_secs(5);
 /// Longest wait before a start or a search that was not answered is repeated.
@@ -37,6 +39,10 @@ pub(crate) struct Cluster {
     pub(crate) agent: String,
     /// Variables of every task: where to enrol, which authority to expect.
     pub(crate) variables: BTreeMap<String, String>,
+    /// What is told of the calls.
+    pub(crate) calls: Arc<Calls>,
+    /// Name of the session in which this host holds the role.
+    pub(crate) session: String,
 }
 
 /// The tasks of this agent.
@@ -225,10 +231,17 @@ impl Desk {
         }
     }
 
+    fn to_stop(&self) -> Vec<(AttemptId, TaskRef)> {
+        let mut known = self.known();
+        known.iter_mut().filter_map(|(attempt, kept)| Some((*attempt, kept.take_stop()?))).collect()
+    }
+
     async fn stop_unwanted(&self) {
-        let to_stop: Vec<TaskRef> = self.known().values_mut().filter_map(Kept::take_stop).collect();
-        for task in to_stop {
-            if let Err(error) = self.cluster.launcher.stop(&task).await {
+        for (attempt, task) in self.to_stop() {
+            self.cluster.calls.stops(&task, Some(attempt));
+            let stopped = self.cluster.launcher.stop(&task).await;
+            self.cluster.calls.stops(&task, None);
+            if let Err(error) = stopped {
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, %task, "a task was not stopped; it is asked to again");
             }

@@ -79,6 +79,7 @@ fn show(agent: &Agent, output: &Output) -> Result<()> {
             ("connected", if agent.connected { "yes" } else { "no" }.to_owned()),
             ("last heard", time(agent.seen_at)),
             ("workers", format!("{} of {}", agent.workers, agent.slots)),
+            ("role", agent.role_arn.clone().unwrap_or_else(dash)),
             ("key", agent.fingerprint.clone().unwrap_or_else(dash)),
             ("certificate", format!("generation {}, until {}", agent.generation, time(agent.certificate_until))),
         ];

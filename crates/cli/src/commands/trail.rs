@@ -186,7 +186,7 @@ fn people(told: &Told) -> String {
     format!("{}{list}", facts(&rows))
 }
 
-/// The roles that start tasks, of every data plane in AWS.
+/// The roles that start tasks: of every data plane in AWS, and of agents that start workers there.
 async fn launch_roles(client: &Client) -> Result<HashSet<Role>> {
     let (mut roles, mut query) = (HashSet::new(), ListQuery { limit: PAGE, ..ListQuery::default() });
     loop {
@@ -195,13 +195,23 @@ async fn launch_roles(client: &Client) -> Result<HashSet<Role>> {
         roles.extend(arns.filter_map(|aws| Role::of(&aws.role_arn)));
         match page.next_cursor {
             Some(next) => query.cursor = Some(next),
-            None if roles.is_empty() => {
-                return Err(Failure::new(Exit::NotFound, "no_cloud", "no data plane here has a role in AWS")
-                    .next("waybill data-plane list"));
-            }
-            None => return Ok(roles),
+            None => break,
         }
     }
+    query.cursor = None;
+    loop {
+        let page = client.agent_list(&query).await?;
+        roles.extend(page.items.iter().filter_map(|agent| Role::of(agent.role_arn.as_deref()?)));
+        match page.next_cursor {
+            Some(next) => query.cursor = Some(next),
+            None => break,
+        }
+    }
+    if roles.is_empty() {
+        return Err(Failure::new(Exit::NotFound, "no_cloud", "no data plane and no agent here has a role in AWS")
+            .next("waybill data-plane list"));
+    }
+    Ok(roles)
 }
 
 async fn run_entries(client: &Client, id: RunId) -> Result<Vec<TrailEntry>> {

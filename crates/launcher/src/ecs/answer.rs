@@ -4,7 +4,7 @@
 use aws_sdk_ecs::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::arn::RoleArn;
-use crate::LaunchError;
+use crate::{LaunchError, trail};
 
 /// The one call that is made with our own role and not with a customer's.
 pub(super) const ASSUME: &str = "sts:AssumeRole";
@@ -42,7 +42,7 @@ fn of_code(code: &str, message: &str, call: &Call<'_>) -> LaunchError {
             LaunchError::NoAnswer { action: call.action }
         }
         "ClientException" if message.contains("limit on the number of tasks") => LaunchError::NoCapacity,
-        other => LaunchError::Refused { action: call.action, code: known(other) },
+        other => LaunchError::Refused { action: call.action, code: trail::outcome(other) },
     }
 }
 
@@ -73,51 +73,6 @@ fn passed(message: &str) -> Option<String> {
     let (_, named) = message.split_once("on resource: ")?;
     let role: RoleArn = named.split(' ').next()?.trim_matches('"').parse().ok()?;
     Some(role.to_string())
-}
-
-/// The code from a closed list.
-pub(super) fn known(code: &str) -> &'static str {
-    const KNOWN: &[&str] = &[
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationHeaderMalformed",
-        "BlockedException",
-        "ClientException",
-        "ClusterNotFoundException",
-        "ConflictException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "InternalError",
-        "InternalFailure",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidParameterException",
-        "InvalidSignatureException",
-        "MalformedPolicyDocument",
-        "NoSuchBucket",
-        "NoSuchKey",
-        "PermanentRedirect",
-        "PlatformTaskDefinitionIncompatibilityException",
-        "PlatformUnknownException",
-        "RegionDisabledException",
-        "RequestExpired",
-        "RequestLimitExceeded",
-        "RequestTimeTooSkewed",
-        "ServerException",
-        "ServiceUnavailable",
-        "ServiceUnavailableException",
-        "SignatureDoesNotMatch",
-        "SlowDown",
-        "TargetNotConnectedException",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-        "UnauthorizedOperation",
-        "UnrecognizedClientException",
-        "UnsupportedFeatureException",
-        "ValidationError",
-    ];
-    KNOWN.iter().copied().find(|known| *known == code).unwrap_or("other")
 }
 
 #[cfg(test)]

@@ -21,12 +21,11 @@ use http_body_util::{BodyExt as _, Limited};
 use serde_json::{Value, json};
 use waybill_model::{Micros, RunId};
 
-use super::answer;
 use super::arn::{Partition, Region};
 use super::check::{CheckRow, Found, SESSION};
 use super::cloud::Cloud;
 use super::place::EcsPlace;
-use crate::trail::{CloudCall, NO_ANSWER, OK};
+use crate::trail::{self, CloudCall, NO_ANSWER, OK};
 
 /// Largest refusal that is read.
 const MOST: usize = 16 << 10;
@@ -116,11 +115,12 @@ impl Cloud {
             Some(answer) => understood(answer).await,
         };
         self.tell_of(place, |owner| CloudCall {
-            owner,
+            owner: Some(owner),
             action,
             role: place.role().to_string(),
             session: SESSION.to_owned(),
             region: region.as_str().to_owned(),
+            attempt: None,
             task: None,
             at,
             request_id: id,
@@ -229,12 +229,12 @@ async fn understood(answer: HttpResponse) -> (Said, &'static str) {
     let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes().to_vec()).unwrap_or_default();
     let body = String::from_utf8_lossy(&body);
     let code = between(&body, "<Code>", "</Code>").unwrap_or_default();
-    (meaning(status, code, between(&body, "<Message>", "</Message>").unwrap_or_default()), answer::known(code))
+    (meaning(status, code, between(&body, "<Message>", "</Message>").unwrap_or_default()), trail::outcome(code))
 }
 
 fn meaning(status: u16, code: &str, message: &str) -> Said {
     let names = |action: &str| message.contains(&format!("not authorized to perform: {action} "));
-    let known = answer::known(code);
+    let known = trail::outcome(code);
     match (status, code) {
         (404, "NoSuchKey") => Said::Granted,
         (404, "NoSuchBucket") => Said::Nothing("there is no such bucket".into()),

@@ -111,7 +111,7 @@ impl Cloud {
         Self { base, options, sessions: Mutex::default(), witness: None, identity }
     }
 
-    /// The same with somebody who is told of every call for a place that has an owner.
+    /// The same with somebody who is told of every call for a place that has an owner, or whose role is our own.
     #[must_use]
     pub fn seen_by(self, witness: Arc<dyn Witness>) -> Self {
         Self { witness: Some(witness), ..self }
@@ -227,7 +227,12 @@ impl Cloud {
 
     /// An ECS client with our own credentials, which are fetched anew before they end.
     fn ecs_own(&self, place: &EcsPlace) -> Ecs {
-        Ecs::from_conf(self.ecs_config(place).build())
+        let mut config = self.ecs_config(place);
+        // The session's name is not ours to choose: whoever is told knows it.
+        if let Some(tries) = self.tries(place, "") {
+            config = config.interceptor(tries);
+        }
+        Ecs::from_conf(config.build())
     }
 
     fn ecs_config(&self, place: &EcsPlace) -> aws_sdk_ecs::config::Builder {
@@ -273,7 +278,13 @@ impl Cloud {
     }
 
     fn tries(&self, place: &EcsPlace, session: &str) -> Option<Tries> {
-        Some(Tries::new(Arc::clone(self.witness.as_ref()?), place, session, place.owner()?))
+        let witness = self.witness.as_ref().filter(|_| place.is_own() || place.owner().is_some())?;
+        Some(Tries::new(Arc::clone(witness), place, session))
+    }
+
+    /// For the call by which we learn who we are.
+    pub(super) fn tries_of_nobody(&self, region: &Region) -> Option<Tries> {
+        self.witness.as_ref().map(|witness| Tries::of_nobody(Arc::clone(witness), region))
     }
 }
 

@@ -109,10 +109,15 @@ impl Cloud {
         });
     }
 
-    /// The role that this process holds, as STS of this region says; without its path, which STS leaves out.
-    pub async fn own_role(&self, region: &Region, fips: bool) -> Result<RoleArn, NoPrincipal> {
+    /// The role that this process holds, as STS of this region says, without its path, which STS leaves out; and the name of
+    /// the session in which it does.
+    pub async fn own_role(&self, region: &Region, fips: bool) -> Result<(RoleArn, String), NoPrincipal> {
         let missing = |why: &str| NoPrincipal::Missing(why.to_owned());
-        let sts = Sts::from_conf(self.sts_of(region, fips).build());
+        let mut config = self.sts_of(region, fips);
+        if let Some(tries) = self.tries_of_nobody(region) {
+            config = config.interceptor(tries);
+        }
+        let sts = Sts::from_conf(config.build());
         let credentials = self.own_credentials().ok_or_else(|| missing(NO_ROLE))?;
         credentials.provide_credentials().await.map_err(|_| missing(NO_ROLE))?;
         let call = Call { action: "sts:GetCallerIdentity", resource: "*" };
@@ -120,8 +125,10 @@ impl Cloud {
             LaunchError::SessionEnded => missing("STS does not accept the AWS credentials of this host"),
             error => NoPrincipal::Missing(format!("STS could not be asked whose credentials these are: {error}")),
         })?;
-        let principal = Principal::of_caller(answer.arn().unwrap_or_default()).map_err(|why| missing(why.0))?;
-        principal.as_str().parse().map_err(|_| missing("these are no credentials of a role"))
+        let arn = answer.arn().unwrap_or_default();
+        let principal = Principal::of_caller(arn).map_err(|why| missing(why.0))?;
+        let role = principal.as_str().parse().map_err(|_| missing("these are no credentials of a role"))?;
+        Ok((role, arn.rsplit('/').next().unwrap_or_default().to_owned()))
     }
 
     async fn ask(&self) -> Result<Principal, NoPrincipal> {

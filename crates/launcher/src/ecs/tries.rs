@@ -12,14 +12,12 @@ use aws_sdk_ecs::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_ecs::error::{BoxError, ProvideErrorMetadata};
 use aws_sdk_ecs::operation as ecs;
 use aws_sdk_sts::operation as sts;
-use waybill_model::{DataPlaneId, Micros, OrgId};
+use waybill_model::Micros;
 
-use super::answer;
+use super::arn::Region;
 use super::place::EcsPlace;
-use crate::trail::{CloudCall, NO_ANSWER, OK, Witness};
-
-/// Longest request id that is one.
-const LONGEST: usize = 64;
+use super::task::attempt_of;
+use crate::trail::{self, CloudCall, NO_ANSWER, OK, Witness};
 
 /// The service's code in an error of any of these types.
 macro_rules! code {
@@ -39,13 +37,24 @@ pub(super) struct Tries {
 }
 
 impl Tries {
-    pub(super) fn new(witness: Arc<dyn Witness>, place: &EcsPlace, session: &str, owner: (OrgId, DataPlaneId)) -> Self {
+    /// Of a place's calls under this session's name.
+    pub(super) fn new(witness: Arc<dyn Witness>, place: &EcsPlace, session: &str) -> Self {
+        let this = Self::of_nobody(witness, place.region());
+        this.change(|call| {
+            (call.owner, call.role, call.session) = (place.owner(), place.role().to_string(), session.to_owned());
+        });
+        this
+    }
+
+    /// Of calls by which whoever calls learns who it is.
+    pub(super) fn of_nobody(witness: Arc<dyn Witness>, region: &Region) -> Self {
         let call = CloudCall {
-            owner,
+            owner: None,
             action: "other",
-            role: place.role().to_string(),
-            session: session.to_owned(),
-            region: place.region().as_str().to_owned(),
+            role: String::new(),
+            session: String::new(),
+            region: region.as_str().to_owned(),
+            attempt: None,
             task: None,
             at: Micros(0),
             request_id: None,
@@ -89,7 +98,7 @@ impl Intercept for Tries {
     ) -> Result<(), BoxError> {
         let input = context.input();
         self.change(|call| {
-            call.task = None;
+            (call.attempt, call.task) = (None, None);
             if let Some(asked) = input.downcast_ref::<sts::assume_role::AssumeRoleInput>() {
                 call.action = "sts:AssumeRole";
                 call.role = asked.role_arn().unwrap_or_default().to_owned();
@@ -97,8 +106,11 @@ impl Intercept for Tries {
             } else if let Some(asked) = input.downcast_ref::<ecs::stop_task::StopTaskInput>() {
                 call.action = "ecs:StopTask";
                 call.task = asked.task().map(str::to_owned);
-            } else if input.downcast_ref::<ecs::run_task::RunTaskInput>().is_some() {
+            } else if let Some(asked) = input.downcast_ref::<ecs::run_task::RunTaskInput>() {
                 call.action = "ecs:RunTask";
+                call.attempt = asked.started_by().and_then(attempt_of);
+            } else if input.downcast_ref::<sts::get_caller_identity::GetCallerIdentityInput>().is_some() {
+                call.action = "sts:GetCallerIdentity";
             } else if input.downcast_ref::<ecs::describe_tasks::DescribeTasksInput>().is_some() {
                 call.action = "ecs:DescribeTasks";
             } else if input.downcast_ref::<ecs::list_tasks::ListTasksInput>().is_some() {
@@ -139,6 +151,7 @@ impl Intercept for Tries {
                 code!(
                     error,
                     sts::assume_role::AssumeRoleError,
+                    sts::get_caller_identity::GetCallerIdentityError,
                     ecs::run_task::RunTaskError,
                     ecs::stop_task::StopTaskError,
                     ecs::describe_tasks::DescribeTasksError,
@@ -146,32 +159,11 @@ impl Intercept for Tries {
                     ecs::register_task_definition::RegisterTaskDefinitionError,
                     ecs::execute_command::ExecuteCommandError
                 )
-                .map_or("other", answer::known)
+                .map_or("other", trail::outcome)
             }),
             None => NO_ANSWER,
         };
-        self.tell(id.and_then(request_id), outcome);
+        self.tell(id.and_then(trail::request_id), outcome);
         Ok(())
-    }
-}
-
-/// An id that can stand in a list; whatever else a server sends in its place is not kept.
-fn request_id(text: &str) -> Option<String> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (plain && !text.is_empty() && text.len() <= LONGEST).then(|| text.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_request_id_is_kept_as_one() {
-        for good in ["3f1c1b9e-5a3d-4c55-9f0a-0b1c2d3e4f50", "fake-1"] {
-            assert_eq!(request_id(good).as_deref(), Some(good));
-        }
-        for bad in ["", "two words", "a\u{e9}", "x\ny", "<b>", &"a".repeat(65)] {
-            assert_eq!(request_id(bad), None, "{bad:?}");
-        }
     }
 }

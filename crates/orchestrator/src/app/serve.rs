@@ -216,7 +216,7 @@ fn serve(
     let mut services = grpc::Services::new(Arc::new(attempts), authority_of, tickets_of, worker, sts);
     let (store, bounds) = (shared.store.clone(), Arc::clone(&shared.bounds));
     services.pin = pin;
-    services.agents = Some(AgentService::new(store, bounds, Arc::clone(&shared.nudges)));
+    services.agents = Some(AgentService::new(store, bounds, Arc::clone(&shared.nudges), Arc::clone(&shared.trail)));
     services.report_idle = shared.bounds.lease * 2;
     services.connected = shared.connected.clone();
     services.stop = shared.stop.clone();

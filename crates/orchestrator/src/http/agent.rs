@@ -20,6 +20,7 @@ use super::operation::{Operation, Operations};
 use super::organization::Named;
 use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply, nothing};
+use crate::service::agent::calls::Caller;
 use crate::service::agent::session::silence;
 use crate::service::{Refused, ServiceResult, agent};
 
@@ -212,6 +213,7 @@ fn shown(app: &App, row: Row, (now, workers): (Micros, u64)) -> Agent {
         fingerprint: row.spki.as_ref().map(|spki| format!("sha256:{spki}")),
         generation: row.generation.unsigned_abs(),
         certificate_until: time(row.not_after),
+        role_arn: row.cloud_caller.as_deref().and_then(Caller::read).map(|caller| caller.role_arn),
         invited_until: is(&["invited"]).then(|| row.invited_until.into()),
         created_at: row.created_at.into(),
         allowed_actions: vec![

@@ -18,7 +18,9 @@ use crate::app::Shared;
 use crate::auth::Caller;
 use crate::service::bounds::Bounds;
 use crate::service::nudge::Nudges;
+use crate::service::trail::Trail;
 
+pub(crate) mod calls;
 mod enrol;
 pub(crate) mod role;
 pub(crate) mod session;
@@ -35,6 +37,8 @@ pub struct AgentService {
     store: Store,
     bounds: Arc<Bounds>,
     nudges: Arc<Nudges>,
+    trail: Arc<Trail>,
+    allowances: Arc<calls::Allowances>,
 }
 
 /// Why an agent is not served.
@@ -61,16 +65,22 @@ pub enum AgentError {
     /// What it says that its workers prove is no role of a region.
     #[error("the role of the agent's workers can't be used")]
     Role,
+    /// As whom it says that it calls its cloud is no role of a region, or one that this orchestrator assumes.
+    #[error("the role of the agent can't be used")]
+    Caller,
+    /// It tells more than it can have done.
+    #[error("the agent tells too much")]
+    TooMuch,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl AgentService {
-    /// Over this store.
+    /// Over this store; what agents tell of their calls goes into this trail.
     #[must_use]
-    pub const fn new(store: Store, bounds: Arc<Bounds>, nudges: Arc<Nudges>) -> Self {
-        Self { store, bounds, nudges }
+    pub fn new(store: Store, bounds: Arc<Bounds>, nudges: Arc<Nudges>, trail: Arc<Trail>) -> Self {
+        Self { store, bounds, nudges, trail, allowances: Arc::default() }
     }
 
     /// The agent, if it may speak.

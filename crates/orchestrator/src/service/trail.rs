@@ -31,6 +31,9 @@ const AWAY: Duration = Duration::from_secs(1);
 const YOUNG: Duration = Duration::from_secs(5 * 60);
 const MOST_LOOKS: u64 = 100;
 
+/// A call, and whose data plane it was made for.
+type Owned = ((OrgId, DataPlaneId), CloudCall);
+
 /// What the looks of one entry have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
@@ -53,16 +56,17 @@ struct Growing {
 /// Calls on their way into the store.
 #[derive(Debug, Default)]
 pub struct Trail {
-    waiting: Mutex<VecDeque<CloudCall>>,
+    waiting: Mutex<VecDeque<Owned>>,
     came: Notify,
     growing: tokio::sync::Mutex<HashMap<Kind, Growing>>,
 }
 
 impl Witness for Trail {
     fn saw(&self, call: CloudCall) {
+        let Some(owner) = call.owner else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() < ROOM {
-            waiting.push_back(call);
+            waiting.push_back((owner, call));
         } else {
             crate::metrics::trail_lost(1);
         }
@@ -116,13 +120,13 @@ impl Trail {
         }
     }
 
-    fn take(&self) -> Vec<CloudCall> {
+    fn take(&self) -> Vec<Owned> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let many = waiting.len().min(BATCH);
         waiting.drain(..many).collect()
     }
 
-    fn put_back(&self, batch: Vec<CloudCall>) {
+    fn put_back(&self, batch: Vec<Owned>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for call in batch.into_iter().rev() {
             waiting.push_front(call);
@@ -131,16 +135,17 @@ impl Trail {
 }
 
 /// Writes a batch in one transaction: all of it or nothing.
-async fn write(store: &Store, batch: &[CloudCall], growing: &mut HashMap<Kind, Growing>) -> StoreResult<()> {
-    let (looks, others): (Vec<_>, Vec<_>) = batch.iter().partition(|call| call.is_look());
+async fn write(store: &Store, batch: &[Owned], growing: &mut HashMap<Kind, Growing>) -> StoreResult<()> {
+    let (looks, others): (Vec<_>, Vec<_>) = batch.iter().partition(|(_, call)| call.is_look());
     let mut kinds: HashMap<Kind, TrailCalls> = HashMap::new();
-    for look in looks {
-        kinds.entry(kind(look)).and_modify(|calls| add(calls, look)).or_insert_with(|| one(look));
+    for (owner, look) in looks {
+        kinds.entry(kind(*owner, look)).and_modify(|calls| add(calls, look)).or_insert_with(|| one(look));
     }
     // A batch has calls for several organizations.
     let mut tx = store.write_tx_of_all().await?;
-    for call in others {
-        let entry = NewTrailEntry { task: call.task.clone(), ..entry(&kind(call), TrailId::generate(), one(call)) };
+    for (owner, call) in others {
+        let entry = entry(&kind(*owner, call), TrailId::generate(), one(call));
+        let entry = NewTrailEntry { task: call.task.clone(), attempt: call.attempt.or(entry.attempt), ..entry };
         Store::trail_insert_in_txn(&mut tx, &entry).await?;
     }
     let mut grown = Vec::new();
@@ -166,8 +171,8 @@ async fn write(store: &Store, batch: &[CloudCall], growing: &mut HashMap<Kind, G
     Ok(())
 }
 
-fn kind(call: &CloudCall) -> Kind {
-    let CloudCall { owner, action, role, session, region, outcome, .. } = call.clone();
+fn kind(owner: (OrgId, DataPlaneId), call: &CloudCall) -> Kind {
+    let CloudCall { action, role, session, region, outcome, .. } = call.clone();
     Kind { owner, action, role, session, region, outcome }
 }
 
@@ -219,11 +224,12 @@ mod tests {
 
     fn look(at: i64, request_id: Option<&str>) -> CloudCall {
         CloudCall {
-            owner: (OrgId::generate(), DataPlaneId::generate()),
+            owner: Some((OrgId::generate(), DataPlaneId::generate())),
             action: "ecs:ListTasks",
             role: "arn:aws:iam::222222222222:role/waybill-launch".into(),
             session: "waybill-look".into(),
             region: "eu-central-1".into(),
+            attempt: None,
             task: None,
             at: Micros(at),
             request_id: request_id.map(str::to_owned),
@@ -249,7 +255,7 @@ mod tests {
         let batch = trail.take();
         assert_eq!(batch.len(), BATCH);
         trail.put_back(batch);
-        let again: Vec<i64> = trail.take().iter().map(|call| call.at.0).collect();
+        let again: Vec<i64> = trail.take().iter().map(|(_, call)| call.at.0).collect();
         assert_eq!(again, (0..i64::try_from(BATCH).expect("small")).collect::<Vec<_>>());
         assert_eq!(trail.waiting.lock().expect("whole").len(), ROOM - BATCH);
     }

@@ -9,6 +9,7 @@ use waybill_model::{AttemptId, DataPlaneId, FailureCode, RunId};
 use waybill_protocol::agent::{Orders, Phase, StartOrder, Task, Told};
 use waybill_store::{Agent, AgentSaid, AgentTask, Store, StoreResult};
 
+use super::calls::Caller;
 use super::{AgentError, AgentService, role};
 use crate::service::attempt::TicketClaim;
 use crate::service::nudge::PlaneWatch;
@@ -18,6 +19,8 @@ pub struct OpenSession {
     peer: AgentPeer,
     plane: DataPlaneId,
     id: String,
+    /// As whom it calls its own cloud, where it does.
+    caller: Option<Caller>,
     /// Attempts whose orders went out in this session: they are not repeated in it.
     started: HashSet<AttemptId>,
     stopped: HashSet<AttemptId>,
@@ -32,6 +35,16 @@ impl OpenSession {
     #[must_use]
     pub const fn peer(&self) -> AgentPeer {
         self.peer
+    }
+
+    /// Where its workers run.
+    pub(super) const fn plane(&self) -> DataPlaneId {
+        self.plane
+    }
+
+    /// As whom it calls its own cloud.
+    pub(super) const fn caller(&self) -> Option<&Caller> {
+        self.caller.as_ref()
     }
 }
 
@@ -55,20 +68,23 @@ impl AgentService {
         }
         let id = hex::encode(crate::random::<16>());
         let version = told.version.map(|version| version.to_string());
+        let caller = self.caller(peer.org, told).await?;
+        let kept = caller.as_ref().and_then(|caller| serde_json::to_string(caller).ok());
         let mut tx = self.store.write_tx(peer.org).await?;
         let role = match &told.worker_role {
             Some(told) => Some(role::keep(told).ok_or(AgentError::Role)?),
             None => None,
         };
         let (version, worker_role) = (version.as_deref(), role.as_deref());
-        let said = AgentSaid { draining: told.draining, slots: told.slots, version, worker_role };
+        let cloud_caller = kept.as_deref();
+        let said = AgentSaid { draining: told.draining, slots: told.slots, version, worker_role, cloud_caller };
         if !Store::agent_session_take_in_txn(&mut tx, &agent, &id, said).await? {
             return Err(AgentError::Superseded);
         }
         tx.commit().await?;
         tracing::info!(org = %peer.org, agent = %peer.agent, "an agent connected");
         let none = HashSet::new;
-        Ok(OpenSession { peer, plane: agent.data_plane, id, started: none(), stopped: none(), asked: none() })
+        Ok(OpenSession { peer, plane: agent.data_plane, id, caller, started: none(), stopped: none(), asked: none() })
     }
 
     /// The session is over: the agent is silent from now on.
@@ -88,7 +104,13 @@ impl AgentService {
         let mut orders = Orders::default();
         let mut changed = Vec::new();
         let mut tx = self.store.write_tx(org).await?;
-        let said = AgentSaid { draining: told.draining, slots: told.slots, version: None, worker_role: None };
+        let said = AgentSaid {
+            draining: told.draining,
+            slots: told.slots,
+            version: None,
+            worker_role: None,
+            cloud_caller: None,
+        };
         if !Store::agent_heard_in_txn(&mut tx, (org, agent), &session.id, said).await? {
             drop(tx);
             self.speaking(org, agent).await?;
@@ -125,6 +147,7 @@ impl AgentService {
             orders.describe.extend(missing.map(|row| row.attempt).filter(|attempt| session.asked.insert(*attempt)));
         }
         self.tell_runs(session, &changed).await?;
+        orders.cloud_calls_heard = self.hear_calls(session, told).await?;
         Ok(orders)
     }
 
