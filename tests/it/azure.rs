@@ -6,22 +6,20 @@ mod identity;
 mod run;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use waybill_connectors::bucket::azure::{AzureBucket, Login, Way};
 use waybill_connectors::bucket::remote::{Parts, Patience};
 use waybill_connectors::dial::{Dialer, Rules};
-use waybill_connectors::source::files::Files;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Azure, AzureAccess};
-use waybill_pipeline::commit::probe_conditions;
-use waybill_pipeline::{Bucket, Fixed, Put, Source};
+use waybill_pipeline::{Bucket, Fixed, Put};
 use waybill_tests::services::azurite::{ACCOUNT, Azurite, CONTAINER};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
-use crate::remote::{MIB, PATIENCE, content, rule, stored, upload};
+use crate::remote::faults::{Store, Words, stories};
+use crate::remote::{MIB, PATIENCE, content, files_are_read, keys_arrive, rule, stored, upload};
 
 fn fixed(text: impl Into<String>) -> Arc<Fixed> {
     Arc::new(Fixed::new(text))
@@ -41,21 +39,59 @@ fn settings(endpoint: String) -> Azure {
 }
 
 async fn bucket(endpoint: String, login: Login) -> AzureBucket {
-    let way = Way { login, dialer: Dialer::new(Rules::local()) };
-    let bucket = AzureBucket::connect(&settings(endpoint), way, 256 << 20).await.expect("a bucket");
-    bucket.with(PATIENCE, Parts { bytes: 5 << 20, in_flight: 2 })
+    patient(endpoint, login, PATIENCE).await
 }
 
-/// A signature, since what passes through the proxy may be changed there.
-async fn broken(rules: &[Rule]) -> (Azurite, S3Proxy, AzureBucket) {
-    let server = Azurite::start().await;
-    let proxy = S3Proxy::before(server.port()).await;
-    for rule in rules {
-        proxy.inject(rule.clone());
-    }
-    let bucket = bucket(proxy.endpoint(), by_signature("rwdlc")).await;
-    (server, proxy, bucket)
+async fn patient(endpoint: String, login: Login, patience: Patience) -> AzureBucket {
+    let way = Way { login, dialer: Dialer::new(Rules::local()) };
+    let bucket = AzureBucket::connect(&settings(endpoint), way, 256 << 20).await.expect("a bucket");
+    bucket.with(patience, Parts { bytes: 5 << 20, in_flight: 2 })
 }
+
+async fn broken(rules: &[Rule]) -> (Azurite, S3Proxy, AzureBucket) {
+    crate::remote::faults::broken(rules).await
+}
+
+impl Store for Azurite {
+    type Bucket = AzureBucket;
+
+    // Azure says 409 both where a blob exists and where somebody else is at work; the code tells them apart.
+    const WORDS: Words = Words {
+        part: "comp=block&",
+        completion: ("PUT", "comp=blocklist"),
+        large: "data%2Fx",
+        small: "data%2Fsmall",
+        probe: "_waybill%2Fprobe",
+        busy: "ServerBusy",
+        busy_as: 503,
+        conflict: "LeaseAlreadyPresent",
+        answers: [201, 409],
+        lost: || vec![(Break::LoseAnswer, 1), (Break::CutRequest, 2), (Break::Answer(500, "InternalError"), 2)],
+    };
+
+    async fn start() -> Self {
+        Self::start().await
+    }
+
+    fn port(&self) -> u16 {
+        self.port()
+    }
+
+    async fn names(&self) -> Vec<String> {
+        self.names().await
+    }
+
+    /// By a signature, since what passes through the proxy may be changed there.
+    async fn bucket(endpoint: String, patience: Patience) -> AzureBucket {
+        patient(endpoint, by_signature("rwdlc"), patience).await
+    }
+
+    fn throttled(bucket: &AzureBucket) -> u64 {
+        bucket.throttled()
+    }
+}
+
+stories!(Azurite);
 
 #[tokio::test]
 async fn azure_passes_the_bucket_suite_with_a_key_and_with_a_signature() {
@@ -79,28 +115,6 @@ async fn an_upload_of_many_blocks_arrives_whole_and_a_small_one_in_one_put() {
 
 /// F33
 #[tokio::test]
-async fn a_busy_service_is_waited_out_and_counted() {
-    let busy = Break::Answer(503, "ServerBusy");
-    let (_server, proxy, bucket) =
-        broken(&[rule("PUT", "comp=block&", 30, busy.clone()), rule("GET", "data%2Fx", 20, busy)]).await;
-    let body = content(11 * MIB);
-    upload(&bucket, "data/x", &body).await.expect("an upload");
-    assert_eq!(stored(&bucket, "data/x").await, body);
-    assert_eq!((proxy.fired(), bucket.throttled()), (vec![30, 20], 50));
-}
-
-/// F33
-#[tokio::test]
-async fn a_busy_service_without_end_is_bucket_throttled() {
-    let (_server, proxy, bucket) = broken(&[rule("HEAD", "x", usize::MAX, Break::Answer(503, "ServerBusy"))]).await;
-    let bucket = bucket.with(Patience { throttled_for: Duration::from_secs(2), ..PATIENCE }, Parts::for_memory(0));
-    let error = bucket.head("x").await.expect_err("throttled");
-    assert_eq!(error.code, FailureCode::BucketThrottled);
-    assert!(proxy.fired()[0] > 2);
-}
-
-/// F33
-#[tokio::test]
 async fn server_errors_and_resets_of_azure_are_tried_again_within_bounds() {
     let (_server, proxy, bucket) = broken(&[
         rule("PUT", "comp=block&", 3, Break::Answer(500, "InternalError")),
@@ -118,113 +132,6 @@ async fn server_errors_and_resets_of_azure_are_tried_again_within_bounds() {
     assert_eq!(listed, [("data/x", body.len() as u64)]);
     let error = bucket.get("always", 10).await.expect_err("an error");
     assert_eq!((error.code, proxy.fired()), (FailureCode::BucketFailed, vec![3, 3, 2, 2, 8]));
-}
-
-/// F34: the put took effect and its answer was lost. The call says that it does not know, and is not sent twice.
-#[tokio::test]
-async fn a_lost_answer_to_a_conditional_put_of_azure_is_unknown_and_sent_once() {
-    for breaks in
-        [Break::LoseAnswer, Break::CutRequest, Break::Answer(500, "InternalError"), Break::Answer(503, "ServerBusy")]
-    {
-        let landed = matches!(breaks, Break::LoseAnswer);
-        let (_server, proxy, bucket) = broken(&[rule("PUT", "_delta_log", 1, breaks)]).await;
-        let error = bucket.put_if_absent("_delta_log/0.json", content(1000)).await.expect_err("unknown");
-        assert!(error.outcome_unknown);
-        assert_eq!((proxy.fired(), proxy.count("PUT", "_delta_log")), (vec![1], 1));
-        assert_eq!(bucket.get("_delta_log/0.json", 2000).await.expect("a get").is_some(), landed);
-        let again = bucket.put_if_absent("_delta_log/0.json", content(1000)).await.expect("an answer");
-        assert_eq!(again, if landed { Put::Exists } else { Put::Created });
-    }
-}
-
-/// F34: the list of blocks took effect and the answer was lost, or was a failure although it took none.
-#[tokio::test]
-async fn a_lost_list_of_blocks_is_settled_by_what_the_store_holds() {
-    for (breaks, times) in [(Break::LoseAnswer, 1), (Break::CutRequest, 2), (Break::Answer(500, "InternalError"), 2)] {
-        let (server, proxy, bucket) = broken(&[rule("PUT", "comp=blocklist", times, breaks)]).await;
-        let body = content(11 * MIB);
-        assert_eq!(upload(&bucket, "data/x", &body).await.expect("settled"), body.len() as u64);
-        assert_eq!(proxy.fired(), [times]);
-        assert_eq!(stored(&bucket, "data/x").await, body);
-        assert_eq!(server.names().await, ["raw/shop/data/x"]);
-    }
-}
-
-/// F35: Azure says 409 both where a blob exists and where somebody else is at work; the code tells them apart.
-#[tokio::test]
-async fn a_conflict_of_azure_is_told_apart_from_a_blob_that_exists() {
-    let conflict = Break::Answer(409, "LeaseAlreadyPresent");
-    let (_server, proxy, bucket) = broken(&[rule("PUT", "_delta_log", 1, conflict)]).await;
-    let mut answers = Vec::new();
-    for _ in 0..3 {
-        answers.push(bucket.put_if_absent("_delta_log/0.json", content(10)).await.expect("an answer"));
-    }
-    assert_eq!(answers, [Put::Conflict, Put::Created, Put::Exists]);
-    assert_eq!((proxy.fired(), proxy.answers("PUT", "_delta_log")), (vec![1], vec![201, 409]));
-}
-
-/// F36
-#[tokio::test]
-async fn an_azure_that_ignores_the_condition_is_refused() {
-    let (_server, proxy, bucket) = broken(&[rule("PUT", "_waybill%2Fprobe", usize::MAX, Break::DropCondition)]).await;
-    let fault = probe_conditions(&bucket).await.expect_err("unconditional");
-    assert_eq!((fault.code, proxy.fired()), (FailureCode::BucketUnconditional, vec![2]));
-}
-
-/// F38
-#[tokio::test]
-async fn a_block_or_blob_garbled_on_the_wire_is_sent_again() {
-    let (_server, proxy, bucket) =
-        broken(&[rule("PUT", "comp=block&", 2, Break::GarbleBody), rule("PUT", "data%2Fsmall", 1, Break::GarbleBody)])
-            .await;
-    let (large, small) = (content(11 * MIB), content(5000));
-    upload(&bucket, "data/large", &large).await.expect("an upload");
-    upload(&bucket, "data/small", &small).await.expect("an upload");
-    assert_eq!(proxy.fired(), [2, 1]);
-    assert_eq!(stored(&bucket, "data/large").await, large);
-    assert_eq!(stored(&bucket, "data/small").await, small);
-}
-
-/// F38: a commit that is garbled on the wire is not stored.
-#[tokio::test]
-async fn a_garbled_conditional_put_of_azure_stores_nothing() {
-    let (server, proxy, bucket) = broken(&[rule("PUT", "_delta_log", 1, Break::GarbleBody)]).await;
-    let error = bucket.put_if_absent("_delta_log/0.json", content(1000)).await.expect_err("garbled");
-    assert!(!error.outcome_unknown);
-    assert_eq!((proxy.fired(), server.names().await.len()), (vec![1], 0));
-}
-
-#[tokio::test]
-async fn a_read_of_azure_goes_on_where_its_connection_broke() {
-    let (_server, proxy, bucket) = broken(&[rule("GET", "data%2Fx", 5, Break::CutAnswer(MIB))]).await;
-    let body = content(8 * MIB);
-    upload(&bucket, "data/x", &body).await.expect("an upload");
-    let etag = bucket.head("data/x").await.expect("a head").expect("a blob").etag;
-    let parts: Vec<Bytes> = bucket.read("data/x", &etag).await.expect("a stream").try_collect().await.expect("parts");
-    assert_eq!(Bytes::from(parts.concat()), body);
-    assert_eq!(proxy.fired(), [5]);
-    let range = bucket.get_range("data/x", 100..MIB as u64).await.expect("a range");
-    assert_eq!(range, body.slice(100..MIB));
-}
-
-/// H31: the blob is rewritten between two connections of one read. A listing tells the same tag as a look at the blob.
-#[tokio::test]
-async fn a_blob_rewritten_while_it_is_read_is_source_changed() {
-    let (_server, proxy, bucket) = broken(&[rule("GET", "data%2Fx", 1, Break::CutAnswer(MIB))]).await;
-    upload(&bucket, "data/x", &content(4 * MIB)).await.expect("an upload");
-    let listed = bucket.list("data/", None).await.expect("a list").remove(0);
-    assert_eq!(Some(&listed), bucket.head("data/x").await.expect("a head").as_ref());
-    let mut stream = bucket.read("data/x", &listed.etag).await.expect("a stream");
-    stream.next().await.expect("a part").expect("bytes");
-    upload(&bucket, "data/x", &content(3 * MIB)).await.expect("an upload");
-    let error = loop {
-        match stream.next().await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => break error,
-            None => panic!("the change was not seen"),
-        }
-    };
-    assert_eq!((error.code, proxy.fired()), (FailureCode::SourceChanged, vec![1]));
 }
 
 /// No call removes blocks; the service forgets them after a week. Nobody sees them before.
@@ -255,15 +162,8 @@ async fn odd_keys_arrive_in_azure_as_they_are_and_are_listed_so() {
     for login in [by_key(), by_signature("rwdlc")] {
         let bucket = bucket(server.endpoint(), login).await;
         let keys = ["a//b", "a/../b", "plus+and space%41", "ünï/😀", "q?x=1#y&z", &"k".repeat(1000)];
+        keys_arrive(&bucket, &keys).await;
         for key in keys {
-            assert_eq!(bucket.put_if_absent(key, Bytes::from(key.to_owned())).await.expect(key), Put::Created);
-        }
-        let mut sorted = keys.to_vec();
-        sorted.sort_unstable();
-        let listed = bucket.list("", None).await.expect("a list");
-        assert_eq!(listed.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), sorted);
-        for key in keys {
-            assert_eq!(stored(&bucket, key).await, Bytes::from(key.to_owned()));
             bucket.delete(key).await.expect("a delete");
         }
     }
@@ -318,18 +218,7 @@ async fn files_in_azure_are_read_as_files_in_a_directory() {
     for (name, body) in [("in/a.csv", "id\n1\n2\n"), ("in/b.csv", "id\n3\n"), ("other/c.csv", "id\n4\n")] {
         server.put(&format!("raw/shop/{name}"), body.as_bytes()).await;
     }
-    let source = Files::new(Arc::new(bucket(server.endpoint(), by_signature("rl")).await));
-    let plan: waybill_model::plan::StreamPlan =
-        serde_json::from_value(serde_json::json!({"name": "in/*.csv", "load": "full"})).expect("a stream");
-    let want = waybill_pipeline::source::Want { lanes: 2, batch_bytes: MIB, row_bytes: MIB };
-    let snapshot = source.open(&plan, None, want).await.expect("a snapshot");
-    let mut lane = snapshot.lane().await.expect("a lane");
-    let mut rows = 0;
-    while let Some(batch) = lane.next().await.expect("a batch") {
-        rows += batch.rows.num_rows();
-    }
-    assert_eq!(rows, 3);
-    snapshot.finish().await.expect("a proof");
+    files_are_read(Arc::new(bucket(server.endpoint(), by_signature("rl")).await)).await;
 }
 
 /// The emulator keeps no scopes, so this store only listens: it takes everything and tells the scope of each write.

@@ -1,10 +1,15 @@
 //! What the tests of buckets behind HTTP share: bytes, uploads, short waits, and faults in a line.
 
+pub(crate) mod faults;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use waybill_connectors::bucket::remote::Patience;
-use waybill_pipeline::{Bucket, BucketError};
+use waybill_connectors::source::files::Files;
+use waybill_pipeline::source::Want;
+use waybill_pipeline::{Bucket, BucketError, Put, Source};
 use waybill_tests::services::s3_proxy::{Break, Rule};
 
 pub(crate) const MIB: usize = 1 << 20;
@@ -43,4 +48,34 @@ pub(crate) async fn upload(bucket: &dyn Bucket, key: &str, body: &Bytes) -> Resu
 
 pub(crate) async fn stored(bucket: &dyn Bucket, key: &str) -> Bytes {
     bucket.get(key, 1 << 30).await.expect("a get").expect("an object")
+}
+
+/// These names arrive as they are and are listed so.
+pub(crate) async fn keys_arrive(bucket: &dyn Bucket, keys: &[&str]) {
+    for key in keys {
+        assert_eq!(bucket.put_if_absent(key, Bytes::from((*key).to_owned())).await.expect(key), Put::Created);
+    }
+    let mut sorted = keys.to_vec();
+    sorted.sort_unstable();
+    let listed = bucket.list("", None).await.expect("a list");
+    assert_eq!(listed.iter().map(|meta| meta.key.as_str()).collect::<Vec<_>>(), sorted);
+    for key in keys {
+        assert_eq!(stored(bucket, key).await, Bytes::from((*key).to_owned()));
+    }
+}
+
+/// Of the files in this bucket, the three rows below `in/` are read.
+pub(crate) async fn files_are_read(bucket: Arc<dyn Bucket>) {
+    let source = Files::new(bucket);
+    let plan: waybill_model::plan::StreamPlan =
+        serde_json::from_value(serde_json::json!({"name": "in/*.csv", "load": "full"})).expect("a stream");
+    let want = Want { lanes: 2, batch_bytes: MIB, row_bytes: MIB };
+    let snapshot = source.open(&plan, None, want).await.expect("a snapshot");
+    let mut lane = snapshot.lane().await.expect("a lane");
+    let mut rows = 0;
+    while let Some(batch) = lane.next().await.expect("a batch") {
+        rows += batch.rows.num_rows();
+    }
+    assert_eq!(rows, 3);
+    snapshot.finish().await.expect("a proof");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use waybill_api::client::{EventQuery, RunQuery};
+use waybill_api::client::EventQuery;
 use waybill_api::run::RunDetail;
 use waybill_model::{FailureCode, RunId};
 use waybill_tests::aws::{Aws, Called, Ending, Fault, Program, Trust};
@@ -93,9 +93,7 @@ async fn killed_at(point: &str) -> Result<(Story, RunId)> {
     let before = if point == "task_started" { (1, 1) } else { (0, 0) };
     ensure!((asked, there) == before, "killed at {point} after {asked} calls, with {there} tasks");
     story.sandbox.restart(&ports).await?;
-    let runs = story.sandbox.client.run_list(&RunQuery::default()).await?.items;
-    ensure!(runs.len() == 1, "{runs:?}");
-    let run = runs[0].id;
+    let run = story.sandbox.only_run().await?;
     story.sandbox.until(run, |seen| seen.attempt_list.iter().any(|attempt| attempt.task.is_some())).await?;
     Ok((story, run))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use waybill_api::client::{Client, EventQuery, ListQuery};
+use waybill_api::client::{Client, EventQuery, ListQuery, RunQuery};
 use waybill_api::run::{RunDetail, RunStart};
 use waybill_api::spec::{PlanSignature, SpecApply};
 use waybill_model::{PipelineId, RunId};
@@ -43,6 +43,13 @@ impl Sandbox {
     /// Starts a run of the pipeline of this name.
     pub async fn trigger(&self, pipeline: &str) -> Result<RunId> {
         trigger(&self.client, pipeline).await
+    }
+
+    /// The one run that there is: an orchestrator that was killed may have made it and not answered.
+    pub async fn only_run(&self) -> Result<RunId> {
+        let runs = self.client.run_list(&RunQuery::default()).await.map_err(refused)?.items;
+        anyhow::ensure!(runs.len() == 1, "not one run: {runs:?}");
+        Ok(runs[0].id)
     }
 
     /// The pipeline of this name.
