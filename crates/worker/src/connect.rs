@@ -12,7 +12,9 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{Azure, FileSource, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use waybill_model::{plan::Ca, secret::SecretRef};
-use waybill_pipeline::{Bucket, Budget, Credential, Fault, FaultResult, Source};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use waybill_pipeline::Credential;
+use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
 
 use crate::secret::{Resolver, Servers};
 

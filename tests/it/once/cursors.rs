@@ -1,6 +1,7 @@
 //! What a committed cursor stands for: its column, its source, its filter. Under others it is refused, never followed.
 
 use serde_json::json;
+use waybill_tests::readers::{self, Foreign};
 
 use super::{Shop, rows, talk};
 
@@ -75,6 +76,21 @@ fn a_filter_that_lets_more_rows_in_is_refused_until_one_full_load_or_a_word_of_c
         json!([[5, 4]]),
         "from the cursor on, as was asked"
     );
+}
+
+/// The source's table is gone by then: whoever read before looking at the table would say so instead.
+#[test]
+fn a_take_over_of_a_cut_log_is_refused_before_the_source_is_read() {
+    let shop = Shop::with(TWO_REGIONS, "      c: { load: new, cursor: id }");
+    shop.delivered();
+    let table = shop.table("c");
+    std::fs::remove_dir_all(table.join("_delta_log")).expect("the log goes");
+    readers::create(&table, &json!({})).expect("a table of delta-rs");
+    readers::change(&table, Foreign::CleanUp).expect("a clean-up");
+    shop.sql("DROP TABLE c");
+    shop.spec("      c: { load: new, cursor: id, take-over: true }", "");
+    let told = talk(&shop.once());
+    assert!(told.contains("table_changed_by_other") && told.contains("an append might double them"), "{told}");
 }
 
 #[test]

@@ -19,11 +19,7 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
         return Ok(None);
     }
     check_epoch(table, delivery)?;
-    if delivery.load == Load::New && table.is_unproven {
-        let text =
-            "rows of ours may be in this table, and the part of its log that told is gone: an append might double them";
-        return Err(Fault::new(FailureCode::TableChangedByOther, text));
-    }
+    table.check_proven(delivery.load)?;
     let intent = intent(table, delivery)?;
     intent.on(&table.head)?;
     let bucket = &*table.bucket;

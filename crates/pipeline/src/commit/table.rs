@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
+use waybill_model::plan::Load;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 
 use crate::bucket::Bucket;
@@ -66,6 +67,16 @@ impl Table {
     /// Refuses an epoch that stands too far in the future, unless it was accepted: `epoch_ahead`.
     pub fn check_epoch(&self) -> FaultResult<()> {
         self.epoch().map_or(Ok(()), |newest| self.limit.check(newest, &self.owner))
+    }
+
+    /// Refuses to append where rows of ours may be in the table already and nothing tells: `table_changed_by_other`.
+    pub fn check_proven(&self, load: Load) -> FaultResult<()> {
+        if load != Load::New || !self.is_unproven {
+            return Ok(());
+        }
+        let text =
+            "rows of ours may be in this table, and the part of its log that told is gone: an append might double them";
+        Err(Fault::new(FailureCode::TableChangedByOther, text))
     }
 
     /// The newest version of the log; none for a new table.

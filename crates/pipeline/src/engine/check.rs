@@ -68,6 +68,7 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
     let table = context.stop.or_halt(Table::open(Arc::clone(&context.bucket), &stream.name, &owner)).await??;
     table.check_epoch()?;
+    table.check_proven(stream.load)?;
     passed(context.observer.as_ref(), Some(index), 3);
     Ok(())
 }

@@ -70,6 +70,8 @@ impl StreamWork<'_> {
         }
         let epoch = self.own_epoch(&table)?;
         let after = self.start_from(&table)?;
+        // Before rows are read that could not be committed.
+        table.check_proven(self.load)?;
         let permits = self.take_lanes(first);
         let sizing = &self.shared.sizing;
         let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
