@@ -73,7 +73,8 @@ impl LaneWriter {
         if self.open.as_ref().is_some_and(|file| !file.holds(batch)) {
             self.close(&mut closed)?;
         }
-        let columns = self.columns.get_or_insert_with(|| ColumnPlan::from_first(&batch.rows));
+        let compression = self.target.files.compression;
+        let columns = self.columns.get_or_insert_with(|| ColumnPlan::from_first(&batch.rows, compression));
         let file = match &mut self.open {
             Some(file) => file,
             none => none.insert(OpenFile::begin(&self.target, columns, &self.runtime, &self.stop)?),
@@ -93,6 +94,8 @@ impl LaneWriter {
 
     /// Completes the file under way, if there is one.
     pub fn close(&mut self, mut closed: impl FnMut(DataFile)) -> Result<(), End> {
+        // The next file's first rows may be of another kind.
+        self.columns = None;
         if let Some(file) = self.open.take() {
             closed(file.finish()?);
         }

@@ -1,7 +1,10 @@
-//! How each column is encoded, decided once per lane from its first batch.
+//! How each column of a file is encoded, decided from the first batch that it takes.
 //!
 //! A dictionary costs a hash per value and pays only where values repeat. A near-unique column does without: integers,
-//! dates and decimals as differences (`DELTA_BINARY_PACKED`), the rest plain; the compressor does what is left.
+//! dates and decimals as differences (`DELTA_BINARY_PACKED`), the rest plain; the compressor does what is left. Where an
+//! encoding left it next to nothing, which a trial on the first rows tells, the compressor's time is saved.
+
+mod trial;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -11,7 +14,7 @@ use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type
 use arrow::datatypes::{Date32Type, Float32Type, Float64Type, TimestampMicrosecondType};
 use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
 use waybill_model::plan::Compression;
 
@@ -39,28 +42,59 @@ pub(super) fn page_bytes(target: &Target) -> usize {
     (target.row_group_bytes / columns / 4).clamp(16 << 10, 1 << 20)
 }
 
-/// The ways of a lane's columns.
-pub(super) struct ColumnPlan(Vec<(String, Way)>);
+/// One column's share of a file.
+struct Choice {
+    name: String,
+    way: Way,
+    /// Whether its pages are compressed.
+    squeezed: bool,
+}
+
+impl Choice {
+    fn of(name: &str, column: &ArrayRef, compression: Compression) -> Self {
+        let mut choice = Self { name: name.to_owned(), way: way_of(column), squeezed: true };
+        // What is stored plain is always compressed: later texts may repeat where the first ones do not.
+        choice.squeezed = choice.way == Way::Plain || trial::pays(column, &choice, compression);
+        choice
+    }
+
+    fn apply(&self, properties: WriterPropertiesBuilder, path: ColumnPath) -> WriterPropertiesBuilder {
+        let properties = match self.way {
+            Way::Dictionary => properties,
+            Way::Differences => properties
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED),
+            Way::Plain => properties.set_column_dictionary_enabled(path.clone(), false),
+        };
+        if self.squeezed { properties } else { properties.set_column_compression(path, Codec::UNCOMPRESSED) }
+    }
+}
+
+fn codec(compression: Compression) -> Codec {
+    match compression {
+        Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
+        Compression::Snappy => Codec::SNAPPY,
+    }
+}
+
+/// The choices for a file's columns.
+pub(super) struct ColumnPlan(Vec<Choice>);
 
 impl ColumnPlan {
-    /// From the first rows that a lane brings.
-    pub(super) fn from_first(rows: &RecordBatch) -> Self {
+    /// From the first rows that a file takes.
+    pub(super) fn from_first(rows: &RecordBatch, compression: Compression) -> Self {
         let schema = rows.schema();
-        let ways = rows.columns().iter().zip(schema.fields());
-        Self(ways.map(|(column, field)| (field.name().clone(), way_of(column))).collect())
+        let columns = rows.columns().iter().zip(schema.fields());
+        Self(columns.map(|(column, field)| Choice::of(field.name(), column, compression)).collect())
     }
 
     /// The properties of a new file. Buffers that each column has of its own shrink with the number of columns.
     pub(super) fn properties(&self, target: &Target) -> WriterProperties {
         let share = page_bytes(target);
-        let codec = match target.files.compression {
-            Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
-            Compression::Snappy => Codec::SNAPPY,
-        };
         let notes = target.notes.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
         let mut properties = WriterProperties::builder()
             .set_created_by(concat!("waybill ", env!("CARGO_PKG_VERSION")).to_owned())
-            .set_compression(codec)
+            .set_compression(codec(target.files.compression))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_dictionary_page_size_limit(share)
             .set_data_page_size_limit(share)
@@ -68,15 +102,8 @@ impl ColumnPlan {
             // Without bounds per page nothing is skipped by it, and it stays in memory until the file ends.
             .set_offset_index_disabled(true)
             .set_key_value_metadata(Some(notes.collect()));
-        for (name, way) in &self.0 {
-            let path = ColumnPath::new(vec![name.clone()]);
-            properties = match way {
-                Way::Dictionary => properties,
-                Way::Differences => properties
-                    .set_column_dictionary_enabled(path.clone(), false)
-                    .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED),
-                Way::Plain => properties.set_column_dictionary_enabled(path, false),
-            };
+        for choice in &self.0 {
+            properties = choice.apply(properties, ColumnPath::new(vec![choice.name.clone()]));
         }
         properties.build()
     }

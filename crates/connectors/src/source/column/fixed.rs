@@ -43,7 +43,7 @@ impl<T: ArrowPrimitiveType> Fixed<T> {
 
     pub(crate) fn finish(&mut self) -> ArrayRef {
         let rows = self.values.len();
-        let values = std::mem::replace(&mut self.values, Vec::with_capacity(rows));
+        let values = std::mem::replace(&mut self.values, Vec::with_capacity(rows + rows / 8));
         let array = PrimitiveArray::<T>::new(ScalarBuffer::from(values), self.nulls.finish());
         Arc::new(array.with_data_type(self.kind.clone()))
     }

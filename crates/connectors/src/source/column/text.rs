@@ -80,8 +80,8 @@ impl Texts {
     pub(crate) fn finish(&mut self, edges: &mut Edges) -> FaultResult<Done> {
         let rows = self.rows();
         let values = std::mem::take(&mut self.values);
-        self.values.reserve(values.len());
-        let mut next = Vec::with_capacity(rows + 1);
+        self.values.reserve(values.len() + values.len() / 8);
+        let mut next = Vec::with_capacity(rows + rows / 8 + 1);
         next.push(0);
         let ends = std::mem::replace(&mut self.ends, next);
         let nulls = self.nulls.finish();
