@@ -1,7 +1,7 @@
 //! A source that gives no more rows in a second than a ceiling, over all its streams and lanes.
 //!
-//! It waits before rows are handed on; nothing is dropped and nothing is buffered for it. The ceiling is asked for at each batch,
-//! so that one that changes while a run is under way counts from then on.
+//! It waits before rows are handed on; nothing is dropped and nothing is buffered for it. What is owed is counted in rows, and the
+//! ceiling is asked for again while somebody waits: one that changes while a run is under way counts from then on, also when it rises.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,32 +23,51 @@ pub fn paced(source: Arc<dyn Source>, rate: Rate) -> Arc<dyn Source> {
     Arc::new(Paced { inner: source, pace: Arc::new(Pace::new(rate)) })
 }
 
-/// When the next rows are due.
+/// The longest wait until the ceiling is asked for again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Counts what was taken.
 struct Pace {
     rate: Rate,
-    due: Mutex<Instant>,
+    debt: Mutex<Debt>,
+}
+
+/// Rows that were handed on and are not paid for by time.
+struct Debt {
+    rows: f64,
+    /// When they were so many.
+    at: Instant,
 }
 
 impl Pace {
     fn new(rate: Rate) -> Self {
-        Self { rate, due: Mutex::new(Instant::now()) }
+        Self { rate, debt: Mutex::new(Debt { rows: 0.0, at: Instant::now() }) }
     }
 
     /// Waits until rows that were taken before are paid for, and takes these.
     async fn take(&self, rows: usize) {
-        let wait = {
-            let mut due = self.due.lock().await;
-            let now = Instant::now();
-            let Some(rate) = (self.rate)() else {
-                // What was owed was owed to a ceiling that is gone.
-                *due = now;
-                return;
-            };
-            let start = (*due).max(now);
-            *due = start + Duration::from_secs_f64(rows as f64 / rate.max(1) as f64);
-            start
+        while let Some(wait) = self.try_take(rows).await {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    /// Takes the rows, or tells how long to wait before another try.
+    async fn try_take(&self, rows: usize) -> Option<Duration> {
+        let mut debt = self.debt.lock().await;
+        let now = Instant::now();
+        let Some(rate) = (self.rate)() else {
+            // What was owed was owed to a ceiling that is gone.
+            *debt = Debt { rows: 0.0, at: now };
+            return None;
         };
-        tokio::time::sleep_until(wait).await;
+        let rate = rate.max(1) as f64;
+        *debt = Debt { rows: (debt.rows - rate * (now - debt.at).as_secs_f64()).max(0.0), at: now };
+        // Less than a row is what a clock's grain leaves.
+        if debt.rows < 1.0 {
+            debt.rows += rows as f64;
+            return None;
+        }
+        Some(LOOK.min(Duration::from_secs_f64(debt.rows / rate)))
     }
 }
 
@@ -163,10 +182,31 @@ mod tests {
         for _ in 0..2 {
             pace.take(1_000).await;
         }
-        assert_eq!(began.elapsed().as_secs(), 2 + 1 + 10);
+        assert_eq!(began.elapsed().as_secs(), 2 + 10 + 10, "what was owed is paid at the new rate");
         allowed.store(0, Ordering::Relaxed);
         pace.take(1_000).await;
-        assert_eq!(began.elapsed().as_secs(), 2 + 1 + 10, "what was owed is owed no more");
+        assert_eq!(began.elapsed().as_secs(), 2 + 10 + 10, "what was owed is owed no more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_that_rises_or_is_taken_away_wakes_those_who_wait() {
+        let allowed = Arc::new(AtomicU64::new(1));
+        let read = Arc::clone(&allowed);
+        let rate: Rate = Arc::new(move || Some(read.load(Ordering::Relaxed)).filter(|rate| *rate > 0));
+        let (pace, began) = (Pace::new(rate), Instant::now());
+        let later = async |seconds, rate| {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            allowed.store(rate, Ordering::Relaxed);
+        };
+        pace.take(8_192).await;
+        tokio::join!(pace.take(10_000), later(10, 1_000));
+        assert_eq!(
+            began.elapsed().as_secs(),
+            10 + 8_192 / 1_000,
+            "hours are owed at the old rate, seconds at the new one"
+        );
+        tokio::join!(pace.take(1), later(3, 0));
+        assert!(began.elapsed().as_secs() < 10 + 8 + 3 + 2, "a ceiling that is gone holds nobody");
     }
 
     #[tokio::test(start_paused = true)]
