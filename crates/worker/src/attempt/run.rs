@@ -83,6 +83,9 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         signature: assignment.signature.as_deref(),
     };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
+    if !guarded.is_held() {
+        say(UNGUARDED);
+    }
     let budget = Budget::detect(own.memory.unwrap_or(plan.limits.memory))
         .map_err(|error| Fault::new(FailureCode::SpecRefused, error.to_string()))?;
     let means = guarded.means();
@@ -90,7 +93,6 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let ends = ends.inspect_err(|fault| tell_secret(link, &plan, &means.secrets, fault.code))?;
     let log = ends.bucket().map(|bucket| AttemptLog::start(Arc::clone(bucket), assignment.run, link.attempt()));
     if !guarded.is_held() {
-        say(UNGUARDED);
         tracing::warn!("{UNGUARDED}");
     }
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));

@@ -49,9 +49,14 @@ const NEVER: &[&str] = &[
     "ALL_PROXY",
     "all_proxy",
     "WAYBILL_GUARD",
+    // A task of AWS has no identity of Azure's: an application stands in the plan, and who gives it tokens is Microsoft.
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
 ];
-/// Families of such names.
-const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL"];
+/// Families of such names. The last ones say where Azure's clients ask for the identity of a machine.
+const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_"];
 /// What may name a trusted certificate, but only one that the image brings.
 const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "VAULT_CACERT"];
 /// Where an image keeps certificates.
@@ -113,6 +118,11 @@ mod tests {
         }
         for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"] {
             assert!(one(name, "https://evil.example").is_some(), "{name}");
+        }
+        for name in
+            ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT"]
+        {
+            assert!(one(name, "http://169.254.170.2/").is_some(), "{name}");
         }
         for name in CERTIFICATES {
             for value in ["/proc/self/environ", "/dev/stdin", "/tmp/x", "/etc/../proc/self/environ", "/nowhere"] {
