@@ -21,6 +21,7 @@ use crate::workers::Workers;
 use crate::{AgentError, egress};
 
 mod cluster;
+mod guard;
 mod settings;
 
 /// Between two tries while the orchestrator can't be reached, and while it does not want this agent.
@@ -62,7 +63,7 @@ struct Agent {
 pub(crate) async fn run(arguments: RunArguments) -> Result<(), AgentError> {
     let state = State::open(&arguments.state.state)?;
     let identity = state.identity()?;
-    let settings = settings::read(&arguments, &identity).await?;
+    let settings = settings::read(&arguments, &identity, &state).await?;
     let workers = Workers::open(state, settings).await?;
     let failed = |source| StateError::Io { path: "SIGTERM".into(), source };
     let terminate = signal(SignalKind::terminate()).map_err(failed)?;

@@ -71,6 +71,11 @@ impl State {
         self.path.join("attempts")
     }
 
+    /// Where the guard's copy is kept that containers see.
+    pub(crate) fn guard(&self) -> PathBuf {
+        self.path.join("guard")
+    }
+
     /// The identity.
     pub(crate) fn identity(&self) -> Result<Identity, StateError> {
         let path = self.path.join(IDENTITY);

@@ -15,7 +15,7 @@ use waybill_tests::sandbox::Options;
 use waybill_tests::services::engine::{Engine, PROGRAMS};
 use zeroize::Zeroizing;
 
-use super::fixture::{Host, MANY, Office};
+use super::fixture::{Host, MANY, Office, until};
 use super::guarded;
 
 /// Lets every user write to a directory: a worker in a container is another one than this process.
@@ -258,9 +258,43 @@ async fn held(engine: &Engine) -> Result<()> {
     for id in ids.lines() {
         let found: serde_json::Value = serde_json::from_str(&engine.docker(&["inspect", id])?)?;
         let mounts = found[0]["Mounts"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let guard = mounts.iter().find(|mount| mount["Destination"] == "/etc/waybill/guard.toml");
+        let guard = mounts.iter().find(|mount| mount["Destination"] == "/etc/waybill/guard");
         ensure!(guard.is_some_and(|guard| guard["RW"] == false), "{mounts:?}");
     }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_is_replaced_stops_a_run_that_is_under_way_in_a_container() -> Result<()> {
+    replaced(&Engine::without_bridge()?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guard_that_is_replaced_stops_a_run_that_is_under_way_in_a_container_of_podman() -> Result<()> {
+    replaced(&Engine::podman()?).await
+}
+
+/// Another file takes the guard's place while a worker reads, as `install` and most tools do it.
+async fn replaced(engine: &Engine) -> Result<()> {
+    let (office, mut host) = prepared(engine, MANY).await?;
+    guarded::hold(&office, &mut host).await?;
+    host.run()?;
+    office.until_agent(host.id, |agent| agent.connected).await?;
+    let run = office.running().await?;
+    let id = only_container(engine)?["Id"].as_str().context("an id")?.to_owned();
+    engine.docker(&["pause", &id])?;
+    let (guard, next) = (office.sandbox.path("guard.toml"), office.sandbox.path("guard.next"));
+    let on = std::fs::read_to_string(&guard)?.replace("guard = 1\n", "guard = 1\nstop = true\n");
+    std::fs::write(&next, on)?;
+    std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o644))?;
+    std::fs::rename(&next, &guard)?;
+    let copy = host.state.join("guard/guard.toml");
+    until("the copy follows", || std::fs::read_to_string(&copy).is_ok_and(|text| text.contains("stop = true"))).await?;
+    engine.docker(&["unpause", &id])?;
+    let ended = office.sandbox.ended(run).await?;
+    let code = ended.run.failure.as_ref().map(|failure| failure.code.to_string());
+    ensure!(code.as_deref() == Some("policy_denied"), "{:?}", ended.run);
+    ensure!(!office.sandbox.path("lake/items/_delta_log").exists(), "something was committed");
     Ok(())
 }
 

@@ -6,19 +6,20 @@ use waybill_launcher::container::{ContainerSettings, Mount};
 use waybill_launcher::process::Users;
 
 use super::cluster;
+use super::guard::Copied;
 use crate::AgentError;
 use crate::cli::RunArguments;
 use crate::identity::Identity;
-use crate::state::StateError;
+use crate::state::{State, StateError};
 use crate::workers::{Settings, Wanted};
 
 /// The worker in its image.
 const PROGRAM: &str = "/waybill-worker";
-/// Where a container finds its guard; the ending says how it is written.
+/// The directory in which a container finds its guard.
 const GUARD: &str = "/etc/waybill/guard";
 
 /// Reads the settings, and says what is wrong with them.
-pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Result<Settings, AgentError> {
+pub(super) async fn read(arguments: &RunArguments, identity: &Identity, state: &State) -> Result<Settings, AgentError> {
     if let Some(name) = &arguments.tasks.cluster {
         let cluster = cluster::read(arguments, identity, name).await?;
         // Program and arguments are the image's own.
@@ -29,7 +30,8 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity) -> Resul
         Some(socket) => {
             // Looked at here, since otherwise it would show at the first worker, or as somebody else's words.
             is_there("--engine", socket, "start the engine, or name its socket")?;
-            let (settings, guard) = contained(arguments, guard)?;
+            let copied = guard.map(|guard| Copied::of(guard, state.guard())).transpose()?;
+            let (settings, guard) = contained(arguments, copied)?;
             (Wanted::Containers { socket: socket.clone(), settings }, PROGRAM.to_owned(), guard)
         }
         None => {
@@ -99,7 +101,7 @@ fn program(arguments: &RunArguments) -> Result<String, AgentError> {
 /// How workers are contained, and where they find their guard.
 fn contained(
     arguments: &RunArguments,
-    guard: Option<&Path>,
+    guard: Option<Copied>,
 ) -> Result<(ContainerSettings, Option<String>), AgentError> {
     let wanted = &arguments.containers;
     let mut mounts = wanted.mounts.clone();
@@ -109,12 +111,11 @@ fn contained(
     }
     let mut inside = None;
     if let Some(guard) = guard {
-        let unusable = |source| StateError::Io { path: guard.to_owned(), source };
-        let source = guard.canonicalize().map_err(unusable)?.display().to_string();
-        let ending = guard.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));
-        let target = format!("{GUARD}{ending}");
-        inside = Some(target.clone());
-        mounts.push(Mount { source, target, writable: false });
+        let unusable = |source| StateError::Io { path: guard.dir().to_owned(), source };
+        let source = guard.dir().canonicalize().map_err(unusable)?.display().to_string();
+        inside = Some(format!("{GUARD}/{}", guard.name()));
+        mounts.push(Mount { source, target: GUARD.to_owned(), writable: false });
+        guard.follow();
     }
     let settings = ContainerSettings {
         image: wanted.image.clone().unwrap_or_default(),
