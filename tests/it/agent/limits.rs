@@ -2,7 +2,7 @@
 //! `deploy/dev/test.sh` leaves out by name what this machine allows none of.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,21 +19,32 @@ use super::fixture::{Host, Office, until};
 const ROWS: i64 = 1_000;
 const MIB: u64 = 1 << 20;
 
+/// A program where every user may run it: what builds it may keep it in a home that is closed to others.
+fn for_everyone(office: &Office, program: &str) -> Result<PathBuf> {
+    let (from, to) = (binary(program), office.sandbox.path(program));
+    if std::fs::hard_link(&from, &to).is_err() {
+        std::fs::copy(&from, &to).with_context(|| format!("copy {}", from.display()))?;
+    }
+    Ok(to)
+}
+
 /// Workers in the order of their start: each acts out its own fault, in a fault build, and those behind them none.
 fn workers(office: &Office, faults: &[String]) -> Result<Vec<String>> {
+    let [faulty, sound] = ["waybill-worker-faults", "waybill-worker"].map(|program| for_everyone(office, program));
+    let (faulty, sound) = (faulty?, sound?);
     let (script, seats) = (office.sandbox.path("worker.sh"), office.sandbox.path("seats"));
     std::fs::create_dir(&seats)?;
     std::fs::set_permissions(&seats, std::fs::Permissions::from_mode(0o777))?;
     let mut text = String::from("#!/bin/sh\n");
     for (number, fault) in faults.iter().enumerate() {
-        let (seat, program) = (seats.join(number.to_string()), binary("waybill-worker-faults"));
+        let seat = seats.join(number.to_string());
         text.push_str(&format!(
             "if /bin/mkdir {} 2>/dev/null; then WAYBILL_FAULT='{fault}' exec {} \"$@\"; fi\n",
             seat.display(),
-            program.display()
+            faulty.display()
         ));
     }
-    text.push_str(&format!("exec {} \"$@\"\n", binary("waybill-worker").display()));
+    text.push_str(&format!("exec {} \"$@\"\n", sound.display()));
     std::fs::write(&script, text)?;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
     Ok(vec!["--worker".into(), script.display().to_string()])
