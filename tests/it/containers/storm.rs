@@ -24,7 +24,7 @@ fn storm_of_kills_each_run_ends_with_its_rows_and_no_attempt_has_two_containers(
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_123);
     story(async |world: &mut World| {
         world.cli().json(0, &["data-plane", "check", PLANE]);
-        let (mut random, mut attempts) = (StdRng::seed_from_u64(seed), 0);
+        let (mut random, mut attempts, mut met) = (StdRng::seed_from_u64(seed), 0, 0);
         for launch in 0..LAUNCHES {
             let (from, to) = (ROWS + launch * MORE + 1, ROWS + (launch + 1) * MORE);
             let more = format!("INSERT INTO orders SELECT g, 'order ' || g FROM generate_series({from}::int8, {to}) g");
@@ -33,6 +33,8 @@ fn storm_of_kills_each_run_ends_with_its_rows_and_no_attempt_has_two_containers(
             for _ in 0..KILLS {
                 let life = Duration::from_millis(random.random_range(50..2_000));
                 tokio::time::sleep(life).await; // the moment of a death is what is drawn
+                let state = world.sandbox.client.run_get(run).await?.run.state;
+                met += usize::from(state.known().is_some_and(|state| !state.is_final()));
                 world.dies_and_comes_back().await?;
             }
             let ended = world.sandbox.ended(run).await?;
@@ -47,8 +49,14 @@ fn storm_of_kills_each_run_ends_with_its_rows_and_no_attempt_has_two_containers(
         let tasks = world.stopped(&arns).await?;
         let of: BTreeSet<&str> = tasks.iter().filter_map(|task| task["startedBy"].as_str()).collect();
         ensure!(of.len() == arns.len() && arns.len() <= attempts, "seed {seed}: {attempts} attempts, {tasks:#?}");
-        ensure!(arns.len() >= usize::try_from(LAUNCHES)?, "seed {seed}: only {} containers", arns.len());
-        writeln!(std::io::stderr(), "storm of kills: seed={seed} attempts={attempts} containers={}", arns.len())?;
+        let launches = usize::try_from(LAUNCHES)?;
+        ensure!(arns.len() >= launches, "seed {seed}: only {} containers", arns.len());
+        ensure!(met >= launches, "seed {seed}: only {met} kills met a run that was not over");
+        let containers = arns.len();
+        writeln!(
+            std::io::stderr(),
+            "storm of kills: seed={seed} attempts={attempts} containers={containers} met={met}"
+        )?;
         Ok(())
     })
 }

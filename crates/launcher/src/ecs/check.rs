@@ -127,7 +127,8 @@ impl Cloud {
         rows.push(match &with {
             Ok(_) => CheckRow::new(ASSUME, &role, Found::Allowed, "the role can be assumed with its external id"),
             Err(LaunchError::Denied { .. }) => {
-                let detail = "the role's trust policy does not name this orchestrator with this external id";
+                let detail = "the role's trust policy does not name this orchestrator with this external id, or the \
+                              orchestrator's own role may not ask for it: AWS does not say which";
                 CheckRow::new(ASSUME, &role, Found::Missing, detail).adding(trusting.clone())
             }
             Err(error @ LaunchError::OwnDenied { is_forbidden, .. }) => {

@@ -15,7 +15,7 @@ use waybill_store::Store;
 use waybill_tests::aws::{Aws, Called, Task};
 
 /// Between two looks.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A task that runs though its attempt is over.
 struct Outliving {
