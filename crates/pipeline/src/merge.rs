@@ -129,16 +129,17 @@ fn find(work: &Work, digests: &Digests, fresh: &[DataFile], files: &[Existing]) 
     let keys: u64 = fresh.iter().map(|file| file.rows).sum();
     let shares = KeySet::shares(keys, work.digests);
     for share in 0..shares {
-        let mut set = KeySet::new(share, shares, keys);
-        for file in fresh {
-            scan(work, digests, &Existing::of(file), &wanted, |_, digest| set.take(digest))?;
-        }
+        let set = KeySet::of((share, shares, keys), |set| {
+            let scanned = fresh
+                .iter()
+                .map(|file| scan(work, digests, &Existing::of(file), &wanted, |_, digest| set.take(digest)).map(drop));
+            scanned.collect::<Result<(), End>>()
+        })?;
         for (file, bits) in files.iter().zip(&mut found) {
             let rows = scan(work, digests, file, &wanted, |row, digest| {
                 if set.has(digest) {
                     bits.set(row);
                 }
-                Ok(())
             })?;
             if rows as u64 != file.rows {
                 let text = format!("{} holds {rows} rows and the log says {}", file.key, file.rows);
@@ -155,7 +156,7 @@ fn scan(
     digests: &Digests,
     file: &Existing,
     wanted: &[(String, DataType)],
-    mut take: impl FnMut(usize, u128) -> crate::fault::FaultResult<()>,
+    mut take: impl FnMut(usize, u128),
 ) -> Result<usize, End> {
     let mut open = TableFile::open(work, file, wanted)?;
     let mut before = 0;

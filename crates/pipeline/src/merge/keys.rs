@@ -4,8 +4,6 @@
 //! (n·m + n²/2) / 2^128 for n new rows and m old ones, below 1 in 10^20 for a billion against a billion. That is why equal
 //! digests are taken for equal keys. No key of a row is kept or shown.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -16,8 +14,8 @@ use waybill_model::FailureCode;
 
 use crate::fault::{Fault, FaultResult};
 
-/// Bytes that a digest takes in a set at most: a table of a power of two of them that is a little over half full.
-const DIGEST_BYTES: usize = 40;
+/// Bytes that a digest takes in a set, with a little room for shares that are not all alike.
+const DIGEST_BYTES: usize = 17;
 
 /// Turns key columns into digests.
 pub(super) struct Digests {
@@ -34,17 +32,13 @@ impl Digests {
     }
 
     /// Hands the digest of each row to `take`, in order.
-    pub(super) fn each(
-        &self,
-        columns: &[ArrayRef],
-        mut take: impl FnMut(usize, u128) -> FaultResult<()>,
-    ) -> FaultResult<()> {
+    pub(super) fn each(&self, columns: &[ArrayRef], mut take: impl FnMut(usize, u128)) -> FaultResult<()> {
         let bug = |_| Fault::new(FailureCode::WorkerBug, "key columns are of other types than the table's");
         let fields = self.types.iter().map(|kind| SortField::new(kind.clone())).collect();
         let converter = RowConverter::new(fields).map_err(bug)?;
         let rows = converter.convert_columns(columns).map_err(bug)?;
         for (at, row) in rows.iter().enumerate() {
-            take(at, self.hasher.hash(row.as_ref()).as_u128())?;
+            take(at, self.hasher.hash(row.as_ref()).as_u128());
         }
         Ok(())
     }
@@ -67,31 +61,11 @@ fn can_be_key(kind: &DataType) -> bool {
     plain || kind.is_integer()
 }
 
-/// Digests are spread evenly already.
-#[derive(Default)]
-pub(super) struct Spread(u64);
-
-impl Hasher for Spread {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u128(&mut self, digest: u128) {
-        self.0 = digest as u64;
-    }
-}
-
-/// One share of the new rows' keys.
+/// One share of the new rows' keys, in order once all were taken.
 pub(super) struct KeySet {
     share: u128,
     of: u128,
-    set: HashSet<u128, BuildHasherDefault<Spread>>,
+    digests: Vec<u128>,
 }
 
 impl KeySet {
@@ -100,28 +74,36 @@ impl KeySet {
         keys.div_ceil((memory / DIGEST_BYTES).max(1) as u64).max(1)
     }
 
-    /// The empty share of this number, with room for what it takes of so many keys.
-    pub(super) fn new(share: u64, of: u64, keys: u64) -> Self {
+    /// The share of this number out of so many keys; `fill` hands every one of them to it.
+    pub(super) fn of<E: From<Fault>>(
+        (share, of, keys): (u64, u64, u64),
+        fill: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let room = usize::try_from(keys / of.max(1)).unwrap_or(usize::MAX);
-        let set = HashSet::with_capacity_and_hasher(room + room / 64, BuildHasherDefault::default());
-        Self { share: share.into(), of: of.max(1).into(), set }
+        let digests = Vec::with_capacity(room + room / 64);
+        let mut set = Self { share: share.into(), of: of.max(1).into(), digests };
+        fill(&mut set)?;
+        set.digests.sort_unstable();
+        if set.digests.is_sorted_by(|one, next| one < next) {
+            return Ok(set);
+        }
+        Err(Fault::new(FailureCode::KeyViolated, "two of the rows that were read have one key").into())
     }
 
     fn is_here(&self, digest: u128) -> bool {
         (digest >> 64) % self.of == self.share
     }
 
-    /// Takes a new row's key in, if it is of this share. One that is in already is a violation.
-    pub(super) fn take(&mut self, digest: u128) -> FaultResult<()> {
-        if !self.is_here(digest) || self.set.insert(digest) {
-            return Ok(());
+    /// Takes a new row's key in, if it is of this share.
+    pub(super) fn take(&mut self, digest: u128) {
+        if self.is_here(digest) {
+            self.digests.push(digest);
         }
-        Err(Fault::new(FailureCode::KeyViolated, "two of the rows that were read have one key"))
     }
 
     /// Whether a row with this key is replaced.
     pub(super) fn has(&self, digest: u128) -> bool {
-        self.is_here(digest) && self.set.contains(&digest)
+        self.is_here(digest) && self.digests.binary_search(&digest).is_ok()
     }
 }
 
@@ -144,12 +126,7 @@ mod tests {
 
     fn digests(digests: &Digests, columns: &[ArrayRef]) -> Vec<u128> {
         let mut all = Vec::new();
-        digests
-            .each(columns, |_, digest| {
-                all.push(digest);
-                Ok(())
-            })
-            .expect("digests");
+        digests.each(columns, |_, digest| all.push(digest)).expect("digests");
         all
     }
 
@@ -178,12 +155,17 @@ mod tests {
         assert_eq!(shares, 4);
         let mut found = vec![0; all.len()];
         for share in 0..shares {
-            let mut set = KeySet::new(share, shares, 1000);
-            all.iter().for_each(|digest| set.take(*digest).expect("once"));
+            let filled = |more: &[u128]| {
+                KeySet::of((share, shares, 1000), |set| {
+                    all.iter().chain(more).for_each(|digest| set.take(*digest));
+                    Ok::<_, Fault>(())
+                })
+            };
+            let set = filled(&[]).expect("each once");
             all.iter().zip(&mut found).for_each(|(digest, found)| *found += i32::from(set.has(*digest)));
             assert!(!others.iter().any(|digest| set.has(*digest)));
             let again = all.iter().find(|digest| set.has(**digest)).expect("one of this share");
-            assert_eq!(set.take(*again).expect_err("twice").code, FailureCode::KeyViolated);
+            assert_eq!(filled(&[*again]).err().expect("twice").code, FailureCode::KeyViolated);
         }
         assert!(found.iter().all(|count| *count == 1));
     }
