@@ -3,6 +3,7 @@
 mod changed;
 mod cursors;
 mod footprint;
+mod taken_over;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;

@@ -83,6 +83,8 @@ def with_duckdb(sql):
     connection = duckdb.connect(config=settings)
     connection.execute(f"LOAD '{base}/delta.duckdb_extension'")
     connection.execute("SET TimeZone='UTC'")
+    # It would be drawn on standard output, where the answer stands.
+    connection.execute("SET enable_progress_bar=false")
     connection.execute(f"CREATE VIEW t AS SELECT * FROM delta_scan('{path}')")
     # Through Arrow, so that no further package is needed for times with a zone.
     return rows(connection.execute(sql).to_arrow_table())
@@ -234,6 +236,23 @@ def clean_up():
         os.unlink(last)
 
 
+def expire():
+    """The same, after which no writer's mark is left, as where marks are set to expire."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    clean_up()
+    version = DeltaTable(path).version()
+    log = os.path.join(path, "_delta_log")
+    whole = os.path.join(log, f"{version:020d}.checkpoint.parquet")
+    rows = pq.read_table(whole)
+    kept = rows.filter(pc.is_null(rows["txn"]))
+    assert len(kept) < len(rows), "there was no mark"
+    pq.write_table(kept, whole)
+    with open(os.path.join(log, "_last_checkpoint"), "w") as last:
+        json.dump({"version": version, "size": len(kept)}, last)
+
+
 op = question["op"]
 if op == "query" and "store" in question:
     answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
@@ -245,10 +264,14 @@ else:
         write_deltalake(path, three, configuration=question["settings"])
     elif op == "compact":
         DeltaTable(path).optimize.compact()
+    elif op == "compact_below":
+        DeltaTable(path).optimize.compact(target_size=question["id"])
     elif op == "checkpoint":
         DeltaTable(path).create_checkpoint()
     elif op == "clean_up":
         clean_up()
+    elif op == "expire":
+        expire()
     elif op == "split_checkpoint":
         split_checkpoint()
     elif op == "compact_log":

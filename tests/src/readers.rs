@@ -50,10 +50,14 @@ pub fn in_store(place: &str, store: &Value, sql: &str) -> anyhow::Result<Value> 
 pub enum Foreign {
     /// OPTIMIZE: small files become one, no row changes.
     Compact,
+    /// OPTIMIZE of the files that are smaller than so many bytes.
+    CompactBelow(i64),
     /// Writes a checkpoint of the newest version.
     Checkpoint,
     /// Writes a checkpoint and cleans up the log as after 60 days.
     CleanUp,
+    /// The same, and every writer's mark has expired.
+    Expire,
     /// The same with a checkpoint in three parts.
     SplitCheckpoint,
     /// Replaces the log by one compacted range.
@@ -68,8 +72,10 @@ pub enum Foreign {
 pub fn change(dir: &Path, change: Foreign) -> anyhow::Result<()> {
     let (op, id) = match change {
         Foreign::Compact => ("compact", 0),
+        Foreign::CompactBelow(bytes) => ("compact_below", bytes),
         Foreign::Checkpoint => ("checkpoint", 0),
         Foreign::CleanUp => ("clean_up", 0),
+        Foreign::Expire => ("expire", 0),
         Foreign::SplitCheckpoint => ("split_checkpoint", 0),
         Foreign::CompactLog => ("compact_log", 0),
         Foreign::Append(id) => ("append", id),

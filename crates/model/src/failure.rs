@@ -43,7 +43,7 @@ named! {
         CursorZoneUnknown = "cursor_zone_unknown",
         /// The cursor's type can't be used for windows.
         CursorUnusable = "cursor_unusable",
-        /// The table's cursor is of another column, source or filter than the stream's.
+        /// The table's cursor is of another column, zone, source or filter than the stream's.
         CursorChanged = "cursor_changed",
         /// Every number of the cursor column lies below the last one that was read.
         CursorFellBack = "cursor_fell_back",
@@ -79,6 +79,8 @@ named! {
         TableNotOurs = "table_not_ours",
         /// A foreign commit took files of ours away.
         TableChangedByOther = "table_changed_by_other",
+        /// Rows of an earlier run may be in the table, and the log that would tell is gone.
+        AppendInDoubt = "append_in_doubt",
         /// The table uses a Delta feature that is not on our list.
         TableFeatureUnsupported = "table_feature_unsupported",
         /// The commit log has a gap, a wrong parent digest or a damaged record.
@@ -215,6 +217,7 @@ impl FailureCode {
             | C::BucketUnconditional
             | C::TableNotOurs
             | C::TableChangedByOther
+            | C::AppendInDoubt
             | C::TableFeatureUnsupported
             | C::CommitLogCorrupt
             | C::EpochAhead
@@ -270,7 +273,7 @@ impl FailureCode {
                 "choose a cursor column of an integer or timestamp type; on SQLite its times must all be written alike, as the worker's log says"
             }
             C::CursorChanged => {
-                "name the old cursor column, source or filter again, or run one `full` load: `new` then begins anew; where it is the same source under another name, `take-over: true` goes on from the cursor"
+                "name the old cursor column, `cursor-zone`, source or filter again, or run one `full` load: `new` then begins anew; where it is the same source under another name, `take-over: true` goes on from the cursor"
             }
             C::CursorFellBack => {
                 "run one `full` load: `new` then begins anew too; where only the newest rows were deleted of a Postgres column that owns its sequence, `GRANT SELECT` on that sequence to the source's user goes on instead"
@@ -301,6 +304,9 @@ impl FailureCode {
             C::BucketUnconditional => "use a store that honours If-None-Match; commits can't be safe on this one",
             C::TableNotOurs => "choose another prefix, or set `take-over: true` if this table is meant",
             C::TableChangedByOther => "a foreign job removed files; run one `full` load to settle what is right",
+            C::AppendInDoubt => {
+                "where no row of the table came from here, remove its directory _waybill/state and run again; otherwise run one `full` load, which replaces every row"
+            }
             C::TableFeatureUnsupported => "remove the table feature, or write to another prefix",
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",

@@ -90,7 +90,7 @@ pub struct StreamPlan {
     /// A replace must keep at least this share of the rows, in percent; 0 turns the guard off.
     #[serde(default = "shrink_guard")]
     pub shrink_guard: u8,
-    /// Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source or filter.
+    /// Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source, filter or zone.
     #[serde(default)]
     pub take_over: bool,
     /// How the files are read, for file sources.

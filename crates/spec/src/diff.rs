@@ -132,7 +132,10 @@ fn note(path: &[String], op: ChangeOp) -> Option<String> {
         (["pipelines", _, "streams", _, "columns", ..], _) => {
             "`full`: the next run writes the table anew; `new` and `changed`: where the columns differ then, the next run stops with schema_changed"
         }
-        (["pipelines", _, "from"] | ["pipelines", _, "streams", _, "filter", ..], _) => STANDS,
+        (["pipelines", _, "from"] | ["pipelines", _, "streams", _, "filter" | "cursor-zone", ..], _) => STANDS,
+        (["pipelines", _, "streams", _, "cursor"], ChangeOp::Change) => {
+            "a `new` or `changed` stream that has a cursor stops with cursor_changed: one `full` load begins anew"
+        }
         (["connections", _, "host" | "port" | "database"], ChangeOp::Change) => STANDS,
         (["pipelines", _, "streams", _, "load"], ChangeOp::Change) => "from the next run on",
         (["pipelines", _, "streams", _, "key", ..], _) => {

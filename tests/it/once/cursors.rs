@@ -90,7 +90,7 @@ fn a_take_over_of_a_cut_log_is_refused_before_the_source_is_read() {
     shop.sql("DROP TABLE c");
     shop.spec("      c: { load: new, cursor: id, take-over: true }", "");
     let told = talk(&shop.once());
-    assert!(told.contains("table_changed_by_other") && told.contains("an append might double them"), "{told}");
+    assert!(told.contains("append_in_doubt") && told.contains("an append might double them"), "{told}");
 }
 
 #[test]

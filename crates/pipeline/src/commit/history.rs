@@ -40,9 +40,36 @@ pub(crate) async fn newest_landed(
     Ok(None)
 }
 
-/// Whether an attempt of ours ever prepared a commit here.
-pub(crate) async fn has_states(bucket: &dyn Bucket, table: &str) -> FaultResult<bool> {
-    Ok(bucket.list(&key::states(table), None).await?.iter().any(|object| epoch_of(&object.key).is_some()))
+/// Whether a commit of ours that is newer than `landed`, the newest one known, may have landed unseen: our marks are gone, and
+/// another writer may have put its rows into other files since. One that was prepared on the checkpoint or above it would stand
+/// in the log that is left.
+pub(crate) async fn is_in_doubt(
+    bucket: &dyn Bucket,
+    table: &str,
+    head: &Head,
+    landed: Option<Epoch>,
+    digest: Option<&DigestKey>,
+) -> FaultResult<bool> {
+    let (Some(checkpoint), None) = (head.checkpoint, head.epoch) else { return Ok(false) };
+    let states = bucket.list(&key::states(table), None).await?;
+    let newer = states.iter().filter_map(|object| epoch_of(&object.key)).filter(|epoch| landed < Some(*epoch));
+    for epoch in newer {
+        let Some(digest) = digest else { return Ok(true) };
+        let state = record::load(bucket, table, epoch, digest).await?;
+        if state.prepared_on.is_none_or(|version| version < checkpoint) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The text for a table of which it is not known whether rows of ours are in it.
+pub(crate) fn in_doubt(table: &str) -> String {
+    format!(
+        "rows of an earlier run may be in {table}, and the part of its log that told is gone: an append might double them; \
+         where no row of it is ours, remove {} and run again, or else run one `full` load, which replaces every row",
+        key::states(table)
+    )
 }
 
 /// Whether `epoch` is among the states that `newest` stands on.

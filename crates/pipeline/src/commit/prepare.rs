@@ -31,6 +31,7 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
         pipeline: &table.owner.pipeline,
         columns: &intent.columns,
         base: table.found.as_ref().map(|found| (found.state.epoch, found.digest)),
+        prepared_on: table.head.version,
         rows_before: if table.head.version.is_none() { Some(0) } else { table.head.rows() },
     };
     let (receipt_digest, receipt) = record::receipt(&digest, delivery, &frame)?;

@@ -36,6 +36,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) columns: &'a [Column],
     /// The state that the attempt started from, and its digest.
     pub(crate) base: Option<(Epoch, [u8; 32])>,
+    /// The head's version that the commit is prepared on.
+    pub(crate) prepared_on: Option<u64>,
     /// Rows of the table before the commit.
     pub(crate) rows_before: Option<u64>,
 }
@@ -101,6 +103,7 @@ pub(crate) fn state(
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
         "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
+        "prepared_on": frame.prepared_on,
         "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column,
         "key": delivery.key, "origin": delivery.origin,
         "grade": delivery.proof.grade,
@@ -120,6 +123,9 @@ pub(crate) struct Loaded {
     pub(crate) digest: [u8; 32],
     pub(crate) base: Option<Epoch>,
     pub(crate) parent: Option<[u8; 32]>,
+    /// The newest version of the log when it was written: its commit stands above. None where there was no log, and where
+    /// an older version wrote it.
+    pub(crate) prepared_on: Option<u64>,
     /// Files with the rows that were read.
     pub(crate) files: Vec<FileRecord>,
     /// Files with rows of others that a merge took away.
@@ -148,6 +154,8 @@ struct StateRecord {
     load: Load,
     base: Option<Epoch>,
     parent: Option<String>,
+    #[serde(default)]
+    prepared_on: Option<u64>,
     cursor: Option<String>,
     #[serde(default)]
     cursor_column: Option<String>,
@@ -213,7 +221,7 @@ impl Loaded {
             receipt: digest::parse(&record.receipt)?,
         };
         let (files, kept, replaced) = (record.files, record.kept, record.replaced);
-        Some(Self { state, digest, base: record.base, parent, files, kept, replaced })
+        Some(Self { state, digest, base: record.base, parent, prepared_on: record.prepared_on, files, kept, replaced })
     }
 
     /// What an adopting attempt reports.

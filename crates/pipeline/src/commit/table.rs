@@ -27,7 +27,7 @@ pub struct Table {
     pub(crate) head: Head,
     pub(crate) found: Option<Loaded>,
     pub(crate) limit: history::EpochLimit,
-    /// States of ours are there, and the log that would show whether their rows are in the table is gone.
+    /// A state that is newer than the newest known to have landed may have landed too: the part of the log that told is gone.
     pub(crate) is_unproven: bool,
 }
 
@@ -47,8 +47,7 @@ impl Table {
         }
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
-        let is_cut = found.is_none() && head.checkpoint.is_some();
-        let is_unproven = is_cut && history::has_states(&*bucket, &dir).await?;
+        let is_unproven = history::is_in_doubt(&*bucket, &dir, &head, newest, digest.as_ref()).await?;
         Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit, is_unproven })
     }
 
@@ -74,9 +73,7 @@ impl Table {
         if load != Load::New || !self.is_unproven {
             return Ok(());
         }
-        let text =
-            "rows of ours may be in this table, and the part of its log that told is gone: an append might double them";
-        Err(Fault::new(FailureCode::TableChangedByOther, text))
+        Err(Fault::new(FailureCode::AppendInDoubt, history::in_doubt(&self.dir)))
     }
 
     /// The newest version of the log; none for a new table.

@@ -43,7 +43,7 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "cursor",
             Shape::Text(FOREIGN),
-            "The column that tells new or changed rows; `load: new` and `load: changed` need it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again.",
+            "The column that tells new or changed rows; `load: new` and `load: changed` need it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again. On a Postgres replica neither does one that was committed after a higher one.",
         ),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(
@@ -83,7 +83,7 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "take-over",
             Shape::Flag,
-            "Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source or filter: `new` goes on from it, and rows below it never come.",
+            "Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source, filter or `cursor-zone`: `new` goes on from it, and rows below it never come.",
         ),
         Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
         Key::later("new-columns"),

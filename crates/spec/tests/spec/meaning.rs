@@ -203,6 +203,26 @@ fn a_diff_names_paths_of_the_file_with_both_values() {
 }
 
 #[test]
+fn a_diff_says_what_follows_from_a_change_of_what_a_cursor_stands_for() {
+    let before = "load: new, cursor: at, cursor-zone: Europe/Berlin";
+    for (key, after) in [
+        ("cursor", "load: new, cursor: seen, cursor-zone: Europe/Berlin"),
+        ("cursor-zone", "load: new, cursor: at, cursor-zone: UTC"),
+        ("cursor-zone", "load: new, cursor: at"),
+        ("filter", "load: new, cursor: at, cursor-zone: Europe/Berlin, filter: [{ column: a, op: is_null }]"),
+    ] {
+        let changes = diff(&read(&stream(before)), &read(&stream(after)));
+        let told: Vec<(&str, bool)> = changes
+            .iter()
+            .map(|c| {
+                (c.path.as_str(), c.note.as_deref().is_some_and(|note| note.contains("stops with cursor_changed")))
+            })
+            .collect();
+        assert_eq!(told, [(format!("pipelines.p.streams.t.{key}").as_str(), true)], "{after}");
+    }
+}
+
+#[test]
 fn comments_quotes_units_and_defaults_written_out_change_nothing() {
     let written = SHOP
         .replace(
