@@ -6,6 +6,7 @@ mod faults;
 mod hostile;
 mod landed;
 mod refused;
+mod sessions;
 mod tls;
 mod values;
 mod windows;

@@ -10,6 +10,8 @@ mod literals;
 mod postgis;
 mod readers;
 mod refused;
+mod sessions;
+mod standby;
 mod tables;
 pub(crate) mod tls;
 mod types;

@@ -92,8 +92,8 @@ impl EventCode {
         match self {
             Self::WindowHeld => Some("newer rows come with a run after its end"),
             Self::WindowFixedLag => Some(
-                "rows of the last minutes (Postgres, MariaDB and MySQL: 5; SQLite: `cursor-margin`) come with a later run, and one that \
-                 commits later still may be missed; on a Postgres primary `GRANT pg_read_all_stats` to the source's user \
+                "rows of the last minutes (Postgres, MariaDB and MySQL: 5, on a Postgres replica before the newest transaction that \
+                 it has replayed; SQLite: `cursor-margin`) come with a later run, and one that commits later still may be missed; on a Postgres primary `GRANT pg_read_all_stats` to the source's user \
                  ends it, on a MariaDB primary `GRANT PROCESS`",
             ),
             _ => None,

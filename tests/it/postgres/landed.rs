@@ -152,37 +152,3 @@ async fn a_fixed_lag_and_rows_without_a_cursor_stand_in_the_receipt() {
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_of_many_streams_never_has_more_connections_than_it_was_given() {
-    let server = Postgres::start();
-    let tables: String = (0..6)
-        .map(|n| format!("CREATE TABLE t{n} AS SELECT g AS id, repeat('x', 400) AS pad FROM generate_series(1, 30000) g; ANALYZE t{n};"))
-        .collect();
-    server
-        .run(&format!(
-            "{tables} CREATE ROLE mover LOGIN CONNECTION LIMIT 2; GRANT SELECT ON ALL TABLES IN SCHEMA public TO mover"
-        ))
-        .await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let streams: String = (0..6).map(|n| format!("public.t{n}: {{}}, ")).collect();
-    let document = format!(
-        "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: mover, tls: disable \
-         }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: {{ {streams} }}\n    \
-         limits: {{ parallel: 2 }}\n",
-        server.port(),
-        folder.path().join("lake").display()
-    );
-    std::fs::write(folder.path().join("spec.yaml"), document).expect("write the spec");
-    let mut worker = Command::new(binary("waybill-worker"));
-    worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(folder.path().join("spec.yaml"));
-    let output = worker.kill_on_drop(true).output().await.expect("run the worker");
-    // The server ends a third session of this user: too_many_connections.
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
-    assert!(
-        report["streams"]
-            .as_array()
-            .is_some_and(|streams| streams.len() == 6 && streams.iter().all(|s| s["rows"] == 30_000))
-    );
-}

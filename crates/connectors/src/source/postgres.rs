@@ -15,6 +15,7 @@ pub mod literal;
 mod plan;
 mod query;
 mod refusal;
+mod replica;
 mod select;
 mod session;
 mod snapshot;

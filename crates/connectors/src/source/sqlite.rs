@@ -26,7 +26,7 @@ use waybill_model::plan::StreamPlan;
 use waybill_model::receipt::Grade;
 use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
 
-use connect::{Reading, blocking};
+use connect::{LOOKED_AT, Reading, blocking};
 use describe::Shape;
 use query::Query;
 use reader::SqliteLane;
@@ -48,13 +48,13 @@ impl SqliteSource {
 impl Source for SqliteSource {
     async fn reach(&self) -> FaultResult<()> {
         let path = self.path.clone();
-        blocking(move || Reading::begin(&path).map(drop)).await
+        blocking(move || Reading::begin(&path, LOOKED_AT).map(drop)).await
     }
 
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         let (path, stream) = (self.path.clone(), stream.clone());
         blocking(move || {
-            let reading = Reading::begin(&path)?;
+            let reading = Reading::begin(&path, LOOKED_AT)?;
             let shape = Shape::of(reading.connection(), &stream)?;
             Query::plan(reading.connection(), &stream, &shape, None).map(|_| ())
         })
@@ -63,7 +63,7 @@ impl Source for SqliteSource {
 
     async fn discover(&self) -> FaultResult<Vec<Table>> {
         let path = self.path.clone();
-        blocking(move || describe::tables(Reading::begin(&path)?.connection())).await
+        blocking(move || describe::tables(Reading::begin(&path, LOOKED_AT)?.connection())).await
     }
 
     async fn open(
@@ -74,7 +74,7 @@ impl Source for SqliteSource {
     ) -> FaultResult<Box<dyn Snapshot>> {
         let (path, plan, after) = (self.path.clone(), stream.clone(), after.cloned());
         let opened = blocking(move || {
-            let reading = Reading::begin(&path)?;
+            let reading = Reading::begin(&path, want.row_bytes)?;
             let shape = Shape::of(reading.connection(), &plan)?;
             let query = Query::plan(reading.connection(), &plan, &shape, after.as_ref())?;
             let estimate = if query.is_whole() { shape.estimate(reading.connection()) } else { None };

@@ -147,7 +147,10 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
-        C::WindowHeld => advised(code, "the window waits for a transaction that is still open or prepared"),
+        C::WindowHeld => advised(
+            code,
+            "the window waits for a transaction that is still open or prepared, or for a replica to replay its first one",
+        ),
         C::WindowFixedLag => advised(code, "when other sessions began is not shown, so a fixed lag is used"),
         C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),

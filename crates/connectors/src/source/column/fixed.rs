@@ -32,6 +32,7 @@ impl<T: ArrowPrimitiveType> Fixed<T> {
     }
 
     /// The type of the column in the table.
+    #[cfg(feature = "postgres")]
     pub(crate) const fn kind(&self) -> &DataType {
         &self.kind
     }

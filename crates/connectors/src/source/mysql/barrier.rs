@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use waybill_pipeline::FaultResult;
 
 use super::catalog::Relation;
-use super::connect::Address;
+use super::connect::{Address, is_full};
 use super::refusal::{Exchange, Failure};
 use super::session::{self, Hello};
 use super::wire::Wire;
@@ -79,7 +79,7 @@ pub(super) async fn join(
 async fn ready(address: &Address, at: Checked) -> FaultResult<Option<Wire>> {
     let mut wire = match address.connect_to(at).await {
         Ok(wire) => wire,
-        Err(fault) if fault.sqlstate.is_some_and(|state| matches!(state, "08004" | "42000")) => return Ok(None),
+        Err(fault) if is_full(&fault) => return Ok(None),
         Err(fault) => return Err(fault),
     };
     session::greet(&mut wire).await?;

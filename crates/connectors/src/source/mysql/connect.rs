@@ -14,6 +14,7 @@ use super::proof::{self, NATIVE};
 use super::refusal::{Failure, ServerError};
 use super::wire::Wire;
 use crate::dial::{Checked, Dialer};
+use crate::source::server::loss::was_ended;
 use crate::source::server::reach::{Reach, check_field, shown};
 use crate::source::server::socket::Socket;
 use crate::source::server::transport::Stream;
@@ -59,7 +60,7 @@ impl Address {
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
     pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
-        self.reach.connect(|to| self.connect_to(to)).await
+        self.reach.connect(is_full, |to| self.connect_to(to)).await
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.
@@ -95,6 +96,12 @@ impl Address {
         wire.thread = greeting.thread;
         Ok(wire)
     }
+}
+
+/// Whether a server takes no more sessions, of this account or at all (1040, 1203, 1226): it answers, and is out of reach all the
+/// same.
+pub(super) fn is_full(fault: &Fault) -> bool {
+    fault.code == FailureCode::SourceUnreachable && fault.sqlstate.is_some() && !was_ended(fault)
 }
 
 /// Answers what the server asks for until it takes us in.

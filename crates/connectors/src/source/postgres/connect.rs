@@ -3,7 +3,6 @@
 //! The password is sent in no other way than SCRAM unless TLS hides it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
@@ -66,17 +65,7 @@ impl Address {
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
     pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
-        let mut waits = [50, 100, 200, 400, 800].into_iter().map(Duration::from_millis);
-        loop {
-            match self.reach.connect(|to| self.connect_to(to)).await {
-                // A session that has said goodbye counts until its process has ended: our own last one may be among them.
-                Err(fault) if fault.sqlstate == Some(TOO_MANY) => match waits.next() {
-                    Some(wait) => tokio::time::sleep(wait).await,
-                    None => return Err(fault),
-                },
-                settled => return settled,
-            }
-        }
+        self.reach.connect(|fault| fault.sqlstate == Some(TOO_MANY), |to| self.connect_to(to)).await
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.

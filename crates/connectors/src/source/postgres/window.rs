@@ -16,19 +16,20 @@ use super::catalog::{Attribute, Relation};
 use super::kind::{Kind, Rules, Types, resolve};
 use super::literal::{identifier, literal};
 use super::refusal::Failure;
+use super::replica::{self, RECORDED_AHEAD};
 use super::select::attribute;
 use super::session::Hello;
 use super::wire::Wire;
 use crate::source::{MINUTES_OF_A_SETBACK, fell_back};
 
 /// The lag where other sessions' times can't be seen.
-const FIXED_LAG_SECONDS: u64 = 300;
+pub(super) const FIXED_LAG_SECONDS: u64 = 300;
 /// The margin is never smaller.
 const LEAST_MARGIN_MS: u64 = 1000;
 /// How often open transactions are looked at while one is waited for.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// All digits, in the one form that sorts and reads back the same under every setting.
-const FORM: &str = "'YYYY-MM-DD HH24:MI:SS.US'";
+pub(super) const FORM: &str = "'YYYY-MM-DD HH24:MI:SS.US'";
 
 /// What a run takes of a `new` stream. For `full` it is everything.
 #[derive(Clone, Default)]
@@ -53,6 +54,9 @@ struct Kept {
     #[serde(rename = "type")]
     form: Form,
     at: String,
+    /// By the primary's clock, the moment of which the server showed everything when this was its highest number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown_until: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +76,8 @@ impl Form {
         }
     }
 
-    fn keep(self, at: &str) -> FaultResult<CursorState> {
-        let kept = serde_json::to_string(&Kept { form: self, at: at.to_owned() });
+    fn keep(self, at: &str, shown_until: Option<String>) -> FaultResult<CursorState> {
+        let kept = serde_json::to_string(&Kept { form: self, at: at.to_owned(), shown_until });
         let text = kept.map_err(|_| Fault::new(FailureCode::WorkerBug, "a cursor can't be written"))?;
         Ok(CursorState::new(text))
     }
@@ -127,7 +131,11 @@ impl Checked<'_> {
         hello: &Hello,
         patience: Duration,
     ) -> FaultResult<Window> {
-        let low = after.map(|state| self.read(state)).transpose()?;
+        let kept = after.map(|state| self.read(state)).transpose()?;
+        let low = kept.as_ref().map(|kept| kept.at.as_str());
+        // Asked for before the highest number: the replica may go on meanwhile.
+        let then = kept.as_ref().and_then(|kept| kept.shown_until.as_deref());
+        let is_behind = replica::is_behind(wire, hello.is_replica, then).await?;
         let mut note = WindowNote::default();
         let high = match self.form {
             Form::Integer => self.integer_end(wire, relation, hello, patience, &mut note).await?,
@@ -137,20 +145,24 @@ impl Checked<'_> {
         let unchanged =
             Window { nulls: nulls.clone(), cursor: after.cloned(), note, is_empty: true, is_bounded: true, rows: None };
         let Some(high) = high else { return Ok(unchanged) };
-        if let Some(low) = &low
+        if let Some(low) = low
             && !self.is_before(wire, low, &high).await?
         {
             let fell = self.form == Form::Integer && self.is_before(wire, &high, low).await?;
-            // A replica may show less than the server that was read last.
-            if fell && !hello.is_replica && !self.goes_on(wire, relation, low).await? {
+            if fell && !is_behind && !self.goes_on(wire, relation, low, hello.is_replica).await? {
                 return Err(fell_back(&self.cursor.column));
             }
             return Ok(unchanged);
         }
+        // Asked for after the highest number: what was there to be seen then was there at this moment too.
+        let shown_until = match self.form {
+            Form::Integer => replica::shown_until(wire, hello.is_replica).await?,
+            _ => None,
+        };
         Ok(Window {
-            rows: Some(self.condition(low.as_deref(), &high)?),
+            rows: Some(self.condition(low, &high)?),
             nulls,
-            cursor: Some(self.form.keep(&high)?),
+            cursor: Some(self.form.keep(&high, shown_until)?),
             note,
             is_empty: false,
             is_bounded: low.is_some(),
@@ -165,11 +177,11 @@ impl Checked<'_> {
         }
     }
 
-    fn read(&self, state: &CursorState) -> FaultResult<String> {
+    fn read(&self, state: &CursorState) -> FaultResult<Kept> {
         let kept: Kept = serde_json::from_str(state.reveal())
             .map_err(|_| Fault::new(FailureCode::CommitLogCorrupt, "the committed cursor can't be read"))?;
         if kept.form == self.form {
-            return Ok(kept.at);
+            return Ok(kept);
         }
         let text = "the cursor column has another type than the committed cursor; run one `full` load";
         Err(Fault::new(FailureCode::CursorUnusable, text))
@@ -209,17 +221,19 @@ impl Checked<'_> {
     }
 
     /// Whether the column's own sequence was at this number or beyond: then the rows above were deleted, and the next ones
-    /// come higher. One that this user may not read tells nothing.
-    async fn goes_on(&self, wire: &mut Wire, relation: &Relation, low: &str) -> FaultResult<bool> {
+    /// come higher. One that this user may not read tells nothing, and a replica's stands ahead of the primary's.
+    async fn goes_on(&self, wire: &mut Wire, relation: &Relation, low: &str, is_replica: bool) -> FaultResult<bool> {
+        let ahead = if is_replica { RECORDED_AHEAD } else { 0 };
         let name = literal(&self.cursor.column, "pg_catalog.text")?;
         let sql = format!(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d \
                JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
                JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
+               JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid \
              WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid \
                AND d.refobjid = {} AND a.attname = {name} AND d.deptype IN ('a', 'i') \
                AND CASE WHEN pg_catalog.has_sequence_privilege(s.oid, 'SELECT, USAGE') \
-                 THEN pg_catalog.pg_sequence_last_value(s.oid) >= {} END)",
+                 THEN pg_catalog.pg_sequence_last_value(s.oid) - {ahead} * q.seqincrement::numeric >= {} END)",
             relation.oid,
             self.literal(low)?
         );
@@ -231,6 +245,15 @@ impl Checked<'_> {
     /// tracked tells no start, whoever looks; one that was not when it began tells none either.
     async fn time_end(&self, wire: &mut Wire, hello: &Hello, note: &mut WindowNote) -> FaultResult<Option<String>> {
         let margin = self.cursor.margin_ms.max(LEAST_MARGIN_MS);
+        if hello.is_replica {
+            note.fixed_lag = true;
+            let high = replica::end_of_time(wire, margin).await?;
+            note.held = high.is_none();
+            return match high {
+                Some(high) if self.form == Form::Timestamp => self.local(wire, &high).await.map(Some),
+                high => Ok(high),
+            };
+        }
         let sql = format!(
             "SELECT pg_catalog.to_char((x.oldest - {margin} * interval '1 millisecond') AT TIME ZONE 'UTC', {FORM}), \
                pg_catalog.to_char((least(x.oldest, pg_catalog.now() - {FIXED_LAG_SECONDS} * interval '1 second') \
@@ -243,7 +266,7 @@ impl Checked<'_> {
                FROM pg_catalog.pg_stat_activity a WHERE {OTHERS}) x"
         );
         let row = wire.ask_one(&sql).await?;
-        note.fixed_lag = hello.is_replica || !row.flag(2)? || row.flag(3)?;
+        note.fixed_lag = !row.flag(2)? || row.flag(3)?;
         let high = row.text(usize::from(note.fixed_lag))? + "+00";
         note.held = has_prepared(wire).await?;
         if note.held {

@@ -52,7 +52,7 @@ impl Wire {
         self.send(&out).await
     }
 
-    /// Tells the server that we leave. Nobody waits for it: see [`super::connect`] for whom a session that ends still counts.
+    /// Tells the server that we leave. Nobody waits for it: who meets a session that still counts asks again.
     pub(super) async fn terminate(&mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);

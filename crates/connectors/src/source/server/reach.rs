@@ -18,6 +18,8 @@ use crate::dial::{Checked, Dialer, Rules};
 
 /// What the whole of connecting may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Waits for a server that takes no more sessions, in milliseconds.
+const WAITS: [u64; 5] = [50, 100, 200, 400, 800];
 
 /// Where a server is, and what proves both ends to each other. Clones share the way to the password; it is not kept here.
 #[derive(Clone)]
@@ -52,8 +54,30 @@ impl Reach {
         Self { dialer, ..self }
     }
 
-    /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
-    pub(crate) async fn connect<W, F>(&self, to: impl Fn(Checked) -> F) -> FaultResult<(W, Checked)>
+    /// Looks the name up once and connects to the first checked address that answers, which is then pinned. A server that is
+    /// full is asked again a few times: a session that has said goodbye counts until the server has ended it, and our own last
+    /// one may be among them.
+    pub(crate) async fn connect<W, F>(
+        &self,
+        is_full: impl Fn(&Fault) -> bool,
+        to: impl Fn(Checked) -> F,
+    ) -> FaultResult<(W, Checked)>
+    where
+        F: Future<Output = FaultResult<W>>,
+    {
+        let mut waits = WAITS.into_iter().map(Duration::from_millis);
+        loop {
+            match self.connect_once(&to).await {
+                Err(fault) if is_full(&fault) => match waits.next() {
+                    Some(wait) => tokio::time::sleep(wait).await,
+                    None => return Err(fault),
+                },
+                settled => return settled,
+            }
+        }
+    }
+
+    async fn connect_once<W, F>(&self, to: &impl Fn(Checked) -> F) -> FaultResult<(W, Checked)>
     where
         F: Future<Output = FaultResult<W>>,
     {

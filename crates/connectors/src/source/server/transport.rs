@@ -2,10 +2,7 @@
 //!
 //! It must never buffer what a header announces: the caller's cap comes first. What the bytes mean is not known here.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
@@ -85,22 +82,6 @@ impl Transport {
                 Ok(())
             }
         }
-    }
-}
-
-/// How long a server is waited for that was told goodbye.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-impl Transport {
-    /// Waits a moment until a server that was told goodbye has closed: before that the session counts against the limits of its
-    /// user, which the next connection may meet.
-    pub(crate) async fn closed(&mut self) {
-        let closed = async {
-            while self.fill(1).await.is_ok() {
-                self.consume(self.at_hand().len());
-            }
-        };
-        let _ = timeout(FAREWELL, closed).await;
     }
 }
 

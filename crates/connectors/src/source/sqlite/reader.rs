@@ -5,14 +5,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use rusqlite::limits::Limit;
 use rusqlite::{Connection, InterruptHandle, Rows};
 use tokio::sync::{Mutex, mpsc};
 use waybill_model::FailureCode;
 use waybill_pipeline::{Batch, Fault, FaultResult, Lane, Want};
 
 use super::column::{Column, Finished};
-use super::connect::{Reading, fault};
+use super::connect::{Reading, fault, limit};
 use super::describe::Shape;
 use super::query::Query;
 
@@ -94,12 +93,11 @@ impl Port {
 
 /// Answers requests with batches until the rows end; true when they did, and the last request waits for its answer.
 fn serve(connection: &Connection, query: &Query, shape: &Shape, want: Want, port: &mut Port) -> FaultResult<bool> {
-    let row_limit = i32::try_from(want.row_bytes).unwrap_or(i32::MAX);
     if !port.wait() {
         return Ok(false);
     }
     // SQLite refuses a longer value or row before it loads it.
-    let before = connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, row_limit).map_err(|e| fault(&e))?;
+    let before = limit(connection, want.row_bytes)?;
     let mut statement = connection.prepare(&query.rows_sql()).map_err(|e| fault(&e))?;
     let mut rows = statement.query(rusqlite::params_from_iter(&query.values)).map_err(|e| fault(&e))?;
     let mut columns: Vec<Column> =
@@ -109,7 +107,7 @@ fn serve(connection: &Connection, query: &Query, shape: &Shape, want: Want, port
         let count = fill(&mut rows, &mut columns, want)?;
         if count == 0 {
             drop(rows);
-            connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, before).map_err(|e| fault(&e))?;
+            limit(connection, before)?;
             return Ok(true);
         }
         port.answer(Ok(Some(batch(&schema, &mut columns)?)));

@@ -425,3 +425,23 @@ async fn batches_stay_within_what_was_wanted() {
     assert!(batches.len() >= 4 && ids(&batches).len() == 5000);
     assert!(batches.iter().all(|batch| batch.rows.column(1).get_array_memory_size() < 4 << 20));
 }
+
+#[tokio::test]
+async fn a_long_value_in_the_cursor_column_is_refused_before_the_window_loads_it() {
+    for (kind, column) in [("timestamp", "at"), ("integer", "seq")] {
+        let shop = Shop::with(&format!(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, {column} {kind}); \
+             INSERT INTO t VALUES (1, replace(hex(zeroblob(2500000)), '0', 'x'));"
+        ));
+        let opened = shop.open(&new_rows("t", column), None).await;
+        assert_eq!(opened.err().expect("refused").code, FailureCode::RowTooLarge, "{kind}");
+        let checked = SqliteSource::new(&shop.path).check(&new_rows("t", column)).await;
+        let code = checked.err().map(|fault| fault.code);
+        assert_eq!(code, Some(FailureCode::CursorUnusable), "{kind}: a check takes up to 8 MiB");
+    }
+    let shop = Shop::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, at timestamp); INSERT INTO t VALUES (1, zeroblob(9000000));",
+    );
+    let checked = SqliteSource::new(&shop.path).check(&new_rows("t", "at")).await;
+    assert_eq!(checked.expect_err("refused").code, FailureCode::RowTooLarge);
+}

@@ -1,0 +1,121 @@
+//! Windows of a real standby, which shows what it has replayed and no more: what comes later is neither passed by nor excused.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use waybill_model::FailureCode;
+use waybill_model::plan::StreamPlan;
+use waybill_pipeline::{CursorState, FaultResult};
+use waybill_tests::services::postgres::Postgres;
+
+use super::{Read, read_after, source, stream};
+
+fn by(column: &str) -> StreamPlan {
+    stream("t", json!({"load": "new", "cursor": {"column": column, "margin-ms": 1000}}))
+}
+
+async fn read(server: &Postgres, column: &str, after: Option<&CursorState>) -> FaultResult<Read> {
+    read_after(&source(server), &by(column), after, 1).await
+}
+
+/// A primary with ten rows of an hour ago, and a standby that has replayed nothing since it began.
+async fn pair() -> (Postgres, Postgres) {
+    let primary = Postgres::start();
+    let seed = "CREATE TABLE t (id int8 GENERATED ALWAYS AS IDENTITY, at timestamptz);
+                INSERT INTO t (at) SELECT now() - interval '1 hour' FROM generate_series(1, 10)";
+    primary.run(seed).await;
+    let standby = primary.standby().await;
+    (primary, standby)
+}
+
+async fn is_true(server: &Postgres, sql: &str) -> bool {
+    server.client().await.query_one(&format!("SELECT {sql}"), &[]).await.expect("an answer").get(0)
+}
+
+/// Waits until it is so.
+async fn until(server: &Postgres, sql: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_true(server, sql).await {
+        assert!(Instant::now() < deadline, "not in time: {sql}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until the standby shows all that its primary has.
+async fn caught_up(primary: &Postgres, standby: &Postgres) {
+    let at = primary.client().await.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.expect("an answer");
+    until(standby, &format!("pg_last_wal_replay_lsn() >= '{}'::pg_lsn", at.get::<_, String>(0))).await;
+}
+
+#[tokio::test]
+async fn a_standby_that_stands_still_passes_no_row_by() {
+    let (primary, standby) = pair().await;
+    let nothing = read(&standby, "at", None).await.expect("read");
+    assert!(
+        nothing.note.held && nothing.cursor.is_none(),
+        "before the first transaction nothing tells how far it has come"
+    );
+
+    primary.run("INSERT INTO t (at) VALUES (now() - interval '1 hour')").await;
+    caught_up(&primary, &standby).await;
+    standby.run("SELECT pg_wal_replay_pause()").await;
+    until(&standby, "pg_get_wal_replay_pause_state() = 'paused'").await;
+    // A row of a second after the last one that the standby shows, as it would be with a lag that is longer than the fixed one.
+    let client = standby.client().await;
+    let at = "SELECT (pg_last_xact_replay_timestamp() - interval '300 seconds')::text";
+    let at: String = client.query_one(at, &[]).await.expect("an answer").get(0);
+    until(&primary, &format!("now() > timestamptz '{at}' + interval '303 seconds'")).await;
+    primary.run(&format!("INSERT INTO t (at) VALUES (timestamptz '{at}')")).await;
+    assert!(!is_true(&standby, "count(*) = 12 FROM t").await, "the standby stands still");
+
+    let first = read(&standby, "at", None).await.expect("read");
+    assert_eq!(first.sorted("id"), (1..=11).collect::<Vec<_>>());
+    assert!(first.note.fixed_lag && !first.note.held);
+    let again = read(&standby, "at", first.cursor.as_ref()).await.expect("read");
+    assert!(again.rows.num_rows() == 0 && again.cursor == first.cursor, "time goes by and nothing is replayed");
+
+    standby.run("SELECT pg_wal_replay_resume()").await;
+    until(&standby, "count(*) = 12 FROM t").await;
+    let second = read(&standby, "at", first.cursor.as_ref()).await.expect("read");
+    assert_eq!(second.sorted("id"), [12], "the row that it had not replayed comes once it has");
+}
+
+#[tokio::test]
+async fn numbers_that_began_anew_end_the_run_of_a_standby_too() {
+    let (primary, standby) = pair().await;
+    primary.run("SELECT setval(pg_get_serial_sequence('t', 'id'), 100)").await;
+    primary.run("DELETE FROM t WHERE id = 1").await;
+    caught_up(&primary, &standby).await;
+    let first = read(&standby, "id", None).await.expect("read");
+    assert_eq!(first.sorted("id"), (2..=10).collect::<Vec<_>>());
+    // The sequence was far beyond: the newest rows were deleted, and the next ones come higher.
+    primary.run("DELETE FROM t WHERE id > 8").await;
+    caught_up(&primary, &standby).await;
+    let less = read(&standby, "id", first.cursor.as_ref()).await.expect("nothing new");
+    assert!(less.rows.num_rows() == 0 && less.cursor == first.cursor);
+
+    // The sequence of a standby stands up to 32 ahead of its primary's, which is at 3 here.
+    primary.run("TRUNCATE t RESTART IDENTITY; INSERT INTO t (at) VALUES (now()), (now()), (now())").await;
+    caught_up(&primary, &standby).await;
+    let fault = read(&standby, "id", first.cursor.as_ref()).await.err().expect("rows 1 to 3 would never come");
+    assert_eq!(fault.code, FailureCode::CursorFellBack);
+}
+
+#[tokio::test]
+async fn a_standby_that_shows_less_than_its_primary_did_is_waited_for() {
+    let (primary, standby) = pair().await;
+    primary.run("DELETE FROM t WHERE id = 1").await;
+    caught_up(&primary, &standby).await;
+    standby.run("SELECT pg_wal_replay_pause()").await;
+    until(&standby, "pg_get_wal_replay_pause_state() = 'paused'").await;
+    primary.run("INSERT INTO t (at) SELECT now() FROM generate_series(1, 50)").await;
+    let first = read(&primary, "id", None).await.expect("read");
+    assert_eq!(first.sorted("id"), (2..=60).collect::<Vec<_>>());
+    let less = read(&standby, "id", first.cursor.as_ref()).await.expect("it lags, and nothing began anew");
+    assert!(less.rows.num_rows() == 0 && less.cursor == first.cursor && less.note.fixed_lag);
+    standby.run("SELECT pg_wal_replay_resume()").await;
+    primary.run("INSERT INTO t (at) VALUES (now())").await;
+    caught_up(&primary, &standby).await;
+    let next = read(&standby, "id", first.cursor.as_ref()).await.expect("read");
+    assert_eq!(next.sorted("id"), [61]);
+}
