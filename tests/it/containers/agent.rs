@@ -1,20 +1,40 @@
 //! An agent whose workers are tasks of the cloud that enforces the grants: started with the agent's own role, which has what the
 //! launch role has, and delivering rows by the role of the task.
 
-use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use anyhow::{Context, Result, anyhow, ensure};
+use serde_json::{Value, json};
 use waybill_api::agent::AgentCreate;
 use waybill_api::client::ListQuery;
 use waybill_api::data_plane::{DataPlaneCreate, ProcessSettings};
+use waybill_api::trail::TrailEntry;
 use waybill_tests::readers;
-use waybill_tests::services::aws::REGION;
+use waybill_tests::services::aws::{ACCOUNT, Keys, REGION};
 
 use super::world::{PIPELINE, PLANE, ROWS, World, story};
 use crate::agent::fixture::Host;
 
 const OFFICE: &str = "office";
+/// The role of the agent's host.
+const HOST: &str = "waybill-office";
 
 impl World {
+    /// A session of a role of the host's own, with the launch role's policy: an agent that calls as the role which the
+    /// orchestrator assumes is refused.
+    fn host_session(&self) -> Result<Keys> {
+        let arn = format!("arn:aws:iam::{ACCOUNT}:role/{HOST}");
+        let allowed = |whom: &str, what: Value| json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Action": "sts:AssumeRole", whom: what }] });
+        let trust = allowed("Principal", json!({ "AWS": format!("arn:aws:iam::{ACCOUNT}:root") }));
+        let policy = self.grants.documents["launch"].to_string();
+        let _ = self.emulator.root(&json!([
+            ["iam", "create_role", { "RoleName": HOST, "AssumeRolePolicyDocument": trust.to_string() }],
+            ["iam", "put_role_policy", { "RoleName": HOST, "PolicyName": "launch", "PolicyDocument": policy }],
+        ]));
+        let somebody = self.emulator.user("machine", &allowed("Resource", json!(arn)));
+        let asked = json!([["sts", "assume_role", { "RoleArn": arn, "RoleSessionName": "i-0a1b2c3d4e5f60718" }]]);
+        let answer = self.emulator.calls(&somebody, &asked).remove(0);
+        Ok(Keys::of(&answer.map_err(|code| anyhow!("the host's role: {code}"))?, "Credentials"))
+    }
+
     /// An agent that enrolled and runs, on a host that holds a session of the role which may start workers.
     async fn agent(&self) -> Result<Host> {
         let client = &self.sandbox.client;
@@ -24,7 +44,7 @@ impl World {
         let body = AgentCreate { name: "office-1".into(), data_plane_id, needs_approval: false };
         let invited = client.agent_create(&body).await?;
         let mut host = Host::new(invited.agent.id, self.sandbox.path("office-1"));
-        let (keys, endpoint, task_role) = (self.launch_session(), self.emulator.endpoint(), self.role("task_role"));
+        let (keys, endpoint, task_role) = (self.host_session()?, self.emulator.endpoint(), self.role("task_role"));
         host.through = vec![
             "env".into(),
             "AWS_EC2_METADATA_DISABLED=true".into(),
@@ -74,9 +94,10 @@ fn rows_are_delivered_by_a_task_that_an_agents_own_role_starts() -> Result<()> {
         let seen = world.events(run).await?;
         let proven = seen.iter().find(|event| event.code == "role_proven").with_context(|| format!("{seen:#?}"))?;
         ensure!(proven.text.contains(world.name("task_role")), "{}", proven.text);
-        // The orchestrator has no role here: it made no call.
+        // The orchestrator has no role here and made no call: all of the trail is the agent's.
         let trail = world.sandbox.client.run_trail(run, &ListQuery::default()).await?.items;
-        ensure!(trail.is_empty(), "{trail:#?}");
+        let of_host = |entry: &TrailEntry| entry.role_arn == format!("arn:aws:iam::{ACCOUNT}:role/{HOST}");
+        ensure!(trail.iter().all(of_host) && trail.iter().any(|entry| entry.action == "ecs:RunTask"), "{trail:#?}");
         Ok(())
     })
 }

@@ -31,7 +31,7 @@ fn storm_of_kills_each_run_ends_with_its_rows_and_no_attempt_has_two_containers(
             world.database.run(&more).await;
             let run = world.sandbox.trigger(PIPELINE).await?;
             for _ in 0..KILLS {
-                let life = Duration::from_millis(random.random_range(50..2_000));
+                let life = Duration::from_millis(random.random_range(10..300));
                 tokio::time::sleep(life).await; // the moment of a death is what is drawn
                 let state = world.sandbox.client.run_get(run).await?.run.state;
                 met += usize::from(state.known().is_some_and(|state| !state.is_final()));
