@@ -53,6 +53,7 @@ impl Texts {
     }
 
     /// Takes a text that has been replaced already where it was bad, with what it was; the policy decides whether it may.
+    #[cfg(feature = "mysql")]
     pub(crate) fn push_replaced(&mut self, text: &[u8], was: String) -> FaultResult<usize> {
         self.may_replace()?;
         let bytes = was.len();

@@ -32,10 +32,12 @@ impl Transport {
     }
 
     /// The stream itself, for a handshake that changes it; nothing may be at hand.
+    #[cfg(feature = "mysql")]
     pub(crate) fn into_stream(self) -> Stream {
         self.stream
     }
 
+    #[cfg(feature = "mysql")]
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
     }
