@@ -12,9 +12,23 @@ pub(crate) mod tls;
 pub(crate) mod transport;
 
 use waybill_model::FailureCode;
-use waybill_pipeline::Fault;
+use waybill_model::receipt::Grade;
+use waybill_pipeline::{Fault, FaultResult, Proof};
 
 /// A breach of the protocol.
 pub(crate) fn malformed(text: &str) -> Fault {
     Fault::new(FailureCode::SourceMalformed, text)
+}
+
+/// What holds for the rows that were read in a snapshot, where the server may have counted them in it too.
+pub(crate) fn proof(read: u64, source_count: Option<u64>, snapshot: String) -> FaultResult<Proof> {
+    let grade = match source_count {
+        Some(count) if count != read => {
+            let text = format!("the source counts {count} rows and {read} came");
+            return Err(Fault::new(FailureCode::SourceIncomplete, text));
+        }
+        Some(_) => Grade::Verified,
+        None => Grade::Counted,
+    };
+    Ok(Proof { grade, source_count, snapshot })
 }

@@ -10,7 +10,6 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use waybill_model::FailureCode;
 use waybill_model::plan::{EdgePolicy, TextPolicy};
@@ -19,6 +18,7 @@ use waybill_pipeline::{Batch, Fault, FaultResult};
 use self::field::Column;
 use super::bytes::Bytes;
 use super::kind::Kind;
+use crate::source::column::batch;
 use crate::source::server::malformed;
 
 /// Rows of one batch at most.
@@ -116,23 +116,7 @@ impl Decoder {
     pub(super) fn take(&mut self) -> FaultResult<Batch> {
         let rows = std::mem::take(&mut self.rows);
         self.held = 0;
-        let mut columns = Vec::with_capacity(self.columns.len());
-        let mut twins = Vec::new();
-        let mut coerced = Vec::new();
-        for (place, column) in self.columns.iter_mut().enumerate() {
-            let done = column.finish()?;
-            columns.push(done.values);
-            if let Some(texts) = done.twin {
-                twins.push((place, texts));
-            }
-            if done.coerced > 0 {
-                coerced.push((place, done.coerced));
-            }
-        }
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-            .map_err(|_| Fault::new(FailureCode::WorkerBug, "decoded columns don't fit the schema"))?;
-        Ok(Batch { rows, twins, coerced })
+        batch(self.columns.iter_mut().map(Column::finish), Arc::clone(&self.schema), rows)
     }
 }
 

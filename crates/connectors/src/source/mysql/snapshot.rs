@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use waybill_model::FailureCode;
-use waybill_model::receipt::Grade;
 use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
 
@@ -20,6 +19,7 @@ use super::window::Window;
 use super::wire::Wire;
 use crate::dial::Checked;
 use crate::source::server::loss::lost_as;
+use crate::source::server::proof;
 
 /// A range's condition; none takes all rows.
 pub(super) type Range = Option<String>;
@@ -128,16 +128,12 @@ impl Snapshot for MySqlSnapshot {
         }
         let read = shared.rows.load(Ordering::SeqCst);
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
-        if source_count.is_some_and(|count| count != read) {
-            let text = format!("the source counts {} rows and {read} came", source_count.unwrap_or_default());
-            return Err(Fault::new(FailureCode::SourceIncomplete, text));
-        }
+        let proof = proof(read, source_count, self.rests_on.clone())?;
         wire.quit().await;
         while let Some(wire) = shared.take_wire() {
             wire.quit().await;
         }
-        let grade = if self.counts { Grade::Verified } else { Grade::Counted };
-        Ok(Proof { grade, source_count, snapshot: self.rests_on.clone() })
+        Ok(proof)
     }
 }
 

@@ -11,7 +11,6 @@ mod time;
 
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::SchemaRef;
 use waybill_model::FailureCode;
 use waybill_model::plan::{ArrayPolicy, EdgePolicy, TextPolicy};
@@ -20,6 +19,7 @@ use waybill_pipeline::{Batch, Fault, FaultResult};
 use self::field::Column;
 use super::kind::Kind;
 use super::wire::malformed;
+use crate::source::column::batch;
 
 const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Rows of one batch at most.
@@ -216,24 +216,8 @@ impl Decoder {
     /// The rows read so far; the decoder goes on with an empty batch.
     pub(super) fn take(&mut self) -> FaultResult<Batch> {
         let rows = self.rows;
-        let mut columns = Vec::with_capacity(self.columns.len());
-        let mut twins = Vec::new();
-        let mut coerced = Vec::new();
-        for (place, column) in self.columns.iter_mut().enumerate() {
-            let done = column.finish()?;
-            columns.push(done.values);
-            if let Some(texts) = done.twin {
-                twins.push((place, texts));
-            }
-            if done.coerced > 0 {
-                coerced.push((place, done.coerced));
-            }
-        }
         (self.rows, self.held) = (0, 0);
-        let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let rows = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)
-            .map_err(|_| Fault::new(FailureCode::WorkerBug, "decoded columns don't fit the schema"))?;
-        Ok(Batch { rows, twins, coerced })
+        batch(self.columns.iter_mut().map(Column::finish), Arc::clone(&self.schema), rows)
     }
 }
 

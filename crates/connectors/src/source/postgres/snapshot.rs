@@ -11,7 +11,6 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::Mutex as AsyncMutex;
 use waybill_model::FailureCode;
-use waybill_model::receipt::Grade;
 use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
 
@@ -26,6 +25,7 @@ use super::window::Window;
 use super::wire::Wire;
 use crate::dial::Checked;
 use crate::source::server::loss::lost_as;
+use crate::source::server::proof;
 
 /// How often a leader that waits for other lanes is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
@@ -141,13 +141,9 @@ impl Snapshot for PgSnapshot {
         }
         let read = shared.rows.load(Ordering::SeqCst);
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
-        if source_count.is_some_and(|count| count != read) {
-            let text = format!("the source counts {} rows and {read} came", source_count.unwrap_or_default());
-            return Err(Fault::new(FailureCode::SourceIncomplete, text));
-        }
+        let proof = proof(read, source_count, shared.id.clone())?;
         wire.terminate().await;
-        let grade = if self.counts { Grade::Verified } else { Grade::Counted };
-        Ok(Proof { grade, source_count, snapshot: shared.id.clone() })
+        Ok(proof)
     }
 }
 
