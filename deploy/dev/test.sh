@@ -35,4 +35,6 @@ wanted+=' - test(/^demo::the_whole_demo/)'
 wanted+=' - (test(/^containers::/) - test(from_the_command_to_rows))'
 [ $# -gt 0 ] || set -- -E "$wanted"
 deploy/dev/binaries.sh
+# Most tests wait for processes and bounds: two for each processor take little more than half the time of one.
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo nextest run --workspace --locked --features waybill-worker/clouds "$@"

@@ -235,6 +235,8 @@ fn launch(folder: &Path, options: &[&str]) -> (Child, u16) {
         let mut child = program("mariadbd")
             .args(OPTIONS)
             .arg(format!("--datadir={}", folder.join("data").display()))
+            // A server that starts removes every temporary table that it finds there, also those of another one that runs.
+            .arg(format!("--tmpdir={}", folder.display()))
             .arg(format!("--socket={}", folder.join("socket").display()))
             .arg(format!("--pid-file={}", folder.join("pid").display()))
             .arg(format!("--port={port}"))
