@@ -31,6 +31,7 @@ module "policies" {
   repository_arn             = coalesce(var.repository_arn, "-") == "-" ? "" : var.repository_arn
   other_writers              = try(var.new_bucket.other_writers, [])
   other_architecture         = var.other_image == null ? "" : local.other_architecture
+  web_identity_tokens        = var.token_issuer != null
 }
 
 # What the orchestrator assumes: may start, stop and see workers, and nothing else.

@@ -14,6 +14,7 @@ output "data_plane" {
 
     architecture      = lower(var.architecture)
     other_task_family = one([for key, worker in aws_ecs_task_definition.worker : worker.family if key == "other"])
+    token_issuer      = var.token_issuer
   }
 }
 
@@ -29,6 +30,7 @@ output "settings" {
     # An agent has one family and needs no word for its processor.
     [for kind in [var.architecture] : "--architecture ${lower(kind)}" if local.is_assumed && kind != "X86_64"],
     [for key, worker in aws_ecs_task_definition.worker : "--other-task-family ${worker.family}" if key == "other"],
+    [for issuer in [var.token_issuer] : "--token-issuer ${issuer}" if issuer != null],
   ))
 }
 

@@ -132,6 +132,26 @@ variable "other_image" {
   }
 }
 
+variable "token_issuer" {
+  description = <<-EOT
+    Issuer of the account's web identity tokens, https://ID.tokens.sts.global.api.aws, where workers are to prove their role by a
+    token that STS signs; null where they sign a call of sts:GetCallerIdentity, which needs nothing turned on. It is what
+    `aws iam enable-outbound-web-identity-federation` prints, once for the account.
+  EOT
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.token_issuer == null || can(regex("^https://[a-z0-9-]{1,63}\\.tokens\\.sts\\.global\\.api\\.aws$", var.token_issuer))
+    error_message = "token_issuer: https://ID.tokens.sts.global.api.aws, as `aws iam get-outbound-web-identity-federation-info` prints it."
+  }
+
+  validation {
+    condition     = var.token_issuer == null || var.orchestrator_principal_arn != null
+    error_message = "token_issuer: the workers of an agent prove their role by a call; leave it out."
+  }
+}
+
 variable "buckets" {
   description = <<-EOT
     Existing buckets by name: prefixes that workers may use, and whether they write below them ("write", the default) or only

@@ -12,4 +12,5 @@ mod processes;
 mod regions;
 mod storm;
 mod test_task;
+mod tokens;
 mod trail;

@@ -7,4 +7,5 @@ mod hostile;
 mod link;
 mod rig;
 mod timing;
+mod token;
 mod vouched;

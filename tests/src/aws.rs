@@ -14,6 +14,7 @@ pub mod answer;
 mod door;
 mod ecs;
 pub mod fault;
+pub mod issuer;
 mod s3;
 pub mod signature;
 mod sts;
@@ -98,6 +99,10 @@ pub(crate) struct State {
     pub(crate) program: Program,
     /// Role that tasks get keys of, when it is another than the definition's.
     pub(crate) task_role: String,
+    /// The account's issuer of tokens.
+    pub(crate) issuer: issuer::Issuer,
+    /// Whether the account lets STS sign tokens.
+    pub(crate) gives_tokens: bool,
     pub(crate) calls: Vec<Called>,
     pub(crate) serial: u64,
 }

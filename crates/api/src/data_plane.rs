@@ -109,6 +109,10 @@ pub struct AwsEcsSettings {
     /// Whether FIPS endpoints are called.
     #[serde(default)]
     pub fips: bool,
+    /// Issuer of the account's web identity tokens, such as `https://ID.tokens.sts.global.api.aws`: workers then prove their
+    /// role by a token that STS signs. Without it they sign a call of sts:GetCallerIdentity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_issuer: Option<String>,
 }
 
 fn worker() -> String {
@@ -258,6 +262,7 @@ impl Example for AwsEcsSettings {
             memory_mib: memory(),
             disk_gib: 0,
             fips: false,
+            token_issuer: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! call's task; `startedBy` finds it where even that answer was lost. Tags are never relied upon: a stop deletes them.
 
 pub mod arn;
+mod issuer;
 pub mod place;
 pub mod policy;
 pub mod principal;

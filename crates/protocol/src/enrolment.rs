@@ -44,7 +44,15 @@ pub struct Enrol {
     /// The attestation of a process.
     pub attestation: Vec<u8>,
     /// The attestation of a task in AWS; there where the kind is, and where an agent started the task.
-    pub aws: Option<pb::AwsProof>,
+    pub aws: Option<AwsAttestation>,
+}
+
+/// How a task in AWS proves its role.
+pub enum AwsAttestation {
+    /// A call of sts:GetCallerIdentity that it signed.
+    Call(pb::AwsProof),
+    /// A token that STS signed.
+    Token(String),
 }
 
 impl TryFrom<pb::EnrolRequest> for Enrol {
@@ -59,14 +67,23 @@ impl TryFrom<pb::EnrolRequest> for Enrol {
             kind => kind,
         };
         let of_task = matches!(kind, pb::AttestationKind::Aws | pb::AttestationKind::Agent);
-        let aws = wire.aws.filter(|_| of_task);
-        if kind == pb::AttestationKind::Aws && aws.is_none() {
-            return Err(WireError::new("aws", Problem::Missing));
-        }
-        for part in
-            aws.iter().flat_map(|aws| [&aws.access_key_id, &aws.date, &aws.region, &aws.signature, &aws.security_token])
+        for part in wire
+            .aws
+            .iter()
+            .flat_map(|aws| [&aws.access_key_id, &aws.date, &aws.region, &aws.signature, &aws.security_token])
         {
             wire::at_most("aws", part.as_bytes(), MAX_ATTESTATION_BYTES)?;
+        }
+        wire::at_most("aws_token", wire.aws_token.as_bytes(), MAX_ATTESTATION_BYTES)?;
+        let aws = match (wire.aws, wire.aws_token) {
+            _ if !of_task => None,
+            (Some(_), token) if !token.is_empty() => return Err(WireError::new("aws_token", Problem::Excess)),
+            (Some(call), _) => Some(AwsAttestation::Call(call)),
+            (None, token) if !token.is_empty() => Some(AwsAttestation::Token(token)),
+            (None, _) => None,
+        };
+        if kind == pb::AttestationKind::Aws && aws.is_none() {
+            return Err(WireError::new("aws", Problem::Missing));
         }
         let nonce = wire::array("nonce", &wire.nonce)?;
         Ok(Self { ticket: wire.ticket, nonce, csr: wire.csr, kind, attestation: wire.attestation, aws })
@@ -85,6 +102,7 @@ mod tests {
             attestation_kind: pb::AttestationKind::Process.into(),
             attestation: vec![4; 32],
             aws: None,
+            aws_token: String::new(),
         }
     }
 
@@ -109,8 +127,13 @@ mod tests {
         assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, ..request() }).field, "aws");
         let large = pb::AwsProof { security_token: "a".repeat(17 << 10), ..pb::AwsProof::default() };
         assert_eq!(refused(pb::EnrolRequest { attestation_kind: kind, aws: Some(large), ..request() }).field, "aws");
-        let small = Some(pb::AwsProof::default());
-        assert!(Enrol::try_from(pb::EnrolRequest { attestation_kind: kind, aws: small, ..request() }).is_ok());
+        let small = || Some(pb::AwsProof::default());
+        assert!(Enrol::try_from(pb::EnrolRequest { attestation_kind: kind, aws: small(), ..request() }).is_ok());
+        let token = |length| "a".repeat(length);
+        let of = |aws, aws_token| pb::EnrolRequest { attestation_kind: kind, aws, aws_token, ..request() };
+        assert!(Enrol::try_from(of(None, token(900))).is_ok());
+        assert_eq!(refused(of(None, token(17 << 10))).field, "aws_token");
+        assert_eq!(refused(of(small(), token(900))).field, "aws_token");
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub enum Problem {
     /// Not an id of the expected noun.
     #[error("is not an id of the expected kind")]
     NotAnId,
+    /// Given beside another that it stands for.
+    #[error("must not be given beside the other")]
+    Excess,
     /// Bytes of another length.
     #[error("must have {0} bytes")]
     Length(usize),

@@ -44,6 +44,7 @@ CLOUDFORMATION = {
     "kms_key_arns": ["${KmsKeyArn}"],
     "repository_arn": "${RepositoryArn}",
     "other_architecture": "ARM64",
+    "web_identity_tokens": True,
 }
 
 # Statements that are left out where their parameter is empty.
@@ -53,6 +54,7 @@ OPTIONAL = {
     "UseNamedKeysThroughStorageAndSecrets": "HasKey",
     "SignInToTheRegistry": "HasRepository",
     "PullTheWorkerImage": "HasRepository",
+    "ProveItsRoleByAToken": "HasTokenIssuer",
 }
 
 
@@ -145,6 +147,7 @@ def parameters():
     held = "^$|^arn:aws[a-z-]*:ssm:[a-z0-9-]+:[0-9]{12}:parameter/[A-Za-z0-9_./-]+$"
     principal = "^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/[A-Za-z0-9+=,.@_/-]+$"
     cidr = "^[0-9.]+/[0-9]+$"
+    issuer = "^$|^https://[a-z0-9-]{1,63}[.]tokens[.]sts[.]global[.]api[.]aws$"
     return {
         "Name": parameter("Begins every name; another one in each region", "waybill", "^[a-z][a-z0-9-]{1,38}[a-z0-9]$"),
         "OrchestratorPrincipalArn": parameter("Role or user that the orchestrator shows", None, principal),
@@ -157,6 +160,7 @@ def parameters():
         "SecretArn": parameter("Secret of the source; empty for none", "", secret),
         "ParameterArn": parameter("SSM parameter with the CA of the source; empty for none", "", held),
         "KmsKeyArn": parameter("Key behind bucket and secret; empty for none", "", key),
+        "TokenIssuer": parameter("Issuer of the account's web identity tokens, where workers prove their role by one; empty where they sign a call", "", issuer),
         "Guard": parameter("Text of the guard file"),
         "VpcId": parameter("VPC of the subnets", kind="AWS::EC2::VPC::Id"),
         "Subnets": parameter("Private subnets for workers", kind="List<AWS::EC2::Subnet::Id>"),
@@ -273,6 +277,7 @@ def cloudformation(rendered):
                 ("HasKey", "KmsKeyArn"),
                 ("HasRepository", "RepositoryArn"),
                 ("HasOtherImage", "OtherImage"),
+                ("HasTokenIssuer", "TokenIssuer"),
             )
         },
         "Resources": resources,

@@ -52,6 +52,8 @@ locals {
       secret_arns    = var.secret_arns
       parameter_arns = var.parameter_arns
       kms_key_arns   = var.kms_key_arns
+
+      web_identity_tokens = var.web_identity_tokens
     }))
     endpoint_s3      = templatefile("${path.module}/endpoint-s3.json.tftpl", merge(local.with_roles, { buckets = sort(keys(var.buckets)) }))
     endpoint_account = templatefile("${path.module}/endpoint-account.json.tftpl", local.place)

@@ -79,3 +79,9 @@ variable "other_architecture" {
   type        = string
   default     = ""
 }
+
+variable "web_identity_tokens" {
+  description = "Whether workers prove their role by a token that STS signs, in place of a call that they sign."
+  type        = bool
+  default     = false
+}

@@ -116,6 +116,29 @@ run "a_second_processor_is_a_second_family_and_the_launch_role_may_start_both" {
   }
 }
 
+run "workers_of_an_account_with_an_issuer_may_ask_for_short_tokens_and_the_data_plane_names_it" {
+  command = apply
+  variables { token_issuer = "https://0a1b2c3d-0000-4000-8000-222222222222.tokens.sts.global.api.aws" }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Action if statement.Sid == "ProveItsRoleByAToken"] == ["sts:GetWebIdentityToken"]
+    error_message = "the workers' role must be able to have STS sign who it is"
+  }
+  assert {
+    condition     = output.data_plane.token_issuer == var.token_issuer && endswith(output.settings, " --token-issuer ${var.token_issuer}")
+    error_message = "the orchestrator must know whose tokens to take"
+  }
+}
+
+run "without_an_issuer_workers_may_not_ask_for_tokens" {
+  command = apply
+
+  assert {
+    condition     = !strcontains(aws_iam_role_policy.task.policy, "GetWebIdentityToken") && output.data_plane.token_issuer == null
+    error_message = "nothing is granted that nobody asked for"
+  }
+}
+
 run "the_other_processor_of_an_arm_worker_is_x86" {
   command = apply
   variables {

@@ -201,3 +201,19 @@ run "a_second_family_for_an_agent" {
   }
   expect_failures = [var.other_image]
 }
+
+run "an_issuer_that_is_none_of_aws_is_refused" {
+  command = plan
+  variables { token_issuer = "https://login.example.com" }
+  expect_failures = [var.token_issuer]
+}
+
+run "an_issuer_is_refused_where_an_agent_starts_tasks" {
+  command = plan
+  variables {
+    token_issuer               = "https://0a1b2c3d-0000-4000-8000-222222222222.tokens.sts.global.api.aws"
+    orchestrator_principal_arn = null
+    external_id                = null
+  }
+  expect_failures = [var.token_issuer]
+}

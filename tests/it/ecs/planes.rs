@@ -56,7 +56,12 @@ impl Story {
 
     /// A data plane with its settings, whose role asks for its external id.
     pub(super) async fn granted(&self) -> Result<DataPlane> {
-        let made = self.sandbox.client.data_plane_create(&Self::create(Some(settings()))).await?;
+        self.granted_as(settings()).await
+    }
+
+    /// The same with these settings.
+    pub(super) async fn granted_as(&self, settings: AwsEcsSettings) -> Result<DataPlane> {
+        let made = self.sandbox.client.data_plane_create(&Self::create(Some(settings))).await?;
         self.aws.grant(made.external_id.as_deref().context("an external id")?);
         Ok(made)
     }
@@ -105,6 +110,7 @@ async fn h11_h12_only_good_settings_are_registered_and_the_external_id_is_the_se
         ("task_role_arn", |s| s.task_role_arn = "arn:aws:iam::333333333333:role/waybill-worker".into()),
         ("region", |s| s.region = "us-iso-east-1".into()),
         ("fips", |s| s.fips = true),
+        ("token_issuer", |s| s.token_issuer = Some("https://login.example.com".into())),
         ("subnets", |s| s.subnets.clear()),
         ("memory_mib", |s| s.memory_mib = 1000),
         ("ec2_opt_in", |s| s.capacity = "ec2".into()),
@@ -345,10 +351,13 @@ async fn nothing_is_started_on_a_data_plane_that_nobody_checked() -> Result<()> 
 
 /// The events of a run whose real worker the cloud starts. Law 7: that task has keys from another address than the cloud's
 /// own, and no guard of its role, so it may do nothing once it was let in.
-async fn refused_by_its_guard(story: &Story) -> Result<Vec<RunEvent>> {
-    let plane = story.granted().await?;
+pub(super) async fn refused_by_its_guard(
+    story: &Story,
+    (settings, worker): (AwsEcsSettings, Program),
+) -> Result<Vec<RunEvent>> {
+    let plane = story.granted_as(settings).await?;
     assert!(story.check(&plane).await?.ready);
-    story.aws.run_as(worker());
+    story.aws.run_as(worker);
     story.pipeline().await?;
     let run = story.sandbox.trigger("items").await?;
     let ended = story.sandbox.ended(run).await?;
@@ -361,7 +370,7 @@ async fn refused_by_its_guard(story: &Story) -> Result<Vec<RunEvent>> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_worker_enrols_from_the_cloud_by_its_tasks_role() -> Result<()> {
     let story = Story::start().await?;
-    let seen = refused_by_its_guard(&story).await?;
+    let seen = refused_by_its_guard(&story, (settings(), worker())).await?;
     let at =
         |code: &str| seen.iter().position(|event| event.code == code).with_context(|| format!("{code}: {seen:#?}"));
     assert!(at("launching")? < at("task_started")? && at("enrolled")? < at("role_proven")?);
@@ -380,7 +389,7 @@ async fn a_task_behind_a_gateway_with_a_private_ca_proves_its_role() -> Result<(
     let gateway = Gateway::start().await;
     let story = Story::start_with(gateway.settings()).await?;
     gateway.leads_to(&story.sandbox);
-    let seen = refused_by_its_guard(&story).await?;
+    let seen = refused_by_its_guard(&story, (settings(), worker())).await?;
     let codes: Vec<&str> = seen.iter().map(|event| event.code.as_str()).collect();
     assert!(codes.contains(&"role_proven") && !codes.contains(&"proof_refused"), "{codes:?}\n{}", story.sandbox.log());
     assert!(gateway.passed() > 0, "the task came by another way");

@@ -147,6 +147,27 @@ fn the_family_of_a_second_processor_is_started_only_where_it_was_granted() {
     assert_eq!(through("ARM64"), [true, false, false, true]);
 }
 
+/// The linter does not know the action yet; what decides does.
+#[test]
+fn workers_may_have_sts_sign_a_short_token_only_where_that_was_granted() {
+    let algorithm = ("sts:SigningAlgorithm", "ES384");
+    let [good, long, weak, tagged]: [&[Need<'_>]; 4] = [
+        &[("sts:GetWebIdentityToken", "*", &[algorithm, ("sts:DurationSeconds", "300")])],
+        &[("sts:GetWebIdentityToken", "*", &[algorithm, ("sts:DurationSeconds", "3600")])],
+        &[("sts:GetWebIdentityToken", "*", &[("sts:SigningAlgorithm", "RS256"), ("sts:DurationSeconds", "300")])],
+        &[("sts:TagGetWebIdentityToken", "*", &[])],
+    ];
+    let calls = [("as workers do", good), ("for an hour", long), ("otherwise signed", weak), ("with tags", tagged)];
+    let through = |granted: bool| {
+        let mut values = values();
+        values["web_identity_tokens"] = json!(granted);
+        let through = decided(&calls, &[&render(&values).expect("rendered documents").documents["task"]]);
+        calls.map(|(name, _)| through[name])
+    };
+    assert_eq!(through(false), [false; 4]);
+    assert_eq!(through(true), [true, false, false, false]);
+}
+
 #[test]
 fn a_policy_that_somebody_adds_gives_the_launch_role_no_other_service() {
     let launch = &rendered().documents["launch"];

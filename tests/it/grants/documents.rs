@@ -27,7 +27,7 @@ fn terraforms_own_tests_of_the_module_pass() {
     let (passed, said) = terraform("terraform/aws", &["test", "-no-color"]).expect("run terraform");
     assert!(passed, "{said}");
     let runs = said.matches("... pass").count();
-    assert!(runs >= 53, "only {runs} runs passed: {said}");
+    assert!(runs >= 57, "only {runs} runs passed: {said}");
 }
 
 #[test]
@@ -109,12 +109,15 @@ fn resolved(value: &Value, parameters: &BTreeMap<&str, &str>) -> Value {
 
 #[test]
 fn the_cloudformation_template_grants_what_terraform_grants() {
-    same_grants("", "");
-    same_grants("ARM64", "registry.example.com/waybill-worker@sha256:0123");
+    same_grants("", ("", ""));
+    same_grants("ARM64", ("registry.example.com/waybill-worker@sha256:0123", ISSUER));
 }
 
-fn same_grants(other_architecture: &str, other_image: &str) {
+const ISSUER: &str = "https://0a1b2c3d-0000-4000-8000-222222222222.tokens.sts.global.api.aws";
+
+fn same_grants(other_architecture: &str, (other_image, issuer): (&str, &str)) {
     let mut values = values();
+    values["web_identity_tokens"] = json!(!issuer.is_empty());
     values["other_architecture"] = json!(other_architecture);
     values["buckets"] = json!({"example-lake": {"prefixes": ["raw/"]}});
     let rendered = render(&values).expect("rendered documents");
@@ -133,6 +136,7 @@ fn same_grants(other_architecture: &str, other_image: &str) {
         ("KmsKeyArn", "arn:aws:kms:eu-west-1:222222222222:key/0a1b"),
         ("RepositoryArn", "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"),
         ("OtherImage", other_image),
+        ("TokenIssuer", issuer),
     ]);
     let template = resolved(&generated("cloudformation.json")["Resources"], &parameters);
     for (resource, trust, policy, name) in [

@@ -16,7 +16,7 @@ use waybill_tests::aws::{Aws, CUSTOMER, Key, ORCHESTRATOR, REGION, Role, Trust};
 use super::rig::{Made, Options, Rig, enrol_request, visible};
 
 /// Settings of a data plane in the scripted cloud.
-fn settings() -> String {
+pub(super) fn settings() -> String {
     serde_json::json!({
         "role_arn": Aws::launch_role(),
         "task_role_arn": Aws::task_role(),
@@ -264,7 +264,7 @@ async fn h36_whatever_was_signed_instead_of_the_one_call_is_refused() {
 }
 
 /// A server that gives this answer to everything.
-async fn lying(status: StatusCode, headers: HeaderMap, body: String) -> String {
+pub(super) async fn lying(status: StatusCode, headers: HeaderMap, body: String) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     let answer = move || async move { (status, headers, body).into_response() };

@@ -280,6 +280,7 @@ pub(super) fn enrol_request(made: &Made, key: &WorkerKey, nonce: &[u8; 32]) -> e
         attestation_kind: enrolment_pb::AttestationKind::Process.into(),
         attestation: ProcessAttestation::proof(nonce, &key.spki_sha256()).to_vec(),
         aws: None,
+        aws_token: String::new(),
     }
 }
 

@@ -10,13 +10,14 @@ use serde_json::json;
 
 use super::fault::Fault;
 use super::signature::{self, Came, Refused};
-use super::{Called, Key, Shared, answer, ecs, s3, sts};
+use super::{Called, Key, Shared, answer, ecs, issuer, s3, sts};
 
 const TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
 
 pub(super) fn router(shared: Shared) -> Router {
     Router::new()
         .route("/task-credentials/{task}", get(credentials))
+        .route("/.well-known/jwks.json", get(issuer::keys))
         .route("/task-metadata/{task}/task", get(metadata))
         .fallback(call)
         .with_state(shared)

@@ -1,13 +1,14 @@
-//! AssumeRole and GetCallerIdentity.
+//! AssumeRole, GetCallerIdentity and GetWebIdentityToken.
 
 use axum::response::Response;
 
-use super::{Key, ORCHESTRATOR, Shared, Trust, answer};
+use super::{Key, ORCHESTRATOR, Shared, Trust, answer, issuer};
 
 pub(super) fn call(shared: &Shared, key: &Key, action: &str, form: &str) -> Response {
     match action {
         "AssumeRole" => assume(shared, key, form),
         "GetCallerIdentity" => identity(key),
+        "GetWebIdentityToken" => token(shared, key, form),
         _ => answer::xml_error(400, "InvalidAction", "Could not find the operation"),
     }
 }
@@ -51,6 +52,29 @@ fn identity(key: &Key) -> Response {
          <Arn>{arn}</Arn>\n    <UserId>AROAFAKE:session</UserId>\n    <Account>{account}</Account>\n  \
          </GetCallerIdentityResult>\n  <ResponseMetadata>\n    <RequestId>fake</RequestId>\n  </ResponseMetadata>\n\
          </GetCallerIdentityResponse>\n"
+    ))
+}
+
+/// As its documentation has it: off unless the account turned it on, one audience or more, two algorithms, a minute to an hour.
+fn token(shared: &Shared, key: &Key, form: &str) -> Response {
+    if !shared.lock().gives_tokens {
+        let message = "Outbound web identity federation is disabled for this account";
+        return answer::xml_error(403, "OutboundWebIdentityFederationDisabled", message);
+    }
+    let audience = field(form, "Audience.member.1").unwrap_or_default();
+    let seconds = field(form, "DurationSeconds").and_then(|text| text.parse().ok()).unwrap_or(300);
+    let is_asked = (1..=1000).contains(&audience.len()) && (60..=3600).contains(&seconds);
+    if !is_asked || field(form, "SigningAlgorithm").as_deref() != Some("ES384") {
+        return answer::xml_error(400, "ValidationError", "Audience, DurationSeconds or SigningAlgorithm");
+    }
+    let Some(token) = issuer::token_of(shared, key, &audience) else {
+        return answer::xml_error(403, "AccessDenied", "no role's session");
+    };
+    let end = (chrono::Utc::now() + chrono::TimeDelta::seconds(seconds)).format("%Y-%m-%dT%H:%M:%SZ");
+    answer::xml(format!(
+        "<GetWebIdentityTokenResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetWebIdentityTokenResult>\
+         <WebIdentityToken>{token}</WebIdentityToken><Expiration>{end}</Expiration></GetWebIdentityTokenResult>\
+         <ResponseMetadata><RequestId>fake</RequestId></ResponseMetadata></GetWebIdentityTokenResponse>"
     ))
 }
 

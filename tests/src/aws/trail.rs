@@ -22,7 +22,7 @@ fn record(call: &Called) -> Option<Value> {
     let mut record = match (call.action.as_str(), &call.role) {
         ("AssumeRole", _) if error.is_none() => assumed(call),
         ("AssumeRole", _) | (_, None) => return None,
-        ("GetCallerIdentity", Some(role)) => by_role(call, role, "sts.amazonaws.com"),
+        ("GetCallerIdentity" | "GetWebIdentityToken", Some(role)) => by_role(call, role, "sts.amazonaws.com"),
         (_, Some(role)) => by_role(call, role, "ecs.amazonaws.com"),
     };
     if let Some(code) = error {

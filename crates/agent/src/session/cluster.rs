@@ -71,6 +71,7 @@ fn settings(wanted: &TaskArguments, cluster: &str, role_arn: String) -> EcsSetti
         memory_mib: wanted.memory_mib,
         disk_gib: wanted.disk_gib,
         fips: wanted.fips,
+        token_issuer: None,
     }
 }
 

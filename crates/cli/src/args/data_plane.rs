@@ -171,4 +171,7 @@ pub(crate) struct AwsEcs {
     /// Call FIPS endpoints.
     #[arg(long)]
     pub(crate) fips: bool,
+    /// Have workers prove their role by a token of this issuer (aws iam get-outbound-web-identity-federation-info).
+    #[arg(long, value_name = "URL")]
+    pub(crate) token_issuer: Option<String>,
 }

@@ -229,6 +229,7 @@ fn shown(plane: &DataPlane) -> String {
             ("capacity", aws.capacity.clone()),
             ("size", format!("{} CPU units, {} MiB", aws.cpu, aws.memory_mib)),
         ]);
+        rows.extend(aws.token_issuer.iter().map(|issuer| ("token issuer", issuer.clone())));
     }
     facts(&rows)
 }
@@ -262,6 +263,7 @@ impl From<AwsEcs> for AwsEcsSettings {
             memory_mib: given.memory_mib,
             disk_gib: given.disk_gib,
             fips: given.fips,
+            token_issuer: given.token_issuer,
         }
     }
 }

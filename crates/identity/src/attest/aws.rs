@@ -20,7 +20,7 @@ mod answer;
 #[cfg(feature = "aws")]
 mod sign;
 
-pub use answer::{Caller, caller_of, read_caller};
+pub use answer::{Caller, caller_of, caller_of_role, read_caller};
 #[cfg(feature = "aws")]
 pub use sign::sign;
 
@@ -63,6 +63,8 @@ pub struct AwsRole {
     pub region: String,
     /// Host of that region's STS, from the orchestrator's own list.
     pub host: String,
+    /// Issuer of its account's tokens, where it is proven by one.
+    pub token_issuer: Option<String>,
 }
 
 /// The call as the orchestrator makes it: POST, path `/`, [`BODY`], these headers.
@@ -173,6 +175,7 @@ mod tests {
             role: "waybill-worker".into(),
             region: "eu-central-1".into(),
             host: "sts.eu-central-1.amazonaws.com".into(),
+            token_issuer: None,
         }
     }
 

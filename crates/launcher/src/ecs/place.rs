@@ -9,7 +9,7 @@ use waybill_model::plan::Architecture;
 use waybill_model::{DataPlaneId, OrgId};
 
 use super::arn::{Region, RoleArn, TaskArn, is_plain};
-use super::size;
+use super::{issuer, size};
 
 /// What a user must write to have tasks on EC2 instances.
 pub const EC2_OPT_IN: &str = "tasks on one EC2 instance can reach each other's credentials";
@@ -75,6 +75,9 @@ pub struct EcsSettings {
     /// Whether FIPS endpoints are called.
     #[serde(default)]
     pub fips: bool,
+    /// Who signs the account's tokens, where workers prove their role by one; else they sign a call themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_issuer: Option<String>,
 }
 
 fn worker() -> String {
@@ -100,7 +103,7 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    fn new(field: &'static str, what: impl Into<String>) -> Self {
+    pub(super) fn new(field: &'static str, what: impl Into<String>) -> Self {
         Self { field, what: what.into() }
     }
 }
@@ -156,6 +159,7 @@ impl EcsPlace {
         if settings.fips {
             region.check_fips().map_err(|error| SettingError::new("fips", error.0))?;
         }
+        issuer::check(settings.token_issuer.as_deref(), &region)?;
         check_names(&settings)?;
         check_size(&settings)?;
         Ok(Self { settings, role, task_role, region, external_id, owner: None })

@@ -13,6 +13,9 @@ use super::size::{self, SizeError};
 /// By this the worker's SDK, and the proof of its role, take FIPS endpoints.
 const FIPS: &str = "AWS_USE_FIPS_ENDPOINT";
 
+/// By this a worker has STS sign who it is, in place of signing a call itself.
+const PROOF: (&str, &str) = ("WAYBILL_PROOF", "web-identity-token");
+
 /// What stands before the attempt's id in `startedBy`.
 const STARTED_BY: &str = "wb/";
 
@@ -65,6 +68,9 @@ impl EcsTask {
         let settings = place.settings();
         if settings.fips {
             variables.insert(FIPS.to_owned(), "true".to_owned());
+        }
+        if settings.token_issuer.is_some() {
+            variables.insert(PROOF.0.to_owned(), PROOF.1.to_owned());
         }
         let architecture = wish.architecture.unwrap_or(settings.architecture);
         let family = place.family(architecture).ok_or_else(|| SizeError::no_family(architecture))?;

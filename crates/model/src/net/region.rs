@@ -11,3 +11,40 @@ pub fn partition_of(region: &str) -> &'static str {
         "aws"
     }
 }
+
+/// Where AWS keeps the issuers of accounts' web identity tokens.
+const ISSUERS: &str = ".tokens.sts.global.api.aws";
+
+/// The host of an account's issuer of web identity tokens, `https://ID.tokens.sts.global.api.aws`; none where it is not one.
+/// AWS makes the id; where issuers of its other partitions stand is not documented, so there are none of those.
+#[must_use]
+pub fn token_issuer_host(issuer: &str) -> Option<&str> {
+    let host = issuer.strip_prefix("https://")?;
+    let id = host.strip_suffix(ISSUERS)?;
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    ((1..=63).contains(&id.len()) && id.bytes().all(plain)).then_some(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_issuer_that_aws_gives_an_account_is_one() {
+        let good = "https://0a1b2c3d-0000-4000-8000-000000000001.tokens.sts.global.api.aws";
+        assert_eq!(token_issuer_host(good), good.strip_prefix("https://"));
+        for bad in [
+            "",
+            "https://.tokens.sts.global.api.aws",
+            "http://a.tokens.sts.global.api.aws",
+            "https://a.tokens.sts.global.api.aws/",
+            "https://a.tokens.sts.global.api.aws.example.com",
+            "https://a.b.tokens.sts.global.api.aws",
+            "https://example.com/.tokens.sts.global.api.aws",
+            "https://user@a.tokens.sts.global.api.aws",
+            "https://A.tokens.sts.global.api.aws",
+        ] {
+            assert_eq!(token_issuer_host(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,20 +1,21 @@
 //! What a worker proves of where it runs, against what its data plane says. The data plane chooses the kind of proof, never
 //! the worker: a good proof of another kind is no proof.
 
-use std::time::Duration;
-
 use waybill_identity::attest::aws::{self, AwsProof, AwsRole, Caller};
 use waybill_identity::{AgentAttestation, AttestationError, AttestationKind, Binding, TicketClaim};
-use waybill_model::{AgentId, Micros};
-use waybill_protocol::enrolment::Enrol;
+use waybill_model::AgentId;
+use waybill_protocol::enrolment::{AwsAttestation, Enrol};
 use waybill_protocol::pb::enrolment as pb;
 
 use super::Services;
 
-/// Longest call of STS.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest answer that is read.
-const MOST: usize = 16 << 10;
+mod answer;
+mod keys;
+mod sts;
+mod token;
+
+use keys::IssuerDoor;
+pub use sts::StsDoor;
 
 /// Where an attempt's worker must run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,51 +48,6 @@ impl Expected {
     /// Whether a ticket without the right proof is an alarm: everybody who may describe tasks can read a task's ticket.
     pub(super) const fn guards_the_ticket(&self) -> bool {
         matches!(self, Self::Aws(_) | Self::AgentTask(..))
-    }
-}
-
-/// Asks STS who signed a rebuilt call.
-pub struct StsDoor {
-    client: reqwest::Client,
-    endpoint: Option<String>,
-}
-
-impl StsDoor {
-    /// To each region's own STS, or to this endpoint instead.
-    pub fn new(endpoint: Option<String>) -> Result<Self, reqwest::Error> {
-        let none = reqwest::redirect::Policy::none();
-        let client = reqwest::Client::builder().redirect(none).timeout(PATIENCE).connect_timeout(PATIENCE).build()?;
-        Ok(Self { client, endpoint })
-    }
-
-    async fn ask(&self, proof: &AwsProof, role: &AwsRole, challenge: &str) -> Result<Caller, Unproven> {
-        let call = proof.rebuild(role, challenge, Micros::now()).map_err(Unproven::Refused)?;
-        let url = self.endpoint.clone().unwrap_or_else(|| format!("https://{}", call.host));
-        let mut request = self.client.post(format!("{}/", url.trim_end_matches('/'))).header("host", &call.host);
-        for (name, value) in call.headers {
-            request = request.header(name, value);
-        }
-        let unavailable = |error: reqwest::Error| {
-            tracing::warn!(error = &error as &dyn std::error::Error, "STS could not be asked");
-            Unproven::Unavailable
-        };
-        let mut answer = request.body(aws::BODY).send().await.map_err(unavailable)?;
-        let status = answer.status();
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(unavailable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MOST {
-                return Err(Unproven::Refused(AttestationError("the answer of STS is too large")));
-            }
-        }
-        match status.as_u16() {
-            200 => aws::read_caller(&body).map_err(Unproven::Refused),
-            300..=399 => Err(Unproven::Refused(AttestationError("STS answered with a redirect"))),
-            429 | 500..=599 => Err(Unproven::Unavailable),
-            // STS says this with 400 too.
-            _ if body.windows(10).any(|part| part == b"Throttling") => Err(Unproven::Unavailable),
-            _ => Err(Unproven::Refused(AttestationError("STS did not accept the signature"))),
-        }
     }
 }
 
@@ -138,13 +94,26 @@ fn vouched(
 
 async fn role_of(
     services: &Services,
-    presented: &pb::AwsProof,
+    presented: &AwsAttestation,
     role: &AwsRole,
     binding: &Binding,
 ) -> Result<Caller, Unproven> {
     let deployment = services.pin.to_string();
     let challenge = aws::challenge(&binding.nonce, &binding.spki_sha256, &deployment);
-    let caller = services.sts.ask(&proof(presented), role, &challenge).await?;
+    let caller = match (&role.token_issuer, presented) {
+        (None, AwsAttestation::Call(presented)) => services.sts.ask(&proof(presented), role, &challenge).await?,
+        (Some(issuer), AwsAttestation::Token(token)) => {
+            let key = services.sts.issuers.key_of(issuer, token).await?;
+            token::read(token, &key, (issuer, &role.region), &challenge).map_err(Unproven::Refused)?
+        }
+        // Either alone would do, but which one is asked for is for the data plane to say.
+        (Some(_), AwsAttestation::Call(_)) => {
+            return Err(Unproven::Refused(AttestationError("the data plane asks for a token of its account's issuer")));
+        }
+        (None, AwsAttestation::Token(_)) => {
+            return Err(Unproven::Refused(AttestationError("the data plane names no issuer of tokens")));
+        }
+    };
     role.accept(&caller).map_err(Unproven::Refused)?;
     Ok(caller)
 }

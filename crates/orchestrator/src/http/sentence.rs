@@ -35,6 +35,8 @@ struct Arguments {
     reason: Option<String>,
     limit: Option<String>,
     same_task: Option<bool>,
+    #[serde(default)]
+    by_token: bool,
     role: Option<String>,
     exit_code: Option<i32>,
     image: Option<String>,
@@ -207,6 +209,7 @@ fn control(code: &str, args: &Arguments) -> String {
                 Some(false) => {
                     format!("the worker proved its role{role}, but as another task than the one that was started")
                 }
+                None if args.by_token => format!("the worker proved its role{role} by a token of its account"),
                 None => format!("the worker proved its role{role}; the task was not known yet"),
             }
         }

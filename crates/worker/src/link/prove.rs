@@ -2,12 +2,28 @@
 //! those never leave, only a signature over this one enrolment does.
 
 #[cfg(feature = "aws")]
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "aws")]
+use aws_config::timeout::TimeoutConfig;
+#[cfg(feature = "aws")]
+use aws_config::{BehaviorVersion, Region};
+#[cfg(feature = "aws")]
+use aws_credential_types::{Credentials, provider::ProvideCredentials as _};
 use waybill_identity::{AgentAttestation, ProcessAttestation, Ticket, WorkerKey};
 use waybill_protocol::pb::enrolment as pb;
 
 use super::LinkError;
+
+/// What STS signs a token with; the orchestrator takes nothing else.
+#[cfg(feature = "aws")]
+const ALGORITHM: &str = "ES384";
+/// How long a token lives: STS gives none for less than a minute, and clocks differ.
+#[cfg(feature = "aws")]
+const LIFE_SECONDS: i32 = 300;
+/// What asking for one may take, with all its tries.
+#[cfg(feature = "aws")]
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How this worker proves where it runs.
 pub(super) enum Prover<'a> {
@@ -20,12 +36,13 @@ pub(super) enum Prover<'a> {
     Aws(Box<AwsTask>),
 }
 
-/// Keys of the task's role, and the region whose STS is to be asked.
+/// Keys of the task's role, the region whose STS is to be asked, and whether STS is to sign.
 #[cfg(feature = "aws")]
 pub(super) struct AwsTask {
     keys: aws_config::ecs::EcsCredentialsProvider,
     region: String,
     host: String,
+    by_token: bool,
 }
 
 impl<'a> Prover<'a> {
@@ -45,7 +62,12 @@ impl<'a> Prover<'a> {
         let fips = std::env::var("AWS_USE_FIPS_ENDPOINT").is_ok_and(|value| value == "true");
         let host = waybill_identity::attest::aws::sts_host(&region, fips);
         let keys = aws_config::ecs::EcsCredentialsProvider::builder().build();
-        Ok(Self::Aws(Box::new(AwsTask { keys, region, host })))
+        let by_token = match std::env::var("WAYBILL_PROOF").as_deref() {
+            Err(_) => false,
+            Ok("web-identity-token") => true,
+            Ok(_) => return Err(LinkError::Proof("WAYBILL_PROOF names a proof that this worker does not know")),
+        };
+        Ok(Self::Aws(Box::new(AwsTask { keys, region, host, by_token })))
     }
 
     #[cfg(not(feature = "aws"))]
@@ -78,8 +100,13 @@ impl<'a> Prover<'a> {
             #[cfg(feature = "aws")]
             Self::Aws(task) => {
                 let challenge = waybill_identity::attest::aws::challenge(nonce, &key.spki_sha256(), asked.2);
-                let proof = Some(task.sign(&challenge).await?);
-                Ok(pb::EnrolRequest { attestation_kind: pb::AttestationKind::Aws.into(), aws: proof, ..request })
+                let attestation_kind = pb::AttestationKind::Aws.into();
+                if task.by_token {
+                    let aws_token = task.token(&challenge).await?;
+                    return Ok(pb::EnrolRequest { attestation_kind, aws_token, ..request });
+                }
+                let aws = Some(task.sign(&challenge).await?);
+                Ok(pb::EnrolRequest { attestation_kind, aws, ..request })
             }
         }
     }
@@ -87,12 +114,15 @@ impl<'a> Prover<'a> {
 
 #[cfg(feature = "aws")]
 impl AwsTask {
-    async fn sign(&self, challenge: &str) -> Result<pb::AwsProof, LinkError> {
-        use aws_credential_types::provider::ProvideCredentials as _;
-        let keys = self.keys.provide_credentials().await.map_err(|error| {
+    async fn credentials(&self) -> Result<Credentials, LinkError> {
+        self.keys.provide_credentials().await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "the task's keys");
             LinkError::Proof("the platform gave no keys for the task's role")
-        })?;
+        })
+    }
+
+    async fn sign(&self, challenge: &str) -> Result<pb::AwsProof, LinkError> {
+        let keys = self.credentials().await?;
         let place = (self.host.as_str(), self.region.as_str());
         let proof = waybill_identity::attest::aws::sign(&keys, place, challenge, SystemTime::now())?;
         Ok(pb::AwsProof {
@@ -102,5 +132,23 @@ impl AwsTask {
             signature: proof.signature,
             security_token: proof.security_token,
         })
+    }
+
+    /// A token that STS signs for this one enrolment: the challenge is its only audience, so it is worth nothing elsewhere.
+    async fn token(&self, challenge: &str) -> Result<String, LinkError> {
+        let times =
+            TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(PATIENCE).build();
+        let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(times);
+        let loader = loader.credentials_provider(self.credentials().await?).region(Region::new(self.region.clone()));
+        let call = aws_sdk_sts::Client::new(&loader.load().await).get_web_identity_token();
+        let call = call.audience(challenge).signing_algorithm(ALGORITHM).duration_seconds(LIFE_SECONDS);
+        let answer = call.send().await.map_err(|error| {
+            tracing::error!(error = &error as &dyn std::error::Error, "sts:GetWebIdentityToken");
+            LinkError::Proof(
+                "STS gave no token: enable outbound identity federation in the account, and allow the task's role \
+                 sts:GetWebIdentityToken",
+            )
+        })?;
+        answer.web_identity_token.ok_or(LinkError::Proof("STS answered without a token"))
     }
 }

@@ -14,8 +14,8 @@ pub struct Caller {
     pub account: String,
     /// Name of the role.
     pub role: String,
-    /// Name of the session: for a task of ECS, the task's id.
-    pub session: String,
+    /// Name of the session: for a task of ECS, the task's id. A token names the role alone.
+    pub session: Option<String>,
 }
 
 /// Reads the answer of a GetCallerIdentity that was answered with 200.
@@ -44,14 +44,28 @@ pub fn caller_of(arn: &str) -> Option<Caller> {
     let ["arn", partition, "sts", "", account, resource] = parts.as_slice() else { return None };
     let pieces: Vec<&str> = resource.split('/').collect();
     let ["assumed-role", role, session] = pieces.as_slice() else { return None };
+    let caller = checked(partition, account, role)?;
+    (!session.is_empty()).then(|| Caller { session: Some((*session).to_owned()), ..caller })
+}
+
+/// The caller that a role's own ARN names, whatever path it stands under; none where it is no role's.
+#[must_use]
+pub fn caller_of_role(arn: &str) -> Option<Caller> {
+    let parts: Vec<&str> = arn.split(':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return None };
+    let (_, name) = resource.strip_prefix("role")?.rsplit_once('/')?;
+    resource.starts_with("role/").then(|| checked(partition, account, name))?
+}
+
+fn checked(partition: &str, account: &str, role: &str) -> Option<Caller> {
     let is_account = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
     let is_role = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
     let fits = partition.starts_with("aws") && is_account && (1..=64).contains(&role.len());
-    (fits && role.chars().all(is_role) && !session.is_empty()).then(|| Caller {
-        partition: (*partition).to_owned(),
-        account: (*account).to_owned(),
-        role: (*role).to_owned(),
-        session: (*session).to_owned(),
+    (fits && role.chars().all(is_role)).then(|| Caller {
+        partition: partition.to_owned(),
+        account: account.to_owned(),
+        role: role.to_owned(),
+        session: None,
     })
 }
 
@@ -88,9 +102,36 @@ mod tests {
         let body = answer("arn:aws-cn:sts::222222222222:assumed-role/waybill-worker/0123abcd");
         let caller = read_caller(body.as_bytes()).expect("a caller");
         assert_eq!(
-            (caller.partition.as_str(), caller.account.as_str(), caller.role.as_str(), caller.session.as_str()),
+            (
+                caller.partition.as_str(),
+                caller.account.as_str(),
+                caller.role.as_str(),
+                caller.session.as_deref().unwrap_or_default()
+            ),
             ("aws-cn", "222222222222", "waybill-worker", "0123abcd")
         );
+    }
+
+    #[test]
+    fn a_role_is_read_from_its_own_arn_whatever_its_path() {
+        for arn in
+            ["arn:aws:iam::222222222222:role/waybill-worker", "arn:aws:iam::222222222222:role/data/eu/waybill-worker"]
+        {
+            let caller = caller_of_role(arn).expect("a role");
+            assert_eq!((caller.account.as_str(), caller.role.as_str()), ("222222222222", "waybill-worker"));
+            assert_eq!(caller.session, None);
+        }
+        for arn in [
+            "",
+            "arn:aws:iam::222222222222:user/waybill-worker",
+            "arn:aws:iam::222222222222:root",
+            "arn:aws:iam::222222222222:role/",
+            "arn:aws:iam::222222222222:roles/waybill-worker",
+            "arn:aws:iam::2222:role/waybill-worker",
+            "arn:aws:sts::222222222222:assumed-role/waybill-worker/s",
+        ] {
+            assert_eq!(caller_of_role(arn), None, "{arn}");
+        }
     }
 
     #[test]

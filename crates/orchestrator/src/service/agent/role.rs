@@ -37,6 +37,7 @@ pub(crate) fn of(role: &RoleArn, region: &Region, fips: bool) -> AwsRole {
         role: role.name().to_owned(),
         region: region.as_str().to_owned(),
         host: sts_host(region.as_str(), fips),
+        token_issuer: None,
     }
 }
 

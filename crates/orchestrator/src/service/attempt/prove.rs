@@ -59,12 +59,15 @@ impl AttemptService {
         // An agent's task has a reference of ours, which says nothing of the cloud's.
         let task = held.attempt.task.as_deref().filter(|task| task.starts_with("arn:"));
         let task = task.and_then(|task| task.rsplit('/').next());
-        let same = task.map(|task| task == caller.session);
+        let same = task.zip(caller.session.as_deref()).map(|(task, session)| task == session);
         let role = format!("{} of account {}", caller.role, caller.account);
         if same == Some(false) {
             tracing::warn!(attempt.id = %claim.attempt, "the role was proven by another session than the attempt's task");
         }
-        let note = Note::RoleProven.with(Some(claim.attempt), json!({ "same_task": same, "role": role }));
+        let note = Note::RoleProven.with(
+            Some(claim.attempt),
+            json!({ "same_task": same, "role": role, "by_token": caller.session.is_none() }),
+        );
         Store::run_event_append_in_txn(&mut tx, claim.org, held.run.id, &[note]).await?;
         Ok(tx.commit().await?)
     }
@@ -80,5 +83,7 @@ fn by_agent(agent: &Agent) -> Expected {
 
 fn role_of(plane: &DataPlane) -> Option<AwsRole> {
     let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref()?).ok()?;
-    Some(role::of(place.task_role(), place.region(), place.settings().fips))
+    let settings = place.settings();
+    let role = role::of(place.task_role(), place.region(), settings.fips);
+    Some(AwsRole { token_issuer: settings.token_issuer.clone(), ..role })
 }
