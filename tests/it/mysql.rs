@@ -4,7 +4,7 @@ mod changed;
 mod consistency;
 mod faults;
 mod hostile;
-mod landed;
+pub(crate) mod landed;
 mod refused;
 mod sessions;
 mod tls;
@@ -41,6 +41,8 @@ fn settings(port: u16, user: &str) -> Settings {
         password: None,
         tls: TlsMode::Disable,
         ca: None,
+        client_cert: None,
+        client_key: None,
     }
 }
 

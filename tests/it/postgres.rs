@@ -1,6 +1,7 @@
 //! The Postgres source against a real server: exact values, one snapshot, windows, faults, hostile input.
 
 mod changed;
+mod client_certificates;
 mod consistency;
 mod faults;
 mod filters;
@@ -34,6 +35,8 @@ fn settings(port: u16) -> Settings {
         password: None,
         tls: TlsMode::Disable,
         ca: None,
+        client_cert: None,
+        client_key: None,
     }
 }
 

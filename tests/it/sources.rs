@@ -149,6 +149,8 @@ impl Server {
             password: None,
             tls: TlsMode::Disable,
             ca: None,
+            client_cert: None,
+            client_key: None,
         };
         let password = password.map(|text| Arc::new(Fixed::new(text)) as Arc<dyn Credential>);
         Box::new(PostgresSource::new(&settings, password, "run_suite").expect("a source"))
@@ -226,6 +228,8 @@ impl Maria {
             password: None,
             tls: TlsMode::Disable,
             ca: None,
+            client_cert: None,
+            client_key: None,
         };
         let password = Arc::new(Fixed::new(password)) as Arc<dyn Credential>;
         Box::new(MySqlSource::new(&settings, Some(password), "run_suite").expect("a source"))

@@ -6,6 +6,8 @@ mod clock;
 mod column;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use server::resolved::Resolved;
 pub mod shape;
 
 #[cfg(feature = "sqlite")]

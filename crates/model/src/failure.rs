@@ -25,6 +25,8 @@ named! {
         SourceMalformed = "source_malformed",
         /// TLS could not be agreed or the certificate was not trusted.
         TlsFailed = "tls_failed",
+        /// The server wants a client certificate and got none, or refused the one it got.
+        ClientCertificateRefused = "client_certificate_refused",
         /// The table, object or file set does not exist or is hidden from this user.
         StreamNotFound = "stream_not_found",
         /// A column that the spec names does not exist.
@@ -192,6 +194,7 @@ impl FailureCode {
             C::BucketThrottled => P::RetryAfter,
             C::SourceDenied
             | C::TlsFailed
+            | C::ClientCertificateRefused
             | C::StreamNotFound
             | C::ColumnNotFound
             | C::RowSecurity
@@ -258,6 +261,9 @@ impl FailureCode {
             }
             C::TlsFailed => {
                 "give the server's CA with `ca`, a file on the worker or a reference such as aws-ssm:///name, or check the name in its certificate"
+            }
+            C::ClientCertificateRefused => {
+                "give `client-cert` and `client-key`: of a CA that the server trusts, not expired, and with the user's name (CN) or one that the server maps to it"
             }
             C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
             C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",

@@ -119,6 +119,8 @@ fn connection(system: &System) -> Out {
             keys.maybe("password", postgres.password.as_ref());
             keys.text("tls", &postgres.tls);
             keys.maybe("ca", postgres.ca.as_ref());
+            keys.maybe("client-cert", postgres.client_cert.as_ref());
+            keys.maybe("client-key", postgres.client_key.as_ref());
         }
         System::MySql(mysql) => {
             keys.text("host", &mysql.host);
@@ -130,6 +132,8 @@ fn connection(system: &System) -> Out {
             keys.maybe("password", mysql.password.as_ref());
             keys.text("tls", &mysql.tls);
             keys.maybe("ca", mysql.ca.as_ref());
+            keys.maybe("client-cert", mysql.client_cert.as_ref());
+            keys.maybe("client-key", mysql.client_key.as_ref());
         }
         System::Sqlite { path } | System::Local { path } => keys.text("path", path),
         System::Files(files) => {

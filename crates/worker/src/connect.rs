@@ -12,9 +12,9 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{Azure, FileSource, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use waybill_model::{plan::Ca, secret::SecretRef};
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-use waybill_pipeline::Credential;
 use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use {waybill_connectors::source::Resolved, waybill_pipeline::Credential, zeroize::Zeroizing};
 
 use crate::secret::{Resolver, Servers};
 
@@ -162,12 +162,11 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 
 #[cfg(feature = "postgres")]
 async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
-    use crate::secret::Secret;
     use waybill_connectors::source::postgres::PostgresSource;
     let password = credential(settings.password.as_ref(), means).await?;
-    let ca = authority(settings.ca.as_ref(), means).await?;
-    let ca = ca.as_ref().map(Secret::reveal);
-    Ok(Arc::new(PostgresSource::trusting(settings, password, ca, run)?.through(means.dialer.clone())))
+    let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
+    let resolved = resolved(settings.ca.as_ref(), client, means).await?;
+    Ok(Arc::new(PostgresSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -177,12 +176,11 @@ async fn postgres(_: &Postgres, _: &str, _: &Means) -> FaultResult<Arc<dyn Sourc
 
 #[cfg(feature = "mysql")]
 async fn mysql(settings: &MySql, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
-    use crate::secret::Secret;
     use waybill_connectors::source::mysql::MySqlSource;
     let password = credential(settings.password.as_ref(), means).await?;
-    let ca = authority(settings.ca.as_ref(), means).await?;
-    let ca = ca.as_ref().map(Secret::reveal);
-    Ok(Arc::new(MySqlSource::trusting(settings, password, ca, run)?.through(means.dialer.clone())))
+    let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
+    let resolved = resolved(settings.ca.as_ref(), client, means).await?;
+    Ok(Arc::new(MySqlSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(not(feature = "mysql"))]
@@ -199,11 +197,25 @@ async fn credential(reference: Option<&SecretRef>, means: &Means) -> FaultResult
     Ok(Some(means.secrets.credential(reference)))
 }
 
-/// The text that a reference to a CA leads to.
+/// What the other references of a server's connection lead to.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-async fn authority(ca: Option<&Ca>, means: &Means) -> FaultResult<Option<crate::secret::Secret>> {
-    match ca.and_then(Ca::reference) {
-        Some(reference) => Ok(Some(means.secrets.resolve(reference).await?)),
+async fn resolved(
+    ca: Option<&Ca>,
+    (certificate, key): (Option<&SecretRef>, Option<&SecretRef>),
+    means: &Means,
+) -> FaultResult<Resolved> {
+    Ok(Resolved {
+        ca: text(ca.and_then(Ca::reference), means).await?,
+        client_cert: text(certificate, means).await?,
+        client_key: text(key, means).await?,
+    })
+}
+
+/// The text that a reference leads to.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn text(reference: Option<&SecretRef>, means: &Means) -> FaultResult<Option<Zeroizing<String>>> {
+    match reference {
+        Some(reference) => Ok(Some(means.secrets.resolve(reference).await?.into_inner())),
         None => Ok(None),
     }
 }

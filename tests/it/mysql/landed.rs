@@ -182,7 +182,7 @@ async fn what_is_committed_late_on_mariadb_is_in_the_table_after_the_next_run_an
 }
 
 /// What stands between fences of this language on the page.
-fn fenced(page: &str, language: &str) -> Vec<String> {
+pub(crate) fn fenced(page: &str, language: &str) -> Vec<String> {
     let opens = format!("```{language}\n");
     page.split(&opens).skip(1).filter_map(|rest| rest.split_once("```")).map(|(text, _)| text.to_owned()).collect()
 }

@@ -1,5 +1,6 @@
 //! TLS to MariaDB: verified to the name, and what can't be trusted is refused with the reason.
 
+use waybill_connectors::source::Resolved;
 use waybill_connectors::source::mysql::MySqlSource;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Ca, MySql as Settings, TlsMode};
@@ -7,20 +8,25 @@ use waybill_pipeline::{Fixed, Source};
 use waybill_tests::services::mariadb::MariaDb;
 
 use super::{READER, full, read, settings};
-use crate::postgres::tls::{authority, leaf};
+use crate::postgres::tls::{Authority, authority, client, leaf};
 
 /// A server with a certificate for `localhost`, and the authority's certificate in a file.
 fn secured(expired: bool) -> (MariaDb, tempfile::NamedTempFile) {
     let authority = authority();
-    let (certificate, key) = leaf(&authority, &["localhost"], expired);
-    let files = [("server.crt", certificate.as_str()), ("server.key", key.as_str())];
-    let server = MariaDb::with(&["--log-bin=log", "--ssl-cert=../server.crt", "--ssl-key=../server.key"], &files);
+    let ca = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(ca.path(), &authority.pem).expect("write");
+    (below(&authority, expired, &["--log-bin=log"]), ca)
+}
+
+fn below(authority: &Authority, expired: bool, more: &[&str]) -> MariaDb {
+    let (certificate, key) = leaf(authority, &["localhost"], expired);
+    let files = [("server.crt", certificate.as_str()), ("server.key", key.as_str()), ("root.crt", &authority.pem)];
+    let options = [&["--ssl-cert=../server.crt", "--ssl-key=../server.key"], more].concat();
+    let server = MariaDb::with(&options, &files);
     server.run(READER);
     server.run("CREATE TABLE t (id bigint PRIMARY KEY, pad varchar(600) NOT NULL); INSERT INTO t SELECT seq, repeat('x', 500) FROM seq_1_to_30000;
                 ANALYZE TABLE t");
-    let ca = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(ca.path(), &authority.pem).expect("write");
-    (server, ca)
+    server
 }
 
 fn source(server: &MariaDb, host: &str, ca: Option<&std::path::Path>) -> MySqlSource {
@@ -68,4 +74,32 @@ async fn h18_a_mariadb_without_tls_is_refused_and_nothing_of_the_account_goes_ou
     std::fs::write(ca.path(), &authority().pem).expect("write");
     let text = refused(source(&plain, "localhost", Some(ca.path()))).await;
     assert!(text.contains("has no TLS") && text.contains("tls: disable"), "{text}");
+}
+
+#[tokio::test]
+async fn an_account_of_mariadb_that_asks_for_a_certificate_gets_one_and_a_foreign_one_is_refused() {
+    let authority = authority();
+    let server = below(&authority, false, &["--ssl-ca=../root.crt"]);
+    server.run("ALTER USER reader@'127.0.0.1' REQUIRE X509");
+    let ca = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(ca.path(), &authority.pem).expect("write");
+    let showing = |(certificate, key): (String, String)| {
+        let reference = || "env://SHOP".parse().ok();
+        let (client_cert, client_key) = (reference(), reference());
+        let ca = ca.path().to_str().expect("a path").parse().ok();
+        let settings = settings(server.port(), "reader");
+        let settings =
+            Settings { host: "localhost".into(), tls: TlsMode::VerifyFull, ca, client_cert, client_key, ..settings };
+        let resolved =
+            Resolved { client_cert: Some(certificate.into()), client_key: Some(key.into()), ..Resolved::default() };
+        MySqlSource::with(&settings, Some(std::sync::Arc::new(Fixed::new("right"))), &resolved, "run")
+            .expect("a source")
+    };
+    let found = read(&showing(client(&authority, "anybody", false)), &full("t"), 2).await.expect("read");
+    assert_eq!(found.sorted("id").len(), 30_000);
+    let fault = source(&server, "localhost", Some(ca.path())).reach().await.expect_err("no certificate");
+    assert_eq!(fault.code, FailureCode::SourceDenied, "{}", fault.text.for_customer());
+    let foreign = client(&crate::postgres::tls::authority(), "anybody", false);
+    let fault = showing(foreign).reach().await.expect_err("a foreign one");
+    assert_eq!(fault.code, FailureCode::ClientCertificateRefused, "{}", fault.text.for_customer());
 }

@@ -11,6 +11,7 @@ use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 use waybill_tests::services::postgres::Postgres;
 
+use crate::mysql::landed::fenced;
 use crate::reading::table_of;
 
 const ROWS: i64 = 100_000;
@@ -151,4 +152,38 @@ async fn a_fixed_lag_and_rows_without_a_cursor_stand_in_the_receipt() {
         let verified = Command::new(binary("waybill-worker")).args(["verify", &lake]).output().await.expect("verify");
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_and_the_pipeline_of_the_postgres_page_work_as_they_stand() {
+    let page =
+        std::fs::read_to_string(waybill_tests::binaries::repository().join("docs/postgres.md")).expect("the page");
+    let server = Postgres::start();
+    server
+        .run(
+            "CREATE TABLE orders AS SELECT g::int8 AS id, timestamptz '2020-01-01' AS updated_at FROM generate_series(1, 100) g;
+             CREATE TABLE customers AS SELECT 1 AS id, 'secret' AS password_hash",
+        )
+        .await;
+    let [account] = &fenced(&page, "sql")[..] else { panic!("one account") };
+    server.run(account).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let documents = fenced(&page, "yaml");
+    let document = documents[0]
+        .replace(
+            "    host: db.example.internal\n",
+            &format!("    host: 127.0.0.1\n    port: {}\n    tls: disable\n", server.port()),
+        )
+        .replace("database: shop", "database: postgres")
+        .replace("/srv/lake", folder.path().join("lake").to_str().expect("a path"));
+    assert!(document.contains("tls: disable") && !document.contains("/srv/"));
+    let spec = folder.path().join("spec.yaml");
+    std::fs::write(&spec, document).expect("write the spec");
+    let mut worker = Command::new(binary("waybill-worker"));
+    worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(&spec).env("SHOP_PASSWORD", "a long password");
+    let output = worker.kill_on_drop(true).output().await.expect("run the worker");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    let told = |n: usize| (&report["streams"][n]["rows"], &report["streams"][n]["receipt"]["window"]["fixed_lag"]);
+    assert_eq!((told(0), told(1)), ((&json!(100), &json!(false)), (&json!(1), &Value::Null)));
 }

@@ -19,7 +19,7 @@ pub(crate) fn authority() -> Authority {
     authority_named("an authority of a test")
 }
 
-fn authority_named(name: &str) -> Authority {
+pub(crate) fn authority_named(name: &str) -> Authority {
     let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("parameters");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,19 +31,31 @@ fn authority_named(name: &str) -> Authority {
 
 /// What stands in a certificate for these names.
 fn leaf_parameters(names: &[&str]) -> CertificateParams {
+    parameters(names, "a server of a test")
+}
+
+fn parameters(names: &[&str], common: &str) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("parameters");
-    params.distinguished_name.push(DnType::CommonName, "a server of a test");
+    params.distinguished_name.push(DnType::CommonName, common);
     params
 }
 
 /// A certificate and its key.
-type Pair = (String, String);
+pub(crate) type Pair = (String, String);
 
 /// A certificate for these names and its key.
 pub(crate) fn leaf(authority: &Authority, names: &[&str], expired: bool) -> Pair {
+    signed(authority, leaf_parameters(names), expired)
+}
+
+/// A certificate of this user and its key.
+pub(crate) fn client(authority: &Authority, user: &str, expired: bool) -> Pair {
+    signed(authority, parameters(&[], user), expired)
+}
+
+fn signed(authority: &Authority, mut params: CertificateParams, expired: bool) -> Pair {
     let key = KeyPair::generate().expect("a key");
-    let mut params = leaf_parameters(names);
     if expired {
         params.not_before = rcgen::date_time_ymd(2020, 1, 1);
         params.not_after = rcgen::date_time_ymd(2021, 1, 1);
@@ -78,7 +90,7 @@ async fn refused(code: FailureCode, port: u16, host: &str, ca: &std::path::Path)
 }
 
 /// An authority, and a file that holds its certificate.
-fn trusted() -> (Authority, tempfile::NamedTempFile) {
+pub(crate) fn trusted() -> (Authority, tempfile::NamedTempFile) {
     let trusted = authority();
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), &trusted.pem).expect("write");
@@ -129,8 +141,9 @@ async fn h18_a_server_that_wants_a_client_certificate_says_so() {
     let (trusted, ca) = trusted();
     let (certificate, key) = leaf(&trusted, &["localhost"], false);
     let server = server(&certificate, &key, &["ssl_ca_file = 'root.crt'"], &trusted.pem).await;
-    let text = refused(FailureCode::SourceDenied, server.port(), "localhost", ca.path()).await;
+    let text = refused(FailureCode::ClientCertificateRefused, server.port(), "localhost", ca.path()).await;
     assert!(text.contains("28000") && text.contains("client certificate"), "{text}");
+    assert!(FailureCode::ClientCertificateRefused.hint().contains("`client-cert`"), "what to do next");
 }
 
 #[tokio::test]

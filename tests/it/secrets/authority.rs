@@ -6,17 +6,27 @@ use waybill_tests::services::aws::Emulator;
 use waybill_tests::services::postgres::{Postgres, Setup};
 
 use super::{Ended, Story, Variable, aws};
-use crate::postgres::tls::{Authority, authority, leaf};
+use crate::postgres::tls::{Authority, authority, client, leaf};
 
 const PASSWORD: &str = "right-horse-battery";
 
 /// A database that `reader` reaches over TLS alone, with a certificate of this authority.
 async fn database(authority: &Authority) -> Story {
+    asking(authority, "hostssl all reader 127.0.0.1/32 scram-sha-256").await
+}
+
+/// The same with another rule for `reader`.
+async fn asking(authority: &Authority, rule: &str) -> Story {
     let (certificate, key) = leaf(authority, &["localhost"], false);
     let server = Postgres::with(Setup {
-        settings: &["ssl = on", "ssl_cert_file = 'server.crt'", "ssl_key_file = 'server.key'"],
-        access: &["hostssl all reader 127.0.0.1/32 scram-sha-256", "host all reader all reject"],
-        files: &[("server.crt", &certificate), ("server.key", &key)],
+        settings: &[
+            "ssl = on",
+            "ssl_cert_file = 'server.crt'",
+            "ssl_key_file = 'server.key'",
+            "ssl_ca_file = 'root.crt'",
+        ],
+        access: &[rule, "host all reader all reject"],
+        files: &[("server.crt", &certificate), ("server.key", &key), ("root.crt", &authority.pem)],
         ..Setup::default()
     });
     Story::on(server, PASSWORD).await
@@ -25,7 +35,13 @@ async fn database(authority: &Authority) -> Story {
 /// What the worker makes of a connection with this `ca`, and these options.
 async fn reads(story: &Story, ca: Option<&str>, environment: &[Variable], options: &[&str]) -> Ended {
     let ca = ca.map_or_else(|| "tls: verify-full".to_owned(), |ca| format!("ca: '{ca}'"));
-    let document = story.document("env://SHOP_PASSWORD").replace("tls: disable", &ca).replace("127.0.0.1", "localhost");
+    reads_by(story, &ca, environment, options).await
+}
+
+/// What it makes of one with these keys.
+async fn reads_by(story: &Story, keys: &str, environment: &[Variable], options: &[&str]) -> Ended {
+    let document =
+        story.document("env://SHOP_PASSWORD").replace("tls: disable", keys).replace("127.0.0.1", "localhost");
     let password = [("SHOP_PASSWORD", PASSWORD.to_owned())];
     let output = story.moving(&document, environment).envs(password).args(options).output().await;
     Ended::of(output.expect("run the worker"))
@@ -100,4 +116,30 @@ async fn t01_an_authority_is_looked_up_only_where_the_guard_lists_its_reference(
     refused(&ended, &["policy_denied", "env://SHOP_CA", "`secrets`"]);
     let wide = guard("\"env://SHOP_PASSWORD\", \"env://SHOP_CA\"");
     delivered(&reads(&story, Some("env://SHOP_CA"), &known, &["--guard", &wide]).await, "both are listed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_certificate_that_references_lead_to_logs_in_and_a_wrong_one_says_what_to_do() {
+    let own = authority();
+    let story = asking(&own, "hostssl all reader 127.0.0.1/32 scram-sha-256 clientcert=verify-full").await;
+    let (certificate, key) = client(&own, "reader", false);
+    let (foreign, foreign_key) = client(&authority(), "reader", false);
+    let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nhunter2\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let key = story.file("client.key", &key);
+    let known = [
+        ("SHOP_CA", own.pem.clone()),
+        ("SHOP_CERT", certificate),
+        ("FOREIGN", foreign),
+        ("FOREIGN_KEY", foreign_key),
+        ("LOCKED", locked.to_owned()),
+    ];
+    let by = |certificate: &str, key: &str| {
+        format!("ca: 'env://SHOP_CA', client-cert: 'env://{certificate}', client-key: '{key}'")
+    };
+    delivered(&reads_by(&story, &by("SHOP_CERT", &key), &known, &[]).await, "the right one");
+    let ended = reads_by(&story, &by("FOREIGN", "env://FOREIGN_KEY"), &known, &[]).await;
+    refused(&ended, &["client_certificate_refused", "DecryptError", "`client-cert` and `client-key`"]);
+    let ended = reads_by(&story, &by("SHOP_CERT", "env://LOCKED"), &known, &[]).await;
+    refused(&ended, &["secret_unresolved", "env://LOCKED", "passphrase", "openssl pkey"]);
+    assert!(!ended.said.contains("hunter2"), "{}", ended.said);
 }

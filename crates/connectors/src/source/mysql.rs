@@ -45,7 +45,7 @@ use self::snapshot::{MySqlSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
 use crate::dial::{Checked, Dialer};
-use crate::source::shape;
+use crate::source::{Resolved, shape};
 
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,17 +77,17 @@ impl MySqlSource {
     /// A source for one connection. The password is asked for before each log-in, and anew after it was refused. `run`
     /// shows among the server's attributes of sessions.
     pub fn new(settings: &MySql, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
-        Self::trusting(settings, password, None, run)
+        Self::with(settings, password, &Resolved::default(), run)
     }
 
-    /// The same, with the PEM text that the settings' reference to a CA led to; without it such settings are refused.
-    pub fn trusting(
+    /// The same, with what the settings' other references led to; without it settings that have some are refused.
+    pub fn with(
         settings: &MySql,
         password: Option<Arc<dyn Credential>>,
-        ca: Option<&str>,
+        resolved: &Resolved,
         run: &str,
     ) -> FaultResult<Self> {
-        Ok(Self { address: Address::new(settings, password, ca, run)?, patience: PATIENCE })
+        Ok(Self { address: Address::new(settings, password, resolved, run)?, patience: PATIENCE })
     }
 
     /// The same through a dialer with rules of its own.

@@ -7,6 +7,7 @@ pub(crate) mod loss;
 pub(crate) mod name;
 pub(crate) mod password;
 pub(crate) mod reach;
+pub(crate) mod resolved;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod transport;

@@ -39,9 +39,31 @@ impl System {
     #[must_use]
     pub fn secrets(&self) -> Vec<(&'static str, &SecretRef)> {
         let given = match self {
-            Self::Postgres(Postgres { password, host: _, port: _, database: _, user: _, tls: _, ca })
-            | Self::MySql(MySql { password, host: _, port: _, database: _, user: _, tls: _, ca }) => {
-                vec![("password", password.as_ref()), (CA, ca.as_ref().and_then(Ca::reference))]
+            Self::Postgres(Postgres {
+                password,
+                ca,
+                client_cert,
+                client_key,
+                host: _,
+                port: _,
+                database: _,
+                user: _,
+                tls: _,
+            })
+            | Self::MySql(MySql {
+                password,
+                ca,
+                client_cert,
+                client_key,
+                host: _,
+                port: _,
+                database: _,
+                user: _,
+                tls: _,
+            }) => {
+                let ca = ca.as_ref().and_then(Ca::reference);
+                let client = [("client-cert", client_cert.as_ref()), ("client-key", client_key.as_ref())];
+                [("password", password.as_ref()), (CA, ca)].into_iter().chain(client).collect()
             }
             Self::S3(S3 { access, bucket: _, prefix: _ }) => {
                 let (access_key, secret_key) = of_access(access);
@@ -106,6 +128,8 @@ mod tests {
         let private =
             r#"{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P","ca":"aws-ssm:///ca"}"#;
         let by_path = r#"{"type":"postgres","host":"h","database":"d","user":"u","ca":"/etc/ca.pem"}"#;
+        let proven =
+            r#"{"type":"mysql","host":"h","database":"d","user":"u","client-cert":"env://C","client-key":"env://K"}"#;
         let azure = r#"{"type":"azure","account":"a","container":"c","account-key":"env://K","sas":"env://S",
             "tenant":"t","client":"c","client-secret":"file:///s"}"#;
         let blobs = r#"{"type":"files","url":"azure://a/c/p","azure":{"sas":"env://S"}}"#;
@@ -115,6 +139,7 @@ mod tests {
             (shop, vec!["password"]),
             (private, vec!["password", "ca"]),
             (by_path, vec![]),
+            (proven, vec!["client-cert", "client-key"]),
             (azure, vec!["account-key", "sas", "client-secret"]),
             (blobs, vec!["azure.sas"]),
             (r#"{"type":"files","url":"file:///data/in"}"#, vec![]),

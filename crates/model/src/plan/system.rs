@@ -85,6 +85,12 @@ pub struct Postgres {
     /// The CA to trust; the system's roots otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<Ca>,
+    /// PEM certificate by which the worker proves itself; goes with `client-key`.
+    #[serde(default, rename = "client-cert", skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<SecretRef>,
+    /// Its private key in PEM, without a passphrase.
+    #[serde(default, rename = "client-key", skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<SecretRef>,
 }
 
 const fn postgres_port() -> u16 {
@@ -110,9 +116,15 @@ pub struct MySql {
     /// How the server proves who it is.
     #[serde(default)]
     pub tls: TlsMode,
-    /// Path of a PEM file with the CA to trust, on the worker; the system's roots otherwise.
+    /// The CA to trust; the system's roots otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<Ca>,
+    /// PEM certificate by which the worker proves itself; goes with `client-key`.
+    #[serde(default, rename = "client-cert", skip_serializing_if = "Option::is_none")]
+    pub client_cert: Option<SecretRef>,
+    /// Its private key in PEM, without a passphrase.
+    #[serde(default, rename = "client-key", skip_serializing_if = "Option::is_none")]
+    pub client_key: Option<SecretRef>,
 }
 
 const fn mysql_port() -> u16 {

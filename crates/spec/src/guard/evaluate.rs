@@ -81,8 +81,29 @@ impl Held<'_> {
             self.unlisted(Reason::Connector, "read.connectors", kind);
         }
         match system {
-            System::Postgres(Postgres { host, port, tls, ca, password: _, database: _, user: _ })
-            | System::MySql(MySql { host, port, tls, ca, password: _, database: _, user: _ }) => {
+            // References are looked at together, below `secrets`.
+            System::Postgres(Postgres {
+                host,
+                port,
+                tls,
+                ca,
+                password: _,
+                database: _,
+                user: _,
+                client_cert: _,
+                client_key: _,
+            })
+            | System::MySql(MySql {
+                host,
+                port,
+                tls,
+                ca,
+                password: _,
+                database: _,
+                user: _,
+                client_cert: _,
+                client_key: _,
+            }) => {
                 self.server((host, *port), *tls, ca.as_ref());
             }
             System::Sqlite { path } => self.path(path, "read.paths"),

@@ -52,6 +52,16 @@ const SERVER_CA: Key = Key::new(
     Shape::TextOrSecret(PATH),
     "CA to trust in place of the system's: a PEM file on the worker, or a reference to the PEM text.",
 );
+const SERVER_CLIENT_CERT: Key = Key::new(
+    "client-cert",
+    Shape::Secret,
+    "Reference to the PEM certificate by which the worker proves itself to the server. Goes with `client-key`.",
+);
+const SERVER_CLIENT_KEY: Key = Key::new(
+    "client-key",
+    Shape::Secret,
+    "Reference to its private key in PEM, without a passphrase. Goes with `client-cert`.",
+);
 const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
 
 /// A system that a worker can reach.
@@ -72,6 +82,8 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     Key::new("password", Shape::Secret, "Reference to the password."),
                     SERVER_TLS,
                     SERVER_CA,
+                    SERVER_CLIENT_CERT,
+                    SERVER_CLIENT_KEY,
                     Key::later("ssh"),
                 ],
             },
@@ -93,6 +105,8 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     Key::new("password", Shape::Secret, "Reference to the password."),
                     SERVER_TLS,
                     SERVER_CA,
+                    SERVER_CLIENT_CERT,
+                    SERVER_CLIENT_KEY,
                     Key::later("ssh"),
                 ],
             },
@@ -210,8 +224,8 @@ const REFUSED: &[(&str, &str)] = &[
     ("targetsessionattrs", ""),
     ("service", ""),
     ("passfile", "write `password: file:///path`"),
-    ("sslcert", ""),
-    ("sslkey", ""),
+    ("sslcert", "write `client-cert: file:///path`, or another reference to the PEM text"),
+    ("sslkey", "write `client-key: file:///path`, or another reference to the PEM text"),
     ("channelbinding", ""),
     ("verifyssl", "certificates are always verified"),
     ("verify", "certificates are always verified"),

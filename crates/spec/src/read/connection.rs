@@ -10,14 +10,14 @@ use crate::tree::{Node, Span};
 pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Findings) -> Option<System> {
     let keys = Settings::of(node);
     match keys.text("type")? {
-        "postgres" => postgres(keys).map(System::Postgres),
-        "mysql" => mysql(keys).map(System::MySql),
+        "postgres" => postgres(name, keys, found).map(System::Postgres),
+        "mysql" => mysql(name, keys, found).map(System::MySql),
         "sqlite" => Some(System::Sqlite { path: keys.owned("path")? }),
         "local" => Some(System::Local { path: keys.owned("path")? }),
         "files" => {
             let url = keys.owned("url")?;
             refuse_others_keys(name, keys, &url, found);
-            let s3 = url.starts_with("s3://").then(|| s3_access(name, keys, at, found));
+            let s3 = url.starts_with("s3://").then(|| s3_access(name, keys, found));
             let azure = url.starts_with("azure://").then(|| azure_access(name, keys, at, found));
             let s3 = s3.filter(|access| *access != S3Access::default());
             let azure = azure.filter(|access| *access != AzureAccess::default());
@@ -30,7 +30,7 @@ pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Finding
             Some(System::Azure(Azure { account, container, prefix, access }))
         }
         "s3" => {
-            let access = s3_access(name, keys, at, found);
+            let access = s3_access(name, keys, found);
             let prefix = keys.owned("prefix").unwrap_or_default();
             Some(System::S3(S3 { bucket: keys.owned("bucket")?, prefix, access }))
         }
@@ -38,7 +38,8 @@ pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Finding
     }
 }
 
-fn postgres(keys: Settings<'_>) -> Option<Postgres> {
+fn postgres(name: &str, keys: Settings<'_>, found: &mut Findings) -> Option<Postgres> {
+    client_certificate(name, keys, found);
     Some(Postgres {
         host: keys.owned("host")?,
         port: keys.parsed("port").unwrap_or(5432),
@@ -47,10 +48,13 @@ fn postgres(keys: Settings<'_>) -> Option<Postgres> {
         password: keys.secret("password"),
         tls: keys.parsed::<TlsMode>("tls").unwrap_or_default(),
         ca: keys.parsed("ca"),
+        client_cert: keys.secret("client-cert"),
+        client_key: keys.secret("client-key"),
     })
 }
 
-fn mysql(keys: Settings<'_>) -> Option<MySql> {
+fn mysql(name: &str, keys: Settings<'_>, found: &mut Findings) -> Option<MySql> {
+    client_certificate(name, keys, found);
     Some(MySql {
         host: keys.owned("host")?,
         port: keys.parsed("port").unwrap_or(3306),
@@ -59,16 +63,34 @@ fn mysql(keys: Settings<'_>) -> Option<MySql> {
         password: keys.secret("password"),
         tls: keys.parsed::<TlsMode>("tls").unwrap_or_default(),
         ca: keys.parsed("ca"),
+        client_cert: keys.secret("client-cert"),
+        client_key: keys.secret("client-key"),
     })
 }
 
-fn s3_access(name: &str, keys: Settings<'_>, at: Span, found: &mut Findings) -> S3Access {
-    for (one, other) in [("access-key", "secret-key"), ("secret-key", "access-key")] {
-        if keys.node(one).is_some() && keys.node(other).is_none() {
+/// Certificate and key go together, and only TLS shows them.
+fn client_certificate(name: &str, keys: Settings<'_>, found: &mut Findings) {
+    go_together(name, keys, ["client-cert", "client-key"], found);
+    if keys.parsed::<TlsMode>("tls") != Some(TlsMode::Disable) {
+        return;
+    }
+    for (key, at) in ["client-cert", "client-key"].iter().filter_map(|key| Some((key, keys.own_place(key)?))) {
+        let message = format!("`{key}` in connection {} has no meaning with `tls: disable`", show(name));
+        found.suggest(Code::BadValue, at, message, "remove it, or leave `tls` at verify-full");
+    }
+}
+
+fn go_together(name: &str, keys: Settings<'_>, pair: [&str; 2], found: &mut Findings) {
+    for [one, other] in [pair, [pair[1], pair[0]]] {
+        if let (Some(at), None) = (keys.own_place(one), keys.node(other)) {
             let message = format!("`{other}` is missing in connection {}", show(name));
-            found.suggest(Code::MissingField, keys.own_place(one).unwrap_or(at), message, "the two go together");
+            found.suggest(Code::MissingField, at, message, "the two go together");
         }
     }
+}
+
+fn s3_access(name: &str, keys: Settings<'_>, found: &mut Findings) -> S3Access {
+    go_together(name, keys, ["access-key", "secret-key"], found);
     S3Access {
         region: keys.owned("region"),
         endpoint: keys.owned("endpoint"),

@@ -83,6 +83,7 @@ fn h17_driver_options_and_urls_are_refused() {
         "dsn: x",
         "service: prod",
         "hostaddr: 10.0.0.1",
+        "sslcert: /etc/client.pem",
     ] {
         let text = format!("{{ type: postgres, host: h, database: d, user: u, {option} }}");
         let found = parse_connection("shop", &text).expect_err(option);
@@ -92,6 +93,17 @@ fn h17_driver_options_and_urls_are_refused() {
         let text = format!("{{ type: postgres, host: {}, database: d, user: u }}", quoted(host));
         assert_eq!(parse_connection("shop", &text).expect_err(host)[0].code, Code::BadValue, "{host}");
     }
+    let with = |keys: &str| format!("{{ type: postgres, host: h, database: d, user: u, {keys} }}");
+    for (keys, codes) in [
+        ("client-cert: env://C", vec![Code::MissingField]),
+        ("client-key: env://K", vec![Code::MissingField]),
+        ("client-cert: /etc/client.pem, client-key: env://K", vec![Code::LiteralSecret]),
+        ("client-cert: env://C, client-key: env://K, tls: disable", vec![Code::BadValue, Code::BadValue]),
+    ] {
+        let found = parse_connection("c", &with(keys)).expect_err(keys);
+        assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), codes, "{keys}: {found:#?}");
+    }
+    assert!(parse_connection("c", &with("client-cert: env://C, client-key: env://K")).is_ok());
     for text in [
         "{ type: sqlite, path: 'file:x.db?mode=rwc' }",
         "{ type: s3, bucket: 'lake?x=y' }",

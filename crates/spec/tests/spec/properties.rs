@@ -86,16 +86,19 @@ fn source() -> impl Strategy<Value = System> {
             prop::option::of(prop_oneof![
                 "/[a-z]{1,8}\\.pem".prop_map(Ca::Path),
                 "[A-Z]{1,8}".prop_map(|name| Ca::Reference(SecretRef::Env(name)))
-            ])
+            ]),
+            prop::option::of(("[A-Z]{1,8}", "[A-Z]{1,8}"))
         )
-            .prop_map(|(host, port, database, user, password, tls, ca)| System::Postgres(Postgres {
+            .prop_map(|(host, port, database, user, password, tls, ca, client)| System::Postgres(Postgres {
                 host,
                 port,
                 database,
                 user,
                 password,
                 tls,
-                ca
+                ca,
+                client_cert: client.clone().filter(|_| tls != TlsMode::Disable).map(|(cert, _)| SecretRef::Env(cert)),
+                client_key: client.filter(|_| tls != TlsMode::Disable).map(|(_, key)| SecretRef::Env(key)),
             })),
         "[a-z/]{0,8}x\\.db".prop_map(|path| System::Sqlite { path }),
     ]

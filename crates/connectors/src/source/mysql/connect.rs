@@ -14,6 +14,7 @@ use super::proof::{self, NATIVE};
 use super::refusal::{Failure, ServerError};
 use super::wire::Wire;
 use crate::dial::{Checked, Dialer};
+use crate::source::Resolved;
 use crate::source::server::loss::was_ended;
 use crate::source::server::reach::{Reach, check_field, shown};
 use crate::source::server::socket::Socket;
@@ -35,16 +36,18 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// `ca` is the text that the settings' reference to a CA led to.
+    /// `resolved` is what the settings' other references led to.
     pub(super) fn new(
         settings: &MySql,
         password: Option<Arc<dyn Credential>>,
-        ca: Option<&str>,
+        resolved: &Resolved,
         run: &str,
     ) -> FaultResult<Self> {
         check_field("database", &settings.database)?;
         check_field("user", &settings.user)?;
-        let tls = tls::of(settings.tls, &settings.host, (settings.ca.as_ref(), ca))?;
+        let roots = resolved.roots(settings.ca.as_ref())?;
+        let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
+        let tls = tls::of(settings.tls, &settings.host, roots, client)?;
         Ok(Self {
             reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?,
             database: settings.database.clone(),

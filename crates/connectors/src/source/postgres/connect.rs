@@ -18,10 +18,11 @@ use zeroize::Zeroizing;
 use super::refusal::ServerError;
 use super::wire::{Wire, malformed};
 use crate::dial::{Checked, Dialer};
+use crate::source::Resolved;
 use crate::source::server::loss::broken;
 use crate::source::server::reach::{Reach, check_field, needed, shown};
 use crate::source::server::socket::Socket;
-use crate::source::server::tls;
+use crate::source::server::tls::{self, Tls};
 use crate::source::server::transport::Stream;
 
 /// SQLSTATE of a wrong password.
@@ -40,16 +41,18 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// `ca` is the text that the settings' reference to a CA led to.
+    /// `resolved` is what the settings' other references led to.
     pub(super) fn new(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
-        ca: Option<&str>,
+        resolved: &Resolved,
         run: &str,
     ) -> FaultResult<Self> {
         check_field("database", &settings.database)?;
         check_field("user", &settings.user)?;
-        let tls = tls::of(settings.tls, &settings.host, (settings.ca.as_ref(), ca))?;
+        let roots = resolved.roots(settings.ca.as_ref())?;
+        let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
+        let tls = tls::of(settings.tls, &settings.host, roots, client)?;
         Ok(Self {
             reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?,
             database: settings.database.clone(),
@@ -95,10 +98,20 @@ impl Address {
                 b'R' => self.authenticate(&mut wire, &message.body, password).await?,
                 b'K' => {}
                 b'Z' => return Ok(wire),
-                b'E' => return Err(ServerError::parse(&message.body).into()),
+                b'E' => return Err(self.refused(ServerError::parse(&message.body).into())),
                 _ => return Err(malformed("an unexpected message during log-in")),
             }
         }
+    }
+
+    /// A log-in that was refused. The server calls a certificate of another name a wrong password where it wants both.
+    fn refused(&self, fault: Fault) -> Fault {
+        if fault.sqlstate != Some(WRONG_PASSWORD) || !self.reach.tls.as_ref().is_some_and(Tls::has_client) {
+            return fault;
+        }
+        let said = fault.text.for_customer();
+        let text = format!("{said}; with `clientcert=verify-full` it says so of a `client-cert` for another user, too");
+        Fault::new(fault.code, text).with_sqlstate(WRONG_PASSWORD)
     }
 
     async fn authenticate(&self, wire: &mut Wire, body: &[u8], password: Option<&str>) -> FaultResult<()> {

@@ -55,6 +55,7 @@ impl ServerError {
             ("42P01" | "3F000", _) => C::StreamNotFound,
             ("42703", _) => C::ColumnNotFound,
             ("57P03", _) => C::SourceUnreachable,
+            ("28000", _) if self.message.contains("certificate") => C::ClientCertificateRefused,
             ("22021" | "22P05", _) => C::ValueRefused,
             (state, _) if state == "42501" || state.starts_with("28") || state.starts_with("3D") => C::SourceDenied,
             _ => C::SourceFailed,
@@ -104,6 +105,16 @@ mod tests {
         assert!(fault.text.for_customer().contains("shop.orders"));
         assert!(!fault.text.for_customer().contains("123"));
         assert_eq!((fault.code, fault.sqlstate), (FailureCode::StreamNotFound, Some("42P01")));
+    }
+
+    #[test]
+    fn a_refused_client_certificate_is_told_from_a_refused_user() {
+        for message in
+            ["connection requires a valid client certificate", "certificate authentication failed for user \"u\""]
+        {
+            assert_eq!(answer("28000", message, "ClientAuthentication").code, FailureCode::ClientCertificateRefused);
+        }
+        assert_eq!(answer("28000", "role \"u\" does not exist", "x").code, FailureCode::SourceDenied);
     }
 
     #[test]

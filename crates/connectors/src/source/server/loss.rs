@@ -11,12 +11,36 @@ const ENDED: [&str; 2] = ["57P", "08S01"];
 /// A connection that broke; TLS errors come through the same door.
 pub(crate) fn broken(error: &std::io::Error) -> Fault {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(tls) if is_of_ours(tls) => {
+            let text =
+                format!("the server refuses the client certificate, or that there is none; TLS: {}", reason(tls));
+            Fault::new(FailureCode::ClientCertificateRefused, text)
+        }
         Some(tls) => Fault::new(FailureCode::TlsFailed, format!("TLS: {}", reason(tls))),
         None if error.kind() == std::io::ErrorKind::UnexpectedEof => {
             Fault::new(FailureCode::SourceIncomplete, "the connection was cut")
         }
         None => Fault::new(FailureCode::SourceFailed, format!("the connection broke: {}", error.kind())),
     }
+}
+
+/// Whether an error is what a server says of a client's certificate: of its own it has nothing to say.
+fn is_of_ours(error: &rustls::Error) -> bool {
+    use rustls::AlertDescription as A;
+    let rustls::Error::AlertReceived(alert) = error else { return false };
+    matches!(
+        alert,
+        A::NoCertificate
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::CertificateRequired
+            // One that bears the name of a known authority and is of another.
+            | A::DecryptError
+    )
 }
 
 /// Whether the server said that it ends the connection.

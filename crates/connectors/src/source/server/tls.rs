@@ -2,6 +2,7 @@
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
+pub(crate) mod client;
 pub(crate) mod witness;
 
 use std::borrow::Cow;
@@ -18,6 +19,7 @@ use waybill_model::plan::{Ca, TlsMode};
 use waybill_model::secret::SecretRef;
 use waybill_pipeline::{Fault, FaultResult};
 
+use self::client::Client;
 use self::witness::Witness;
 use super::loss::broken;
 use super::socket::Socket;
@@ -31,6 +33,7 @@ const LARGEST_CA: u64 = 1 << 20;
 pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
+    has_client: bool,
 }
 
 /// Whom a server's certificate must come from.
@@ -72,8 +75,8 @@ impl<'a> Roots<'a> {
 }
 
 impl Tls {
-    /// Trusts these roots for a server of this name.
-    pub(crate) fn new(host: &str, roots: Roots<'_>) -> FaultResult<Self> {
+    /// Trusts these roots for a server of this name, and proves itself with this certificate to one that wants one.
+    pub(crate) fn new(host: &str, roots: Roots<'_>, client: Option<Client>) -> FaultResult<Self> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -84,9 +87,19 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| unusable(error.to_string()))?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Witness(verifier)))
-            .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+            .with_custom_certificate_verifier(Arc::new(Witness(verifier)));
+        let has_client = client.is_some();
+        let config = match client {
+            Some(client) => client.into_config(config)?,
+            None => config.with_no_client_auth(),
+        };
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, has_client })
+    }
+
+    /// Whether the worker has a certificate of its own.
+    #[cfg(feature = "postgres")]
+    pub(crate) const fn has_client(&self) -> bool {
+        self.has_client
     }
 
     /// Shakes hands on a connection whose server agreed to it.
@@ -95,6 +108,9 @@ impl Tls {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
             Err(error) => {
                 let fault = broken(&error);
+                if fault.code == FailureCode::ClientCertificateRefused {
+                    return Err(fault);
+                }
                 let text = fault.text.for_customer().to_owned();
                 Err(Fault::new(FailureCode::TlsFailed, text))
             }
@@ -102,10 +118,14 @@ impl Tls {
     }
 }
 
-/// What the settings of a server ask for: none where they turn TLS off. `ca` is named there, and the text that it led to.
-pub(crate) fn of(mode: TlsMode, host: &str, (ca, pem): (Option<&Ca>, Option<&str>)) -> FaultResult<Option<Tls>> {
+/// What the settings of a server ask for: none where they turn TLS off.
+pub(crate) fn of(mode: TlsMode, host: &str, roots: Roots<'_>, client: Option<Client>) -> FaultResult<Option<Tls>> {
     match mode {
-        TlsMode::VerifyFull => Tls::new(host, Roots::of(ca, pem)?).map(Some),
+        TlsMode::VerifyFull => Tls::new(host, roots, client).map(Some),
+        TlsMode::Disable if client.is_some() => {
+            let text = "`client-cert` has no meaning with `tls: disable`: leave `tls` at verify-full";
+            Err(Fault::new(FailureCode::SpecRefused, text))
+        }
         TlsMode::Disable => Ok(None),
     }
 }
@@ -160,19 +180,19 @@ mod tests {
         let large = tempfile::NamedTempFile::new().expect("a file");
         large.as_file().set_len(LARGEST_CA + 1).expect("its size");
         for path in ["/dev/zero", "/", large.path().to_str().expect("a path")] {
-            let fault = Tls::new("db.example", Roots::File(path)).err().expect(path);
+            let fault = Tls::new("db.example", Roots::File(path), None).err().expect(path);
             assert!(fault.text.for_customer().contains("no regular file"), "{path}: {}", fault.text.for_customer());
         }
     }
 
     #[test]
     fn a_ca_file_that_is_missing_or_empty_is_named() {
-        let fault = Tls::new("db.example", Roots::File("/nowhere/ca.pem")).err().expect("no such file");
+        let fault = Tls::new("db.example", Roots::File("/nowhere/ca.pem"), None).err().expect("no such file");
         assert_eq!(fault.code, FailureCode::TlsFailed);
         assert!(fault.text.for_customer().contains("/nowhere/ca.pem"));
         let empty = tempfile::NamedTempFile::new().expect("a file");
         let path = empty.path().to_str().expect("a path");
-        let fault = Tls::new("db.example", Roots::File(path)).err().expect("empty");
+        let fault = Tls::new("db.example", Roots::File(path), None).err().expect("empty");
         assert!(fault.text.for_customer().contains("no PEM"));
     }
 
@@ -181,7 +201,8 @@ mod tests {
         let reference: SecretRef = "env://SHOP_CA".parse().expect("a reference");
         let broken = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";
         for pem in ["", "hunter2", broken, "-----BEGIN hunter2-----\n"] {
-            let fault = Tls::new("db.example", Roots::Text { reference: &reference, pem }).err().expect("refused");
+            let fault =
+                Tls::new("db.example", Roots::Text { reference: &reference, pem }, None).err().expect("refused");
             let told = fault.text.for_customer();
             assert!(fault.code == FailureCode::TlsFailed && told.contains("env://SHOP_CA"), "{pem:?}: {told}");
             assert!(!told.contains("hunter2"), "{told}");

@@ -2,7 +2,10 @@
 //!
 //! It must never buffer what a header announces: the caller's cap comes first. What the bytes mean is not known here.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
@@ -12,6 +15,8 @@ use super::socket::Socket;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 256 << 10;
+/// How long a connection that broke is listened to: what was said is here already.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What carries the bytes.
 pub(crate) enum Stream {
@@ -45,9 +50,9 @@ impl Transport {
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
         let sent = match &mut self.stream {
             Stream::Plain(tcp) => tcp.write_all(bytes).await,
-            Stream::Tls(tls) => match tls.write_all(bytes).await {
-                Ok(()) => tls.flush().await,
-                Err(error) => Err(error),
+            Stream::Tls(tls) => match write_whole(tls, bytes).await {
+                Ok(()) => Ok(()),
+                Err(error) => Err(last_word(tls).await.unwrap_or(error)),
             },
         };
         self.is_lost |= sent.is_err();
@@ -85,6 +90,17 @@ impl Transport {
             }
         }
     }
+}
+
+async fn write_whole(tls: &mut TlsStream<Socket>, bytes: &[u8]) -> std::io::Result<()> {
+    tls.write_all(bytes).await?;
+    tls.flush().await
+}
+
+/// Why a server hung up, where it said so before: a client learns what becomes of its certificate after its first words only.
+async fn last_word(tls: &mut TlsStream<Socket>) -> Option<std::io::Error> {
+    let said = timeout(LAST_WORD, tls.read(&mut [0])).await.ok()?.err()?;
+    said.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()).then_some(said)
 }
 
 /// Bytes received and not yet read.
