@@ -57,6 +57,9 @@ impl Store for Azurite {
 
     // Azure says 409 both where a blob exists and where somebody else is at work; the code tells them apart.
     const WORDS: Words = Words {
+        put: "PUT",
+        look: "HEAD",
+        mends_parts: true,
         part: "comp=block&",
         completion: ("PUT", "comp=blocklist"),
         large: "data%2Fx",

@@ -9,6 +9,7 @@ mod endings;
 mod files;
 mod frozen;
 mod full_disk;
+pub(crate) mod lake;
 mod launches;
 mod link;
 mod outage;

@@ -11,6 +11,7 @@ mod demo;
 mod ecs;
 mod faults;
 mod files;
+mod gcs;
 mod grants;
 mod guard;
 mod images;

@@ -16,10 +16,11 @@ const PROGRAMS: [&str; 3] = ["waybill", "waybill-worker", "waybill-orchestrator"
 const TOOLS: [&str; 4] = ["python3", "cd", "mkdir", "export"];
 
 /// Pages whose commands belong on hosts and in accounts that are not here.
-const ELSEWHERE: [&str; 7] = ["agent.md", "aws.md", "azure.md", "host.md", "images.md", "secrets.md", "trail.md"];
+const ELSEWHERE: [&str; 8] =
+    ["agent.md", "aws.md", "azure.md", "gcs.md", "host.md", "images.md", "secrets.md", "trail.md"];
 
 /// What these pages call of others'.
-const OTHERS: [&str; 17] = [
+const OTHERS: [&str; 18] = [
     "aws",
     "az",
     "bao",
@@ -27,6 +28,7 @@ const OTHERS: [&str; 17] = [
     "cp",
     "curl",
     "docker",
+    "gcloud",
     "helm",
     "install",
     "jq",

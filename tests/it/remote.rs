@@ -1,6 +1,8 @@
 //! What the tests of buckets behind HTTP share: bytes, uploads, short waits, and faults in a line.
 
 pub(crate) mod faults;
+pub(crate) mod giver;
+pub(crate) mod once;
 
 use std::sync::Arc;
 use std::time::Duration;

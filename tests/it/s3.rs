@@ -33,6 +33,9 @@ impl Store for Roto {
     type Bucket = S3Bucket;
 
     const WORDS: Words = Words {
+        put: "PUT",
+        look: "HEAD",
+        mends_parts: true,
         part: "partNumber=2",
         completion: ("POST", "uploadId="),
         large: "data/x",

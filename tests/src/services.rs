@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod azurite;
 pub mod engine;
+pub mod gcs;
 pub mod mariadb;
 pub mod mysql_proxy;
 pub mod network;

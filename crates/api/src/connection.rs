@@ -22,7 +22,7 @@ pub struct Connection {
     pub project_id: ProjectId,
     /// Its name; unique in the project.
     pub name: String,
-    /// What it is: `postgres`, `mysql`, `sqlite`, `files`, `local`, `s3` or `azure`.
+    /// What it is: `postgres`, `mysql`, `sqlite`, `files`, `local`, `s3`, `azure` or `gcs`.
     pub kind: String,
     /// How to reach it, as in a pipeline file: `type` and the kind's own keys.
     #[schema(value_type = Object)]

@@ -2,9 +2,11 @@
 
 #[cfg(feature = "azure")]
 pub mod azure;
+#[cfg(feature = "gcs")]
+pub mod gcs;
 #[cfg(feature = "local")]
 pub mod local;
-#[cfg(any(feature = "azure", feature = "s3"))]
+#[cfg(any(feature = "azure", feature = "gcs", feature = "s3"))]
 pub mod remote;
 #[cfg(feature = "s3")]
 pub mod s3;

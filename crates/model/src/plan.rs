@@ -11,6 +11,7 @@ use crate::run::named;
 
 mod azure;
 mod ca;
+mod gcs;
 mod limits;
 mod lone;
 mod regions;
@@ -19,6 +20,7 @@ mod system;
 
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
+pub use gcs::{Gcs, GcsAccess, gcs_place};
 pub use limits::{Architecture, Limits};
 pub use lone::Side;
 pub use regions::PlanRegion;

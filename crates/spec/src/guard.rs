@@ -110,7 +110,7 @@ pub struct Write {
 /// Where connections may go.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
-    /// Hosts and ports of stores that a plan may name in place of AWS's and Azure's own.
+    /// Hosts and ports of stores that a plan may name in place of AWS's, Azure's and Google's own.
     pub endpoints: Vec<HostPattern>,
     /// Addresses that names may resolve to; any ordinary one where the list is absent.
     pub egress: Option<Vec<Range>>,

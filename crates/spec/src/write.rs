@@ -5,7 +5,7 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{
-    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, Limits, S3Access, StreamPlan, System,
+    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, GcsAccess, Limits, S3Access, StreamPlan, System,
 };
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
@@ -87,6 +87,17 @@ impl Keys {
         self.maybe("encryption-scope", access.encryption_scope.as_ref());
     }
 
+    fn gcs(&mut self, access: Option<&GcsAccess>) {
+        let Some(access) = access else { return };
+        self.maybe("endpoint", access.endpoint.as_ref());
+        self.maybe("service-account", access.service_account.as_ref());
+        if access.anonymous {
+            self.put("anonymous", Out::Flag(true));
+        }
+        self.maybe("kms-key", access.kms_key.as_ref());
+        self.maybe("billing-project", access.billing_project.as_ref());
+    }
+
     fn nested(&mut self, key: &str, keys: Self) {
         if !keys.0.is_empty() {
             self.put(key, Out::Map(keys.0));
@@ -140,6 +151,7 @@ fn connection(system: &System) -> Out {
             keys.text("url", &files.url);
             keys.s3(files.s3.as_ref());
             keys.azure(files.azure.as_ref());
+            keys.gcs(files.gcs.as_deref());
         }
         System::S3(s3) => {
             keys.text("bucket", &s3.bucket);
@@ -151,6 +163,11 @@ fn connection(system: &System) -> Out {
             keys.text("container", &azure.container);
             keys.unless("prefix", &azure.prefix, &String::new());
             keys.azure(Some(&azure.access));
+        }
+        System::Gcs(gcs) => {
+            keys.text("bucket", &gcs.bucket);
+            keys.unless("prefix", &gcs.prefix, &String::new());
+            keys.gcs(Some(&gcs.access));
         }
     }
     Out::Map(keys.0)

@@ -64,7 +64,8 @@ pub(crate) struct OnceArguments {
 /// Example: `waybill-worker verify s3://example-lake/raw`
 #[derive(Args)]
 pub(crate) struct VerifyArguments {
-    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    /// `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`: the destination
+    /// connection of the pipeline
     pub(crate) url: String,
     /// Leave the content of data files unread: sizes, rows and records only
     #[arg(long)]
@@ -77,7 +78,8 @@ pub(crate) struct VerifyArguments {
 /// Example: `waybill-worker logs s3://example-lake/raw --run run_01j9x…`
 #[derive(Args)]
 pub(crate) struct LogsArguments {
-    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    /// `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`: the destination
+    /// connection of the pipeline
     pub(crate) url: String,
     /// The run
     #[arg(long, value_name = "ID")]

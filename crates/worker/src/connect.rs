@@ -3,13 +3,17 @@
 
 #[cfg(feature = "azure")]
 mod azure;
+#[cfg(feature = "gcs")]
+mod gcs;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Azure, FileSource, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place};
+use waybill_model::plan::{
+    Azure, FileSource, Gcs, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place, gcs_place,
+};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use waybill_model::{plan::Ca, secret::SecretRef};
 use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
@@ -90,7 +94,7 @@ pub async fn source(system: &System, run: &str, means: &Means) -> FaultResult<Ar
         System::Postgres(settings) => postgres(settings, run, means).await,
         System::MySql(settings) => mysql(settings, run, means).await,
         System::Files(settings) => files(settings, means).await,
-        System::Local { .. } | System::S3(_) | System::Azure(_) => {
+        System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_) => {
             let text = format!("a connection of type {} is a destination, not a source: use `files`", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
         }
@@ -103,6 +107,7 @@ pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<
         System::Local { path } => local(Path::new(path), Missing::Make),
         System::S3(settings) => s3(settings, memory, means).await,
         System::Azure(settings) => azure(settings, memory, means).await,
+        System::Gcs(settings) => gcs(settings, memory, means).await,
         System::Sqlite { .. } | System::Postgres(_) | System::MySql(_) | System::Files(_) => {
             let text = format!("a connection of type {} is a source, not a destination", system.kind());
             Err(Fault::new(FailureCode::SpecRefused, text))
@@ -110,14 +115,18 @@ pub async fn bucket(system: &System, memory: u64, means: &Means) -> FaultResult<
     }
 }
 
-/// The bucket at `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or a plain path; in a cloud with
-/// the environment's own credentials.
+/// The bucket at `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix`, `gs://bucket/prefix` or a plain
+/// path; in a cloud with the environment's own credentials.
 pub async fn bucket_at(url: &str) -> FaultResult<Arc<dyn Bucket>> {
     if url.starts_with("azure://") {
         let place = azure_place(url).ok_or_else(|| {
             Fault::new(FailureCode::SpecRefused, "the address needs the form azure://account/container/prefix")
         })?;
         return azure_at(place).await;
+    }
+    if url.starts_with("gs://") {
+        let text = "the address needs the form gs://bucket/prefix";
+        return gcs_at(gcs_place(url).ok_or_else(|| Fault::new(FailureCode::SpecRefused, text))?).await;
     }
     let Some(place) = url.strip_prefix("s3://") else {
         return local(Path::new(url.strip_prefix("file://").unwrap_or(url)), Missing::Refuse);
@@ -231,6 +240,9 @@ async fn files(settings: &FileSource, means: &Means) -> FaultResult<Arc<dyn Sour
             let access = settings.azure.clone().unwrap_or_default();
             azure(&Azure { account, container, prefix, access }, READING, means).await
         }
+        Address::Gcs { bucket, prefix } => {
+            gcs(&Gcs { bucket, prefix, access: *settings.gcs.clone().unwrap_or_default() }, READING, means).await
+        }
     };
     Ok(Arc::new(Files::new(bucket.map_err(of_source)?)))
 }
@@ -287,6 +299,28 @@ async fn azure_at(_: (&str, &str, &str)) -> FaultResult<Arc<dyn Bucket>> {
     Err(left_out("azure"))
 }
 
+#[cfg(feature = "gcs")]
+async fn gcs(settings: &Gcs, memory: u64, means: &Means) -> FaultResult<Arc<dyn Bucket>> {
+    gcs::open(settings, memory, means).await
+}
+
+#[cfg(not(feature = "gcs"))]
+async fn gcs(_: &Gcs, _: u64, _: &Means) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("gcs"))
+}
+
+/// A bucket of Google's with the environment's own credentials.
+#[cfg(feature = "gcs")]
+async fn gcs_at((bucket, prefix): (&str, &str)) -> FaultResult<Arc<dyn Bucket>> {
+    let settings = Gcs { bucket: bucket.to_owned(), prefix: prefix.to_owned(), access: gcs::of_environment() };
+    gcs(&settings, READING, &Means::unguarded()).await
+}
+
+#[cfg(not(feature = "gcs"))]
+async fn gcs_at(_: (&str, &str)) -> FaultResult<Arc<dyn Bucket>> {
+    Err(left_out("gcs"))
+}
+
 /// A build without a connector says which feature it lacks.
 #[cfg(not(all(
     feature = "sqlite",
@@ -295,7 +329,8 @@ async fn azure_at(_: (&str, &str, &str)) -> FaultResult<Arc<dyn Bucket>> {
     feature = "files",
     feature = "local",
     feature = "aws",
-    feature = "azure"
+    feature = "azure",
+    feature = "gcs"
 )))]
 fn left_out(feature: &str) -> Fault {
     Fault::new(FailureCode::SpecRefused, format!("this worker was built without the feature `{feature}`"))

@@ -3,85 +3,25 @@
 
 use std::path::PathBuf;
 use std::process::Output;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
-use tokio_rustls::{TlsAcceptor, rustls};
 use waybill_tests::binaries::binary;
 use waybill_tests::services::azurite::{ACCOUNT, Azurite, CONTAINER};
 
-use super::run::rows;
 use crate::postgres::tls::{authority, leaf};
+use crate::remote::giver::{Giver, Said, acceptor};
+use crate::remote::once::rows;
 
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 const CLIENT: &str = "22222222-2222-2222-2222-222222222222";
 const SECRET: &str = "an-applications-secret";
 
-/// Who gives tokens, and what was asked of them.
-struct Giver {
-    port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Giver {
-    /// One that speaks TLS with this certificate, or plain HTTP as on a machine's own link.
-    async fn start(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let seen = Arc::clone(&asked);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (tls, seen) = (tls.clone(), Arc::clone(&seen));
-                // A client that leaves is no concern of the giver's.
-                tokio::spawn(async move { drop(serve(stream, tls, &seen).await) });
-            }
-        });
-        Self { port, asked }
-    }
-
-    fn asked(&self) -> Vec<String> {
-        self.asked.lock().expect("what was asked").clone()
-    }
-}
-
-async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    match tls {
-        Some(tls) => answer(tls.accept(stream).await?, seen).await,
-        None => answer(stream, seen).await,
-    }
-}
-
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut stream = BufReader::new(stream);
-    let (mut head, mut length) = (String::new(), 0);
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await?;
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or(0);
-        }
-        if line.trim().is_empty() {
-            break;
-        }
-        head += &line;
-    }
-    let mut body = vec![0; length];
-    stream.read_exact(&mut body).await?;
-    let asked = format!("{head}\n{}", String::from_utf8_lossy(&body));
+fn say(asked: &str) -> Said {
     let is_known = !asked.contains("client_secret=") || asked.contains(&format!("client_secret={SECRET}&"));
-    seen.lock().expect("what was asked").push(asked);
-    let (status, said) = if is_known { ("200 OK", given()) } else { ("401 Unauthorized", refused()) };
-    let said = said.to_string();
-    let length = said.len();
-    let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n");
-    stream.write_all(format!("{head}connection: close\r\n\r\n{said}").as_bytes()).await?;
-    stream.shutdown().await
+    if is_known { (200, given()) } else { (401, refused()) }
 }
 
 /// What a managed identity's and what the directory's answer is made of.
@@ -120,7 +60,7 @@ impl World {
         };
         let trust = file("ca.pem", &authority.pem);
         let server = Azurite::with_tokens(&file("server.pem", &certificate), &file("server.key", &key), &trust).await;
-        let directory = Giver::start(Some(acceptor(&certificate, &key))).await;
+        let directory = Giver::start(Some(acceptor(&certificate, &key)), say).await;
         rows(dir.path());
         Self { server, directory, trust, dir }
     }
@@ -150,22 +90,13 @@ impl World {
     }
 }
 
-fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("a key");
-    let tls = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key);
-    TlsAcceptor::from(Arc::new(tls.expect("a server")))
-}
-
 fn variable(name: &'static str, value: impl Into<String>) -> (&'static str, String) {
     (name, value.into())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workers_managed_identity_writes_to_azure() {
-    let (world, machine) = (World::start().await, Giver::start(None).await);
+    let (world, machine) = (World::start().await, Giver::start(None, say).await);
     let address = format!("http://127.0.0.1:{}/token", machine.port);
     let variables = [variable("IDENTITY_ENDPOINT", address), variable("IDENTITY_HEADER", "a-machines-word")];
     world.delivers(&format!(", client: {CLIENT}"), &variables).await;
@@ -211,8 +142,8 @@ async fn an_applications_secret_writes_to_azure_and_a_wrong_one_is_bucket_denied
 async fn a_token_is_sent_over_tls_only() {
     let (server, dir) = (Azurite::start().await, tempfile::tempdir().expect("dir"));
     rows(dir.path());
-    let machine = Giver::start(None).await;
-    let (directory, trust) = (Giver::start(None).await, dir.path().join("ca.pem"));
+    let machine = Giver::start(None, say).await;
+    let (directory, trust) = (Giver::start(None, say).await, dir.path().join("ca.pem"));
     std::fs::write(&trust, authority().pem).expect("write");
     let world = World { server, directory, trust, dir };
     let address = format!("http://127.0.0.1:{}/token", machine.port);

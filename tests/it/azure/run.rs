@@ -1,30 +1,16 @@
 //! Whole runs into Azure by the real worker, read by two independent readers and verified by address; the page's own example.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use serde_json::{Value, json};
-use waybill_tests::binaries::{binary, repository};
+use waybill_tests::binaries::repository;
 use waybill_tests::readers;
 use waybill_tests::services::azurite::{ACCOUNT, Azurite, CONTAINER};
 use waybill_tests::services::s3_proxy::{Break, S3Proxy};
 
+use crate::remote::once::{COMMIT, SUMS, once as run_once, report, rows, worker};
 use crate::remote::rule;
-
-const SUMS: &str = "SELECT count(*), count(DISTINCT id), CAST(sum(id) AS BIGINT), \
-                    count(CASE WHEN name = 'name ' || CAST(id AS VARCHAR) THEN 1 END) FROM t";
-
-/// The first commit of a table, as it stands in an address.
-const COMMIT: &str = "_delta_log%2F00000000000000000000.json";
-
-/// A source of 5,000 rows.
-pub(super) fn rows(dir: &Path) {
-    let source = rusqlite::Connection::open(dir.join("shop.db")).expect("open");
-    let sql = "CREATE TABLE t (id integer primary key, name text); \
-               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) \
-               INSERT INTO t SELECT i, 'name ' || i FROM n";
-    source.execute_batch(sql).expect("rows");
-}
 
 fn spec(dir: &Path, endpoint: &str, keys: &str) -> String {
     format!(
@@ -35,23 +21,8 @@ fn spec(dir: &Path, endpoint: &str, keys: &str) -> String {
     )
 }
 
-/// A worker with nothing around it but what is given.
-fn worker(arguments: &[&str], variables: &[(&str, String)]) -> Output {
-    let mut worker = Command::new(binary("waybill-worker"));
-    worker.args(arguments).env_clear().envs(variables.iter().map(|(name, value)| (*name, value)));
-    tokio::task::block_in_place(|| worker.output()).expect("run the worker")
-}
-
 fn once(dir: &Path, spec: &str) -> Output {
-    let file = dir.join("spec.yaml");
-    std::fs::write(&file, spec).expect("write the spec");
-    let variables = [("LAKE_KEY", Azurite::key()), ("LAKE_SAS", Azurite::signature("rwdlc"))];
-    worker(&["once", "--memory", "128MiB", "--json", "--spec", &file.display().to_string()], &variables)
-}
-
-fn report(output: &Output) -> Value {
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("a report")
+    run_once(dir, spec, &[("LAKE_KEY", Azurite::key()), ("LAKE_SAS", Azurite::signature("rwdlc"))])
 }
 
 /// `verify` by address, as the customer runs it with variables that Azure's own tools read.

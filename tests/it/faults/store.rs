@@ -2,88 +2,44 @@
 //! table is read out of the store, past our own client, by DuckDB and delta-rs.
 
 use anyhow::{Result, ensure};
-use waybill_api::run::{RunDetail, RunStart};
-use waybill_model::RunId;
+use waybill_api::run::RunStart;
 use waybill_model::run::RunKind;
-use waybill_tests::process::{is_alive, signal, workers};
-use waybill_tests::sandbox::Options;
+use waybill_tests::process::signal;
 use waybill_tests::services::s3::{BUCKET, Roto};
-use waybill_tests::services::s3_proxy::{Break, Gate, Rule, S3Proxy};
+use waybill_tests::services::s3_proxy::{Break, Gate};
 
-use super::super::story::{Rows, Story, holds_exactly};
+use super::lake::{COMMIT, FILES, Lake as AnyLake, PARTS, Shelf, killed};
+use crate::remote::rule;
 
-/// Rows of a table of several files, each of which is put whole.
-const FILES: Rows = Rows { many: 3_000, noise: 1_000 };
-/// Rows of one file that goes up in three parts.
-const PARTS: Rows = Rows { many: 2_000, noise: 10_000 };
-/// A commit's key.
-const COMMIT: &str = "_delta_log/0000";
 /// What puts the parts of an upload together.
 const COMPLETION: &str = "uploadId=";
 
-/// A product whose table lies in S3.
-struct Lake {
-    server: Roto,
-    proxy: S3Proxy,
-    story: Story,
-    rows: Rows,
-}
+type Lake = AnyLake<Roto>;
 
-const fn rule(method: &'static str, holds: &'static str, times: usize, breaks: Break) -> Rule {
-    Rule { method, holds, times, breaks }
-}
+impl Shelf for Roto {
+    const VARIABLES: &[(&str, &str)] = &[("LAKE_KEY", "waybill"), ("LAKE_SECRET", "very-secret-key")];
 
-impl Lake {
-    async fn start(rows: Rows, rules: &[Rule]) -> Result<Self> {
-        let server = Roto::start().await;
-        let proxy = S3Proxy::before(server.port()).await;
-        rules.iter().for_each(|rule| proxy.inject(rule.clone()));
-        let mut options = Options::default();
-        for (name, value) in [("LAKE_KEY", "waybill"), ("LAKE_SECRET", "very-secret-key")] {
-            options.orchestrator.push((name.into(), value.into()));
-            options.passed.push(name.into());
-        }
-        let story = Story::with_rows(rows, |_| Ok(options)).await?;
-        let lake = format!(
-            "{{ type: s3, bucket: {BUCKET}, prefix: raw, region: us-east-1, endpoint: \"{}\", \
-             access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET }}",
-            proxy.endpoint()
-        );
-        let size = if rows.noise == FILES.noise { "1MiB" } else { "256MiB" };
-        story.apply("full", &lake, &format!("files: {{ size: {size} }}\n    limits: {{ memory: 128MiB }}")).await?;
-        Ok(Self { server, proxy, story, rows })
+    async fn start() -> Self {
+        Self::start().await
     }
 
-    /// Begins a run, and waits until what it says or hears waits at the gate; its worker.
-    async fn begins(&self, gate: &Gate) -> Result<(RunId, u32)> {
-        let run = self.story.sandbox.trigger("items").await?;
-        gate.reached().await;
-        let attempts = workers(&self.story.sandbox.path("state/attempts"));
-        let live: Vec<u32> = attempts.into_iter().filter(|pid| is_alive(*pid)).collect();
-        ensure!(live.len() == 1, "{live:?}");
-        Ok((run, live[0]))
+    fn port(&self) -> u16 {
+        self.port()
     }
 
-    /// The run's one commit stands, and the table is the source.
-    async fn is_exact(&self) -> Result<()> {
-        let commits = self.keys("_delta_log/").await.len();
-        ensure!(commits == 1, "{commits} commits of one run");
-        let copy = tempfile::tempdir()?;
-        self.server.copy("raw/items/", copy.path()).await?;
-        holds_exactly(&copy.path().join("raw/items"), self.rows.many)
+    fn connection(endpoint: &str) -> String {
+        format!(
+            "{{ type: s3, bucket: {BUCKET}, prefix: raw, region: us-east-1, endpoint: \"{endpoint}\", \
+             access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET }}"
+        )
     }
 
-    async fn keys(&self, holds: &str) -> Vec<String> {
-        let keys = self.server.keys().await;
-        keys.into_iter().filter(|key| key.contains("/items/") && key.contains(holds)).collect()
+    async fn keys(&self) -> Vec<String> {
+        self.keys().await
     }
 
-    /// The rules did what they say, and the run succeeded all the same, in its first attempt.
-    async fn bears(&self, fired: &[usize]) -> Result<RunDetail> {
-        let ended = self.story.delivers(1).await?;
-        ensure!(self.proxy.fired() == fired, "fired {:?}, not {fired:?}", self.proxy.fired());
-        self.is_exact().await?;
-        Ok(ended)
+    async fn copy(&self, prefix: &str, to: &std::path::Path) -> std::io::Result<()> {
+        self.copy(prefix, to).await
     }
 }
 
@@ -136,15 +92,6 @@ async fn f36_a_store_that_ignores_the_condition_is_refused_by_a_check_and_by_a_r
         ensure!(lake.keys("_delta_log/").await.is_empty(), "{kind}: something was committed");
     }
     Ok(())
-}
-
-/// The worker is killed while something waits at the gate; the next attempt delivers.
-async fn killed(lake: &Lake, gate: &Gate) -> Result<RunDetail> {
-    let (run, worker) = lake.begins(gate).await?;
-    signal(worker, "KILL")?;
-    let ended = lake.story.succeeds(run, 2).await?;
-    ensure!(lake.story.exit_of(ended.attempt_list[0].id).await? == 137, "it was not killed");
-    Ok(ended)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! A proxy before an S3 server, Azurite, or another that speaks plain HTTP, that breaks what it is told to break, and counts how
+//! A proxy before an S3 server, Azurite, one of Google Cloud Storage, or another that speaks plain HTTP, that breaks what it is told to break, and counts how
 //! often it did.
 //!
 //! One request per connection to the server; the client's connection ends with each answer, so nothing is reordered.
@@ -26,6 +26,8 @@ pub enum Break {
     ShortAnswer(usize),
     /// One bit of its body is changed on the way.
     GarbleBody,
+    /// It is passed on; one bit of the answer's body is changed on the way.
+    GarbleAnswer,
     /// The server never sees its condition.
     DropCondition,
     /// It is not passed on; no answer comes, and the connection stays open until the client ends it.
@@ -74,7 +76,7 @@ impl Gate {
 pub struct Rule {
     /// Method.
     pub method: &'static str,
-    /// What its path and query hold.
+    /// What its path and query hold, or its `content-range` behind them and a space.
     pub holds: &'static str,
     /// How often it happens.
     pub times: usize,
@@ -221,7 +223,8 @@ fn decide(script: &Mutex<Script>, line: &str, head: &str) -> Option<Break> {
 
 async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> std::io::Result<()> {
     let Some((head, mut body)) = head_of(&mut client).await? else { return Ok(()) };
-    let line = head.lines().next().unwrap_or_default().rsplit_once(' ').map_or("", |(line, _)| line).to_owned();
+    let line = head.lines().next().unwrap_or_default().rsplit_once(' ').map_or("", |(line, _)| line);
+    let line = header(&head, "content-range").map_or_else(|| line.to_owned(), |range| format!("{line} {range}"));
     let length = header(&head, "content-length").and_then(|value| value.parse::<usize>().ok()).unwrap_or(0);
     let broken = decide(script, &line, &head);
     if matches!(broken, Some(Break::CutRequest)) {
@@ -240,7 +243,11 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
     body.resize(length, 0);
     client.read_exact(&mut body[had..]).await?;
     if let Some(Break::Answer(status, code)) = broken {
-        let text = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>scripted</Message></Error>");
+        let text = if line.contains("/storage/v1/") {
+            format!(r#"{{"error":{{"code":{status},"message":"scripted","errors":[{{"reason":"{code}"}}]}}}}"#)
+        } else {
+            format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>scripted</Message></Error>")
+        };
         let empty = line.starts_with("HEAD");
         let answer = format!(
             "HTTP/1.1 {status} Scripted\r\nx-ms-error-code: {code}\r\ncontent-type: application/xml\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{}",
@@ -264,6 +271,13 @@ async fn serve(mut client: TcpStream, server: u16, script: &Mutex<Script>) -> st
             client.write_all(&answer).await
         }
         Some(Break::LoseAnswer) => Ok(()),
+        Some(Break::GarbleAnswer) => {
+            let mut answer = answer;
+            let (begin, end) = (cut(&answer, 0), answer.len());
+            answer[begin + (end - begin) / 2] ^= 1;
+            client.write_all(&answer).await?;
+            client.shutdown().await
+        }
         Some(Break::CutAnswer(bytes)) => client.write_all(&answer[..cut(&answer, bytes)]).await,
         Some(Break::ShortAnswer(bytes)) => {
             client.write_all(&shortened(&answer, bytes)).await?;
@@ -330,7 +344,11 @@ async fn forward(server: u16, head: &str, body: &[u8], without_condition: bool) 
         name == "connection" || name == "expect" || (without_condition && name == "if-none-match")
     };
     let kept: Vec<&str> = head.trim_end().lines().filter(|line| !unwanted(line)).collect();
-    upstream.write_all(format!("{}\r\nconnection: close\r\n\r\n", kept.join("\r\n")).as_bytes()).await?;
+    let mut head = format!("{}\r\nconnection: close\r\n\r\n", kept.join("\r\n"));
+    if without_condition {
+        head = head.replacen("&ifGenerationMatch=0", "", 1);
+    }
+    upstream.write_all(head.as_bytes()).await?;
     upstream.write_all(body).await?;
     let mut answer = Vec::new();
     upstream.read_to_end(&mut answer).await?;

@@ -44,6 +44,7 @@ fn address(system: &Value) -> String {
     match text("type") {
         "postgres" | "mysql" => format!("{}/{}", text("host"), text("database")),
         "s3" => format!("s3://{}/{}", text("bucket"), text("prefix")),
+        "gcs" => format!("gs://{}/{}", text("bucket"), text("prefix")),
         "azure" => format!("azure://{}/{}/{}", text("account"), text("container"), text("prefix")),
         "files" => text("url").to_owned(),
         _ => text("path").to_owned(),

@@ -43,7 +43,7 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
     })?;
     let mut command = Command::new(program);
     command.args(["logs", &place.url, "--run", &place.run_id]);
-    // What the caller's own environment says wins: these are the caller's credentials. For Azure nothing is passed on: a
+    // What the caller's own environment says wins: these are the caller's credentials. For Azure and Google nothing is passed on: a
     // signature or token goes with each request, and an endpoint that the orchestrator named would be given it.
     let known = if place.url.starts_with("s3://") { (&place.region, &place.endpoint) } else { (&None, &None) };
     for (name, value) in [("AWS_REGION", known.0), ("AWS_ENDPOINT_URL", known.1)] {
@@ -94,6 +94,7 @@ fn bucket(id: RunId, system: &System) -> Where {
             let url = below(format!("azure://{}/{}", azure.account, azure.container), &azure.prefix);
             (url, None, azure.access.endpoint.clone())
         }
+        System::Gcs(gcs) => (below(format!("gs://{}", gcs.bucket), &gcs.prefix), None, gcs.access.endpoint.clone()),
         other => (other.kind().to_owned(), None, None),
     };
     Where { run_id: id.to_string(), url, region, endpoint }
@@ -125,5 +126,8 @@ mod tests {
         let azure = r#"{"type":"azure","account":"shop","container":"lake","prefix":"raw","sas":"env://SAS"}"#;
         let place = bucket(id, &serde_json::from_str(azure).expect("a container"));
         assert_eq!((place.url.as_str(), place.region, place.endpoint), ("azure://shop/lake/raw", None, None));
+        let google = r#"{"type":"gcs","bucket":"lake","prefix":"raw","service-account":"env://KEY"}"#;
+        let place = bucket(id, &serde_json::from_str(google).expect("a bucket"));
+        assert_eq!((place.url.as_str(), place.region, place.endpoint), ("gs://lake/raw", None, None));
     }
 }

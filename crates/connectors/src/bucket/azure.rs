@@ -27,7 +27,7 @@ use waybill_model::plan::Azure;
 use waybill_pipeline::ObjectMeta;
 use waybill_pipeline::bucket::BucketResult;
 
-use super::remote::{Answer, Ask, CALL, COMPLETE, Failed, Kind, PART, Page, Remote, Seen, Sent, Store};
+use super::remote::{Answer, Ask, CALL, COMPLETE, Failed, Kind, PART, Page, Place, Remote, Seen, Sent, Store};
 pub use credential::{Login, Way};
 use error::call;
 
@@ -189,9 +189,9 @@ impl Store for AzureStore {
         Ok(Begun(Uuid::new_v4()))
     }
 
-    async fn part(&self, key: &str, begun: &Begun, number: u32, body: Bytes) -> Result<(), Failed> {
+    async fn part(&self, key: &str, begun: &Begun, place: Place, body: Bytes) -> Result<(), Failed> {
         let options = BlockBlobClientStageBlockOptions { encryption_scope: self.scope.clone(), ..Default::default() };
-        let (blob, id, length) = (self.blob(key).block_blob_client(), begun.block(number), body.len() as u64);
+        let (blob, id, length) = (self.blob(key).block_blob_client(), begun.block(place.number), body.len() as u64);
         call("PutBlock", PART, blob.stage_block(&id, length, body.into(), Some(options))).await.map(|_| ())
     }
 

@@ -24,7 +24,7 @@ use waybill_pipeline::{Bucket, BucketError, ObjectMeta, Put, Upload};
 
 pub(super) use failure::within;
 pub use failure::{Failed, Kind};
-pub use parts::Parts;
+pub use parts::{Parts, STEP};
 pub use patience::Patience;
 
 /// How long one small call may take.
@@ -41,6 +41,8 @@ pub trait Store: Send + Sync + 'static {
     const SERVICE: &'static str;
     /// Parts of one upload that it takes.
     const MOST_PARTS: u32;
+    /// It takes a part only behind the one before, and all but the last in whole multiples of [`parts::STEP`].
+    const IN_ORDER: bool = false;
     /// An upload that was begun.
     type Begun: Clone + Send + Sync + 'static;
     /// What completing an upload needs to know of a part that arrived.
@@ -71,7 +73,7 @@ pub trait Store: Send + Sync + 'static {
     async fn begin(&self, key: &str) -> Result<Self::Begun, Failed>;
 
     /// Sends one part; done when the store has exactly these bytes.
-    async fn part(&self, key: &str, begun: &Self::Begun, number: u32, body: Bytes) -> Result<Self::Part, Failed>;
+    async fn part(&self, key: &str, begun: &Self::Begun, place: Place, body: Bytes) -> Result<Self::Part, Failed>;
 
     /// Puts the parts together.
     async fn complete(&self, key: &str, begun: &Self::Begun, parts: &[Sent<Self::Part>]) -> Result<(), Failed>;
@@ -145,6 +147,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
+/// Where a part belongs in its upload.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// From 1.
+    pub number: u32,
+    /// Bytes before it.
+    pub offset: u64,
+}
+
 /// One part that the store has.
 #[derive(Clone, Debug)]
 pub struct Sent<P> {
@@ -181,16 +192,18 @@ impl<S: Store> Remote<S> {
     pub fn new(store: S, prefix: &str, memory: u64) -> Self {
         let prefix = prefix.trim_matches('/');
         let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let (patience, parts) = (Patience::default(), Parts::for_memory(memory));
-        let store = Arc::new(store);
+        Self::made(Arc::new(store), prefix, Patience::default(), Parts::for_memory(memory))
+    }
+
+    fn made(store: Arc<S>, prefix: String, patience: Patience, parts: Parts) -> Self {
+        let parts = if S::IN_ORDER { parts.in_order() } else { parts };
         Self { inner: Arc::new(Inner { store, prefix, patience, parts, throttled: AtomicU64::new(0) }) }
     }
 
     /// The same bucket with other bounds for retries and parts.
     #[must_use]
     pub fn with(self, patience: Patience, parts: Parts) -> Self {
-        let (store, prefix) = (Arc::clone(&self.inner.store), self.inner.prefix.clone());
-        Self { inner: Arc::new(Inner { store, prefix, patience, parts, throttled: AtomicU64::new(0) }) }
+        Self::made(Arc::clone(&self.inner.store), self.inner.prefix.clone(), patience, parts)
     }
 
     /// How often the service asked to slow down.

@@ -20,7 +20,7 @@ use md5::{Digest, Md5};
 use waybill_model::net::partition_of;
 use waybill_pipeline::bucket::BucketResult;
 
-use super::remote::{Answer, Ask, CALL, Failed, Kind, PART, Page, Remote, Seen, Sent, Store};
+use super::remote::{Answer, Ask, CALL, Failed, Kind, PART, Page, Place, Remote, Seen, Sent, Store};
 pub use client::{StaticKeys, Way};
 
 /// A bucket of S3.
@@ -145,8 +145,8 @@ impl Store for S3Store {
         multipart::begin(self, key).await
     }
 
-    async fn part(&self, key: &str, begun: &Self::Begun, number: u32, body: Bytes) -> Result<Self::Part, Failed> {
-        multipart::part(self, key, begun, number, body).await
+    async fn part(&self, key: &str, begun: &Self::Begun, place: Place, body: Bytes) -> Result<Self::Part, Failed> {
+        multipart::part(self, key, begun, place.number, body).await
     }
 
     async fn complete(&self, key: &str, begun: &Self::Begun, parts: &[Sent<Self::Part>]) -> Result<(), Failed> {

@@ -19,7 +19,7 @@ impl System {
     pub const fn side(&self) -> Side {
         match self {
             Self::Postgres(_) | Self::MySql(_) | Self::Sqlite { .. } | Self::Files(_) => Side::Source,
-            Self::Local { .. } | Self::S3(_) | Self::Azure(_) => Side::Destination,
+            Self::Local { .. } | Self::S3(_) | Self::Azure(_) | Self::Gcs(_) => Side::Destination,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where the parts of a plan stand, as far as it says so: regions of buckets and of secrets, by their fields.
 
-use super::{Azure, FileSource, Plan, S3, System};
+use super::{Azure, FileSource, Gcs, Plan, S3, System};
 
 /// A field that ties a connection to a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +16,22 @@ pub struct PlanRegion<'p> {
 impl System {
     /// Buckets with the region that they name or leave open, and secrets whose reference names one. A host name says nothing
     /// about where it is, and neither does a secret that is named without its ARN: it is the data plane's own region's. An
-    /// account of Azure is in one region, but nothing that a plan could hold or a worker ask tells which: it stays open.
+    /// account of Azure is in one region, but nothing that a plan could hold or a worker ask tells which: it stays open. So does
+    /// a bucket of Google's, whose place only a permission tells that a worker does not need.
     #[must_use]
     pub fn regions(&self) -> Vec<(&'static str, Option<&str>)> {
         let mut found = match self {
             Self::S3(S3 { access, bucket: _, prefix: _ }) => vec![("region", access.region.as_deref())],
-            Self::Files(FileSource { s3, url, azure: _ }) if url.starts_with("s3://") => {
+            Self::Files(FileSource { s3, url, azure: _, gcs: _ }) if url.starts_with("s3://") => {
                 vec![("region", s3.as_ref().and_then(|access| access.region.as_deref()))]
             }
             Self::Azure(Azure { account: _, container: _, prefix: _, access: _ }) => vec![("account", None)],
-            Self::Files(FileSource { url, s3: _, azure: _ }) if url.starts_with("azure://") => vec![("url", None)],
+            Self::Gcs(Gcs { bucket: _, prefix: _, access: _ }) => vec![("bucket", None)],
+            Self::Files(FileSource { url, s3: _, azure: _, gcs: _ })
+                if ["azure://", "gs://"].iter().any(|scheme| url.starts_with(scheme)) =>
+            {
+                vec![("url", None)]
+            }
             Self::Files(_)
             | Self::Postgres(_)
             | Self::MySql(_)
@@ -73,6 +79,8 @@ mod tests {
             (r#"{"type":"files","url":"s3://b/in","s3":{"region":"eu-west-1"}}"#, vec![("region", Some("eu-west-1"))]),
             (r#"{"type":"azure","account":"a","container":"c"}"#, vec![("account", None)]),
             (r#"{"type":"files","url":"azure://a/c/in"}"#, vec![("url", None)]),
+            (r#"{"type":"gcs","bucket":"b"}"#, vec![("bucket", None)]),
+            (r#"{"type":"files","url":"gs://b/in"}"#, vec![("url", None)]),
             (r#"{"type":"files","url":"file:///in"}"#, vec![]),
             (r#"{"type":"local","path":"/lake"}"#, vec![]),
         ] {

@@ -2,7 +2,7 @@
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{Azure, AzureAccess, Ca, FileSource, MySql, Plan, Postgres, S3, S3Access, System};
+use super::{Azure, AzureAccess, Ca, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3, S3Access, System};
 use crate::secret::SecretRef;
 
 /// The field that is found by a reference and yet no credential.
@@ -73,7 +73,8 @@ impl System {
                 let (account_key, sas, client_secret) = of_azure(access);
                 vec![("account-key", account_key), ("sas", sas), ("client-secret", client_secret)]
             }
-            Self::Files(FileSource { s3, azure, url: _ }) => {
+            Self::Gcs(Gcs { access, bucket: _, prefix: _ }) => vec![("service-account", of_gcs(access))],
+            Self::Files(FileSource { s3, azure, gcs, url: _ }) => {
                 let mut found = Vec::new();
                 if let Some(access) = s3 {
                     let (access_key, secret_key) = of_access(access);
@@ -84,6 +85,7 @@ impl System {
                     let azure = [("azure.account-key", account_key), ("azure.sas", sas)];
                     found.extend(azure.into_iter().chain([("azure.client-secret", client_secret)]));
                 }
+                found.extend(gcs.iter().map(|access| ("gcs.service-account", of_gcs(access))));
                 found
             }
             Self::Sqlite { path: _ } | Self::Local { path: _ } => vec![],
@@ -112,6 +114,11 @@ const fn of_azure(access: &AzureAccess) -> (Reference<'_>, Reference<'_>, Refere
     (account_key.as_ref(), sas.as_ref(), client_secret.as_ref())
 }
 
+const fn of_gcs(access: &GcsAccess) -> Reference<'_> {
+    let GcsAccess { service_account, endpoint: _, anonymous: _, kms_key: _, billing_project: _ } = access;
+    service_account.as_ref()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,7 +140,11 @@ mod tests {
         let azure = r#"{"type":"azure","account":"a","container":"c","account-key":"env://K","sas":"env://S",
             "tenant":"t","client":"c","client-secret":"file:///s"}"#;
         let blobs = r#"{"type":"files","url":"azure://a/c/p","azure":{"sas":"env://S"}}"#;
+        let google = r#"{"type":"gcs","bucket":"b","service-account":"file:///key.json"}"#;
+        let objects = r#"{"type":"files","url":"gs://b/p","gcs":{"service-account":"env://KEY"}}"#;
         for (text, fields) in [
+            (google, vec!["service-account"]),
+            (objects, vec!["gcs.service-account"]),
             (bucket, vec!["access-key", "secret-key"]),
             (files, vec!["s3.access-key", "s3.secret-key"]),
             (shop, vec!["password"]),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Azure, AzureAccess, Ca};
+use super::{Azure, AzureAccess, Ca, Gcs, GcsAccess};
 use crate::run::named;
 use crate::secret::SecretRef;
 
@@ -31,6 +31,8 @@ pub enum System {
     S3(S3),
     /// A container of Azure Blob Storage.
     Azure(Azure),
+    /// A bucket of Google Cloud Storage.
+    Gcs(Gcs),
 }
 
 impl System {
@@ -45,6 +47,7 @@ impl System {
             Self::Local { .. } => "local",
             Self::S3(_) => "s3",
             Self::Azure(_) => "azure",
+            Self::Gcs(_) => "gcs",
         }
     }
 
@@ -59,6 +62,7 @@ impl System {
             Self::Local { path } => format!("local:{path}"),
             Self::S3(bucket) => format!("s3://{}/{}", bucket.bucket, bucket.prefix),
             Self::Azure(azure) => format!("azure://{}/{}/{}", azure.account, azure.container, azure.prefix),
+            Self::Gcs(bucket) => format!("gs://{}/{}", bucket.bucket, bucket.prefix),
         }
     }
 }
@@ -145,7 +149,7 @@ named! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileSource {
-    /// `file:///absolute/dir`, `s3://bucket/prefix` or `azure://account/container/prefix`.
+    /// `file:///absolute/dir`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`.
     pub url: String,
     /// Region, endpoint and keys where the URL is an `s3://` one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,6 +157,9 @@ pub struct FileSource {
     /// Endpoint and credentials where the URL is an `azure://` one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub azure: Option<AzureAccess>,
+    /// Endpoint and credentials where the URL is a `gs://` one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gcs: Option<Box<GcsAccess>>,
 }
 
 /// An S3 bucket as a destination.

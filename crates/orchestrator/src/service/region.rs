@@ -101,7 +101,9 @@ impl Allowed {
             steps.push("write the bucket's `region`".to_owned());
         }
         if fields.iter().any(|field| !field.ends_with(".region")) {
-            steps.push("keep containers of Azure in a project that allows any region: nothing tells theirs".to_owned());
+            steps.push(
+                "keep buckets of Azure and Google in a project that allows any region: nothing tells theirs".to_owned(),
+            );
         }
         let named: BTreeSet<&str> = outside.iter().filter_map(|it| it.region.as_deref()).collect();
         if !named.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use waybill_model::net::{Host, endpoint_of};
-use waybill_model::plan::{Azure, Ca, Plan, System, TlsMode};
+use waybill_model::plan::{Azure, Ca, Gcs, Plan, System, TlsMode};
 
 /// Everything that plans need, in the guard's own words.
 #[derive(Default)]
@@ -59,10 +59,11 @@ impl Needs {
                 None => {
                     self.read_buckets.insert(files.url.trim_end_matches('/').to_owned());
                     let azure = files.azure.as_ref().and_then(|access| access.endpoint.as_deref());
-                    self.endpoint(files.s3.as_ref().and_then(|access| access.endpoint.as_deref()).or(azure));
+                    let gcs = files.gcs.as_ref().and_then(|access| access.endpoint.as_deref());
+                    self.endpoint(files.s3.as_ref().and_then(|access| access.endpoint.as_deref()).or(azure).or(gcs));
                 }
             },
-            System::Local { .. } | System::S3(_) | System::Azure(_) => {}
+            System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_) => {}
         }
         match &plan.to.system {
             System::Local { path } => self.write_paths.extend(plain(path)),
@@ -73,6 +74,11 @@ impl Needs {
             }
             System::Azure(Azure { account, container, prefix, access }) => {
                 let place = format!("azure://{account}/{container}/{prefix}");
+                self.write_buckets.insert(place.trim_end_matches('/').to_owned());
+                self.endpoint(access.endpoint.as_deref());
+            }
+            System::Gcs(Gcs { bucket, prefix, access }) => {
+                let place = format!("gs://{bucket}/{prefix}");
                 self.write_buckets.insert(place.trim_end_matches('/').to_owned());
                 self.endpoint(access.endpoint.as_deref());
             }

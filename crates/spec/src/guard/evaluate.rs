@@ -6,14 +6,15 @@
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
 use waybill_model::plan::{
-    Azure, AzureAccess, Ca, Endpoint, FileSource, MySql, Plan, Postgres, S3Access, Side, System, TlsMode, azure_place,
+    Azure, AzureAccess, Ca, Endpoint, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3Access, Side, System,
+    TlsMode, azure_place, gcs_place,
 };
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
 use super::{Guard, Reason, Refusal};
 use crate::diagnostic::show;
-use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, REGION, SCOPE, TENANT};
+use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT};
 
 /// What follows an open pattern of a table holds none of these: they would begin another name.
 const BEHIND_TABLE: &[char] = &['"'];
@@ -108,7 +109,7 @@ impl Held<'_> {
             }
             System::Sqlite { path } => self.path(path, "read.paths"),
             System::Files(files) => self.files(files),
-            System::Local { .. } | System::S3(_) | System::Azure(_) => {
+            System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_) => {
                 self.malformed("a destination stands as the source");
             }
         }
@@ -132,6 +133,12 @@ impl Held<'_> {
                 let place = format!("azure://{account}/{container}{slash}{prefix}");
                 self.bucket(is_container(account, container), &place, "write.buckets");
                 self.azure(access);
+            }
+            System::Gcs(Gcs { bucket, prefix, access }) => {
+                let slash = if prefix.is_empty() { "" } else { "/" };
+                let is_name = (GCS_BUCKET.check)(bucket).is_ok();
+                self.bucket(is_name, &format!("gs://{bucket}{slash}{prefix}"), "write.buckets");
+                self.gcs(access);
             }
             System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {
                 self.malformed("a source stands as the destination");
@@ -161,8 +168,12 @@ impl Held<'_> {
         } else if let Some((account, container, _)) = azure_place(&files.url) {
             self.bucket(is_container(account, container), files.url.trim_end_matches('/'), "read.buckets");
             self.azure(&files.azure.clone().unwrap_or_default());
+        } else if let Some((bucket, _)) = gcs_place(&files.url) {
+            let is_name = (GCS_BUCKET.check)(bucket).is_ok();
+            self.bucket(is_name, files.url.trim_end_matches('/'), "read.buckets");
+            self.gcs(&files.gcs.clone().unwrap_or_default());
         } else {
-            self.malformed("a URL that is neither file:// nor s3:// nor azure://");
+            self.malformed("a URL that is neither file:// nor s3:// nor azure:// nor gs://");
         }
     }
 
@@ -179,6 +190,16 @@ impl Held<'_> {
         for (text, rule) in [(tenant, TENANT), (client, CLIENT), (encryption_scope, SCOPE)] {
             if text.as_deref().is_some_and(|text| (rule.check)(text).is_err()) {
                 self.malformed("a directory, client or encryption scope that can't be one");
+            }
+        }
+        self.endpoint(endpoint.as_deref());
+    }
+
+    fn gcs(&mut self, access: &GcsAccess) {
+        let GcsAccess { endpoint, kms_key, billing_project, service_account: _, anonymous: _ } = access;
+        for (text, rule) in [(kms_key, KMS_KEY), (billing_project, PROJECT)] {
+            if text.as_deref().is_some_and(|text| (rule.check)(text).is_err()) {
+                self.malformed("a key of Cloud KMS or a project that can't be one");
             }
         }
         self.endpoint(endpoint.as_deref());

@@ -4,7 +4,7 @@ use waybill_model::net::{HostPattern, PatternError, Range};
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
 use crate::diagnostic::Code;
-use crate::keys::{ACCOUNT, BUCKET, CONTAINER, Key, NAME, Rule, Shape, Table};
+use crate::keys::{ACCOUNT, BUCKET, CONTAINER, GCS_BUCKET, Key, NAME, Rule, Shape, Table};
 use crate::sign::PublicKey;
 
 /// The version of the format that this program reads.
@@ -12,7 +12,7 @@ const VERSION: u64 = 1;
 /// Connections that plans may read from.
 const SOURCES: &[&str] = &["files", "mysql", "postgres", "sqlite"];
 /// Connections that plans may write to.
-const DESTINATIONS: &[&str] = &["azure", "local", "s3"];
+const DESTINATIONS: &[&str] = &["azure", "gcs", "local", "s3"];
 
 const fn text(check: fn(&str) -> Result<(), &'static str>) -> Shape {
     Shape::Text(Rule { code: Code::BadValue, check, pattern: None })
@@ -30,11 +30,13 @@ const PATH: Shape = text(|path| {
     if path.starts_with('/') { path.parse::<PathPattern>().map(drop) } else { Err("write an absolute path: /data/in") }
 });
 const BUCKETS: Shape = text(|url| {
-    let forms = "write s3://bucket/prefix or azure://account/container/prefix; the prefix may be left out";
+    let forms =
+        "write s3://bucket/prefix, azure://account/container/prefix or gs://bucket/prefix; the prefix may be left out";
     let (scheme, rest) = url.split_once("://").ok_or(forms)?;
     let mut names = rest.split('/').map(Some).chain(std::iter::repeat(None));
     match scheme {
         "s3" => (BUCKET.check)(names.next().flatten().unwrap_or(rest))?,
+        "gs" => (GCS_BUCKET.check)(names.next().flatten().unwrap_or(rest))?,
         "azure" => {
             (ACCOUNT.check)(names.next().flatten().unwrap_or_default())?;
             (CONTAINER.check)(names.next().flatten().unwrap_or_default())?;
@@ -133,7 +135,11 @@ static WRITE: Table = Table {
 static NETWORK: Table = Table {
     doc: "Where connections may go",
     keys: &[
-        Key::new("endpoints", Shape::List(&HOST), "Stores that a plan may name in place of AWS's and Azure's own."),
+        Key::new(
+            "endpoints",
+            Shape::List(&HOST),
+            "Stores that a plan may name in place of AWS's, Azure's and Google's own.",
+        ),
         Key::new("egress", Shape::List(&RANGE), "Addresses that names may resolve to; any ordinary one where absent."),
         Key::new("special", Shape::List(&RANGE), "Loopback, link-local or metadata addresses that are wanted."),
         Key::new("require_tls", Shape::Flag, "Whether every connection must be TLS; true where absent."),

@@ -3,7 +3,8 @@
 use waybill_model::plan::TlsMode;
 
 use super::rule::{
-    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FOREIGN, HOST, PATH, PREFIX, REGION, SCOPE, TENANT,
+    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FOREIGN, GCS_BUCKET, HOST, KMS_KEY, PATH, PREFIX, PROJECT,
+    REGION, SCOPE, TENANT,
 };
 use super::{Key, Shape, Table, Tagged};
 
@@ -13,7 +14,7 @@ const S3_ENDPOINT: Key =
 const STORE_ENDPOINT: Key = Key::new(
     "endpoint",
     Shape::Text(ENDPOINT),
-    "Another service than AWS S3 or Azure's public one, as https://host:port.",
+    "Another service than AWS S3 or the public one of Azure or Google, as https://host:port.",
 );
 const AZURE_ENDPOINT: Key =
     Key::new("endpoint", Shape::Text(ENDPOINT), "Another endpoint than https://ACCOUNT.blob.core.windows.net.");
@@ -34,6 +35,25 @@ const AZURE_SCOPE: Key = Key::new(
     Shape::Text(SCOPE),
     "Encryption scope that objects are written in, such as one with a key of your own.",
 );
+const GCS_ENDPOINT: Key =
+    Key::new("endpoint", Shape::Text(ENDPOINT), "Another endpoint than https://storage.googleapis.com.");
+const GCS_SERVICE_ACCOUNT: Key = Key::new(
+    "service-account",
+    Shape::Secret,
+    "Reference to the JSON text of a service account's key file; the worker's own identity where absent.",
+);
+const GCS_ANONYMOUS: Key = Key::new(
+    "anonymous",
+    Shape::Flag,
+    "Nobody logs in: for what anybody may read, and for emulators. Excludes `service-account`.",
+);
+const GCS_KMS_KEY: Key = Key::new(
+    "kms-key",
+    Shape::Text(KMS_KEY),
+    "Your key of Cloud KMS that objects are encrypted with, as projects/P/locations/L/keyRings/R/cryptoKeys/K.",
+);
+const GCS_BILLING: Key =
+    Key::new("billing-project", Shape::Text(PROJECT), "Project that pays, where the bucket lets its callers pay.");
 const S3_ACCESS_KEY: Key = Key::new(
     "access-key",
     Shape::Secret,
@@ -41,7 +61,8 @@ const S3_ACCESS_KEY: Key = Key::new(
 );
 const S3_SECRET_KEY: Key =
     Key::new("secret-key", Shape::Secret, "Reference to the secret key. Goes with `access-key`.");
-const FILES_URL_DOC: &str = "file:///absolute/directory, s3://bucket/prefix or azure://account/container/prefix.";
+const FILES_URL_DOC: &str =
+    "file:///absolute/directory, s3://bucket/prefix, azure://account/container/prefix or gs://bucket/prefix.";
 const SERVER_TLS: Key = Key::new(
     "tls",
     Shape::Choice(names!(TlsMode), &["verify-ca", "require", "prefer", "allow"]),
@@ -128,7 +149,7 @@ pub(crate) static CONNECTION: Tagged = Tagged {
         (
             "files",
             Table {
-                doc: "Files below a directory or a prefix in S3 or Azure Blob Storage, as a source",
+                doc: "Files below a directory or a prefix in S3, Azure Blob Storage or Google Cloud Storage, as a source",
                 keys: &[
                     TYPE,
                     Key::must("url", Shape::Text(FILES_URL), FILES_URL_DOC),
@@ -141,6 +162,9 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     AZURE_TENANT,
                     AZURE_CLIENT,
                     AZURE_CLIENT_SECRET,
+                    GCS_SERVICE_ACCOUNT,
+                    GCS_ANONYMOUS,
+                    GCS_BILLING,
                 ],
             },
         ),
@@ -192,8 +216,24 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                 ],
             },
         ),
+        (
+            "gcs",
+            Table {
+                doc: "A bucket of Google Cloud Storage as a destination",
+                keys: &[
+                    TYPE,
+                    Key::must("bucket", Shape::Text(GCS_BUCKET), "The bucket's name."),
+                    Key::new("prefix", Shape::Text(PREFIX), "What every key begins with, without slashes at its ends."),
+                    GCS_ENDPOINT,
+                    GCS_SERVICE_ACCOUNT,
+                    GCS_ANONYMOUS,
+                    GCS_KMS_KEY,
+                    GCS_BILLING,
+                ],
+            },
+        ),
     ],
-    later: &["http", "gcs", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
+    later: &["http", "salesforce", "sftp", "mongodb", "snowflake", "bigquery"],
     short: false,
 };
 

@@ -28,7 +28,7 @@ pub(crate) const HOST: Rule = rule(Code::BadValue, host, Some("^[A-Za-z0-9._:-]{
 /// Paths on the worker.
 pub(crate) const PATH: Rule = rule(Code::BadValue, path, None);
 /// Where file sources begin.
-pub(crate) const FILES_URL: Rule = rule(Code::BadValue, files_url, Some("^(file:///|s3://|azure://)"));
+pub(crate) const FILES_URL: Rule = rule(Code::BadValue, files_url, Some("^(file:///|s3://|azure://|gs://)"));
 /// Other services than the public ones.
 pub(crate) const ENDPOINT: Rule = rule(Code::BadValue, endpoint, Some("^https?://[^/@?#]+/?$"));
 /// S3 buckets.
@@ -43,6 +43,13 @@ pub(crate) const TENANT: Rule = rule(Code::BadValue, tenant, Some("^[A-Za-z0-9.-
 pub(crate) const CLIENT: Rule = rule(Code::BadValue, client, Some("^[0-9A-Fa-f-]{36}$"));
 /// Encryption scopes of Azure.
 pub(crate) const SCOPE: Rule = rule(Code::BadValue, scope, Some("^[A-Za-z0-9-]{3,63}$"));
+/// Buckets of Google Cloud Storage.
+pub(crate) const GCS_BUCKET: Rule = rule(Code::BadValue, gcs_bucket, Some("^[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]$"));
+/// Keys of Cloud KMS.
+pub(crate) const KMS_KEY: Rule =
+    rule(Code::BadValue, kms_key, Some("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"));
+/// Projects of Google Cloud.
+pub(crate) const PROJECT: Rule = rule(Code::BadValue, project, Some("^[a-z0-9][a-z0-9.:-]{4,61}[a-z0-9]$"));
 /// Prefixes below a bucket.
 pub(crate) const PREFIX: Rule = rule(Code::BadValue, prefix, None);
 /// Regions.
@@ -112,13 +119,18 @@ fn files_url(text: &str) -> Result<(), &'static str> {
             bucket(rest.split('/').next().unwrap_or(rest))?;
             rest
         }
-        _ => azure_url(text)?,
+        _ => other_url(text)?,
     };
     plain_segments(rest.trim_matches('/'))
 }
 
-fn azure_url(text: &str) -> Result<&str, &'static str> {
-    let forms = "write file:///absolute/directory, s3://bucket/prefix or azure://account/container/prefix";
+fn other_url(text: &str) -> Result<&str, &'static str> {
+    if let Some(rest) = text.strip_prefix("gs://") {
+        gcs_bucket(rest.split('/').next().unwrap_or(rest))?;
+        return Ok(rest);
+    }
+    let forms =
+        "write file:///absolute/directory, s3://bucket/prefix, azure://account/container/prefix or gs://bucket/prefix";
     let rest = text.strip_prefix("azure://").ok_or(forms)?;
     let mut names = rest.split('/');
     account(names.next().unwrap_or_default())?;
@@ -200,6 +212,42 @@ fn bucket(text: &str) -> Result<(), &'static str> {
     if fits { Ok(()) } else { Err("a bucket's name has 3 to 63 lower-case letters, digits, - and .") }
 }
 
+fn gcs_bucket(text: &str) -> Result<(), &'static str> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let fits = (3..=222).contains(&text.len())
+        && text.bytes().all(|b| letter(b) || b"-_.".contains(&b))
+        && text.bytes().next().is_some_and(letter)
+        && text.bytes().last().is_some_and(letter)
+        && !text.contains("..");
+    if fits { Ok(()) } else { Err("a bucket's name has 3 to 222 lower-case letters, digits, -, _ and .") }
+}
+
+fn kms_key(text: &str) -> Result<(), &'static str> {
+    let is_name = |name: &str| {
+        !name.is_empty()
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+            && !name.contains("..")
+    };
+    let names: Vec<&str> = text.split('/').collect();
+    match names.as_slice() {
+        ["projects", project, "locations", location, "keyRings", ring, "cryptoKeys", key]
+            if text.len() <= 512 && [project, location, ring, key].iter().all(|name| is_name(name)) =>
+        {
+            Ok(())
+        }
+        _ => Err("a key is named projects/P/locations/L/keyRings/R/cryptoKeys/K"),
+    }
+}
+
+fn project(text: &str) -> Result<(), &'static str> {
+    let letter = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let fits = (6..=63).contains(&text.len())
+        && text.bytes().all(|b| letter(b) || b"-.:".contains(&b))
+        && text.bytes().next().is_some_and(letter)
+        && text.bytes().last().is_some_and(letter);
+    if fits { Ok(()) } else { Err("a project's id has 6 to 63 lower-case letters, digits and -") }
+}
+
 fn region(text: &str) -> Result<(), &'static str> {
     let fits = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -266,6 +314,27 @@ mod tests {
             &["azure://shop/lake", "azure://shop/lake/raw"],
             &["azure://shop", "azure://s/lake", "azure://shop/a--b"],
         );
+        table(
+            FILES_URL,
+            &["gs://lake", "gs://lake_1.example.com/raw"],
+            &["gs://", "gs://Lake/x", "gs://k:s@lake/x", "gs://a..b"],
+        );
+        table(
+            GCS_BUCKET,
+            &["lake", "raw_shop-1.example.com"],
+            &["ab", "-ab", "lake-", "Lake", "a/b", "a..b", &"a".repeat(223)],
+        );
+        table(
+            KMS_KEY,
+            &["projects/example-1/locations/europe-west3/keyRings/lake/cryptoKeys/own"],
+            &[
+                "",
+                "own",
+                "projects/p/locations/l/keyRings/r/cryptoKeys/..",
+                "projects/p/locations/l/keyRings/r/cryptoKeys/k&x=1",
+            ],
+        );
+        table(PROJECT, &["example-1", "example.com:shop"], &["", "short", "Example-1", "example/1", "example-1-"]);
         table(ACCOUNT, &["shop", "lake01"], &["ab", "Shop", "a-b", &"a".repeat(25), "evil.example"]);
         table(CONTAINER, &["lake", "raw-shop-1"], &["ab", "-ab", "a--b", "Raw", "a/b"]);
         table(

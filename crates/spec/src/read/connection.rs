@@ -1,6 +1,8 @@
 //! Connections: from their keys to the systems of the model.
 
-use waybill_model::plan::{Azure, AzureAccess, FileSource, MySql, Postgres, S3, S3Access, System, TlsMode};
+use waybill_model::plan::{
+    Azure, AzureAccess, FileSource, Gcs, GcsAccess, MySql, Postgres, S3, S3Access, System, TlsMode,
+};
 
 use super::Settings;
 use crate::diagnostic::{Code, Findings, show};
@@ -21,13 +23,20 @@ pub(crate) fn read_system(name: &str, node: &Node, at: Span, found: &mut Finding
             let azure = url.starts_with("azure://").then(|| azure_access(name, keys, at, found));
             let s3 = s3.filter(|access| *access != S3Access::default());
             let azure = azure.filter(|access| *access != AzureAccess::default());
-            Some(System::Files(FileSource { url, s3, azure }))
+            let gcs = url.starts_with("gs://").then(|| gcs_access(name, keys, found));
+            let gcs = gcs.filter(|access| *access != GcsAccess::default()).map(Box::new);
+            Some(System::Files(FileSource { url, s3, azure, gcs }))
         }
         "azure" => {
             let access = azure_access(name, keys, at, found);
             let prefix = keys.owned("prefix").unwrap_or_default();
             let (account, container) = (keys.owned("account")?, keys.owned("container")?);
             Some(System::Azure(Azure { account, container, prefix, access }))
+        }
+        "gcs" => {
+            let access = gcs_access(name, keys, found);
+            let prefix = keys.owned("prefix").unwrap_or_default();
+            Some(System::Gcs(Gcs { bucket: keys.owned("bucket")?, prefix, access }))
         }
         "s3" => {
             let access = s3_access(name, keys, found);
@@ -127,10 +136,25 @@ fn azure_access(name: &str, keys: Settings<'_>, at: Span, found: &mut Findings) 
     }
 }
 
+fn gcs_access(name: &str, keys: Settings<'_>, found: &mut Findings) -> GcsAccess {
+    let (anonymous, service_account) = (keys.flag("anonymous"), keys.secret("service-account"));
+    if let (true, Some(_), Some(place)) = (anonymous, &service_account, keys.own_place("anonymous")) {
+        let message = format!("connection {} has both `service-account` and `anonymous`", show(name));
+        found.suggest(Code::BadValue, place, message, "keep one of them; with none the worker's own identity is used");
+    }
+    GcsAccess {
+        endpoint: keys.owned("endpoint"),
+        service_account,
+        anonymous,
+        kms_key: keys.owned("kms-key"),
+        billing_project: keys.owned("billing-project"),
+    }
+}
+
 /// Keys of a file source and the URLs that they have a meaning for.
 const OF_URLS: &[(&str, &[&str])] = &[
     ("region", &["s3://"]),
-    ("endpoint", &["s3://", "azure://"]),
+    ("endpoint", &["s3://", "azure://", "gs://"]),
     ("access-key", &["s3://"]),
     ("secret-key", &["s3://"]),
     ("account-key", &["azure://"]),
@@ -138,6 +162,9 @@ const OF_URLS: &[(&str, &[&str])] = &[
     ("tenant", &["azure://"]),
     ("client", &["azure://"]),
     ("client-secret", &["azure://"]),
+    ("service-account", &["gs://"]),
+    ("anonymous", &["gs://"]),
+    ("billing-project", &["gs://"]),
 ];
 
 fn refuse_others_keys(name: &str, keys: Settings<'_>, url: &str, found: &mut Findings) {

@@ -30,7 +30,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     let from = connection(entry, "from", known, found);
     let to = connection(entry, "to", known, found);
     check_kind(entry, ("from", from, is_source), "a source: postgres, mysql, sqlite or files", found);
-    check_kind(entry, ("to", to, is_bucket), "a bucket: local, s3 or azure", found);
+    check_kind(entry, ("to", to, is_bucket), "a bucket: local, s3, azure or gcs", found);
     let end = End::of(from);
     let streams = child(&entry.value, "streams");
     if entry.value.get("streams").is_some_and(|e| matches!(e.value.value, crate::tree::Value::Map(_)))
@@ -89,7 +89,7 @@ const fn is_source(system: &System) -> bool {
 }
 
 const fn is_bucket(system: &System) -> bool {
-    matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_))
+    matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_))
 }
 
 fn schedule(node: &Node, entry: &Entry, found: &mut Findings) -> Option<Schedule> {

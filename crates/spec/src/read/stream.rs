@@ -32,7 +32,7 @@ impl End {
             System::MySql(_) => Some(Self::MySql),
             System::Sqlite { .. } => Some(Self::Sqlite),
             System::Files(_) => Some(Self::Files),
-            System::Local { .. } | System::S3(_) | System::Azure(_) => None,
+            System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_) => None,
         }
     }
 

@@ -49,6 +49,9 @@ fn place(system: &System) -> Option<String> {
             let endpoint = azure.access.endpoint.as_deref().unwrap_or_default();
             Some(format!("azure:{endpoint}:{}:{}:{}", azure.account, azure.container, azure.prefix))
         }
+        System::Gcs(gcs) => {
+            Some(format!("gcs:{}:{}:{}", gcs.access.endpoint.as_deref().unwrap_or_default(), gcs.bucket, gcs.prefix))
+        }
         System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => None,
     }
 }

@@ -171,7 +171,7 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         ));
         assert_eq!((found.len(), found[0].code), (1, Code::NotBuiltYet), "{setting}: {found:?}");
     }
-    for connection in ["{ type: http, base: 'https://x' }", "{ type: gcs }"] {
+    for connection in ["{ type: http, base: 'https://x' }", "{ type: salesforce }"] {
         let found = mistakes(&format!("waybill: 1\nconnections:\n  a: {connection}\n"));
         assert_eq!((found.len(), found[0].code), (1, Code::NotBuiltYet), "{connection}: {found:?}");
     }

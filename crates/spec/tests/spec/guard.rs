@@ -155,8 +155,39 @@ fn a_container_is_held_by_account_name_and_prefix_and_its_endpoint_like_any_othe
     let evil = r#"{"type":"azure","account":"shop.evil.example","container":"lake","prefix":"raw"}"#;
     elsewhere.to.system = serde_json::from_str(evil).expect("a container");
     assert_eq!(refused(&guard, &elsewhere).first().map(|found| found.0), Some(Reason::PlanMalformed));
-    for place in ["azure://shop", "azure://shop/Lake", "azure://Shop/lake", "azure://shop/lake/", "gs://lake"] {
+    for place in ["azure://shop", "azure://shop/Lake", "azure://Shop/lake", "azure://shop/lake/", "gcs://lake"] {
         assert!(Guard::parse(&text.replace("azure://shop/lake/raw", place)).is_err(), "{place}");
+    }
+}
+
+#[test]
+fn a_bucket_of_google_is_held_by_name_and_prefix_and_its_endpoint_like_any_other() {
+    let text = GUARD.replace("[\"s3\"]", "[\"gcs\"]").replace("s3://lake/raw", "gs://lake_1/raw");
+    let guard = guard(&text);
+    let lake = |json: &str| {
+        let mut plan = plan("nightly");
+        plan.to.system =
+            serde_json::from_str(&format!(r#"{{"type":"gcs","bucket":"lake_1",{json}}}"#)).expect("a bucket");
+        refused(&guard, &plan).into_iter().map(|(reason, key, _)| (reason, key)).collect::<Vec<_>>()
+    };
+    assert_eq!(lake(r#""prefix":"raw/x","service-account":"env://SHOP_KEY""#), []);
+    for (json, reason, key) in [
+        (r#""prefix":"rawer""#, Reason::Bucket, "write.buckets"),
+        (r#""prefix":"""#, Reason::Bucket, "write.buckets"),
+        (r#""prefix":"raw/../x""#, Reason::PlanMalformed, "guard"),
+        (r#""prefix":"raw","endpoint":"https://evil.example""#, Reason::Endpoint, "network.endpoints"),
+        (r#""prefix":"raw","service-account":"file:///etc/shadow""#, Reason::Secret, "secrets"),
+        (r#""prefix":"raw","kms-key":"k&ifGenerationMatch=""#, Reason::PlanMalformed, "guard"),
+        (r#""prefix":"raw","billing-project":"../evil""#, Reason::PlanMalformed, "guard"),
+    ] {
+        assert_eq!(lake(json), [(reason, key)], "{json}");
+    }
+    let mut elsewhere = plan("nightly");
+    let evil = r#"{"type":"gcs","bucket":"lake_1/o/x?y=","prefix":"raw"}"#;
+    elsewhere.to.system = serde_json::from_str(evil).expect("a bucket");
+    assert_eq!(refused(&guard, &elsewhere).first().map(|found| found.0), Some(Reason::PlanMalformed));
+    for place in ["gs://", "gs://Lake", "gs://lake/"] {
+        assert!(Guard::parse(&text.replace("gs://lake_1/raw", place)).is_err(), "{place}");
     }
 }
 

@@ -155,7 +155,7 @@ fn h46_unknown_keys_and_downgrades_are_refused_and_key_order_changes_nothing() {
 fn t12_no_literal_secret_is_accepted_repeated_or_shown() {
     let secret = "Pl4nted-s3cret";
     for key in ["password", "pasword", "access-key", "secret-key", "token", "api_key"] {
-        for kind in ["postgres", "mysql", "s3", "azure", "local", "files", "sqlite"] {
+        for kind in ["postgres", "mysql", "s3", "azure", "gcs", "local", "files", "sqlite"] {
             for written in
                 [secret.to_owned(), format!("'{secret}'"), format!("\"{secret}\""), format!("{{ value: {secret} }}")]
             {

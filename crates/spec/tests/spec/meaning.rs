@@ -158,6 +158,30 @@ fn a_container_of_azure_is_opened_in_one_way_and_that_one_whole() {
 }
 
 #[test]
+fn a_bucket_of_google_is_opened_as_one_identity_and_its_keys_have_a_meaning_there_only() {
+    let lake = |keys: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: gcs, bucket: lake_1{keys} }} \
+             }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ a: {{ format: csv }} }} }} }}\n"
+        )
+    };
+    let key = "kms-key: projects/example-1/locations/europe-west3/keyRings/lake/cryptoKeys/own";
+    for keys in ["", ", prefix: raw, service-account: 'file:///run/key.json'", ", anonymous: true", &format!(", {key}")]
+    {
+        let plan = read(&lake(keys)).plan("p").expect("a plan");
+        assert!(matches!(&plan.to.system, System::Gcs(gcs) if gcs.bucket == "lake_1"), "{keys}");
+    }
+    refused(Code::BadValue, &lake(", anonymous: true, service-account: 'env://K'"));
+    refused(Code::BadValue, &lake(", kms-key: own"));
+    refused(Code::BadValue, &lake(", endpoint: 'https://u:p@h'"));
+    let from = lake("").replace("url: 'file:///in'", "url: 'gs://inbox/new', billing-project: example-1");
+    let plan = read(&from).plan("p").expect("a plan");
+    assert!(matches!(&plan.from.system, System::Files(files) if files.gcs.is_some() && files.azure.is_none()));
+    refused(Code::BadValue, &from.replace("billing-project: example-1", "sas: 'env://S'"));
+    refused(Code::BadValue, &from.replace("gs://", "s3://"));
+}
+
+#[test]
 fn two_pipelines_must_not_write_one_table_and_case_twins_are_two() {
     let text = "waybill: 1\nconnections: { a: { type: sqlite, path: x }, b: { type: local, path: ./y }, c: { type: local, path: y/ } }\npipelines:\n  p: { from: a, to: b, streams: { t: {} } }\n  q: { from: a, to: c, streams: { t: {} } }\n";
     let found = refused(Code::TableClash, text);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use waybill_model::plan::{
     Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy,
-    FileFormat, FileSource, Files, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan, System,
-    TextPolicy, TlsMode,
+    FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan,
+    System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -74,6 +74,18 @@ fn azure() -> impl Strategy<Value = AzureAccess> {
     )
 }
 
+/// As itself, by a key, or as nobody.
+fn gcs() -> impl Strategy<Value = GcsAccess> {
+    let key = "projects/[a-z]{1,8}/locations/[a-z]{1,8}/keyRings/[a-z]{1,8}/cryptoKeys/[a-z]{1,8}";
+    let endpoint = prop::option::of("https://objects\\.example:[1-9][0-9]{2}");
+    (endpoint, secret(), any::<bool>(), prop::option::of(key), prop::option::of("[a-z]{6,9}-[0-9]")).prop_map(
+        |(endpoint, service_account, anonymous, kms_key, billing_project)| {
+            let anonymous = anonymous && service_account.is_none();
+            GcsAccess { endpoint, service_account, anonymous, kms_key, billing_project }
+        },
+    )
+}
+
 fn source() -> impl Strategy<Value = System> {
     prop_oneof![
         (
@@ -115,6 +127,8 @@ fn bucket() -> impl Strategy<Value = System> {
         ("[a-z0-9]{3,8}", "[a-z]{2,4}-[0-9]", "([a-z]{1,4}(/[a-z]{1,4})?)?", azure()).prop_map(
             |(account, container, prefix, access)| System::Azure(Azure { account, container, prefix, access })
         ),
+        ("[a-z_]{1,3}[a-z0-9]{3,8}", "([a-z]{1,4}(/[a-z]{1,4})?)?", gcs())
+            .prop_map(|(bucket, prefix, access)| System::Gcs(Gcs { bucket: format!("b{bucket}"), prefix, access })),
     ]
 }
 
@@ -309,7 +323,7 @@ fn a_csv_source_reads_back_too() {
         stream("c.parquet", Some(FileFormat::Parquet)),
     ];
     let s3 = S3Access { region: Some("eu-west-1".into()), ..S3Access::default() };
-    let from = System::Files(FileSource { url: "s3://inbox/x".into(), s3: Some(s3), azure: None });
+    let from = System::Files(FileSource { url: "s3://inbox/x".into(), s3: Some(s3), azure: None, gcs: None });
     let pipeline = Pipeline {
         from: "i".into(),
         to: "o".into(),

@@ -54,6 +54,9 @@ const NEVER: &[&str] = &[
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_CLIENT_ID",
     "AZURE_TENANT_ID",
+    // Nor one of Google's: a service account stands in the plan.
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GCE_METADATA_HOST",
 ];
 /// Families of such names. The last ones say where Azure's clients ask for the identity of a machine.
 const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_"];

@@ -4,6 +4,9 @@ const MIB: u64 = 1 << 20;
 /// Parts grow after each so many, so that a long object stays below the service's limit.
 const GROW_AFTER: u32 = 1_000;
 
+/// Parts that are taken in order only are whole multiples of this.
+pub const STEP: u64 = 256 << 10;
+
 /// How an upload is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts {
@@ -20,6 +23,11 @@ impl Parts {
         let share = memory / 4;
         let bytes = (share / 5).clamp(8 * MIB, 16 * MIB);
         Self { bytes, in_flight: (share / bytes).saturating_sub(1).clamp(1, 4) }
+    }
+
+    /// The same memory for a store that takes one part after the other: one on its way and one that is filled.
+    pub(super) fn in_order(self) -> Self {
+        Self { bytes: (self.buffer() / 2 / STEP).max(1) * STEP, in_flight: 1 }
     }
 
     /// What an upload may hold: the parts in flight and the one that is being filled.
@@ -50,5 +58,15 @@ mod tests {
             assert!(bytes * (at_once as u64 + 1) <= parts.buffer(), "part {number}");
         }
         assert_eq!((parts.of(1000).0, parts.of(1001).0), (16 * MIB, 32 * MIB));
+    }
+
+    #[test]
+    fn parts_that_go_in_order_are_whole_steps_one_at_a_time_in_the_same_memory() {
+        for memory in [0, 64 * MIB, 128 * MIB, 200_000_001, 4 << 30] {
+            let parts = Parts::for_memory(memory);
+            let (one, at_once) = parts.in_order().of(2_500);
+            assert_eq!((one % STEP, at_once), (0, 1), "{memory}");
+            assert!(parts.in_order().buffer() <= parts.buffer() && one >= 8 * MIB, "{memory}: {one}");
+        }
     }
 }

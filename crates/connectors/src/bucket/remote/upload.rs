@@ -12,7 +12,7 @@ use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{BucketError, Upload};
 
 use super::patience::pause;
-use super::{Failed, Inner, Kind, Sent, Store};
+use super::{Failed, Inner, Kind, Place, Sent, Store};
 
 const COMPLETE: &str = "Complete";
 
@@ -23,6 +23,8 @@ pub(super) struct PartUpload<S: Store> {
     filling: BytesMut,
     begun: Option<S::Begun>,
     sent: u32,
+    /// Bytes of the parts that were sent.
+    offset: u64,
     flying: JoinSet<Result<Sent<S::Part>, Failed>>,
     done: Vec<Sent<S::Part>>,
 }
@@ -35,6 +37,7 @@ impl<S: Store> PartUpload<S> {
             filling: BytesMut::new(),
             begun: None,
             sent: 0,
+            offset: 0,
             flying: JoinSet::new(),
             done: Vec::new(),
         }
@@ -59,11 +62,11 @@ impl<S: Store> PartUpload<S> {
             self.land().await?;
         }
         let (inner, key, body) = (Arc::clone(&self.inner), self.key.clone(), self.filling.split().freeze());
-        let number = self.sent;
+        let (place, bytes) = (Place { number: self.sent, offset: self.offset }, body.len() as u64);
+        self.offset += bytes;
         self.flying.spawn(async move {
-            let bytes = body.len() as u64;
-            let part = inner.persist(|| inner.store.part(&key, &begun, number, body.clone())).await?;
-            Ok(Sent { number, bytes, part })
+            let part = inner.persist(|| inner.store.part(&key, &begun, place, body.clone())).await?;
+            Ok(Sent { number: place.number, bytes, part })
         });
         Ok(())
     }

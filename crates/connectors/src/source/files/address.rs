@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use waybill_model::FailureCode;
-use waybill_model::plan::azure_place;
+use waybill_model::plan::{azure_place, gcs_place};
 use waybill_pipeline::{Fault, FaultResult};
 
 /// The place that a file source's URL names.
@@ -27,6 +27,13 @@ pub enum Address {
         /// What every key begins with, without slashes at its ends.
         prefix: String,
     },
+    /// `gs://bucket/prefix`
+    Gcs {
+        /// The bucket's name.
+        bucket: String,
+        /// What every key begins with, without slashes at its ends.
+        prefix: String,
+    },
 }
 
 impl Address {
@@ -46,9 +53,12 @@ impl Address {
             let (account, container, prefix) = (account.to_owned(), container.to_owned(), prefix.to_owned());
             return Ok(Self::Azure { account, container, prefix });
         }
+        if let Some((bucket, prefix)) = gcs_place(url) {
+            return Ok(Self::Gcs { bucket: bucket.to_owned(), prefix: prefix.to_owned() });
+        }
         let Some(rest) = url.strip_prefix("s3://") else {
             return refuse(
-                "`url` is none of file:///directory, s3://bucket/prefix and azure://account/container/prefix",
+                "`url` is none of file:///directory, s3://bucket/prefix, azure://account/container/prefix and gs://bucket/prefix",
             );
         };
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
@@ -70,9 +80,19 @@ mod tests {
         assert_eq!(Address::read("s3://b/p/q/").expect("s3"), s3);
         let azure = Address::Azure { account: "a".into(), container: "c".into(), prefix: "p/q".into() };
         assert_eq!(Address::read("azure://a/c/p/q/").expect("azure"), azure);
-        for url in
-            ["file://data", "s3://", "s3://key:secret@b", "azure://a", "azure://key:secret@a/c", "http://x/y", "/data"]
-        {
+        let gcs = Address::Gcs { bucket: "b".into(), prefix: "p/q".into() };
+        assert_eq!(Address::read("gs://b/p/q/").expect("gcs"), gcs);
+        for url in [
+            "file://data",
+            "gs://",
+            "gs://key:secret@b",
+            "s3://",
+            "s3://key:secret@b",
+            "azure://a",
+            "azure://key:secret@a/c",
+            "http://x/y",
+            "/data",
+        ] {
             assert_eq!(Address::read(url).expect_err(url).code, FailureCode::SpecRefused);
         }
     }

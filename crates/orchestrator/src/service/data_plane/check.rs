@@ -68,9 +68,12 @@ fn bucket(system: &System) -> Option<Bucket> {
             let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             (name, prefix, files.s3.as_ref())
         }
-        System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Local { .. } | System::Azure(_) => {
-            return None;
-        }
+        System::Postgres(_)
+        | System::MySql(_)
+        | System::Sqlite { .. }
+        | System::Local { .. }
+        | System::Azure(_)
+        | System::Gcs(_) => return None,
     };
     Some(Bucket {
         name: name.to_owned(),
