@@ -1,9 +1,16 @@
 #!/usr/bin/env bash
 # Says whether tests can have a small disk (`disk`), a memory limit of the kernel's (`memory`), users (`users`) or network namespaces (`netns`) of
-# their own here. Fails, and says which tests are left out, where this machine allows none.
+# their own here. Fails, and says which tests are left out: with 1 where this machine allows none, with 2 where only a tool is missing.
 set -euo pipefail
+# tool NAME PACKAGE TESTS
+tool() {
+  command -v "$1" >/dev/null && return
+  echo "limits.sh: $1 is missing, so these tests are LEFT OUT: $3. As root: apt-get install $2" >&2
+  exit 2
+}
 case $1 in
   disk)
+    tool unshare util-linux full_disk
     if [ "$(id -u)" = 0 ]; then flags=-m; else flags=-Urm; fi
     dir=$(mktemp -d)
     trap 'rmdir "$dir"' EXIT
@@ -11,6 +18,8 @@ case $1 in
     echo "limits.sh: this machine allows no mount, so NO DISK IS FILLED: the stories of full disks are LEFT OUT (full_disk)" >&2
     ;;
   netns)
+    tool ip iproute2 'agent::cut and agent::egress'
+    tool unshare util-linux 'agent::cut and agent::egress'
     if [ "$(id -u)" = 0 ]; then
       own=waybill-probe-$$
       trap 'ip netns del "$own" 2>/dev/null || true' EXIT
@@ -22,8 +31,9 @@ case $1 in
     echo "limits.sh: this machine allows no network namespace, so NO WAY IS CUT AND NO BYTE IS COUNTED: agent::cut and agent::egress are LEFT OUT" >&2
     ;;
   users)
-    if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then exit; fi
-    echo "limits.sh: only root (with setpriv: apt-get install util-linux) gives workers users of their own: a_user_of_its_own is LEFT OUT" >&2
+    tool setpriv util-linux a_user_of_its_own
+    [ "$(id -u)" = 0 ] && exit
+    echo "limits.sh: only root gives workers users of their own: a_user_of_its_own is LEFT OUT" >&2
     ;;
   memory)
     group=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)

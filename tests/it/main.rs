@@ -16,6 +16,7 @@ mod grants;
 mod guard;
 mod images;
 mod kills;
+mod limits;
 mod loops;
 mod memory;
 mod mysql;
