@@ -1,7 +1,8 @@
 //! The calls that this agent made to its own cloud, until the orchestrator has heard of them.
 //!
 //! They are told with the messages that go out anyway. A session that broke off is followed by one in which they are told
-//! again; where too many wait, the oldest make room and are counted. No call waits for any of this.
+//! again; where too many wait, the oldest make room and are counted, and so is the count told again. No call waits for any
+//! of this.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,7 +23,10 @@ pub(crate) struct Calls(Mutex<Kept>);
 struct Kept {
     last: u64,
     waiting: VecDeque<Waiting>,
+    /// How many found no room and are not told of.
     lost: u64,
+    /// Those that are told of and not heard: in the message with which call, and how many.
+    told_lost: Vec<(u64, u64)>,
     /// Whose tasks are being stopped: their attempts are not part of the call.
     stopping: HashMap<TaskRef, AttemptId>,
 }
@@ -74,36 +78,45 @@ impl Calls {
 
     /// A session begins: what was told in the one before and not heard is told again.
     pub(crate) fn begin(&self) {
-        for waiting in self.kept().waiting.iter_mut().filter(|waiting| waiting.is_told) {
+        let mut kept = self.kept();
+        for waiting in kept.waiting.iter_mut().filter(|waiting| waiting.is_told) {
             (waiting.call.again, waiting.is_told) = (true, false);
         }
+        let unheard = std::mem::take(&mut kept.told_lost);
+        kept.lost += unheard.iter().map(|(_, lost)| lost).sum::<u64>();
     }
 
-    /// What a message tells: calls that this session has not told yet, and how many found no room since the last time.
+    /// What a message tells: calls that this session has not told yet, and how many found no room since the last time. What
+    /// found none is told with a call, by whose number it is heard.
     pub(crate) fn take(&self) -> (Vec<CloudCall>, u64) {
         let mut kept = self.kept();
-        let lost = std::mem::take(&mut kept.lost);
         let untold = kept.waiting.iter_mut().filter(|waiting| !waiting.is_told).take(MAX_CALLS);
         let calls = untold.map(|waiting| {
             waiting.is_told = true;
             waiting.call.clone()
         });
-        (calls.collect(), lost)
+        let calls: Vec<CloudCall> = calls.collect();
+        let Some(last) = calls.last().filter(|_| kept.lost > 0) else { return (calls, 0) };
+        let lost = std::mem::take(&mut kept.lost);
+        kept.told_lost.push((last.seq, lost));
+        (calls, lost)
     }
 
     /// The orchestrator heard this call and those before.
     pub(crate) fn heard(&self, seq: u64) {
-        self.kept().waiting.retain(|waiting| waiting.call.seq > seq);
+        let mut kept = self.kept();
+        kept.waiting.retain(|waiting| waiting.call.seq > seq);
+        kept.told_lost.retain(|(with, _)| *with > seq);
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use waybill_model::Micros;
 
     use super::*;
 
-    fn call(action: &'static str, task: Option<&str>) -> trail::CloudCall {
+    pub(crate) fn call(action: &'static str, task: Option<&str>) -> trail::CloudCall {
         trail::CloudCall {
             owner: None,
             action,
@@ -140,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_bounded_and_what_finds_no_room_is_counted_once() {
+    fn a_message_is_bounded_and_what_finds_no_room_is_counted_until_it_is_heard() {
         let calls = Calls::default();
         for _ in 0..ROOM + 2 {
             calls.saw(call("ecs:DescribeTasks", None));
@@ -148,6 +161,20 @@ mod tests {
         let (first, lost) = calls.take();
         assert_eq!((first.len(), first[0].seq, lost), (MAX_CALLS, 3, 2), "the oldest made room");
         assert_eq!(calls.take().1, 0);
+        calls.begin();
+        let (again, lost) = calls.take();
+        assert_eq!((again[0].seq, lost), (3, 2), "nobody is known to have heard it");
+        calls.heard(again[0].seq);
+        calls.begin();
+        let (again, lost) = calls.take();
+        assert_eq!((again[0].seq, lost), (4, 2), "its message was not heard to the end");
+        calls.heard(again[MAX_CALLS - 1].seq);
+        calls.begin();
+        assert_eq!(calls.take().1, 0, "heard");
+        calls.saw(call("ecs:DescribeTasks", None));
+        for _ in 0..ROOM {
+            calls.saw(call("ecs:DescribeTasks", None));
+        }
         calls.saw(call("s3:GetObject", None));
         assert_eq!(calls.kept().waiting.len(), ROOM, "no call of an agent");
     }

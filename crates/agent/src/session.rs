@@ -22,6 +22,7 @@ use crate::{AgentError, egress};
 
 mod cluster;
 mod guard;
+mod post;
 mod settings;
 
 /// Between two tries while the orchestrator can't be reached, and while it does not want this agent.
@@ -239,7 +240,7 @@ impl Agent {
         mut answers: Streaming<pb::SessionResponse>,
     ) -> Result<End, AgentError> {
         let last = self.message(true);
-        let last = egress::clear(pb::SessionRequest::from(self.with_calls(last)))?;
+        let last = post::sealed(self.workers.calls(), last)?;
         let heard = async {
             // A stream that takes nothing more shows its end by its answers.
             let _ = sender.send(last).await;
@@ -256,18 +257,8 @@ impl Agent {
         Ok(End::Drained)
     }
 
-    /// The message with what the agent called since the last one.
-    fn with_calls(&self, mut told: Told) -> Told {
-        if let Some(calls) = self.workers.calls() {
-            (told.cloud_calls, told.cloud_calls_lost) = calls.take();
-        }
-        told
-    }
-
-    /// Weighs a message and sends it. A stream that does not take it shows its end by its answers.
     fn send(&self, sender: &mpsc::Sender<pb::SessionRequest>, told: Told) -> Result<(), AgentError> {
-        let _ = sender.try_send(egress::clear(self.with_calls(told).into())?);
-        Ok(())
+        Ok(post::send(sender, self.workers.calls(), told)?)
     }
 
     async fn obey(&mut self, orders: Orders) {

@@ -145,27 +145,40 @@ impl Store {
         Ok(())
     }
 
-    /// Whether a call of a data plane is in the trail already: by what the cloud calls it, or where that is not known, by what
-    /// and when.
+    /// Whether a call of a data plane that the cloud calls by this id is in the trail, with a last call at `since` or later.
+    pub async fn trail_has_id(&self, (org, plane): (OrgId, DataPlaneId), id: &str, since: Micros) -> StoreResult<bool> {
+        // A request id is letters, digits and dashes: none of them means something in a pattern.
+        let mut reader = self.reader(org).await?;
+        let found = sqlx::query(
+            "select id from trail where organization_id = $1 and data_plane_id = $2 and last_at >= $3
+               and ' ' || request_ids || ' ' like $4 limit 1",
+        )
+        .bind(org.to_string())
+        .bind(plane.to_string())
+        .bind(since.0)
+        .bind(format!("% {id} %"))
+        .fetch_optional(reader.connection())
+        .await?;
+        Ok(found.is_some())
+    }
+
+    /// Whether a call of a data plane that has no id is in the trail: by what and when.
     pub async fn trail_has(
         &self,
         (org, plane): (OrgId, DataPlaneId),
         (action, outcome): (&str, &str),
         at: Micros,
-        request_id: Option<&str>,
     ) -> StoreResult<bool> {
         let mut reader = self.reader(org).await?;
-        // A request id is letters, digits and dashes: none of them means something in a pattern.
         let found = sqlx::query(
             "select id from trail where organization_id = $1 and data_plane_id = $2 and action = $3 and outcome = $4
-               and last_at >= $5 and first_at <= $5 and ' ' || request_ids || ' ' like $6 limit 1",
+               and last_at >= $5 and first_at <= $5 limit 1",
         )
         .bind(org.to_string())
         .bind(plane.to_string())
         .bind(action)
         .bind(outcome)
         .bind(at.0)
-        .bind(request_id.map_or_else(|| "%".to_owned(), |id| format!("% {id} %")))
         .fetch_optional(reader.connection())
         .await?;
         Ok(found.is_some())

@@ -221,7 +221,6 @@ fn of(error: AgentError) -> Status {
         AgentError::EnrolAnew => Status::failed_precondition("enrol_anew"),
         AgentError::Role => status::invalid(&WireError::new("worker_role", Problem::UnknownValue)),
         AgentError::Caller => status::invalid(&WireError::new("cloud_caller", Problem::UnknownValue)),
-        AgentError::TooMuch => status::quota(),
         AgentError::Superseded => Status::aborted("superseded"),
         AgentError::Store(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "an agent's call could not be answered");

@@ -68,9 +68,6 @@ pub enum AgentError {
     /// As whom it says that it calls its cloud is no role of a region, or one that this orchestrator assumes.
     #[error("the role of the agent can't be used")]
     Caller,
-    /// It tells more than it can have done.
-    #[error("the agent tells too much")]
-    TooMuch,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
