@@ -21,7 +21,7 @@ use waybill_model::{AttemptId, FailureCode};
 use self::engine::{or_missing, refused_as, settled};
 use self::wanted::LABEL;
 pub use self::wanted::{ContainerSettings, Mount, SettingsError};
-use crate::{LaunchError, LaunchRequest, Launcher, TaskRef, TaskStatus};
+use crate::{LaunchError, LaunchRequest, LaunchSpec, Launcher, TaskRef, TaskStatus};
 
 mod engine;
 mod wanted;
@@ -54,6 +54,29 @@ impl ContainerLauncher {
     pub fn on_exit(mut self, exited: impl Fn() + Send + Sync + 'static) -> Self {
         self.exited = Arc::new(exited);
         self
+    }
+
+    /// Whether workers see a file of this name in a directory that is one of their mounts. The engine looks for a mount's source
+    /// on its own host; to whoever is in a container itself that is another place. A worker's container is made for the look and
+    /// never started; one that can't be removed goes with those of attempts.
+    pub async fn sees(&self, dir: &Path, file: &str) -> Result<bool, LaunchError> {
+        let Some(mount) = self.settings.mounts.iter().find(|mount| Path::new(&mount.source) == dir) else {
+            return Ok(false);
+        };
+        let spec = LaunchSpec::new(AttemptId::generate(), String::new(), "/".to_owned(), Vec::new());
+        let name = wanted::name(spec.attempt);
+        let options = ask::CreateContainerOptionsBuilder::default().name(&name).build();
+        match self.docker.create_container(Some(options), wanted::container(&self.settings, &spec)).await {
+            Ok(_) => {}
+            // Not even the directory is there.
+            Err(error) if engine::names(&error, &mount.source) => return Ok(false),
+            Err(error) => return Err(engine::failed("create", error)),
+        }
+        let inside = format!("{}/{file}", mount.target);
+        let options = ask::ContainerArchiveInfoOptionsBuilder::default().path(&inside).build();
+        let found = or_missing("look", self.docker.get_container_archive_info(&name, Some(options)).await);
+        or_missing("remove", self.docker.remove_container(&name, None::<ask::RemoveContainerOptions>).await)?;
+        Ok(found?.is_some())
     }
 
     /// Removes the containers of attempts that ended longer ago than this; says how many went. `live` are those that

@@ -299,6 +299,43 @@ async fn replaced(engine: &Engine) -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t1_an_agent_whose_guard_the_engine_does_not_see_starts_no_container() -> Result<()> {
+    unseen(&Engine::without_bridge()?).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t1_an_agent_whose_guard_the_engine_does_not_see_starts_no_container_of_podman() -> Result<()> {
+    unseen(&Engine::podman()?).await
+}
+
+/// The agent's state is on a volume that only the agent sees, as in a container of its own. Where the engine looks there is nothing,
+/// or the guard of another agent, which allows more.
+async fn unseen(engine: &Engine) -> Result<()> {
+    let (office, mut host) = prepared(engine, 1).await?;
+    guarded::hold(&office, &mut host).await?;
+    let (at, volume) = (host.state.clone(), office.sandbox.path("volume"));
+    host.state = volume.join("state");
+    std::fs::create_dir(&volume)?;
+    let own = "mount -t tmpfs tmpfs \"$1\" && cp -a \"$2\" \"$1/state\" && shift 2 && exec \"$@\"";
+    let own = ["unshare", "--mount", "sh", "-c", own, "sh", &volume.display().to_string(), &at.display().to_string()];
+    host.through = own.map(str::to_owned).to_vec();
+    let options: Vec<&str> = host.options.iter().map(String::as_str).collect();
+    for others in [false, true] {
+        if others {
+            std::fs::create_dir_all(host.state.join("guard"))?;
+            std::fs::write(host.state.join("guard/guard.toml"), "guard = 1\n")?;
+        }
+        let said = host.refused(&options)?;
+        let (dir, state) = (host.state.join("guard"), host.state.display());
+        let wanted = format!("the engine does not see this agent's {}", dir.display());
+        ensure!(said.contains(&wanted) && said.contains(&format!("--volume {state}:{state}")), "{others}: {said}");
+    }
+    let left = engine.docker(&["ps", "--all", "--quiet"])?;
+    ensure!(left.is_empty(), "a container was left: {left}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_outlives_its_agent_and_one_that_is_killed_is_replaced() -> Result<()> {
     let docker = Engine::without_bridge()?;
     let (office, mut host) = contained(&docker, MANY).await?;

@@ -1,8 +1,8 @@
 //! The guard as containers see it: a copy in a directory of the agent's, which is what they are given.
 //!
 //! A container that is given a file holds on to that file: whoever replaces it changes nothing for workers under way. So the
-//! copy follows the host's file, whatever way that one is changed. It must never allow more than the host's file does: what
-//! can't be read is taken away, and workers refuse without it.
+//! copy follows the host's file, whatever way that one is changed. It must never allow more than the host's file does: one that
+//! can't be made what the file is, for whatever reason, is taken away, and workers refuse without it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -10,12 +10,43 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tempfile::NamedTempFile;
+
 use crate::state::StateError;
 
 /// Between two looks at the host's file.
 const LOOK: Duration = Duration::from_secs(1);
 /// More than any guard may have: a longer file is copied as far as this, and refused by whoever reads it.
 const MOST: u64 = 1 << 20;
+
+/// Why the copy is not what the host's file is.
+#[derive(Debug, thiserror::Error)]
+enum Stale {
+    /// The file can't be read.
+    #[error("the guard can't be read: workers are refused")]
+    Read(#[source] std::io::Error),
+    /// The copy can't be written: no space, a quota, something that stands in the way.
+    #[error("the guard's copy can't be written, so it was taken away: workers are refused; make room for it")]
+    Written(#[source] std::io::Error),
+    /// Neither can the earlier one be taken away.
+    #[error(
+        "the guard's earlier copy can't be taken away and still holds: make its directory writable, or end the workers"
+    )]
+    Stays(#[source] std::io::Error),
+}
+
+impl Stale {
+    const fn cause(&self) -> &std::io::Error {
+        match self {
+            Self::Read(cause) | Self::Written(cause) | Self::Stays(cause) => cause,
+        }
+    }
+
+    /// What tells one trouble from the next.
+    fn kind(&self) -> (std::mem::Discriminant<Self>, ErrorKind) {
+        (std::mem::discriminant(self), self.cause().kind())
+    }
+}
 
 /// A copy that follows its file.
 pub(super) struct Copied {
@@ -26,17 +57,21 @@ pub(super) struct Copied {
 
 impl Copied {
     /// Makes the directory and the first copy.
-    pub(super) fn of(from: &Path, dir: PathBuf) -> Result<Self, StateError> {
+    pub(super) fn of(from: &Path, dir: &Path) -> Result<Self, StateError> {
         let failed = |path: &Path| {
             let path = path.to_path_buf();
             move |source| StateError::Io { path, source }
         };
         // The engine passes the directory on to a worker of another user.
-        DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(failed(&dir))?;
-        fs::set_permissions(&dir, Permissions::from_mode(0o755)).map_err(failed(&dir))?;
+        DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(failed(dir))?;
+        fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(failed(dir))?;
+        let dir = dir.canonicalize().map_err(failed(dir))?;
         let ending = from.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));
         let copied = Self { from: from.to_path_buf(), dir, name: format!("guard{ending}") };
-        copied.renew().map_err(failed(from))?;
+        copied.renew().map_err(|stale| {
+            let place = if matches!(stale, Stale::Read(_)) { from } else { &copied.dir };
+            StateError::Io { path: place.to_path_buf(), source: std::io::Error::other(stale) }
+        })?;
         Ok(copied)
     }
 
@@ -50,19 +85,27 @@ impl Copied {
         &self.name
     }
 
+    /// A file beside the copy whose name no other directory holds, for as long as the value is kept.
+    pub(super) fn mark(&self) -> Result<NamedTempFile, StateError> {
+        let made = tempfile::Builder::new().prefix(".seen-").rand_bytes(20).tempfile_in(&self.dir);
+        made.map_err(|source| StateError::Io { path: self.dir.clone(), source })
+    }
+
     /// Follows the host's file for as long as this process runs.
     pub(super) fn follow(self) {
         tokio::task::spawn_blocking(move || {
             let mut missed = None;
             loop {
                 std::thread::sleep(LOOK);
-                let now = self.renew().err().map(|error| error.kind());
+                let renewed = self.renew();
+                let now = renewed.as_ref().err().map(Stale::kind);
                 if now != missed {
-                    match now {
-                        Some(kind) => {
-                            tracing::error!(path = %self.from.display(), error = %kind, "the guard can't be read: workers are refused")
+                    match renewed {
+                        Err(stale) => {
+                            let (path, error) = (self.from.display(), &stale as &dyn std::error::Error);
+                            tracing::error!(%path, copy = %self.copy().display(), error, "the guard's copy is not the guard");
                         }
-                        None => tracing::info!(path = %self.from.display(), "the guard is there again"),
+                        Ok(()) => tracing::info!(path = %self.from.display(), "the guard is there again"),
                     }
                     missed = now;
                 }
@@ -70,30 +113,37 @@ impl Copied {
         });
     }
 
-    /// Makes the copy what the file is, in one step; takes it away where the file can't be read.
-    fn renew(&self) -> std::io::Result<()> {
-        let copy = self.dir.join(&self.name);
-        let wanted = read(&self.from).inspect_err(|_| {
-            if let Err(error) = fs::remove_file(&copy)
-                && error.kind() != ErrorKind::NotFound
-            {
-                tracing::error!(path = %copy.display(), error = %error.kind(), "the guard's copy can't be taken away");
-            }
-        })?;
-        if read(&copy).is_ok_and(|found| found == wanted) {
+    fn copy(&self) -> PathBuf {
+        self.dir.join(&self.name)
+    }
+
+    /// Makes the copy what the file is, in one step; takes it away, which needs no space, where that fails.
+    fn renew(&self) -> Result<(), Stale> {
+        let made = read(&self.from).map_err(Stale::Read);
+        made.and_then(|wanted| self.write(&wanted).map_err(Stale::Written)).or_else(|stale| {
+            gone(&self.copy()).map_err(Stale::Stays)?;
+            Err(stale)
+        })
+    }
+
+    fn write(&self, wanted: &Text) -> std::io::Result<()> {
+        let copy = self.copy();
+        if read(&copy).is_ok_and(|found| found == *wanted) {
             return Ok(());
         }
         let draft = self.dir.join(".next");
-        match fs::remove_file(&draft) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        gone(&draft)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         file.write_all(&wanted.text)?;
         file.set_permissions(Permissions::from_mode(wanted.mode))?;
         file.sync_all()?;
         fs::rename(&draft, &copy)
     }
+}
+
+/// Takes a file away that may not be there.
+fn gone(file: &Path) -> std::io::Result<()> {
+    fs::remove_file(file).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 /// A guard's text, and who may read and write it: a worker refuses one that everybody may write.
@@ -124,7 +174,7 @@ mod tests {
             fs::set_permissions(path, Permissions::from_mode(mode)).expect("permissions");
         };
         write(&from, "guard = 1\n", 0o644);
-        let copied = Copied::of(&from, dir.path().join("state/guard")).expect("a copy");
+        let copied = Copied::of(&from, &dir.path().join("state/guard")).expect("a copy");
         let copy = copied.dir().join("guard.toml");
         let seen = || fs::read_to_string(&copy).ok().zip(fs::metadata(&copy).ok().map(|found| found.mode() & 0o777));
         assert_eq!((copied.name(), seen()), ("guard.toml", Some(("guard = 1\n".to_owned(), 0o644))));
@@ -140,6 +190,35 @@ mod tests {
         copied.renew().expect("renewed");
         assert_eq!(seen(), Some(("guard = 2\n".to_owned(), 0o666)));
         fs::remove_file(&from).expect("removed");
-        assert!(copied.renew().is_err() && seen().is_none());
+        assert!(matches!(copied.renew(), Err(Stale::Read(_))) && seen().is_none());
+    }
+
+    /// An earlier copy would go on to allow what its owner has just forbidden.
+    #[test]
+    fn a_copy_that_cannot_be_written_is_taken_away() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = dir.path().join("guard.toml");
+        fs::write(&from, "guard = 1\n").expect("written");
+        let copied = Copied::of(&from, &dir.path().join("state/guard")).expect("a copy");
+        let seen = || fs::read_to_string(copied.dir().join("guard.toml")).ok();
+        // Something stands where the next copy is drafted.
+        let draft = copied.dir().join(".next");
+        fs::create_dir(&draft).expect("in the way");
+        copied.renew().expect("nothing to write");
+        assert_eq!(seen().as_deref(), Some("guard = 1\n"));
+        fs::write(&from, "guard = 1\nstop = true\n").expect("written");
+        let stale = copied.renew().expect_err("it can't be written");
+        assert!(matches!(stale, Stale::Written(_)) && seen().is_none(), "{stale}: {:?}", seen());
+        fs::remove_dir(&draft).expect("out of the way");
+        copied.renew().expect("renewed");
+        assert_eq!(seen().as_deref(), Some("guard = 1\nstop = true\n"));
+        // At the agent's next start, too.
+        fs::create_dir(&draft).expect("in the way");
+        fs::write(&from, "guard = 2\n").expect("written");
+        let stale = Copied::of(&from, &dir.path().join("state/guard")).err().expect("it can't be written");
+        assert!(stale.to_string().contains("state/guard") && seen().is_none(), "{stale}: {:?}", seen());
+        // What can't even be taken away is told as that.
+        fs::create_dir_all(copied.dir().join("guard.toml")).expect("in the way");
+        assert!(matches!(copied.renew(), Err(Stale::Stays(_))));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use waybill_launcher::container::{ContainerSettings, Mount};
+use waybill_launcher::container::{ContainerLauncher, ContainerSettings, Mount};
 use waybill_launcher::process::Users;
 
 use super::cluster;
@@ -30,9 +30,9 @@ pub(super) async fn read(arguments: &RunArguments, identity: &Identity, state: &
         Some(socket) => {
             // Looked at here, since otherwise it would show at the first worker, or as somebody else's words.
             is_there("--engine", socket, "start the engine, or name its socket")?;
-            let copied = guard.map(|guard| Copied::of(guard, state.guard())).transpose()?;
-            let (settings, guard) = contained(arguments, copied)?;
-            (Wanted::Containers { socket: socket.clone(), settings }, PROGRAM.to_owned(), guard)
+            let copied = guard.map(|guard| Copied::of(guard, &state.guard())).transpose()?;
+            let (launcher, guard) = contained(arguments, socket, copied).await?;
+            (Wanted::Containers(launcher), PROGRAM.to_owned(), guard)
         }
         None => {
             let group = arguments.control_group.clone();
@@ -98,24 +98,21 @@ fn program(arguments: &RunArguments) -> Result<String, AgentError> {
     Ok(program.display().to_string())
 }
 
-/// How workers are contained, and where they find their guard.
-fn contained(
+/// How workers are contained, and where they find their guard, which the engine must see as this agent does.
+async fn contained(
     arguments: &RunArguments,
+    socket: &Path,
     guard: Option<Copied>,
-) -> Result<(ContainerSettings, Option<String>), AgentError> {
+) -> Result<(ContainerLauncher, Option<String>), AgentError> {
     let wanted = &arguments.containers;
     let mut mounts = wanted.mounts.clone();
     for mount in &mounts {
         // The engine would say so at every start only.
         is_there("--mount", Path::new(&mount.source), "name what workers are to see")?;
     }
-    let mut inside = None;
-    if let Some(guard) = guard {
-        let unusable = |source| StateError::Io { path: guard.dir().to_owned(), source };
-        let source = guard.dir().canonicalize().map_err(unusable)?.display().to_string();
-        inside = Some(format!("{GUARD}/{}", guard.name()));
+    if let Some(guard) = &guard {
+        let source = guard.dir().display().to_string();
         mounts.push(Mount { source, target: GUARD.to_owned(), writable: false });
-        guard.follow();
     }
     let settings = ContainerSettings {
         image: wanted.image.clone().unwrap_or_default(),
@@ -125,5 +122,19 @@ fn contained(
         stop_grace: arguments.stop_grace,
     };
     settings.check().map_err(|error| AgentError::Usage(error.to_string()))?;
-    Ok((settings, inside))
+    let launcher = ContainerLauncher::open(socket, settings).await?;
+    let Some(guard) = guard else { return Ok((launcher, None)) };
+    let marker = guard.mark()?;
+    let name = marker.path().file_name().unwrap_or_default().to_string_lossy();
+    if !launcher.sees(guard.dir(), &name).await? {
+        let (dir, state) = (guard.dir().display(), guard.dir().parent().unwrap_or(guard.dir()).display());
+        return Err(AgentError::Usage(format!(
+            "--engine: the engine does not see this agent's {dir}, so workers would find no guard there, or another one; an \
+             agent that runs in a container needs a directory of the engine's host at the same path, such as \
+             `--volume {state}:{state}`"
+        )));
+    }
+    let inside = format!("{GUARD}/{}", guard.name());
+    guard.follow();
+    Ok((launcher, Some(inside)))
 }

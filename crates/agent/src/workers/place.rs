@@ -25,8 +25,8 @@ pub(crate) enum Wanted {
         group: Option<std::path::PathBuf>,
         users: Option<(waybill_launcher::process::Users, std::path::PathBuf)>,
     },
-    /// As containers of the engine behind this socket.
-    Containers { socket: std::path::PathBuf, settings: waybill_launcher::container::ContainerSettings },
+    /// As containers of an engine.
+    Containers(ContainerLauncher),
     /// As tasks of this cluster.
     Tasks(Box<Cluster>),
 }
@@ -53,9 +53,7 @@ impl Place {
                 let launcher = launcher.with_users(users.clone());
                 Self::Processes(launcher.with_stop_grace(settings.stop_grace).on_exit(tell))
             }
-            Wanted::Containers { socket, settings } => {
-                Self::Containers(ContainerLauncher::open(socket, settings.clone()).await?.on_exit(tell))
-            }
+            Wanted::Containers(launcher) => Self::Containers(launcher.clone().on_exit(tell)),
             Wanted::Tasks(cluster) => Self::Tasks(Tasks::open(Cluster::clone(cluster), tell).await?),
         })
     }

@@ -42,6 +42,11 @@ pub(super) const fn refused_as(error: &Error, status: u16) -> bool {
     matches!(error, Error::DockerResponseServerError { status_code, .. } if *status_code == status)
 }
 
+/// Whether the engine's own words of what it refused hold this.
+pub(super) fn names(error: &Error, what: &str) -> bool {
+    matches!(error, Error::DockerResponseServerError { message, .. } if message.contains(what))
+}
+
 /// How often, and after how long, an answer that can't be read is asked for again.
 const LOOKS: u32 = 40;
 const PAUSE: Duration = Duration::from_millis(50);
