@@ -1,8 +1,8 @@
 """Builds Waybill's images without an engine, a registry or a base image, byte for byte the same from the same inputs.
 
-    build.py --binaries DIRECTORY --out DIRECTORY [--sbom DIRECTORY] [--level 0..9] NAME…
+    build.py --binaries DIRECTORY --out DIRECTORY [--architecture amd64|arm64] [--sbom DIRECTORY] [--level 0..9] NAME…
 
-NAME is worker, orchestrator or cli. An image holds one program, the C library's files that it links, CA certificates and four
+NAME is worker, orchestrator, agent or cli. An image holds one program, the C library's files that it links, CA certificates and four
 small text files; no shell, no package manager, nobody's user but 65532. Written are NAME.tar, an OCI layout that `docker load` and
 `skopeo copy oci-archive:` take as well, and a line `NAME sha256:… SIZE` on standard output: the manifest's digest, to pin.
 """
@@ -36,6 +36,11 @@ TEXTS = {
     "etc/nsswitch.conf": "hosts: files dns\n",
     "etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
 }
+# What the ELF header says of a processor, and what Debian calls it.
+MACHINES = {
+    "amd64": {"elf": "Advanced Micro Devices X86-64", "triplet": "x86_64-linux-gnu"},
+    "arm64": {"elf": "AArch64", "triplet": "aarch64-linux-gnu"},
+}
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 OCI = "application/vnd.oci.image"
 
@@ -48,15 +53,38 @@ def canonical(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def libraries(program):
-    """The shared objects that the loader would take, under the paths where it looks for them."""
+def elf(program, architecture):
+    """(the loader that the program names, the shared objects that it needs)."""
+    said = subprocess.run(["readelf", "-hld", "--wide", program], check=True, capture_output=True, text=True).stdout
+    machine = re.search(r"Machine:\s+(.+)", said)
+    if not machine or machine.group(1).strip() != MACHINES[architecture]["elf"]:
+        found = machine.group(1).strip() if machine else "no program"
+        sys.exit(f"build.py: {program} is for {found}, not for {architecture}: build it with deploy/images/binaries.sh {architecture}")
+    loader = re.search(r"program interpreter: (/[^]]+)\]", said)
+    return loader and loader.group(1), re.findall(r"\(NEEDED\)\s+Shared library: \[([^]]+)\]", said)
+
+
+def libraries(program, architecture):
+    """The shared objects that the loader takes, under the paths where it looks for them: from this machine where it has this processor,
+    else from its packages for cross compilers."""
+    triplet = MACHINES[architecture]["triplet"]
+    places = [f"/lib/{triplet}", f"/usr/lib/{triplet}", f"/usr/{triplet}/lib"]
+    loader, todo = elf(program, architecture)
+    if not loader:
+        sys.exit(f"build.py: {program} names no loader")
     found = {}
-    for line in subprocess.run(["ldd", program], check=True, capture_output=True, text=True).stdout.splitlines():
-        match = re.search(r"(?:=> )?(/\S+) \(0x", line)
-        if match:
-            found[match.group(1).lstrip("/")] = os.path.realpath(match.group(1))
-        elif "not found" in line:
-            sys.exit(f"build.py: {program}: {line.strip()}")
+    while todo:
+        name = todo.pop()
+        path = loader.lstrip("/") if name == os.path.basename(loader) else f"lib/{triplet}/{name}"
+        if path not in found:
+            real = next((os.path.realpath(f"{place}/{name}") for place in places if os.path.exists(f"{place}/{name}")), None)
+            if real is None:
+                sys.exit(f"build.py: {program}: {name} is in none of {', '.join(places)}")
+            found[path] = real
+            todo += elf(real, architecture)[1]
+    if loader.lstrip("/") not in found:
+        todo = [f"{place}/{os.path.basename(loader)}" for place in places]
+        found[loader.lstrip("/")] = os.path.realpath(next(path for path in todo if os.path.exists(path)))
     return found
 
 
@@ -80,12 +108,12 @@ def entry(name, kind, mode, data=b"", owner=0):
     return info, data
 
 
-def root(name, binaries, sbom):
+def root(name, binaries, sbom, architecture):
     """Every file of the image by its path, and every directory above them."""
     program = os.path.join(binaries, IMAGES[name]["program"])
     if not os.path.exists(program):
-        sys.exit(f"build.py: {program} is missing: build it first (deploy/images/binaries.sh)")
-    system = libraries(program)
+        sys.exit(f"build.py: {program} is missing: build it first (deploy/images/binaries.sh {architecture})")
+    system = libraries(program, architecture)
     files = {IMAGES[name]["program"]: (0o555, program)}
     files.update({path: (0o555, real) for path, real in system.items()})
     files["etc/ssl/certs/ca-certificates.crt"] = (0o444, CERTIFICATES)
@@ -123,13 +151,13 @@ def packed(entries):
     return out.getvalue()
 
 
-def image(name, layer, level):
+def image(name, layer, level, architecture):
     """(blobs by digest, manifest digest, what `docker load` reads)."""
     compressed = gzip.compress(layer, compresslevel=level, mtime=0)
     settings = IMAGES[name]
     config = canonical(
         {
-            "architecture": "amd64",
+            "architecture": architecture,
             "os": "linux",
             "created": "1970-01-01T00:00:00Z",
             "config": {
@@ -178,13 +206,14 @@ def main():
     parser = argparse.ArgumentParser(description="Builds Waybill's images.")
     parser.add_argument("--binaries", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--architecture", choices=sorted(MACHINES), default="amd64")
     parser.add_argument("--sbom", help="directory with NAME.cdx.json, made by sbom.py")
     parser.add_argument("--level", type=int, default=9, help="of compression; 0 for none")
     parser.add_argument("names", nargs="+", choices=sorted(IMAGES))
     asked = parser.parse_args()
     os.makedirs(asked.out, exist_ok=True)
     for name in asked.names:
-        blobs, manifest, load = image(name, packed(root(name, asked.binaries, asked.sbom)), asked.level)
+        blobs, manifest, load = image(name, packed(root(name, asked.binaries, asked.sbom, asked.architecture)), asked.level, asked.architecture)
         write(os.path.join(asked.out, f"{name}.tar"), blobs, manifest, load)
         print(name, digest(manifest), sum(len(data) for data in blobs.values()))
 

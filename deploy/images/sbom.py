@@ -1,10 +1,13 @@
-"""Writes a CycloneDX bill of materials for each program: sbom.py OUT-DIRECTORY NAME…  (worker, orchestrator, agent, cli)
+"""Writes a CycloneDX bill of materials for each program: sbom.py [--architecture amd64|arm64] OUT-DIRECTORY NAME…
+
+NAME is worker, orchestrator, agent or cli.
 
 It is read from `cargo metadata` of the locked tree with the features that ship: what is linked into the program, with version,
 licence, checksum of the registry's package, and who depends on whom. No time and no random number stands in it, so that it is the
 same for the same tree.
 """
 
+import argparse
 import hashlib
 import json
 import os
@@ -16,10 +19,12 @@ import uuid
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 PACKAGES = {"worker": "waybill-worker", "orchestrator": "waybill-orchestrator", "agent": "waybill-agent", "cli": "waybill-cli"}
 FEATURES = "waybill-worker/clouds"
+PLATFORMS = {"amd64": "x86_64-unknown-linux-gnu", "arm64": "aarch64-unknown-linux-gnu"}
 
 
-def metadata():
-    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", FEATURES, "--filter-platform", "x86_64-unknown-linux-gnu"]
+def metadata(architecture):
+    platform = PLATFORMS[architecture]
+    command = ["cargo", "metadata", "--format-version", "1", "--locked", "--features", FEATURES, "--filter-platform", platform]
     return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
@@ -78,9 +83,9 @@ def bill(tree, sums, name):
     return {**out, "serialNumber": uuid.UUID(bytes=seed[:16], version=4).urn}
 
 
-def main(directory, names):
+def main(architecture, directory, names):
     os.makedirs(directory, exist_ok=True)
-    tree, sums = metadata(), checksums()
+    tree, sums = metadata(architecture), checksums()
     for name in names:
         with open(os.path.join(directory, f"{name}.cdx.json"), "w") as file:
             json.dump(bill(tree, sums, name), file, indent=1, sort_keys=True)
@@ -88,6 +93,9 @@ def main(directory, names):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3 or any(name not in PACKAGES for name in sys.argv[2:]):
-        sys.exit(__doc__)
-    main(sys.argv[1], sys.argv[2:])
+    parser = argparse.ArgumentParser(description="Writes bills of materials of Waybill's programs.")
+    parser.add_argument("--architecture", choices=sorted(PLATFORMS), default="amd64")
+    parser.add_argument("directory")
+    parser.add_argument("names", nargs="+", choices=sorted(PACKAGES))
+    asked = parser.parse_args()
+    main(asked.architecture, asked.directory, asked.names)

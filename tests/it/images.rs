@@ -106,6 +106,19 @@ fn files(root: &Path) -> BTreeMap<String, u32> {
 }
 
 #[test]
+fn an_image_is_not_built_of_a_program_for_another_processor() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let other = if cfg!(target_arch = "aarch64") { "amd64" } else { "arm64" };
+    let binaries = binary("waybill-worker").parent().expect("a directory").to_path_buf();
+    let mut command = Command::new("python3");
+    command.arg(repository().join("deploy/images/build.py")).args(["--architecture", other, "--binaries"]);
+    let output = command.arg(binaries).arg("--out").arg(dir.path()).arg("worker").output().expect("run build.py");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(&format!("not for {other}")), "{said}");
+    assert!(!dir.path().join("worker.tar").exists());
+}
+
+#[test]
 fn t23_an_image_holds_one_program_and_no_shell_and_is_nobodys() {
     let dir = tempfile::tempdir().expect("a directory");
     build(dir.path(), None, &NAMES);
