@@ -3,8 +3,10 @@
 mod faults;
 mod fixture;
 mod full_disk;
+mod gc;
 mod hostile;
 mod interleave;
+mod rollback;
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@ mod changed;
 mod cursors;
 mod footprint;
 mod taken_over;
+mod upkeep;
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;

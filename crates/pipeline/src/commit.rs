@@ -13,14 +13,17 @@
 
 pub mod audit;
 pub mod delivery;
+pub mod gc;
 pub mod key;
 pub mod probe;
+pub mod rollback;
 pub mod schema;
 pub mod stats;
 
 mod action;
 mod checkpoint;
 mod compose;
+mod copy;
 mod digest;
 mod features;
 mod history;

@@ -1,10 +1,12 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use waybill_model::size::parse_bytes;
+use waybill_model::size::{parse_bytes, parse_duration};
 use waybill_model::{AttemptId, RunId};
+use waybill_pipeline::commit::gc::LEAST_RETENTION;
 
 use crate::attempt::RunArguments;
 use crate::guard::Cloud;
@@ -30,6 +32,10 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Print the full log of a run from the bucket
     Logs(LogsArguments),
+    /// Delete files that no reader needs any more
+    Gc(GcArguments),
+    /// Put a table back to an earlier version, cursor included
+    Rollback(RollbackArguments),
 }
 
 /// Example: `waybill-worker once --spec shop.waybill.yaml --memory 256MiB`
@@ -89,6 +95,52 @@ pub(crate) struct LogsArguments {
     pub(crate) attempt: Option<AttemptId>,
 }
 
+/// Example: `waybill-worker gc s3://example-lake/raw --dry-run`
+#[derive(Args)]
+pub(crate) struct GcArguments {
+    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    pub(crate) url: String,
+    /// Only this table: its directory below the URL, as `verify` prints it
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) table: Option<String>,
+    /// How long a file is kept after readers stopped to see it, or after it was written and never was seen: 1h at least
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = retention)]
+    pub(crate) retention: Duration,
+    /// Delete nothing; say what would be
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Example: `waybill-worker rollback s3://example-lake/raw --table orders --to-version 41`
+#[derive(Args)]
+pub(crate) struct RollbackArguments {
+    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    pub(crate) url: String,
+    /// The table: its directory below the URL, as `verify` prints it
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) table: String,
+    /// The version whose rows readers are to see again; the versions are listed where it is left out
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) to_version: Option<u64>,
+    /// Change nothing; say what would be
+    #[arg(long, requires = "to_version")]
+    pub(crate) dry_run: bool,
+    /// Print one JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 fn size(text: &str) -> Result<u64, String> {
     parse_bytes(text).map_err(|error| error.to_string())
+}
+
+fn retention(text: &str) -> Result<Duration, String> {
+    let time = parse_duration(text).map_err(|error| error.to_string())?;
+    if time < LEAST_RETENTION {
+        return Err("1h at least: clocks differ, and readers work on what they saw".to_owned());
+    }
+    Ok(time)
 }

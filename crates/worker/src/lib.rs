@@ -1,6 +1,7 @@
 //! The worker: the only program that reads rows, holds secrets and writes tables. It runs once and ends.
 //!
-//! `run` is an enrolled attempt that an orchestrator steers; `once`, `verify` and `logs` work without one. It answers to
+//! `run` is an enrolled attempt that an orchestrator steers; `once`, `verify`, `logs`, `gc` and `rollback` work
+//! without one. It answers to
 //! the guard and the spec, opens no port, and prints nothing that a log collector outside the customer's cloud may not see.
 
 pub mod connect;
@@ -14,7 +15,9 @@ pub mod verify;
 
 mod attempt;
 mod cli;
+mod gc;
 mod once;
+mod rollback;
 mod terminal;
 
 use std::process::ExitCode;
@@ -46,6 +49,8 @@ pub fn main() -> ExitCode {
             Command::Once(arguments) => once::run(arguments).await,
             Command::Verify(arguments) => verify(&arguments).await,
             Command::Logs(arguments) => logs::show(&arguments).await,
+            Command::Gc(arguments) => gc::run(&arguments, &mut std::io::stdout()).await,
+            Command::Rollback(arguments) => rollback::run(&arguments, &mut std::io::stdout()).await,
         }
     });
     // Whatever still blocks (a source that does not answer) must not hold the process up.

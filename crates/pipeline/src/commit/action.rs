@@ -66,12 +66,9 @@ impl Add {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Remove {
     pub(crate) path: String,
-    #[serde(default = "yes")]
-    pub(crate) data_change: bool,
-}
-
-const fn yes() -> bool {
-    true
+    pub(crate) data_change: Option<bool>,
+    /// When readers stopped to see it, in milliseconds since 1970.
+    pub(crate) deletion_timestamp: Option<i64>,
 }
 
 /// Which readers and writers may touch the table.
@@ -94,6 +91,9 @@ pub(crate) struct Txn {
 #[derive(Deserialize)]
 pub(crate) struct CommitInfo {
     pub(crate) waybill: Option<Stamp>,
+    /// Milliseconds since 1970.
+    pub(crate) timestamp: Option<i64>,
+    pub(crate) operation: Option<String>,
 }
 
 /// What a commit of ours says of itself. Digests are hex.

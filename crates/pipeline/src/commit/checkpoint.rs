@@ -15,11 +15,16 @@ use crate::fault::{Fault, FaultResult};
 /// Rows that are decoded at once.
 const ROWS: usize = 1024;
 
-/// Calls `take` with every action of one checkpoint file.
-pub(crate) fn read(file: Bytes, version: u64, mut take: impl FnMut(Action) -> FaultResult<()>) -> FaultResult<()> {
+/// Calls `take` with every action of one checkpoint file; removals, of which there may be many, only where they are asked for.
+pub(crate) fn read(
+    file: Bytes,
+    version: u64,
+    removals: bool,
+    mut take: impl FnMut(Action) -> FaultResult<()>,
+) -> FaultResult<()> {
     let damaged = |_| corrupt(version, "has a checkpoint that can't be read");
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(damaged)?;
-    let mask = projection(&builder);
+    let mask = projection(&builder, removals);
     let reader = builder.with_projection(mask).with_batch_size(ROWS).build().map_err(damaged)?;
     for batch in reader {
         let batch = batch.map_err(|_| corrupt(version, "has a checkpoint that can't be read"))?;
@@ -42,13 +47,15 @@ fn undecodable(_: arrow::error::ArrowError) -> Fault {
 /// The leaves of the actions that are read, without parsed copies of what stands there as text too.
 fn projection<T: parquet::file::reader::ChunkReader + 'static>(
     builder: &ParquetRecordBatchReaderBuilder<T>,
+    removals: bool,
 ) -> ProjectionMask {
     let schema = builder.parquet_schema();
     let wanted = schema.columns().iter().enumerate().filter(|(_, column)| {
         let parts = column.path().parts();
         let action = matches!(parts[0].as_str(), "add" | "metaData" | "protocol" | "txn" | "sidecar");
+        let removal = removals && parts[0] == "remove";
         let copy = matches!(parts.get(1).map(String::as_str), Some("stats_parsed" | "partitionValues_parsed" | "tags"));
-        action && !copy
+        (action || removal) && !copy
     });
     ProjectionMask::leaves(schema, wanted.map(|(at, _)| at))
 }

@@ -19,6 +19,16 @@ use crate::fault::{Fault, FaultResult};
 /// What makes our `txn` vanish from a table.
 pub(crate) const RETENTION: &str = "delta.setTransactionRetentionDuration";
 
+/// What a commit is for.
+pub(crate) enum Work {
+    /// Rows of a run.
+    Load(Load),
+    /// Nothing but our mark: no attempt that began before can land any more.
+    Fence,
+    /// The table as it was at an earlier version.
+    Restore(Box<Head>),
+}
+
 /// What an attempt wants to commit, whatever the head is.
 pub(crate) struct Intent {
     pub(crate) run: RunId,
@@ -28,7 +38,7 @@ pub(crate) struct Intent {
     pub(crate) base: Option<Epoch>,
     /// The head's version then.
     pub(crate) seen: Option<u64>,
-    pub(crate) load: Load,
+    pub(crate) work: Work,
     /// Files that a merge takes away, as the log names them.
     pub(crate) replaced: Vec<String>,
     /// The files that a merge has looked at.
@@ -59,12 +69,44 @@ pub(crate) struct Change {
     protocol: Option<Value>,
     metadata: Option<Value>,
     removes: Vec<Value>,
+    /// Files of an earlier version that are back.
+    restored: Vec<Value>,
 }
 
 impl Intent {
     /// Checks the intent against a head and says what it changes there.
     pub(crate) fn on(&self, head: &Head) -> FaultResult<Change> {
-        match self.load {
+        match &self.work {
+            Work::Load(load) => self.load(*load, head),
+            Work::Fence if head.foreign_removal => {
+                let text = "rows of this table were taken away by a commit that is not ours: settle that first";
+                Err(Fault::new(FailureCode::TableChangedByOther, text))
+            }
+            Work::Fence => Ok(Change { protocol: None, metadata: None, removes: Vec::new(), restored: Vec::new() }),
+            Work::Restore(then) => self.restore(then, head),
+        }
+    }
+
+    /// Back to `then`: what came since goes, what went since is back.
+    fn restore(&self, then: &Head, head: &Head) -> FaultResult<Change> {
+        if head.version != self.seen {
+            let text = "another writer has committed meanwhile; look at the versions again";
+            return Err(Fault::new(FailureCode::TableChangedByOther, text));
+        }
+        if head.metadata.as_ref().is_some_and(features::append_only) {
+            let text = "the table is append-only (delta.appendOnly), so no earlier version can come back";
+            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+        }
+        let removes = head.files.iter().filter(|(path, _)| !then.files.contains_key(*path));
+        let removes = removes.map(|(path, file)| remove(path, file, self.now)).collect();
+        let restored = then.files.iter().filter(|(path, _)| !head.files.contains_key(*path));
+        let restored = restored.map(|(path, file)| add(path, file, self.now)).collect();
+        let metadata = then.metadata.as_ref().filter(|then| Some(*then) != head.metadata.as_ref());
+        Ok(Change { protocol: None, metadata: metadata.map(|then| json!({"metaData": then})), removes, restored })
+    }
+
+    fn load(&self, load: Load, head: &Head) -> FaultResult<Change> {
+        match load {
             Load::Full => self.check_replace(head)?,
             Load::New => self.check_append(head)?,
             Load::Changed => {
@@ -73,7 +115,7 @@ impl Intent {
             }
         }
         let table = head.columns()?;
-        let columns = match self.load {
+        let columns = match load {
             Load::Full => schema::replace(&table, &self.columns),
             _ if head.metadata.is_none() => self.columns.clone(),
             _ => schema::append(&table, &self.columns)?,
@@ -83,12 +125,12 @@ impl Intent {
             None => Some(Protocol::least()),
             Some(_) => None,
         };
-        let removes = match self.load {
+        let removes = match load {
             Load::Full => head.files.iter().map(|(path, file)| remove(path, file, self.now)).collect(),
             Load::New => Vec::new(),
             Load::Changed => self.replaced.iter().map(|path| self.take_away(head, path)).collect::<FaultResult<_>>()?,
         };
-        Ok(Change { protocol, metadata: self.metadata(head, &table, &columns), removes })
+        Ok(Change { protocol, metadata: self.metadata(head, &table, &columns), removes, restored: Vec::new() })
     }
 
     fn check_replace(&self, head: &Head) -> FaultResult<()> {
@@ -178,6 +220,14 @@ impl Intent {
     }
 }
 
+/// A file as an earlier version of the log named it.
+fn add(path: &str, file: &Active, now: i64) -> Value {
+    json!({"add": {
+        "path": path, "partitionValues": file.partition, "size": file.size, "modificationTime": now, "dataChange": true,
+        "stats": file.stats,
+    }})
+}
+
 fn remove(path: &str, file: &Active, now: i64) -> Value {
     json!({"remove": {
         "path": path, "deletionTimestamp": now, "dataChange": true, "extendedFileMetadata": true,
@@ -194,7 +244,7 @@ impl Plan {
         let txn = json!({"txn": {"appId": APP, "version": intent.epoch, "lastUpdated": intent.now}});
         let firsts = change.protocol.into_iter().chain(change.metadata).chain([txn]);
         let adds = intent.adds.iter().map(|(path, size, stats)| intent.add(path, *size, stats));
-        for action in firsts.chain(change.removes).chain(adds) {
+        for action in firsts.chain(change.removes).chain(change.restored).chain(adds) {
             text.push_str(&action.to_string());
             text.push('\n');
         }
@@ -205,14 +255,16 @@ impl Plan {
     fn info(&self) -> String {
         let intent = &self.intent;
         let write = |mode| json!({"mode": mode, "partitionBy": "[]"});
-        let (operation, parameters) = match intent.load {
-            Load::Full => ("WRITE", write("Overwrite")),
-            Load::New => ("WRITE", write("Append")),
-            Load::Changed => ("MERGE", json!({})),
+        let (operation, parameters) = match &intent.work {
+            Work::Load(Load::Full) => ("WRITE", write("Overwrite")),
+            Work::Load(Load::New) => ("WRITE", write("Append")),
+            Work::Load(Load::Changed) => ("MERGE", json!({})),
+            Work::Fence => ("VACUUM START", json!({})),
+            Work::Restore(then) => ("RESTORE", json!({"version": then.version.map(|version| version.to_string())})),
         };
         let info = json!({
             "timestamp": intent.now, "operation": operation, "operationParameters": parameters,
-            "isBlindAppend": intent.load == Load::New, "engineInfo": concat!("waybill/", env!("CARGO_PKG_VERSION")),
+            "isBlindAppend": matches!(intent.work, Work::Load(Load::New)), "engineInfo": concat!("waybill/", env!("CARGO_PKG_VERSION")),
             "waybill": {
                 "run": intent.run, "attempt": intent.attempt, "epoch": intent.epoch, "state": self.state,
                 "receipt": self.receipt, "parent": self.parent,

@@ -110,6 +110,20 @@ pub fn of_log(table: &str, path: &str) -> Option<String> {
     inside.then(|| format!("{table}/{plain}"))
 }
 
+/// Whether an object is a data file as this product writes them.
+#[must_use]
+pub fn is_data(table: &str, key: &str) -> bool {
+    let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix("/data/"));
+    below.is_some_and(|name| name.ends_with(".parquet"))
+}
+
+/// Whether an object below a table may be a data file of anybody's: logs, records and hidden files are none, whatever a log says.
+#[must_use]
+pub fn may_be_data(table: &str, key: &str) -> bool {
+    let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
+    below.is_some_and(|below| below.split('/').all(|part| !part.starts_with(['_', '.'])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

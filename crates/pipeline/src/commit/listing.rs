@@ -77,6 +77,16 @@ impl Listing {
         })
     }
 
+    /// Forgets what stands above a version.
+    pub(crate) fn end_at(&mut self, version: Option<u64>) {
+        let Some(last) = version else { return };
+        self.commits.retain(|version| *version <= last);
+        self.checkpoints.retain(|version, _| *version <= last);
+        for lasts in self.compacted.values_mut() {
+            lasts.retain(|version| *version <= last);
+        }
+    }
+
     /// Whether any checkpoint, whole or not, stands at `version` or above.
     pub(crate) fn checkpoint_from(&self, version: u64) -> bool {
         self.checkpoints.range(version..).next().is_some()

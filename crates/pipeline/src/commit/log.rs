@@ -34,6 +34,8 @@ pub(crate) struct Active {
     pub(crate) size: u64,
     pub(crate) rows: Option<u64>,
     pub(crate) partition: BTreeMap<String, Option<String>>,
+    /// Its statistics as the log has them, where the whole history was asked for.
+    pub(crate) stats: Option<String>,
 }
 
 /// A commit of ours that is still in the log.
@@ -63,9 +65,30 @@ pub(crate) struct Head {
     pub(crate) ours: Vec<Ours>,
     /// Since our newest commit, a foreign one took rows away.
     pub(crate) foreign_removal: bool,
+    /// Files that readers see no more, with the millisecond since when, where the whole history was asked for.
+    pub(crate) gone: Option<BTreeMap<String, i64>>,
 }
 
 impl Head {
+    /// The table as it was at a version, with the files that were removed before and everybody's statistics. A version that the log
+    /// does not tell of any more is `commit_log_corrupt`.
+    pub(crate) async fn read_at(
+        bucket: &dyn Bucket,
+        table: &str,
+        digest: Option<&DigestKey>,
+        version: Option<u64>,
+    ) -> FaultResult<Self> {
+        let mut listing = Listing::read(bucket, table, None).await?;
+        listing.end_at(version);
+        let mut head = Self { gone: Some(BTreeMap::new()), ..Self::default() };
+        if let Some((version, keys)) = listing.checkpoint(table) {
+            head.load(bucket, version, &keys).await?;
+        }
+        head.follow(bucket, table, &listing, digest).await?;
+        head.check()?;
+        Ok(head)
+    }
+
     /// Replays the log from its newest checkpoint.
     pub(crate) async fn read(bucket: &dyn Bucket, table: &str, digest: Option<&DigestKey>) -> FaultResult<Self> {
         let hint = last_checkpoint(bucket, table).await?;
@@ -109,7 +132,8 @@ impl Head {
         for key in keys {
             let file = bucket.get(key, CHECKPOINT_CAP).await?;
             let file = file.ok_or_else(|| corrupt(version, "lost a part of its checkpoint while it was read"))?;
-            checkpoint::read(file, version, |action| self.apply(action, version))?;
+            let removals = self.gone.is_some();
+            checkpoint::read(file, version, removals, |action| self.apply(action, version))?;
         }
         self.version = Some(version);
         self.checkpoint = Some(version);
@@ -203,6 +227,10 @@ impl Head {
         }
         if let Some(remove) = action.remove {
             self.files.remove(&remove.path);
+            if let Some(gone) = &mut self.gone {
+                // One that does not say since when counts as removed just now, and is kept longest.
+                gone.insert(remove.path, remove.deletion_timestamp.unwrap_or(i64::MAX));
+            }
         }
         if let Some(metadata) = action.metadata {
             self.metadata = Some(metadata.into_iter().filter(|(_, value)| !value.is_null()).collect());
@@ -228,7 +256,11 @@ impl Head {
         }
         let rows = add.rows();
         let partition = add.partition_values.unwrap_or_default();
-        self.files.insert(add.path, Active { size: add.size, rows, partition });
+        let stats = add.stats.filter(|_| self.gone.is_some());
+        if let Some(gone) = &mut self.gone {
+            gone.remove(&add.path);
+        }
+        self.files.insert(add.path, Active { size: add.size, rows, partition, stats });
         Ok(())
     }
 
@@ -269,22 +301,38 @@ pub(crate) struct Commit {
     removals: bool,
     stamp: Option<Stamp>,
     epoch: Option<i64>,
+    timestamp: Option<i64>,
+    operation: Option<String>,
 }
 
 impl Commit {
     pub(crate) fn parse(version: u64, body: &[u8]) -> FaultResult<Self> {
-        let mut commit = Self { actions: Vec::new(), removals: false, stamp: None, epoch: None };
+        let mut commit =
+            Self { actions: Vec::new(), removals: false, stamp: None, epoch: None, timestamp: None, operation: None };
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
         for line in lines {
             let mut action = Action::parse(line, version)?;
-            commit.removals |= action.remove.as_ref().is_some_and(|remove| remove.data_change);
+            commit.removals |= action.remove.as_ref().is_some_and(|remove| remove.data_change.unwrap_or(true));
             commit.epoch = action.txn.as_ref().filter(|txn| txn.app_id == APP).map(|txn| txn.version).or(commit.epoch);
-            commit.stamp = action.info.take().and_then(|info| info.waybill).or(commit.stamp);
+            if let Some(info) = action.info.take() {
+                commit.stamp = info.waybill.or(commit.stamp);
+                (commit.timestamp, commit.operation) = (info.timestamp, info.operation);
+            }
             commit.actions.push(action);
         }
         // A file that a commit removes and adds is there after it.
         commit.actions.sort_by_key(|action| action.add.is_some());
         Ok(commit)
+    }
+
+    /// When it was made, in milliseconds since 1970, where it says so.
+    pub(crate) const fn timestamp(&self) -> Option<i64> {
+        self.timestamp
+    }
+
+    /// What it did, in its writer's words.
+    pub(crate) fn operation(&self) -> Option<&str> {
+        self.operation.as_deref()
     }
 
     /// What makes it a commit of ours, after its seal was checked; none for a foreign one.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
-use crate::commit::compose::{Intent, Plan};
+use crate::commit::compose::{Intent, Plan, Work};
 use crate::commit::delivery::{Delivery, Prepared};
 use crate::commit::digest::DigestKey;
 use crate::commit::record::{self, Frame};
@@ -68,7 +68,7 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
         epoch: delivery.epoch,
         base: table.head.epoch,
         seen: table.head.version,
-        load: delivery.load,
+        work: Work::Load(delivery.load),
         replaced: delivery.merged.replaced.clone(),
         base_files: if delivery.load == Load::Changed {
             table.head.files.keys().cloned().collect()

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
@@ -22,8 +22,8 @@ use crate::source::{CursorState, WindowNote};
 
 /// The largest record that is read.
 const CAP: u64 = 64 << 20;
-const STATE_HEAD: &str = "{\"seal\":\"";
-const STATE_PURPOSE: &str = "state";
+pub(super) const STATE_HEAD: &str = "{\"seal\":\"";
+pub(super) const STATE_PURPOSE: &str = "state";
 const RECEIPT_PURPOSE: &str = "receipt";
 /// The form of both records.
 const FORMAT: u32 = 1;
@@ -132,6 +132,19 @@ pub(crate) struct Loaded {
     pub(crate) kept: Vec<FileRecord>,
     /// The files that a merge took away, as the log names them.
     pub(crate) replaced: Vec<String>,
+    /// What it repeats, where it is no state of a run's own.
+    pub(crate) copy: Option<CopyRecord>,
+}
+
+/// What a state without rows of its own repeats, and what its commit changed.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct CopyRecord {
+    /// The state of a run that it repeats.
+    pub(crate) of: Epoch,
+    /// Files of an earlier version that are back, as the log names them.
+    pub(crate) restored: Vec<String>,
+    /// Files that went, as the log names them.
+    pub(crate) removed: Vec<String>,
 }
 
 /// A data file as the state has it.
@@ -174,17 +187,37 @@ struct StateRecord {
     kept: Vec<FileRecord>,
     #[serde(default)]
     replaced: Vec<String>,
+    #[serde(default)]
+    copy: Option<CopyRecord>,
+    /// Files of the run, where the state repeats another's.
+    #[serde(default)]
+    delivered_files: Option<u64>,
     receipt: String,
+}
+
+fn corrupt(table: &str, epoch: Epoch, what: &str) -> Fault {
+    Fault::new(FailureCode::CommitLogCorrupt, format!("the state of epoch {epoch} in {table} {what}"))
+}
+
+/// The state of an epoch as it stands there, and its seal; one that is missing or edited is `commit_log_corrupt`.
+pub(crate) async fn text(
+    bucket: &dyn Bucket,
+    table: &str,
+    epoch: Epoch,
+    key: &DigestKey,
+) -> FaultResult<(String, [u8; 32])> {
+    let corrupt = |what| corrupt(table, epoch, what);
+    let bytes = bucket.get(&key::state(table, epoch), CAP).await?.ok_or_else(|| corrupt("is missing"))?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| corrupt("is not UTF-8"))?;
+    let sealed = Sealed::read(key, STATE_PURPOSE, STATE_HEAD, &text).ok_or_else(|| corrupt("was edited"))?;
+    Ok((text, sealed))
 }
 
 /// Reads the state of an epoch; one that is missing or edited is `commit_log_corrupt`.
 pub(crate) async fn load(bucket: &dyn Bucket, table: &str, epoch: Epoch, key: &DigestKey) -> FaultResult<Loaded> {
-    let corrupt =
-        |what: &str| Fault::new(FailureCode::CommitLogCorrupt, format!("the state of epoch {epoch} in {table} {what}"));
-    let bytes = bucket.get(&key::state(table, epoch), CAP).await?.ok_or_else(|| corrupt("is missing"))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| corrupt("is not UTF-8"))?;
-    let sealed = Sealed::read(key, STATE_PURPOSE, STATE_HEAD, text).ok_or_else(|| corrupt("was edited"))?;
-    let record: StateRecord = serde_json::from_str(text).map_err(|_| corrupt("can't be read"))?;
+    let (text, sealed) = text(bucket, table, epoch, key).await?;
+    let corrupt = |what| corrupt(table, epoch, what);
+    let record: StateRecord = serde_json::from_str(&text).map_err(|_| corrupt("can't be read"))?;
     if record.format != FORMAT {
         return Err(corrupt("has a newer format"));
     }
@@ -214,14 +247,15 @@ impl Loaded {
             columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
             rows: record.rows,
             bytes: record.bytes,
-            files: record.files.len() as u64,
+            files: record.delivered_files.unwrap_or(record.files.len() as u64),
             table_rows: record.table_rows,
             coerced: record.coerced.values().sum(),
             grade: record.grade,
             receipt: digest::parse(&record.receipt)?,
         };
+        let (prepared_on, copy) = (record.prepared_on, record.copy);
         let (files, kept, replaced) = (record.files, record.kept, record.replaced);
-        Some(Self { state, digest, base: record.base, parent, prepared_on: record.prepared_on, files, kept, replaced })
+        Some(Self { state, digest, base: record.base, parent, prepared_on, files, kept, replaced, copy })
     }
 
     /// What an adopting attempt reports.

@@ -46,7 +46,11 @@ pub(super) async fn check(
             compare(ours, &loaded, report);
         }
         if needed.contains(&epoch) {
-            receipt(bucket, table, &loaded, (digest, &files), report).await?;
+            match &loaded.copy {
+                None => receipt(bucket, table, &loaded, (digest, &files), report).await?,
+                Some(copy) if needed.contains(&copy.of) => {}
+                Some(copy) => repeated(bucket, table, (&loaded, copy.of), (digest, &files), report).await?,
+            }
             parent(bucket, table, &loaded, digest, report).await?;
         }
         files.extend(loaded.files.into_iter().chain(loaded.kept).map(|file| (key::to_log(&file.path), file)));
@@ -91,6 +95,13 @@ fn compare(ours: &Ours, loaded: &Loaded, report: &mut TableReport) {
         && stamp.attempt == loaded.state.attempt;
     if !right {
         report.corrupt(format!("version {version} does not belong to the state of epoch {}", stamp.epoch));
+    }
+    if let Some(copy) = &loaded.copy {
+        let added: Vec<String> = ours.added.iter().map(|(path, ..)| path.clone()).collect();
+        if !same(&copy.restored, &added) || !same(&copy.removed, &ours.removed) {
+            report.corrupt(format!("version {version} changes other files than the state of epoch {}", stamp.epoch));
+        }
+        return;
     }
     let adds = loaded.files.iter().chain(&loaded.kept);
     let wanted: BTreeSet<_> = adds.map(|file| (key::to_log(&file.path), file.size, Some(file.stats.clone()))).collect();
@@ -143,6 +154,30 @@ async fn receipt(
         ));
     }
     Ok(())
+}
+
+/// What a state without rows of its own repeats must be there with its receipt, where no commit of it asks for that any more.
+async fn repeated(
+    bucket: &dyn Bucket,
+    table: &str,
+    (copy, of): (&Loaded, Epoch),
+    (digest, earlier): (&DigestKey, &OurFiles),
+    report: &mut TableReport,
+) -> FaultResult<()> {
+    match record::load(bucket, table, of, digest).await {
+        Ok(original) if original.state.receipt == copy.state.receipt => {
+            receipt(bucket, table, &original, (digest, earlier), report).await
+        }
+        Ok(_) => {
+            report.corrupt(format!("the state of epoch {} repeats another receipt", copy.state.epoch));
+            Ok(())
+        }
+        Err(fault) if fault.code == FailureCode::CommitLogCorrupt => {
+            report.wrong(&fault);
+            Ok(())
+        }
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Rows that stayed and rows whose place was taken are together all rows of the files that went, as those who wrote them

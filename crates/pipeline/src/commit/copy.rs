@@ -1,0 +1,123 @@
+//! Commits that bring no rows: the state of a run is repeated under an epoch of their own, so that no attempt that began before can
+//! land any more, and the next run goes on from there.
+//!
+//! They keep run, attempt and receipt of the state that they repeat: an attempt of that run which comes back still finds its delivery.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use waybill_model::{Epoch, FailureCode, Micros};
+
+use crate::bucket::Bucket;
+use crate::commit::compose::{Intent, Plan, Work};
+use crate::commit::delivery::{Committed, Outcome, Owner, Prepared};
+use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::log::Head;
+use crate::commit::record::{self, CopyRecord, STATE_HEAD, STATE_PURPOSE};
+use crate::commit::table::Table;
+use crate::commit::{history, key, land, write};
+use crate::fault::{Fault, FaultResult};
+
+/// A table as whoever looks after it finds it.
+pub(crate) struct Found {
+    pub(crate) bucket: Arc<dyn Bucket>,
+    pub(crate) dir: String,
+    pub(crate) digest: DigestKey,
+    /// The newest version, with what was removed before.
+    pub(crate) head: Head,
+}
+
+impl Found {
+    /// Reads the table's log. One without a commit of ours is none to look after: `table_not_ours`.
+    pub(crate) async fn open(bucket: Arc<dyn Bucket>, dir: &str) -> FaultResult<Self> {
+        let not_ours = || Fault::new(FailureCode::TableNotOurs, format!("{dir} has no commit of ours"));
+        let digest = DigestKey::find(&*bucket).await?.ok_or_else(not_ours)?;
+        let head = Head::read_at(&*bucket, dir, Some(&digest), None).await?;
+        if head.epoch.is_none() {
+            return Err(not_ours());
+        }
+        Ok(Self { bucket, dir: dir.to_owned(), digest, head })
+    }
+
+    /// Commits `work` with the state of `epoch` repeated. None where a run has committed since the table was read.
+    pub(crate) async fn commit(self, work: Work, epoch: Epoch) -> FaultResult<Option<Committed>> {
+        let bucket = &*self.bucket;
+        let newest = self.head.epoch.ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a table without an epoch"))?;
+        let base = record::load(bucket, &self.dir, newest, &self.digest).await?;
+        let repeated = record::load(bucket, &self.dir, epoch, &self.digest).await?;
+        let (text, _) = record::text(bucket, &self.dir, epoch, &self.digest).await?;
+        let now = Micros::now();
+        let own = Epoch::next(Some(newest), now);
+        let owner = Owner { pipeline: repeated.state.pipeline.clone(), take_over: false, accepted: None };
+        let limit = history::EpochLimit::read(bucket, &self.dir, Some(newest), now).await?;
+        limit.check(own, &owner)?;
+        let copy = changes(&self.head, &work, repeated.copy.as_ref().map_or(epoch, |copy| copy.of));
+        let table_rows = match &work {
+            Work::Restore(then) => then.rows(),
+            _ => repeated.state.table_rows,
+        };
+        let parts = json!({
+            "epoch": own, "base": newest, "parent": hex::encode(base.digest), "prepared_on": self.head.version,
+            "table_rows": table_rows, "files": [], "kept": [], "replaced": [], "copy": copy, "delivered_files": repeated.state.files,
+        });
+        let (digest, body) = repeat(&self.digest, &text, parts)
+            .ok_or_else(|| Fault::new(FailureCode::CommitLogCorrupt, "a state is no object"))?;
+        write::put_once(bucket, &key::state(&self.dir, own), body).await?;
+        let intent = Intent {
+            run: repeated.state.run,
+            attempt: repeated.state.attempt,
+            epoch: own,
+            base: Some(newest),
+            seen: self.head.version,
+            work,
+            replaced: Vec::new(),
+            base_files: BTreeSet::new(),
+            adds: Vec::new(),
+            rows: 0,
+            columns: Vec::new(),
+            shrink_guard: 0,
+            rows_expected: None,
+            table_id: String::new(),
+            now: now.0 / 1000,
+        };
+        let receipt = hex::encode(repeated.state.receipt);
+        let plan = Plan { intent, state: hex::encode(digest), receipt, parent: Some(hex::encode(base.digest)) };
+        let prepared = Prepared { digest, receipt_digest: repeated.state.receipt, plan };
+        let Self { bucket, dir, head, .. } = self;
+        let table =
+            Table { bucket, stream: String::new(), dir, owner, head, found: Some(base), limit, is_unproven: false };
+        match land::land(&table, &prepared).await? {
+            Outcome::Landed(committed) => Ok(Some(committed)),
+            Outcome::Adopted(_) | Outcome::Overtaken => Ok(None),
+        }
+    }
+}
+
+/// What the commit changes, as its state tells it.
+fn changes(head: &Head, work: &Work, of: Epoch) -> CopyRecord {
+    let (restored, removed) = match work {
+        Work::Restore(then) => {
+            let missing = |files: &Head, others: &Head| {
+                files.files.keys().filter(|path| !others.files.contains_key(*path)).cloned().collect()
+            };
+            (missing(then, head), missing(head, then))
+        }
+        _ => (Vec::new(), Vec::new()),
+    };
+    CopyRecord { of, restored, removed }
+}
+
+/// The same state with other parts, under a seal of its own.
+fn repeat(key: &DigestKey, text: &str, parts: Value) -> Option<([u8; 32], Bytes)> {
+    let (Value::Object(mut state), Value::Object(parts)): (Value, Value) = (serde_json::from_str(text).ok()?, parts)
+    else {
+        return None;
+    };
+    state.remove("seal");
+    state.extend(parts);
+    let text = Value::Object(state).to_string();
+    let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
+    Some((digest, Bytes::from(sealed)))
+}

@@ -1,0 +1,109 @@
+//! Deletes what no reader needs any more: files of attempts that did not land, and of versions that are past their retention.
+//!
+//! First a commit of its own lands, by which no attempt that began before can land any more; only then is anything deleted, and only
+//! what the log does not name and what is older than the retention. Logs, states and receipts are never deleted.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use waybill_model::{FailureCode, Micros, fault};
+
+use crate::bucket::{Bucket, ObjectMeta};
+use crate::commit::compose::Work;
+use crate::commit::copy::Found;
+use crate::commit::key;
+use crate::fault::{Fault, FaultResult};
+
+/// Deletions at once.
+const AT_ONCE: usize = 8;
+/// How often runs may come between before it is left for another time.
+const TRIES: usize = 5;
+/// The shortest retention: the clocks of workers and stores may differ, and readers work on what they saw.
+pub const LEAST_RETENTION: Duration = Duration::from_secs(3600);
+
+/// How old a file must be to go.
+#[derive(Clone, Copy, Debug)]
+pub struct Age {
+    /// The time since readers stopped to see it, or since it was written and never was seen; never less than [`LEAST_RETENTION`].
+    pub retention: Duration,
+    /// The time until which it is counted.
+    pub now: Micros,
+}
+
+impl Age {
+    /// Older than this goes.
+    fn before(self) -> Micros {
+        let age = i64::try_from(self.retention.max(LEAST_RETENTION).as_micros()).unwrap_or(i64::MAX);
+        Micros(self.now.0.saturating_sub(age))
+    }
+}
+
+/// What was found of one table, and what was done.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Collected {
+    /// The table's directory below the connection's prefix.
+    pub table: String,
+    /// Files that nothing needs.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that readers do not see, and which are kept for now.
+    pub kept: u64,
+    /// The version by which earlier attempts were shut out; none where nothing was deleted.
+    pub version: Option<u64>,
+}
+
+/// Deletes the files of one table that nothing needs and that are old enough; with `dry` it only counts them.
+pub async fn collect(bucket: &Arc<dyn Bucket>, table: &str, age: Age, dry: bool) -> FaultResult<Collected> {
+    for _ in 0..TRIES {
+        let found = Found::open(Arc::clone(bucket), table).await?;
+        let (doomed, kept) = doomed(&found, age.before()).await?;
+        let bytes = doomed.iter().map(|object| object.size).sum();
+        let files = doomed.len() as u64;
+        let mut collected = Collected { table: table.to_owned(), files, bytes, kept, version: None };
+        if dry || doomed.is_empty() {
+            return Ok(collected);
+        }
+        let Some(newest) = found.head.epoch else { return Ok(collected) };
+        let Some(committed) = found.commit(Work::Fence, newest).await? else { continue };
+        collected.version = Some(committed.version);
+        fault::point("fenced_for_gc");
+        let deletions = stream::iter(doomed).map(|object| async move { bucket.delete(&object.key).await });
+        deletions.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        return Ok(collected);
+    }
+    Err(Fault::new(FailureCode::TableChangedByOther, "runs kept committing; try again between runs"))
+}
+
+/// Files that nothing needs, and the number of those that readers do not see and that are too young to go.
+async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, u64)> {
+    let head = &found.head;
+    let of_log = |path: &String| key::of_log(&found.dir, path);
+    let seen: BTreeSet<String> = head.files.keys().filter_map(of_log).collect();
+    let gone = head.gone.iter().flatten();
+    let (mut young, mut old) = (BTreeSet::new(), BTreeSet::new());
+    for (path, since) in gone {
+        if let Some(key) = of_log(path) {
+            let set = if *since > before.0 / 1000 { &mut young } else { &mut old };
+            set.insert(key);
+        }
+    }
+    let (mut doomed, mut kept) = (Vec::new(), 0);
+    for object in found.bucket.list(&format!("{}/", found.dir), None).await? {
+        // What others put there, and the log never named, is theirs.
+        let named = old.contains(&object.key) || young.contains(&object.key);
+        let is_data = key::is_data(&found.dir, &object.key) || (named && key::may_be_data(&found.dir, &object.key));
+        if !is_data || seen.contains(&object.key) {
+            continue;
+        }
+        if young.contains(&object.key) || object.modified > before {
+            kept += 1;
+        } else {
+            doomed.push(object);
+        }
+    }
+    Ok((doomed, kept))
+}

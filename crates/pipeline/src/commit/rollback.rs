@@ -1,0 +1,148 @@
+//! Puts a table back to one of its earlier versions: files and cursor together, in one commit.
+//!
+//! What came since is not deleted, and can be come back to while its files are there. The next run goes on from the cursor of that
+//! version, so it reads again what came after it.
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Serialize;
+use waybill_model::{Micros, RunId};
+
+use crate::bucket::Bucket;
+use crate::commit::compose::Work;
+use crate::commit::copy::Found;
+use crate::commit::key;
+use crate::commit::listing::Listing;
+use crate::commit::log::{COMMIT_CAP, Commit, Head};
+use crate::fault::{Fault, FaultResult};
+
+/// Files that are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Why a table was not put back.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    /// It can't be, as things are; says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The bucket or the table failed.
+    #[error("the table can't be put back")]
+    Failed(Fault),
+}
+
+impl From<Fault> for RollbackError {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
+
+/// A version that the log still tells of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Version {
+    /// Its number.
+    pub version: u64,
+    /// When it was committed, where it says so.
+    pub at: Option<Micros>,
+    /// What it did, in Delta's words.
+    pub operation: Option<String>,
+    /// The run that it belongs to; none for another writer's.
+    pub run: Option<RunId>,
+}
+
+/// What putting a table back did, or would do.
+#[derive(Clone, Debug, Serialize)]
+pub struct RolledBack {
+    /// The version that was current.
+    pub from: u64,
+    /// The version whose rows readers see again.
+    pub to: u64,
+    /// The new version of the log; none where nothing was done.
+    pub version: Option<u64>,
+    /// Files that readers see again.
+    pub restored: u64,
+    /// Files that readers see no more.
+    pub removed: u64,
+    /// Rows of the table then, where every file tells.
+    pub rows: Option<u64>,
+}
+
+/// The versions whose commits are still in the log, oldest first.
+pub async fn versions(bucket: &Arc<dyn Bucket>, table: &str) -> FaultResult<Vec<Version>> {
+    let found = Found::open(Arc::clone(bucket), table).await?;
+    let listing = Listing::read(&**bucket, table, None).await?;
+    let one = |version: u64| {
+        let digest = &found.digest;
+        async move {
+            let body = bucket.get(&key::version(table, version), COMMIT_CAP).await?.unwrap_or_default();
+            let commit = Commit::parse(version, &body)?;
+            let run = commit.ours(version, &body, Some(digest))?.map(|ours| ours.stamp.run);
+            let at = commit.timestamp().map(|ms| Micros(ms.saturating_mul(1000)));
+            Ok::<_, Fault>(Version { version, at, operation: commit.operation().map(str::to_owned), run })
+        }
+    };
+    stream::iter(listing.commits.iter().copied()).map(one).buffered(AT_ONCE).try_collect().await
+}
+
+/// Puts a table back to `version`; with `dry` it only says what that would do.
+pub async fn roll_back(
+    bucket: &Arc<dyn Bucket>,
+    table: &str,
+    version: u64,
+    dry: bool,
+) -> Result<RolledBack, RollbackError> {
+    let found = Found::open(Arc::clone(bucket), table).await?;
+    let newest = found.head.version.unwrap_or(0);
+    if version >= newest {
+        let what = if version == newest { "is what readers see now" } else { "is not there yet" };
+        return Err(RollbackError::Refused(format!("version {version} {what}: the newest is {newest}")));
+    }
+    let unknown = || RollbackError::Refused(format!("the log of {table} does not tell of version {version} any more"));
+    let then = match Head::read_at(&**bucket, table, Some(&found.digest), Some(version)).await {
+        Ok(then) if then.version == Some(version) => then,
+        Ok(_) => return Err(unknown()),
+        Err(fault) if fault.code == waybill_model::FailureCode::CommitLogCorrupt => return Err(unknown()),
+        Err(fault) => return Err(fault.into()),
+    };
+    let epoch = then.epoch.ok_or_else(|| {
+        RollbackError::Refused(format!(
+            "version {version} is older than the first commit of ours: there is no cursor for it"
+        ))
+    })?;
+    check_files(&found, &then).await?;
+    let mut done = RolledBack {
+        from: newest,
+        to: version,
+        version: None,
+        restored: then.files.keys().filter(|path| !found.head.files.contains_key(*path)).count() as u64,
+        removed: found.head.files.keys().filter(|path| !then.files.contains_key(*path)).count() as u64,
+        rows: then.rows(),
+    };
+    if !dry {
+        let committed = found.commit(Work::Restore(Box::new(then)), epoch).await?;
+        let committed = committed.ok_or_else(|| {
+            RollbackError::Refused("a run has committed meanwhile; look at the versions again".to_owned())
+        })?;
+        done.version = Some(committed.version);
+    }
+    Ok(done)
+}
+
+/// Every file that is to be seen again must be there as it was.
+async fn check_files(found: &Found, then: &Head) -> Result<(), RollbackError> {
+    let back = then.files.iter().filter(|(path, _)| !found.head.files.contains_key(*path));
+    let looked = stream::iter(back).map(|(path, file)| async move {
+        let there = match key::of_log(&found.dir, path) {
+            Some(key) => found.bucket.head(&key).await?.is_some_and(|object| object.size == file.size),
+            None => false,
+        };
+        Ok::<_, Fault>((!there).then(|| path.clone()))
+    });
+    let missing: Vec<Option<String>> = looked.buffered(AT_ONCE).try_collect().await?;
+    let mut missing = missing.into_iter().flatten();
+    let Some(first) = missing.next() else { return Ok(()) };
+    let more = missing.count();
+    Err(RollbackError::Refused(format!(
+        "{first} and {more} more files of that version are gone: gc or another clean-up removed them after their retention"
+    )))
+}

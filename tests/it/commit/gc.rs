@@ -1,0 +1,193 @@
+//! What a clean-up deletes, and that nobody misses it.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use waybill_model::plan::Load;
+use waybill_model::{FailureCode, Micros};
+use waybill_pipeline::commit::gc::{Age, Collected, collect};
+use waybill_pipeline::commit::{Outcome, audit_table};
+use waybill_pipeline::{Bucket, FaultResult};
+use waybill_tests::readers::{self, Foreign};
+
+use super::fixture::{Place, STREAM, Try, code, ids, prepared, run};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A clean-up with the usual week, as if so many days had passed.
+async fn after(place: &Place, days: u32) -> FaultResult<Collected> {
+    let age = Age { retention: 7 * DAY, now: Micros::now().plus(DAY * days) };
+    collect(&place.bucket, STREAM, age, false).await
+}
+
+/// Data files that lie there, whoever sees them.
+fn files(place: &Place) -> usize {
+    place.contents().keys().filter(|path| path.extension().is_some_and(|name| name == "parquet")).count()
+}
+
+async fn is_sound(place: &Place) {
+    let report = audit_table(&*place.bucket, STREAM, true).await.expect("a report");
+    assert!(report.is_ok(), "{:?}", report.problems);
+}
+
+/// Both readers, and our own, see these.
+fn sees(place: &Place, wanted: std::ops::Range<i64>) {
+    let sql = "SELECT id FROM t ORDER BY id";
+    let both = readers::query(&place.table(), sql).expect("readers").agreed();
+    assert_eq!(both, json!(wanted.clone().map(|id| [id]).collect::<Vec<_>>()));
+    assert_eq!(place.ids(), wanted.collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_deletes_what_nobody_sees_once_it_is_a_week_old_and_nothing_else() {
+    let place = Place::new();
+    for last in [3, 4, 5] {
+        run(&place.bucket, Load::Full, &ids(0..last)).await.expect("a run");
+    }
+    let table = place.open().await.expect("the table");
+    prepared(&place.bucket, &table, Try::new(&table), Load::Full, &ids(0..9)).await.expect("prepared, and never more");
+    let young = after(&place, 6).await.expect("a clean-up");
+    assert_eq!(
+        (young.files, young.kept, young.version),
+        (0, 3, None),
+        "nothing is old enough, so nothing is committed"
+    );
+    assert_eq!(files(&place), 4);
+
+    let old = after(&place, 8).await.expect("a clean-up");
+    assert_eq!((old.files, old.kept, old.version), (3, 0, Some(3)));
+    assert_eq!(files(&place), 1);
+    sees(&place, 0..5);
+    is_sound(&place).await;
+    let again = after(&place, 8).await.expect("a clean-up");
+    assert_eq!((again.files, again.version), (0, None));
+    run(&place.bucket, Load::New, &ids(5..7)).await.expect("the next run");
+    sees(&place, 0..7);
+    is_sound(&place).await;
+}
+
+/// Its files are deleted, so it may not land any more: not even if it wakes a week later and was asked to commit before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_began_before_a_clean_up_can_not_land_any_more() {
+    let place = Place::new();
+    run(&place.bucket, Load::New, &ids(0..3)).await.expect("a run");
+    let table = place.open().await.expect("the table");
+    let asleep = prepared(&place.bucket, &table, Try::new(&table), Load::New, &ids(3..6)).await.expect("prepared");
+    assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1);
+    let ended = table.commit(&asleep).await;
+    assert!(matches!(ended, Ok(Outcome::Overtaken)) || code(ended) == Some(FailureCode::Fenced));
+    sees(&place, 0..3);
+    is_sound(&place).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_commit_landed_before_a_clean_up_still_finds_it() {
+    let place = Place::new();
+    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+    let (who, _) = run(&place.bucket, Load::New, &ids(3..6)).await.expect("a run");
+    let table = place.open().await.expect("the table");
+    prepared(&place.bucket, &table, Try::new(&table), Load::New, &ids(9..12)).await.expect("an attempt that ends here");
+    let told = table.delivered(who.run).expect("delivered");
+    assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1);
+    let table = place.open().await.expect("the table");
+    let again = table.delivered(who.run).expect("still delivered");
+    assert_eq!(
+        (again.rows, again.bytes, again.files, again.receipt_digest),
+        (told.rows, told.bytes, told.files, told.receipt_digest)
+    );
+    assert_eq!(table.state().and_then(|state| state.cursor.as_ref()).map(|cursor| cursor.reveal()), Some("42"));
+}
+
+/// Sets the time of every file back by a month.
+fn age(dir: &Path) {
+    let then = SystemTime::now() - 30 * DAY;
+    for entry in std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() {
+            age(&entry);
+        } else {
+            std::fs::File::options().write(true).open(&entry).and_then(|file| file.set_modified(then)).expect("a time");
+        }
+    }
+}
+
+/// Readers may still work on what they saw yesterday: what counts is when it went, which a checkpoint tells too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_went_only_now_is_kept_however_old_it_is() {
+    for foreign in [None, Some(Foreign::Checkpoint), Some(Foreign::Compact)] {
+        let place = Place::new();
+        run(&place.bucket, Load::New, &ids(0..3)).await.expect("a run");
+        run(&place.bucket, Load::New, &ids(3..6)).await.expect("a run");
+        if !matches!(foreign, Some(Foreign::Compact)) {
+            run(&place.bucket, Load::Full, &ids(0..6)).await.expect("a run");
+        }
+        if let Some(foreign) = foreign {
+            readers::change(&place.table(), foreign).expect("another writer");
+        }
+        age(&place.table().join("data"));
+        let now = after(&place, 0).await.expect("a clean-up");
+        assert_eq!((now.files, now.kept), (0, 2), "{foreign:?}");
+        assert_eq!(after(&place, 8).await.expect("a clean-up").files, 2, "{foreign:?}");
+        sees(&place, 0..6);
+        is_sound(&place).await;
+    }
+}
+
+/// What another writer's OPTIMIZE made is seen, and what a load of ours then took away goes like our own.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_another_writer_go_only_where_the_log_said_that_they_were_the_tables() {
+    let place = Place::new();
+    run(&place.bucket, Load::New, &ids(0..3)).await.expect("a run");
+    run(&place.bucket, Load::New, &ids(3..6)).await.expect("a run");
+    readers::change(&place.table(), Foreign::Compact).expect("an OPTIMIZE");
+    run(&place.bucket, Load::Full, &ids(0..7)).await.expect("a run");
+    let theirs = place.table().join("notes.parquet");
+    std::fs::write(&theirs, "not in any log").expect("a file");
+    assert_eq!(files(&place), 5);
+    assert_eq!(after(&place, 8).await.expect("a clean-up").files, 3);
+    assert!(theirs.exists(), "nobody said that it is the table's");
+    sees(&place, 0..7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_names_records_of_ours_as_files_that_went_deletes_none_of_them() {
+    let place = Place::new();
+    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+    run(&place.bucket, Load::Full, &ids(0..4)).await.expect("a run");
+    let state = place.contents().into_keys().find(|path| path.to_string_lossy().contains("/state/")).expect("a state");
+    let state = state.strip_prefix(place.table()).expect("below the table").display().to_string();
+    let names = [state.as_str(), "_delta_log/00000000000000000000.json", "../_waybill/digest-key", "/etc/hostname"];
+    let remove =
+        |path: &&str| json!({"remove": {"path": path, "deletionTimestamp": 1, "dataChange": false}}).to_string();
+    let hostile: Vec<String> = names.iter().map(remove).collect();
+    std::fs::write(place.log(2), hostile.join("\n")).expect("a foreign commit");
+    assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1, "the file of the first run, and nothing else");
+    sees(&place, 0..4);
+    is_sound(&place).await;
+    for name in [state.as_str(), "_delta_log/00000000000000000000.json"] {
+        assert!(place.table().join(name).exists(), "{name}");
+    }
+    assert!(place.bucket.head("_waybill/digest-key").await.expect("readable").is_some());
+}
+
+/// The clean-up's own commit would else hide from the next append that rows are missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_does_not_settle_that_another_writer_took_rows_away() {
+    let place = Place::new();
+    run(&place.bucket, Load::Full, &ids(0..2)).await.expect("a run");
+    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+    readers::change(&place.table(), Foreign::Delete(1)).expect("a foreign delete");
+    let before = files(&place);
+    assert_eq!(code(after(&place, 8).await), Some(FailureCode::TableChangedByOther));
+    assert_eq!(files(&place), before);
+    let next = run(&place.bucket, Load::New, &ids(3..6)).await;
+    assert_eq!(code(next), Some(FailureCode::TableChangedByOther));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_which_nothing_is_ours_is_left_alone() {
+    let place = Place::new();
+    readers::create(&place.table(), &json!({})).expect("a foreign table");
+    readers::change(&place.table(), Foreign::Compact).expect("an OPTIMIZE");
+    assert_eq!(code(after(&place, 30).await), Some(FailureCode::TableNotOurs));
+}
