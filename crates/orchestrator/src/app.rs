@@ -73,6 +73,8 @@ pub struct Shared {
     /// The way to AWS.
     #[cfg(feature = "aws")]
     pub aws: Arc<waybill_launcher::ecs::Cloud>,
+    /// The issuers of the tokens by which workers prove their role.
+    pub issuers: Arc<crate::grpc::IssuerDoor>,
     /// Where the setup token lies until it is used.
     pub setup_file: PathBuf,
     /// Set when the server stops.
@@ -138,6 +140,7 @@ impl Shared {
         let (nudges, trail) = (Arc::new(Nudges::default()), Arc::new(Trail::default()));
         #[cfg(feature = "aws")]
         let aws = waybill_launcher::ecs::Cloud::open(cloud_options(config)).await.seen_by(Arc::clone(&trail) as _);
+        let issuers = crate::grpc::IssuerDoor::new(config.aws.issuer_endpoint.clone()).map_err(StartError::Client)?;
         let passwords = Passwords::start().map_err(StartError::io("start the threads that hash passwords"))?;
         Ok(Self {
             runs: RunService::new(store.clone(), Arc::clone(&nudges)),
@@ -159,6 +162,7 @@ impl Shared {
             reach: OnceLock::new(),
             #[cfg(feature = "aws")]
             aws: Arc::new(aws),
+            issuers: Arc::new(issuers),
             trail,
             setup_file: config.state.join(state::SETUP_TOKEN),
             stop: CancellationToken::new(),

@@ -69,6 +69,8 @@ pub struct Aws {
     pub sts_endpoint: Option<String>,
     /// Another S3 endpoint than each region's own.
     pub s3_endpoint: Option<String>,
+    /// Where the keys of every issuer of tokens are, in place of each issuer's own address.
+    pub issuer_endpoint: Option<String>,
     /// Who we are to customers, where STS is not asked.
     pub principal: Option<Principal>,
 }
@@ -189,6 +191,7 @@ impl Config {
                 ecs_endpoint: settings.url("aws.ecs-endpoint"),
                 sts_endpoint: settings.url("aws.sts-endpoint"),
                 s3_endpoint: settings.url("aws.s3-endpoint"),
+                issuer_endpoint: settings.url("aws.issuer-endpoint"),
                 principal: settings.optional("aws.principal-arn", PRINCIPAL, |text| text.parse().ok()),
             },
             database: database?,

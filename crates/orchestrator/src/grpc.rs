@@ -32,7 +32,7 @@ use waybill_protocol::{MAX_MESSAGE_BYTES, Version};
 use crate::service::agent::AgentService;
 
 pub use attempts::{Attempts, Refusal};
-pub use prove::{Expected, StsDoor};
+pub use prove::{Expected, IssuerDoor, IssuerError, StsDoor};
 pub use quota::Quota;
 
 /// Largest enrolment message.

@@ -74,6 +74,9 @@ pub enum LinkError {
     /// The worker can't prove where it runs.
     #[error("{0}")]
     Proof(&'static str),
+    /// The worker can't prove where it runs now, and may a little later.
+    #[error("{0}")]
+    ProofLater(&'static str),
     /// The address can't be used.
     #[error("{0}")]
     Address(&'static str),

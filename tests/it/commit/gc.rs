@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
+use waybill_pipeline::FaultResult;
 use waybill_pipeline::commit::gc::{Age, Collected, collect};
 use waybill_pipeline::commit::{Outcome, audit_table};
-use waybill_pipeline::{Bucket, FaultResult};
 use waybill_tests::readers::{self, Foreign};
 
 use super::fixture::{Place, STREAM, Try, code, ids, prepared, run};

@@ -40,6 +40,7 @@ impl Story {
             ("WAYBILL__AWS__ECS_ENDPOINT", aws.url()),
             ("WAYBILL__AWS__STS_ENDPOINT", aws.url()),
             ("WAYBILL__AWS__S3_ENDPOINT", aws.url()),
+            ("WAYBILL__AWS__ISSUER_ENDPOINT", aws.url()),
             ("AWS_ACCESS_KEY_ID", key.id),
             ("AWS_SECRET_ACCESS_KEY", key.secret),
             ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),

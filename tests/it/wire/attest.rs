@@ -30,7 +30,7 @@ pub(super) fn settings() -> String {
 }
 
 pub(super) async fn rig(sts: String) -> Rig {
-    Rig::start_with(Options { sts: Some(sts), ..Options::default() }).await
+    Rig::start_with(Options { sts: Some(sts.clone()), issuer: Some(sts), ..Options::default() }).await
 }
 
 async fn waiting(rig: &Rig) -> Made {

@@ -17,7 +17,7 @@ use waybill_identity::{
 };
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::{AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId};
-use waybill_orchestrator::grpc::{Quota, Services, StsDoor, WorkerAddress, WorkersConnected};
+use waybill_orchestrator::grpc::{IssuerDoor, Quota, Services, StsDoor, WorkerAddress, WorkersConnected};
 use waybill_orchestrator::listen::{Limits, Listener};
 use waybill_orchestrator::service::agent::AgentService;
 use waybill_orchestrator::service::attempt::AttemptService;
@@ -41,6 +41,8 @@ pub(super) struct Options {
     pub(super) store: StoreOptions,
     /// Another STS than the regions' own.
     pub(super) sts: Option<String>,
+    /// Another place of issuers' keys than their own.
+    pub(super) issuer: Option<String>,
 }
 
 impl Default for Options {
@@ -59,6 +61,7 @@ impl Default for Options {
             version: Version::current(),
             store: StoreOptions::default(),
             sts: None,
+            issuer: None,
         }
     }
 }
@@ -121,7 +124,8 @@ impl Rig {
         let proxy = Proxy::before(worker_address).await.expect("a proxy");
         let (bounds, nudges) = (Arc::new(options.bounds), Arc::new(Nudges::default()));
         let service = AttemptService::new(store.clone(), Arc::clone(&bounds), Arc::clone(&nudges));
-        let sts = StsDoor::new(options.sts).expect("a client");
+        let issuers = Arc::new(IssuerDoor::new(options.issuer).expect("a client"));
+        let sts = StsDoor::new(options.sts, issuers).expect("a client");
         let worker = WorkerAddress { endpoint: proxy.address.to_string(), server_name: "localhost".into() };
         let services = Services {
             quota: options.quota,

@@ -10,11 +10,15 @@ use waybill_tests::aws::issuer::{ISSUER, KEY_NAME, claims, fresh_key, signed};
 use waybill_tests::aws::{Aws, CUSTOMER};
 
 use super::attest::{is_burnt, lying, proof_of, request, rig, settings};
-use super::rig::{Made, Rig, enrol_request};
+use super::rig::{Made, Options, Rig, enrol_request};
 
 async fn waiting(rig: &Rig) -> Made {
+    waiting_on(rig, ISSUER).await
+}
+
+async fn waiting_on(rig: &Rig, issuer: &str) -> Made {
     let mut with: Value = serde_json::from_str(&settings()).expect("settings");
-    with["token_issuer"] = ISSUER.into();
+    with["token_issuer"] = issuer.into();
     rig.attempt_on(("aws-ecs", &with.to_string())).await
 }
 
@@ -95,6 +99,8 @@ async fn h36_a_token_that_says_anything_else_is_refused_and_the_ticket_burns() {
     }
 }
 
+const UNKNOWN_KEY: &str = "signed with a key that the issuer does not have";
+
 /// The same token with its header and signature as a forger makes them: no algorithm, and the issuer's public key as a secret.
 fn forged(said: &Value) -> Vec<(&'static str, String)> {
     use base64::Engine as _;
@@ -110,7 +116,7 @@ fn forged(said: &Value) -> Vec<(&'static str, String)> {
         ("signed by nobody", bare),
         ("signed with a secret", by_secret),
         ("signed with another key of that name", signed(said, &fresh_key(), KEY_NAME)),
-        ("signed with a key that the issuer does not have", signed(said, &fresh_key(), "key-2")),
+        (UNKNOWN_KEY, signed(said, &fresh_key(), "key-2")),
         ("no token at all", "a.b".into()),
     ]
 }
@@ -126,10 +132,15 @@ async fn h36_a_forged_token_is_refused_and_the_issuer_is_not_asked_for_each() {
         let said = claims(&Aws::task_role(), &audience(&rig, &nonce, &key));
         let (what, token) = forged(&said).swap_remove(number);
         let status = rig.enrolment().enrol(with_token(&made, &key, &nonce, token)).await.expect_err(what);
+        if what == UNKNOWN_KEY {
+            // It might be a new one: whoever brings it is asked to come again, and is refused when the issuer was asked again.
+            assert_eq!(status.code(), Code::Unavailable, "{what}");
+            continue;
+        }
         assert_eq!(status.code(), Code::PermissionDenied, "{what}");
         is_burnt(&rig, &made, what).await;
     }
-    assert_eq!(aws.keys_asked(), 1, "a name that was made up asks for nothing within half a minute");
+    assert_eq!(aws.keys_asked(), 1, "a name that was made up asks for nothing within seconds");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,4 +183,68 @@ async fn an_issuer_that_is_away_or_lies_fences_nobody_and_the_worker_may_come_ag
         rig.hello(made.attempt).await.expect("a new nonce");
     }
     assert_eq!(aws.keys_asked(), 0, "no redirect was followed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_key_of_the_issuer_is_found_within_seconds_and_fences_nobody() {
+    let aws = Aws::start().await;
+    let rig = rig(aws.url()).await;
+    let key = WorkerKey::generate().expect("a key");
+    for name in [KEY_NAME, "key-2"] {
+        aws.replace_issuer_key(name);
+        let made = waiting(&rig).await;
+        let (mut tries, mut last) = (0, None);
+        while last.as_ref().is_none_or(|code| *code == Code::Unavailable) && tries < 100 {
+            let nonce = rig.hello(made.attempt).await.expect("a nonce");
+            let token = aws.token(&claims(&Aws::task_role(), &audience(&rig, &nonce, &key)));
+            let answer = rig.enrolment().enrol(with_token(&made, &key, &nonce, token)).await;
+            last = Some(answer.err().map_or(Code::Ok, |status| status.code()));
+            tries += 1;
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(last, Some(Code::Ok), "{name} after {tries} tries");
+        assert!(rig.row(&made).await.fenced_at.is_none());
+    }
+    assert_eq!(aws.keys_asked(), 2, "once for each key");
+}
+
+/// Issuers behind one address: the one of this name never answers.
+async fn issuers(aws: &Aws, hangs: &'static str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    let keys = format!("{}/.well-known/jwks.json", aws.url());
+    let answer = move |headers: HeaderMap| async move {
+        if headers["host"].to_str().is_ok_and(|host| hangs.ends_with(host)) {
+            std::future::pending::<()>().await;
+        }
+        reqwest::get(keys).await.expect("keys").bytes().await.expect("keys")
+    };
+    let router = axum::Router::new().fallback(answer);
+    tokio::spawn(async move { axum::serve(listener, router).await.expect("serves") });
+    format!("http://{address}")
+}
+
+/// One organization's issuer hangs; a worker of another one is let in meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_hangs_holds_up_nobody_elses_workers() {
+    const HANGS: &str = "https://0bad.tokens.sts.global.api.aws";
+    let aws = Aws::start().await;
+    let issuer = Some(issuers(&aws, HANGS).await);
+    let rig = Rig::start_with(Options { sts: Some(aws.url()), issuer, ..Options::default() }).await;
+    let (held, made) = (waiting_on(&rig, HANGS).await, waiting(&rig).await);
+    let keys = [WorkerKey::generate().expect("a key"), WorkerKey::generate().expect("a key")];
+    let nonces = [rig.hello(held.attempt).await.expect("a nonce"), rig.hello(made.attempt).await.expect("a nonce")];
+    let mut said = claims(&Aws::task_role(), &audience(&rig, &nonces[0], &keys[0]));
+    said["iss"] = HANGS.into();
+    let (mut first, mut second) = (rig.enrolment(), rig.enrolment());
+    let waits = first.enrol(with_token(&held, &keys[0], &nonces[0], aws.token(&said)));
+    let token = aws.token(&claims(&Aws::task_role(), &audience(&rig, &nonces[1], &keys[1])));
+    let enrols = second.enrol(with_token(&made, &keys[1], &nonces[1], token));
+    tokio::pin!(waits);
+    tokio::select! {
+        biased;
+        answer = &mut waits => panic!("the issuer that hangs answered: {answer:?}"),
+        answer = enrols => { answer.expect("enrolled meanwhile"); }
+    }
+    assert_eq!(waits.await.expect_err("not now").code(), Code::Unavailable);
 }

@@ -11,18 +11,19 @@ use super::{Aws, CUSTOMER, Key, REGION, Shared};
 
 /// The customer account's issuer.
 pub const ISSUER: &str = "https://0a1b2c3d-0000-4000-8000-222222222222.tokens.sts.global.api.aws";
-/// The name of its only key.
+/// The name of its first key.
 pub const KEY_NAME: &str = "key-1";
 
 /// The issuer's key, and how often its public half was asked for.
 pub(crate) struct Issuer {
     key: EncodingKey,
+    name: String,
     asked: usize,
 }
 
 impl Default for Issuer {
     fn default() -> Self {
-        Self { key: fresh_key(), asked: 0 }
+        Self { key: fresh_key(), name: KEY_NAME.to_owned(), asked: 0 }
     }
 }
 
@@ -63,12 +64,14 @@ impl Aws {
     /// A token of the customer account's issuer with these claims, whatever they say.
     #[must_use]
     pub fn token(&self, claims: &Value) -> String {
-        signed(claims, &self.lock().issuer.key, KEY_NAME)
+        let issuer = &self.lock().issuer;
+        signed(claims, &issuer.key, &issuer.name)
     }
 
-    /// Has the issuer take another key in place of the old one.
-    pub fn replace_issuer_key(&self) {
-        self.lock().issuer.key = fresh_key();
+    /// Has the issuer take another key of another name in place of the old one.
+    pub fn replace_issuer_key(&self, name: &str) {
+        let issuer = &mut self.lock().issuer;
+        (issuer.key, issuer.name) = (fresh_key(), name.to_owned());
     }
 
     /// How often the issuer's keys were asked for.
@@ -88,7 +91,7 @@ pub(super) async fn keys(Extracted(shared): Extracted<Shared>) -> Json<JwkSet> {
     let mut state = shared.lock();
     state.issuer.asked += 1;
     let mut key = Jwk::from_encoding_key(&state.issuer.key, Algorithm::ES384).expect("a public key");
-    key.common.key_id = Some(KEY_NAME.to_owned());
+    key.common.key_id = Some(state.issuer.name.clone());
     Json(JwkSet { keys: vec![key] })
 }
 
@@ -96,5 +99,5 @@ pub(super) async fn keys(Extracted(shared): Extracted<Shared>) -> Json<JwkSet> {
 pub(super) fn token_of(shared: &Shared, key: &Key, audience: &str) -> Option<String> {
     let role = key.role.as_deref()?;
     let state = shared.lock();
-    Some(signed(&claims(role, audience), &state.issuer.key, KEY_NAME))
+    Some(signed(&claims(role, audience), &state.issuer.key, &state.issuer.name))
 }

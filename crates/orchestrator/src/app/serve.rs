@@ -204,7 +204,8 @@ fn serve(
     doors: Doors,
     tasks: &mut JoinSet<()>,
 ) -> Result<(), StartError> {
-    let sts = grpc::StsDoor::new(config.aws.sts_endpoint.clone()).map_err(StartError::Client)?;
+    let issuers = Arc::clone(&shared.issuers);
+    let sts = grpc::StsDoor::new(config.aws.sts_endpoint.clone(), issuers).map_err(StartError::Client)?;
     let attempts = AttemptService::new(shared.store.clone(), Arc::clone(&shared.bounds), Arc::clone(&shared.nudges));
     let outside = config.server.public_worker.as_ref();
     let name = config.server.worker_name().map(str::to_owned);

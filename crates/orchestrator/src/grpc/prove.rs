@@ -14,7 +14,7 @@ mod keys;
 mod sts;
 mod token;
 
-use keys::IssuerDoor;
+pub use keys::{IssuerDoor, IssuerError};
 pub use sts::StsDoor;
 
 /// Where an attempt's worker must run.

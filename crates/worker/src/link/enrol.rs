@@ -53,16 +53,21 @@ pub(super) async fn enrol(
     let showing = Showing { ticket, attempt, key: &key, prover: &prover, deployment: &deployment };
     let (mut pause, began) = (Backoff::default(), Instant::now());
     loop {
-        match once(&mut enrolment, &showing, egress).await {
+        let last = match once(&mut enrolment, &showing, egress).await {
             Ok(answer) => return Ok(Enrolled { attempt, key, answer }),
+            Err(Failed::Link(later @ LinkError::ProofLater(_))) => {
+                tracing::warn!("{later}; trying again");
+                later
+            }
             Err(Failed::Link(error)) => return Err(error),
             Err(Failed::Status(status)) => {
                 tracing::warn!(code = ?status.code(), "enrolment was not answered; trying again");
                 channel::unless_final(&status)?;
+                LinkError::Unreachable(start)
             }
-        }
+        };
         if began.elapsed() >= start {
-            return Err(LinkError::Unreachable(start));
+            return Err(last);
         }
         pause.wait().await;
     }

@@ -10,6 +10,8 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 #[cfg(feature = "aws")]
 use aws_credential_types::{Credentials, provider::ProvideCredentials as _};
+#[cfg(feature = "aws")]
+use aws_sdk_sts::error::ProvideErrorMetadata as _;
 use waybill_identity::{AgentAttestation, ProcessAttestation, Ticket, WorkerKey};
 use waybill_protocol::pb::enrolment as pb;
 
@@ -134,21 +136,52 @@ impl AwsTask {
         })
     }
 
-    /// A token that STS signs for this one enrolment: the challenge is its only audience, so it is worth nothing elsewhere.
+    /// A token that STS signs for this one enrolment: the challenge is its only audience, so it is worth nothing elsewhere. Only the
+    /// region's own STS is asked: no variable and no profile of a launch leads anywhere else.
     async fn token(&self, challenge: &str) -> Result<String, LinkError> {
         let times =
             TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(PATIENCE).build();
-        let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(times);
-        let loader = loader.credentials_provider(self.credentials().await?).region(Region::new(self.region.clone()));
-        let call = aws_sdk_sts::Client::new(&loader.load().await).get_web_identity_token();
+        let config = aws_sdk_sts::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region.clone()))
+            .credentials_provider(self.credentials().await?)
+            .endpoint_url(endpoint(&self.host))
+            .timeout_config(times)
+            .build();
+        let call = aws_sdk_sts::Client::from_conf(config).get_web_identity_token();
         let call = call.audience(challenge).signing_algorithm(ALGORITHM).duration_seconds(LIFE_SECONDS);
         let answer = call.send().await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "sts:GetWebIdentityToken");
-            LinkError::Proof(
-                "STS gave no token: enable outbound identity federation in the account, and allow the task's role \
-                 sts:GetWebIdentityToken",
-            )
+            refusal(error.code())
         })?;
         answer.web_identity_token.ok_or(LinkError::Proof("STS answered without a token"))
     }
+}
+
+/// What a refusal means by its code: some are for the account's owner to mend, all others may pass.
+#[cfg(feature = "aws")]
+fn refusal(code: Option<&str>) -> LinkError {
+    let code = code.unwrap_or_default();
+    if code.starts_with("OutboundWebIdentityFederationDisabled") {
+        return LinkError::Proof(
+            "the account gives no tokens: enable outbound identity federation in it (aws iam \
+             enable-outbound-web-identity-federation), or take --token-issuer from the data plane",
+        );
+    }
+    if code.starts_with("AccessDenied") {
+        // IAM takes seconds to know of a policy that was just applied.
+        return LinkError::ProofLater("STS gave no token: allow the task's role sts:GetWebIdentityToken");
+    }
+    LinkError::ProofLater("STS gave no token and may a little later")
+}
+
+#[cfg(all(feature = "aws", not(feature = "failpoints")))]
+fn endpoint(host: &str) -> String {
+    format!("https://{host}")
+}
+
+/// A fault build may be led to a scripted STS; a release can't.
+#[cfg(all(feature = "aws", feature = "failpoints"))]
+fn endpoint(host: &str) -> String {
+    std::env::var("WAYBILL_TAP_STS").unwrap_or_else(|_| format!("https://{host}"))
 }

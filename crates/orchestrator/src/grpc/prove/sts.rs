@@ -1,5 +1,7 @@
 //! Asks a region's STS who signed a call that was built anew here.
 
+use std::sync::Arc;
+
 use waybill_identity::AttestationError;
 use waybill_identity::attest::aws::{self, AwsProof, AwsRole, Caller};
 use waybill_model::Micros;
@@ -14,14 +16,13 @@ pub struct StsDoor {
     client: reqwest::Client,
     endpoint: Option<String>,
     /// The issuers of accounts that have STS sign tokens.
-    pub(super) issuers: IssuerDoor,
+    pub(super) issuers: Arc<IssuerDoor>,
 }
 
 impl StsDoor {
-    /// To each region's own STS and to each account's issuer, or to this endpoint in place of all.
-    pub fn new(endpoint: Option<String>) -> Result<Self, reqwest::Error> {
-        let client = answer::client()?;
-        Ok(Self { issuers: IssuerDoor::new(client.clone(), endpoint.clone()), client, endpoint })
+    /// To each region's own STS, or to this endpoint instead; and to issuers of tokens.
+    pub fn new(endpoint: Option<String>, issuers: Arc<IssuerDoor>) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: answer::client()?, endpoint, issuers })
     }
 
     pub(super) async fn ask(&self, proof: &AwsProof, role: &AwsRole, challenge: &str) -> Result<Caller, Unproven> {

@@ -46,7 +46,30 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
     if check.trust == TrustFound::Open {
         return Err(not_enforced(&place));
     }
-    Ok(DataPlaneCheck { ready: check.is_ready(), rows: check.rows.into_iter().map(show).collect() })
+    let issuer = issuer(app, &place).await;
+    let ready = check.is_ready() && issuer.as_ref().is_none_or(|row| row.found == "allowed");
+    let rows = check.rows.into_iter().map(show).chain(issuer).collect();
+    Ok(DataPlaneCheck { ready, rows })
+}
+
+/// Whether the issuer of the account's tokens has keys, where workers prove themselves by them: that needs no permission.
+async fn issuer(app: &Shared, place: &EcsPlace) -> Option<PermissionRow> {
+    let issuer = place.settings().token_issuer.as_deref()?;
+    let (found, detail) = match app.issuers.ask(issuer).await {
+        Ok(_) => ("allowed", "its keys were read".to_owned()),
+        Err(error) => (
+            "unanswered",
+            format!("{error}: compare it with `aws iam get-outbound-web-identity-federation-info`, then check again"),
+        ),
+    };
+    Some(PermissionRow {
+        action: "token issuer".into(),
+        resource: issuer.to_owned(),
+        found: found.into(),
+        detail,
+        statement: None,
+        remove: None,
+    })
 }
 
 /// Where the pipelines on this data plane read and write in S3, each place once.
