@@ -98,7 +98,8 @@ pub(crate) struct LogsArguments {
 /// Example: `waybill-worker gc s3://example-lake/raw --dry-run`
 #[derive(Args)]
 pub(crate) struct GcArguments {
-    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    /// `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`: the destination
+    /// connection of the pipeline
     pub(crate) url: String,
     /// Only this table: its directory below the URL, as `verify` prints it
     #[arg(long, value_name = "DIRECTORY")]
@@ -117,7 +118,8 @@ pub(crate) struct GcArguments {
 /// Example: `waybill-worker rollback s3://example-lake/raw --table orders --to-version 41`
 #[derive(Args)]
 pub(crate) struct RollbackArguments {
-    /// `file:///directory`, `s3://bucket/prefix` or `azure://account/container/prefix`: the destination connection of the pipeline
+    /// `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`: the destination
+    /// connection of the pipeline
     pub(crate) url: String,
     /// The table: its directory below the URL, as `verify` prints it
     #[arg(long, value_name = "DIRECTORY")]
