@@ -27,6 +27,7 @@ case $task in
     need ip iproute2
     need groff groff-base
     need psql postgresql-client
+    [ "$task" = bench ] || [ -x /usr/sbin/sshd ] || packages+=(openssh-server openssh-client)
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
     if [ "$task" = test ] && [ -n "${WAYBILL_ALL_TOOLS:-}" ]; then
       need node nodejs

@@ -34,5 +34,6 @@ mod secrets;
 mod sources;
 mod store;
 mod story;
+mod tunnel;
 mod unseen;
 mod wire;

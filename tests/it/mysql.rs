@@ -26,13 +26,13 @@ const READER: &str =
     GRANT PROCESS ON *.* TO reader@'127.0.0.1'; GRANT LOCK TABLES ON shop.* TO reader@'127.0.0.1'";
 
 /// A server with its reader.
-fn server() -> MariaDb {
+pub(crate) fn server() -> MariaDb {
     let server = MariaDb::start();
     server.run(READER);
     server
 }
 
-fn settings(port: u16, user: &str) -> Settings {
+pub(crate) fn settings(port: u16, user: &str) -> Settings {
     Settings {
         host: "127.0.0.1".into(),
         port,
@@ -43,6 +43,7 @@ fn settings(port: u16, user: &str) -> Settings {
         ca: None,
         client_cert: None,
         client_key: None,
+        ssh: None,
     }
 }
 

@@ -37,6 +37,7 @@ fn settings(port: u16) -> Settings {
         ca: None,
         client_cert: None,
         client_key: None,
+        ssh: None,
     }
 }
 

@@ -151,6 +151,7 @@ impl Server {
             ca: None,
             client_cert: None,
             client_key: None,
+            ssh: None,
         };
         let password = password.map(|text| Arc::new(Fixed::new(text)) as Arc<dyn Credential>);
         Box::new(PostgresSource::new(&settings, password, "run_suite").expect("a source"))
@@ -230,6 +231,7 @@ impl Maria {
             ca: None,
             client_cert: None,
             client_key: None,
+            ssh: None,
         };
         let password = Arc::new(Fixed::new(password)) as Arc<dyn Credential>;
         Box::new(MySqlSource::new(&settings, Some(password), "run_suite").expect("a source"))

@@ -14,3 +14,4 @@ mod programs;
 pub mod s3;
 pub mod s3_proxy;
 pub mod sessions;
+pub mod sshd;

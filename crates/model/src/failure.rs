@@ -27,6 +27,12 @@ named! {
         TlsFailed = "tls_failed",
         /// The server wants a client certificate and got none, or refused the one it got.
         ClientCertificateRefused = "client_certificate_refused",
+        /// The SSH server did not show the host key that is pinned.
+        SshHostKeyRefused = "ssh_host_key_refused",
+        /// The SSH server refused the log-in, or the way to the database.
+        SshDenied = "ssh_denied",
+        /// The SSH session ended while a database was read through it.
+        SshTunnelLost = "ssh_tunnel_lost",
         /// The table, object or file set does not exist or is hidden from this user.
         StreamNotFound = "stream_not_found",
         /// A column that the spec names does not exist.
@@ -176,6 +182,7 @@ impl FailureCode {
             | C::SourceChanged
             | C::SnapshotLost
             | C::RecoveryConflict
+            | C::SshTunnelLost
             | C::BucketUnreachable
             | C::BucketFailed
             | C::SecretUnreachable
@@ -195,6 +202,8 @@ impl FailureCode {
             C::SourceDenied
             | C::TlsFailed
             | C::ClientCertificateRefused
+            | C::SshHostKeyRefused
+            | C::SshDenied
             | C::StreamNotFound
             | C::ColumnNotFound
             | C::RowSecurity
@@ -264,6 +273,15 @@ impl FailureCode {
             }
             C::ClientCertificateRefused => {
                 "give `client-cert` and `client-key`: of a CA that the server trusts, not expired, and with the user's name (CN) or one that the server maps to it"
+            }
+            C::SshHostKeyRefused => {
+                "compare `ssh.host-key` and the fingerprint in the worker's log with the server's own (`ssh-keygen -lf` of its public key there); nothing was sent"
+            }
+            C::SshDenied => {
+                "check `ssh.user`, the key's line in authorized_keys there, and AllowTcpForwarding and PermitOpen in sshd_config"
+            }
+            C::SshTunnelLost => {
+                "look for restarts, time limits and full memory of the SSH server; the next try begins anew"
             }
             C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
             C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",

@@ -16,6 +16,7 @@ mod limits;
 mod lone;
 mod regions;
 mod secrets;
+mod ssh;
 mod system;
 
 pub use azure::{Azure, AzureAccess, azure_place};
@@ -25,6 +26,7 @@ pub use limits::{Architecture, Limits};
 pub use lone::Side;
 pub use regions::PlanRegion;
 pub use secrets::PlanSecret;
+pub use ssh::{Fingerprint, NoFingerprint, Ssh};
 pub use system::{FileSource, MySql, Postgres, S3, S3Access, System, TlsMode};
 
 /// What a worker is asked to move.

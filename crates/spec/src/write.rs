@@ -5,7 +5,7 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{
-    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, GcsAccess, Limits, S3Access, StreamPlan, System,
+    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, GcsAccess, Limits, S3Access, Ssh, StreamPlan, System,
 };
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
@@ -105,6 +105,22 @@ impl Keys {
     }
 }
 
+/// An SSH server between.
+impl Keys {
+    fn ssh(&mut self, ssh: Option<&Ssh>) {
+        let Some(Ssh { host, port, user, key, host_key }) = ssh else { return };
+        let mut keys = Self::default();
+        keys.text("host", host);
+        if *port != 22 {
+            keys.put("port", Out::Number((*port).into()));
+        }
+        keys.text("user", user);
+        keys.text("key", key);
+        keys.text("host-key", host_key);
+        self.nested("ssh", keys);
+    }
+}
+
 /// The whole file.
 pub(crate) fn document(document: &Document) -> Out {
     let mut keys = Keys::default();
@@ -132,6 +148,7 @@ fn connection(system: &System) -> Out {
             keys.maybe("ca", postgres.ca.as_ref());
             keys.maybe("client-cert", postgres.client_cert.as_ref());
             keys.maybe("client-key", postgres.client_key.as_ref());
+            keys.ssh(postgres.ssh.as_ref());
         }
         System::MySql(mysql) => {
             keys.text("host", &mysql.host);
@@ -145,6 +162,7 @@ fn connection(system: &System) -> Out {
             keys.maybe("ca", mysql.ca.as_ref());
             keys.maybe("client-cert", mysql.client_cert.as_ref());
             keys.maybe("client-key", mysql.client_key.as_ref());
+            keys.ssh(mysql.ssh.as_ref());
         }
         System::Sqlite { path } | System::Local { path } => keys.text("path", path),
         System::Files(files) => {

@@ -15,7 +15,10 @@ use waybill_model::plan::{
     Azure, FileSource, Gcs, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place, gcs_place,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use waybill_model::{plan::Ca, secret::SecretRef};
+use waybill_model::{
+    plan::{Ca, Ssh},
+    secret::SecretRef,
+};
 use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use {waybill_connectors::source::Resolved, waybill_pipeline::Credential, zeroize::Zeroizing};
@@ -174,7 +177,7 @@ async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<
     use waybill_connectors::source::postgres::PostgresSource;
     let password = credential(settings.password.as_ref(), means).await?;
     let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
-    let resolved = resolved(settings.ca.as_ref(), client, means).await?;
+    let resolved = resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?;
     Ok(Arc::new(PostgresSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
 }
 
@@ -188,7 +191,7 @@ async fn mysql(settings: &MySql, run: &str, means: &Means) -> FaultResult<Arc<dy
     use waybill_connectors::source::mysql::MySqlSource;
     let password = credential(settings.password.as_ref(), means).await?;
     let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
-    let resolved = resolved(settings.ca.as_ref(), client, means).await?;
+    let resolved = resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?;
     Ok(Arc::new(MySqlSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
 }
 
@@ -211,12 +214,14 @@ async fn credential(reference: Option<&SecretRef>, means: &Means) -> FaultResult
 async fn resolved(
     ca: Option<&Ca>,
     (certificate, key): (Option<&SecretRef>, Option<&SecretRef>),
+    ssh: Option<&Ssh>,
     means: &Means,
 ) -> FaultResult<Resolved> {
     Ok(Resolved {
         ca: text(ca.and_then(Ca::reference), means).await?,
         client_cert: text(certificate, means).await?,
         client_key: text(key, means).await?,
+        ssh_key: text(ssh.map(|ssh| &ssh.key), means).await?,
     })
 }
 

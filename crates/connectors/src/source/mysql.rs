@@ -44,7 +44,8 @@ use self::session::Hello;
 use self::snapshot::{MySqlSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
-use crate::dial::{Checked, Dialer};
+use crate::dial::Dialer;
+use crate::source::server::reach::Goal;
 use crate::source::{Resolved, shape};
 
 /// How long an integer cursor waits for transactions that were open before it.
@@ -59,7 +60,7 @@ pub struct MySqlSource {
 /// A connection that found its stream.
 struct Found {
     wire: Wire,
-    at: Checked,
+    at: Goal,
     hello: Hello,
     relation: Relation,
     columns: Vec<Column>,
@@ -104,7 +105,7 @@ impl MySqlSource {
         self
     }
 
-    async fn connect(&self) -> FaultResult<(Wire, Checked, Hello)> {
+    async fn connect(&self) -> FaultResult<(Wire, Goal, Hello)> {
         let (mut wire, at) = self.address.connect().await?;
         let hello = session::greet(&mut wire).await?;
         Ok((wire, at, hello))

@@ -43,7 +43,8 @@ use self::session::Hello;
 use self::snapshot::{PgSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
-use crate::dial::{Checked, Dialer};
+use crate::dial::Dialer;
+use crate::source::server::reach::Goal;
 use crate::source::{Resolved, shape};
 
 /// How long an integer cursor waits for transactions that were open before it.
@@ -58,7 +59,7 @@ pub struct PostgresSource {
 /// A connection that found its stream.
 struct Found {
     wire: Wire,
-    at: Checked,
+    at: Goal,
     hello: Hello,
     relation: Relation,
     attributes: Vec<Attribute>,

@@ -11,6 +11,7 @@ pub(crate) mod resolved;
 pub(crate) mod socket;
 pub(crate) mod tls;
 pub(crate) mod transport;
+pub(crate) mod tunnel;
 
 use waybill_model::FailureCode;
 use waybill_model::receipt::Grade;

@@ -2,7 +2,7 @@
 //!
 //! Every kind is taken apart whole, so that a new field has to be put on one of the two sides.
 
-use super::{Azure, AzureAccess, Ca, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3, S3Access, System};
+use super::{Azure, AzureAccess, Ca, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3, S3Access, Ssh, System};
 use crate::secret::SecretRef;
 
 /// The field that is found by a reference and yet no credential.
@@ -44,6 +44,7 @@ impl System {
                 ca,
                 client_cert,
                 client_key,
+                ssh,
                 host: _,
                 port: _,
                 database: _,
@@ -55,6 +56,7 @@ impl System {
                 ca,
                 client_cert,
                 client_key,
+                ssh,
                 host: _,
                 port: _,
                 database: _,
@@ -63,7 +65,8 @@ impl System {
             }) => {
                 let ca = ca.as_ref().and_then(Ca::reference);
                 let client = [("client-cert", client_cert.as_ref()), ("client-key", client_key.as_ref())];
-                [("password", password.as_ref()), (CA, ca)].into_iter().chain(client).collect()
+                let ssh = [("ssh.key", ssh.as_ref().map(of_ssh))];
+                [("password", password.as_ref()), (CA, ca)].into_iter().chain(client).chain(ssh).collect()
             }
             Self::S3(S3 { access, bucket: _, prefix: _ }) => {
                 let (access_key, secret_key) = of_access(access);
@@ -99,6 +102,11 @@ impl System {
     pub fn credentials(&self) -> Vec<(&'static str, &SecretRef)> {
         self.secrets().into_iter().filter(|(field, _)| *field != CA).collect()
     }
+}
+
+const fn of_ssh(ssh: &Ssh) -> &SecretRef {
+    let Ssh { key, host: _, port: _, user: _, host_key: _ } = ssh;
+    key
 }
 
 fn of_access(access: &S3Access) -> (Option<&SecretRef>, Option<&SecretRef>) {
@@ -137,6 +145,11 @@ mod tests {
         let by_path = r#"{"type":"postgres","host":"h","database":"d","user":"u","ca":"/etc/ca.pem"}"#;
         let proven =
             r#"{"type":"mysql","host":"h","database":"d","user":"u","client-cert":"env://C","client-key":"env://K"}"#;
+        let pin = "A".repeat(43);
+        let behind = format!(
+            r#"{{"type":"postgres","host":"h","database":"d","user":"u","password":"env://P",
+            "ssh":{{"host":"j","user":"u","key":"env://S","host-key":"SHA256:{pin}"}}}}"#
+        );
         let azure = r#"{"type":"azure","account":"a","container":"c","account-key":"env://K","sas":"env://S",
             "tenant":"t","client":"c","client-secret":"file:///s"}"#;
         let blobs = r#"{"type":"files","url":"azure://a/c/p","azure":{"sas":"env://S"}}"#;
@@ -151,6 +164,7 @@ mod tests {
             (private, vec!["password", "ca"]),
             (by_path, vec![]),
             (proven, vec!["client-cert", "client-key"]),
+            (&behind, vec!["password", "ssh.key"]),
             (azure, vec!["account-key", "sas", "client-secret"]),
             (blobs, vec!["azure.sas"]),
             (r#"{"type":"files","url":"file:///data/in"}"#, vec![]),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Azure, AzureAccess, Ca, Gcs, GcsAccess};
+use super::{Azure, AzureAccess, Ca, Gcs, GcsAccess, Ssh};
 use crate::run::named;
 use crate::secret::SecretRef;
 
@@ -51,12 +51,19 @@ impl System {
         }
     }
 
-    /// What tells the place of its rows from all others: neither who logs in nor how the way there is secured.
+    /// What tells the place of its rows from all others: neither who logs in nor how the way there is secured. Behind an SSH
+    /// server a host may be another one.
     #[must_use]
     pub fn place(&self) -> String {
         match self {
-            Self::Postgres(server) => format!("postgres://{}:{}/{}", server.host, server.port, server.database),
-            Self::MySql(server) => format!("mysql://{}:{}/{}", server.host, server.port, server.database),
+            Self::Postgres(server) => {
+                let behind = behind(server.ssh.as_ref());
+                format!("postgres://{}:{}/{}{behind}", server.host, server.port, server.database)
+            }
+            Self::MySql(server) => {
+                let behind = behind(server.ssh.as_ref());
+                format!("mysql://{}:{}/{}{behind}", server.host, server.port, server.database)
+            }
             Self::Sqlite { path } => format!("sqlite:{path}"),
             Self::Files(files) => format!("files:{}", files.url),
             Self::Local { path } => format!("local:{path}"),
@@ -65,6 +72,10 @@ impl System {
             Self::Gcs(bucket) => format!("gs://{}/{}", bucket.bucket, bucket.prefix),
         }
     }
+}
+
+fn behind(ssh: Option<&Ssh>) -> String {
+    ssh.map(|ssh| format!(" behind {}:{}", ssh.host, ssh.port)).unwrap_or_default()
 }
 
 /// How to reach a PostgreSQL server.
@@ -95,6 +106,9 @@ pub struct Postgres {
     /// Its private key in PEM, without a passphrase.
     #[serde(default, rename = "client-key", skip_serializing_if = "Option::is_none")]
     pub client_key: Option<SecretRef>,
+    /// The SSH server through which it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
 }
 
 const fn postgres_port() -> u16 {
@@ -129,6 +143,9 @@ pub struct MySql {
     /// Its private key in PEM, without a passphrase.
     #[serde(default, rename = "client-key", skip_serializing_if = "Option::is_none")]
     pub client_key: Option<SecretRef>,
+    /// The SSH server through which it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<Ssh>,
 }
 
 const fn mysql_port() -> u16 {

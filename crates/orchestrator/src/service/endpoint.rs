@@ -120,6 +120,7 @@ mod tests {
             json!({ "tls": "disable" }),
             json!({ "ca": "/tmp/mine.pem" }),
             json!({ "ca": "aws-ssm:///mine" }),
+            json!({ "ssh": { "host": "jump.evil", "user": "u", "key": "env://MINE", "host-key": format!("SHA256:{}", "A".repeat(43)) } }),
         ] {
             assert_eq!(carried(&before, &shop(&change)), ["password"], "{change}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use waybill_model::net::{Host, endpoint_of};
-use waybill_model::plan::{Azure, Ca, Gcs, Plan, System, TlsMode};
+use waybill_model::plan::{Azure, Ca, Gcs, MySql, Plan, Postgres, System, TlsMode};
 
 /// Everything that plans need, in the guard's own words.
 #[derive(Default)]
@@ -39,17 +39,14 @@ impl Needs {
         self.secrets.extend(plan.secrets().iter().map(|secret| secret.reference.to_string()));
         self.tables.extend(plan.streams.iter().map(|stream| stream.name.clone()));
         match &plan.from.system {
-            System::Postgres(settings) => {
-                self.host(&settings.host, settings.port, false);
-                self.plain |= settings.tls == TlsMode::Disable;
-                if let Some(Ca::Path(path)) = &settings.ca {
-                    self.read_paths.extend(plain(path));
+            System::Postgres(Postgres { host, port, tls, ca, ssh, .. })
+            | System::MySql(MySql { host, port, tls, ca, ssh, .. }) => {
+                self.host(host, *port, false);
+                if let Some(ssh) = ssh {
+                    self.host(&ssh.host, ssh.port, false);
                 }
-            }
-            System::MySql(settings) => {
-                self.host(&settings.host, settings.port, false);
-                self.plain |= settings.tls == TlsMode::Disable;
-                if let Some(Ca::Path(path)) = &settings.ca {
+                self.plain |= *tls == TlsMode::Disable;
+                if let Some(Ca::Path(path)) = ca {
                     self.read_paths.extend(plain(path));
                 }
             }

@@ -6,7 +6,7 @@
 use waybill_model::Micros;
 use waybill_model::net::{AddressClass, Host, class_of, endpoint_of};
 use waybill_model::plan::{
-    Azure, AzureAccess, Ca, Endpoint, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3Access, Side, System,
+    Azure, AzureAccess, Ca, Endpoint, FileSource, Gcs, GcsAccess, MySql, Plan, Postgres, S3Access, Side, Ssh, System,
     TlsMode, azure_place, gcs_place,
 };
 use waybill_model::secret::SecretRef;
@@ -14,7 +14,7 @@ use waybill_model::secret::SecretRef;
 use super::pattern::{PathPattern, TextPattern, is_plain};
 use super::{Guard, Reason, Refusal};
 use crate::diagnostic::show;
-use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT};
+use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT};
 
 /// What follows an open pattern of a table holds none of these: they would begin another name.
 const BEHIND_TABLE: &[char] = &['"'];
@@ -88,6 +88,7 @@ impl Held<'_> {
                 port,
                 tls,
                 ca,
+                ssh,
                 password: _,
                 database: _,
                 user: _,
@@ -99,6 +100,7 @@ impl Held<'_> {
                 port,
                 tls,
                 ca,
+                ssh,
                 password: _,
                 database: _,
                 user: _,
@@ -106,6 +108,7 @@ impl Held<'_> {
                 client_key: _,
             }) => {
                 self.server((host, *port), *tls, ca.as_ref());
+                self.between(ssh.as_ref());
             }
             System::Sqlite { path } => self.path(path, "read.paths"),
             System::Files(files) => self.files(files),
@@ -155,6 +158,15 @@ impl Held<'_> {
         if let Some(Ca::Path(path)) = ca {
             self.path(path, "read.paths");
         }
+    }
+
+    /// An SSH server that is gone through is dialed as a source is; the database behind it is looked at all the same.
+    fn between(&mut self, ssh: Option<&Ssh>) {
+        let Some(Ssh { host, port, user, key: _, host_key: _ }) = ssh else { return };
+        if (FOREIGN.check)(user).is_err() {
+            self.malformed("a user of an SSH server that can't be one");
+        }
+        self.host(host, *port, "read.hosts");
     }
 
     fn files(&mut self, files: &FileSource) {

@@ -3,8 +3,8 @@
 use waybill_model::plan::TlsMode;
 
 use super::rule::{
-    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FOREIGN, GCS_BUCKET, HOST, KMS_KEY, PATH, PREFIX, PROJECT,
-    REGION, SCOPE, TENANT,
+    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FINGERPRINT, FOREIGN, GCS_BUCKET, HOST, KMS_KEY, PATH,
+    PREFIX, PROJECT, REGION, SCOPE, TENANT,
 };
 use super::{Key, Shape, Table, Tagged};
 
@@ -83,6 +83,22 @@ const SERVER_CLIENT_KEY: Key = Key::new(
     Shape::Secret,
     "Reference to its private key in PEM, without a passphrase. Goes with `client-cert`.",
 );
+const SERVER_SSH: Key =
+    Key::new("ssh", Shape::Table(&SSH), "An SSH server through which the database is reached, as seen from there.");
+static SSH: Table = Table {
+    doc: "An SSH server between the worker and a database",
+    keys: &[
+        Key::must("host", Shape::Text(HOST), "Host name or address."),
+        Key::new("port", Shape::Count(1, 65_535), "TCP port; 22 where absent."),
+        Key::must("user", Shape::Text(FOREIGN), "Account to log in as."),
+        Key::must("key", Shape::Secret, "Reference to the private key, without a passphrase."),
+        Key::must(
+            "host-key",
+            Shape::Text(FINGERPRINT),
+            "Fingerprint of the key that the server must show, as SHA256:…; of an Ed25519 or ECDSA key.",
+        ),
+    ],
+};
 const TYPE: Key = Key::must("type", Shape::Scalar, "What the system is.");
 
 /// A system that a worker can reach.
@@ -105,7 +121,7 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     SERVER_CA,
                     SERVER_CLIENT_CERT,
                     SERVER_CLIENT_KEY,
-                    Key::later("ssh"),
+                    SERVER_SSH,
                 ],
             },
         ),
@@ -128,7 +144,7 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     SERVER_CA,
                     SERVER_CLIENT_CERT,
                     SERVER_CLIENT_KEY,
-                    Key::later("ssh"),
+                    SERVER_SSH,
                 ],
             },
         ),

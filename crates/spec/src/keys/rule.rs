@@ -25,6 +25,8 @@ pub(crate) const NAME: Rule = rule(Code::Name, name, Some("^[a-z0-9]([a-z0-9_-]{
 pub(crate) const FOREIGN: Rule = rule(Code::Name, foreign, None);
 /// Host names and addresses.
 pub(crate) const HOST: Rule = rule(Code::BadValue, host, Some("^[A-Za-z0-9._:-]{1,253}$"));
+/// Fingerprints of public keys.
+pub(crate) const FINGERPRINT: Rule = rule(Code::BadValue, fingerprint, Some("^SHA256:[A-Za-z0-9+/]{43}$"));
 /// Paths on the worker.
 pub(crate) const PATH: Rule = rule(Code::BadValue, path, None);
 /// Where file sources begin.
@@ -99,6 +101,11 @@ fn host(text: &str) -> Result<(), &'static str> {
         return Err("the port stands under its own key `port`");
     }
     Ok(())
+}
+
+fn fingerprint(text: &str) -> Result<(), &'static str> {
+    let read = text.parse::<waybill_model::plan::Fingerprint>();
+    read.map(drop).map_err(|_| "a fingerprint is SHA256: and 43 characters, as `ssh-keygen -lf` prints it")
 }
 
 fn path(text: &str) -> Result<(), &'static str> {

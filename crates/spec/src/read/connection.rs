@@ -1,7 +1,7 @@
 //! Connections: from their keys to the systems of the model.
 
 use waybill_model::plan::{
-    Azure, AzureAccess, FileSource, Gcs, GcsAccess, MySql, Postgres, S3, S3Access, System, TlsMode,
+    Azure, AzureAccess, FileSource, Gcs, GcsAccess, MySql, Postgres, S3, S3Access, Ssh, System, TlsMode,
 };
 
 use super::Settings;
@@ -59,6 +59,7 @@ fn postgres(name: &str, keys: Settings<'_>, found: &mut Findings) -> Option<Post
         ca: keys.parsed("ca"),
         client_cert: keys.secret("client-cert"),
         client_key: keys.secret("client-key"),
+        ssh: keys.node("ssh").map(Settings::of).and_then(ssh),
     })
 }
 
@@ -74,6 +75,17 @@ fn mysql(name: &str, keys: Settings<'_>, found: &mut Findings) -> Option<MySql> 
         ca: keys.parsed("ca"),
         client_cert: keys.secret("client-cert"),
         client_key: keys.secret("client-key"),
+        ssh: keys.node("ssh").map(Settings::of).and_then(ssh),
+    })
+}
+
+fn ssh(keys: Settings<'_>) -> Option<Ssh> {
+    Some(Ssh {
+        host: keys.owned("host")?,
+        port: keys.parsed("port").unwrap_or(22),
+        user: keys.owned("user")?,
+        key: keys.secret("key")?,
+        host_key: keys.parsed("host-key")?,
     })
 }
 

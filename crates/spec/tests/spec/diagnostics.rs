@@ -176,7 +176,7 @@ fn what_is_not_built_is_refused_and_never_ignored() {
         assert_eq!((found.len(), found[0].code), (1, Code::NotBuiltYet), "{connection}: {found:?}");
     }
     let postgres = "waybill: 1\nconnections:\n  a: { type: postgres, host: h, database: d, user: u, EXTRA }\n";
-    for extra in ["tls: require", "tls: prefer", "ssh: { host: x }"] {
+    for extra in ["tls: require", "tls: prefer"] {
         assert_eq!(mistakes(&postgres.replace("EXTRA", extra))[0].code, Code::NotBuiltYet, "{extra}");
     }
     assert_eq!(mistakes("waybill: 1\nalerts: {}\n")[0].code, Code::NotBuiltYet);

@@ -93,6 +93,17 @@ fn a_connection_that_is_looked_at_alone_is_held_on_its_own_side() {
     assert!(reasons(&torn).contains(&(Reason::PlanMalformed, "guard")), "{:?}", reasons(&torn));
 }
 
+/// An SSH server at the port of the database that the guard knows.
+fn between(host: &str, user: &str, key: &str) -> Option<waybill_model::plan::Ssh> {
+    Some(waybill_model::plan::Ssh {
+        host: host.into(),
+        port: 5432,
+        user: user.into(),
+        key: key.parse().ok()?,
+        host_key: format!("SHA256:{}", "A".repeat(43)).parse().ok()?,
+    })
+}
+
 #[test]
 fn each_step_outside_is_refused_with_its_reason_and_line() {
     type Change = fn(&mut Plan);
@@ -107,6 +118,15 @@ fn each_step_outside_is_refused_with_its_reason_and_line() {
         (|p| postgres(p).ca = "ca.pem".parse().ok(), Reason::Path, "read.paths", 5),
         (|p| postgres(p).ca = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| postgres(p).ca = "aws-ssm:///other".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| postgres(p).client_key = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
+        (|p| postgres(p).ssh = between("jump.evil.example", "u", "env://SHOP_PASSWORD"), Reason::Host, "read.hosts", 7),
+        (|p| postgres(p).ssh = between("db.internal", "u", "file:///etc/shadow"), Reason::Secret, "secrets", 3),
+        (
+            |p| postgres(p).ssh = between("db.internal", "a\nb", "env://SHOP_PASSWORD"),
+            Reason::PlanMalformed,
+            "guard",
+            1,
+        ),
         (|p| s3(p).access.secret_key = "file:///etc/shadow".parse().ok(), Reason::Secret, "secrets", 3),
         (|p| s3(p).bucket = "attacker".into(), Reason::Bucket, "write.buckets", 12),
         (|p| s3(p).prefix = "rawer".into(), Reason::Bucket, "write.buckets", 12),
@@ -340,9 +360,16 @@ fn a_draft_names_the_ca_file_and_every_secret_of_a_plan() {
         assert_eq!(refused(&narrower, &nightly).len(), 1, "{needed}");
     }
     postgres(&mut nightly).ca = "aws-ssm:///shop/ca".parse().ok();
+    postgres(&mut nightly).ssh = between("jump.internal", "u", "env://SSH");
     let text = draft(std::slice::from_ref(&nightly));
     assert_eq!(refused(&guard(&text), &nightly), []);
-    assert_eq!(refused(&guard(&text.replace("aws-ssm:///shop/ca", "env://OTHER")), &nightly).len(), 1);
+    for (needed, other) in [
+        ("aws-ssm:///shop/ca", "env://OTHER"),
+        ("env://SSH", "env://OTHER"),
+        ("jump.internal:5432", "other.internal:5432"),
+    ] {
+        assert_eq!(refused(&guard(&text.replace(needed, other)), &nightly).len(), 1, "{needed}");
+    }
 }
 
 #[test]

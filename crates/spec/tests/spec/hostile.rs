@@ -104,6 +104,19 @@ fn h17_driver_options_and_urls_are_refused() {
         assert_eq!(found.iter().map(|one| one.code).collect::<Vec<_>>(), codes, "{keys}: {found:#?}");
     }
     assert!(parse_connection("c", &with("client-cert: env://C, client-key: env://K")).is_ok());
+    let pin = format!("SHA256:{}", "A".repeat(43));
+    let between = |rest: &str| with(&format!("ssh: {{ host: jump, user: u, {rest} }}"));
+    for (rest, code) in [
+        ("key: env://S".to_owned(), Code::MissingField),
+        (format!("host-key: '{pin}'"), Code::MissingField),
+        ("key: env://S, host-key: 'MD5:aa:bb'".to_owned(), Code::BadValue),
+        ("key: env://S, host-key: any".to_owned(), Code::BadValue),
+        (format!("key: env://S, host-key: '{pin}', strict: no"), Code::UnknownField),
+    ] {
+        let found = parse_connection("c", &between(&rest)).expect_err(&rest);
+        assert_eq!((found.len(), found[0].code), (1, code), "{rest}: {found:#?}");
+    }
+    assert!(parse_connection("c", &between(&format!("key: env://S, host-key: '{pin}'"))).is_ok());
     for text in [
         "{ type: sqlite, path: 'file:x.db?mode=rwc' }",
         "{ type: s3, bucket: 'lake?x=y' }",

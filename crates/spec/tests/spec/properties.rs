@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use waybill_model::plan::{
     Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy,
-    FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, StreamPlan,
-    System, TextPolicy, TlsMode,
+    FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, Ssh,
+    StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -99,19 +99,34 @@ fn source() -> impl Strategy<Value = System> {
                 "/[a-z]{1,8}\\.pem".prop_map(Ca::Path),
                 "[A-Z]{1,8}".prop_map(|name| Ca::Reference(SecretRef::Env(name)))
             ]),
-            prop::option::of(("[A-Z]{1,8}", "[A-Z]{1,8}"))
+            prop::option::of(("[A-Z]{1,8}", "[A-Z]{1,8}")),
+            prop::option::of(("[a-z]{1,8}", "[A-Z]{1,8}"))
         )
-            .prop_map(|(host, port, database, user, password, tls, ca, client)| System::Postgres(Postgres {
-                host,
-                port,
-                database,
-                user,
-                password,
-                tls,
-                ca,
-                client_cert: client.clone().filter(|_| tls != TlsMode::Disable).map(|(cert, _)| SecretRef::Env(cert)),
-                client_key: client.filter(|_| tls != TlsMode::Disable).map(|(_, key)| SecretRef::Env(key)),
-            })),
+            .prop_map(|(host, port, database, user, password, tls, ca, client, jump)| System::Postgres(
+                Postgres {
+                    host,
+                    port,
+                    database,
+                    user,
+                    password,
+                    tls,
+                    ca,
+                    client_cert: client
+                        .clone()
+                        .filter(|_| tls != TlsMode::Disable)
+                        .map(|(cert, _)| SecretRef::Env(cert)),
+                    client_key: client.filter(|_| tls != TlsMode::Disable).map(|(_, key)| SecretRef::Env(key)),
+                    ssh: jump.map(|(host, key)| Ssh {
+                        host,
+                        port: port.max(2) - 1,
+                        user: "jump".into(),
+                        key: SecretRef::Env(key),
+                        host_key: format!("SHA256:{}", "a/+9".repeat(11).split_at(43).0)
+                            .parse()
+                            .expect("a fingerprint"),
+                    }),
+                }
+            )),
         "[a-z/]{0,8}x\\.db".prop_map(|path| System::Sqlite { path }),
     ]
 }

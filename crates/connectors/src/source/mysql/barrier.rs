@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 use tokio::time::timeout;
-use waybill_pipeline::FaultResult;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
 
 use super::catalog::Relation;
 use super::connect::{Address, is_full};
 use super::refusal::{Exchange, Failure};
 use super::session::{self, Hello};
 use super::wire::Wire;
-use crate::dial::Checked;
+use crate::source::server::reach::Goal;
 
 /// How often positions are compared within one lock.
 const TRIES: usize = 5;
@@ -36,7 +37,7 @@ const LEAST: usize = 3;
 /// be had or can't be proven to see the same. `locker` has no lock afterwards.
 pub(super) async fn join(
     address: &Address,
-    at: Checked,
+    at: Goal,
     relation: &Relation,
     (hello, given, locker): (&Hello, usize, &mut Wire),
 ) -> FaultResult<Option<Joined>> {
@@ -48,10 +49,16 @@ pub(super) async fn join(
     {
         return Ok(None);
     }
-    let mut wires = Vec::new();
+    let (own, mut wires) = (server(locker).await?, Vec::new());
     while wires.len() + 1 < given {
         match ready(address, at).await? {
-            Some(wire) => wires.push(wire),
+            Some(mut wire) => {
+                if server(&mut wire).await? != own {
+                    let text = "connections to this name reach different servers; name one of them";
+                    return Err(Fault::new(FailureCode::SourceFailed, text));
+                }
+                wires.push(wire);
+            }
             // No connection is free: fewer lanes are slower, not wrong.
             None => break,
         }
@@ -76,7 +83,7 @@ pub(super) async fn join(
 }
 
 /// A session of its own; none where the server has no more.
-async fn ready(address: &Address, at: Checked) -> FaultResult<Option<Wire>> {
+async fn ready(address: &Address, at: Goal) -> FaultResult<Option<Wire>> {
     let mut wire = match address.connect_to(at).await {
         Ok(wire) => wire,
         Err(fault) if is_full(&fault) => return Ok(None),
@@ -109,6 +116,11 @@ async fn open(wires: &mut [Wire], relation: &Relation) -> FaultResult<Option<Str
         }
     }
     Ok(None)
+}
+
+/// Which server a session is on: behind an SSH server a name may lead to several.
+async fn server(wire: &mut Wire) -> Exchange<String> {
+    Ok(wire.ask_one("SELECT CONCAT_WS(' ', @@hostname, @@port, @@server_id, @@datadir)").await?.text(0)?)
 }
 
 /// Where this session's snapshot stands in the server's log; none where the server keeps none.

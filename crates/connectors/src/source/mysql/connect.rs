@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::net::TcpStream;
 use waybill_model::FailureCode;
 use waybill_model::plan::MySql;
 use waybill_pipeline::{Credential, Fault, FaultResult};
@@ -13,10 +12,10 @@ use super::handshake::{CHALLENGE, Greeting, Introduction};
 use super::proof::{self, NATIVE};
 use super::refusal::{Failure, ServerError};
 use super::wire::Wire;
-use crate::dial::{Checked, Dialer};
+use crate::dial::Dialer;
 use crate::source::Resolved;
 use crate::source::server::loss::was_ended;
-use crate::source::server::reach::{Reach, check_field, shown};
+use crate::source::server::reach::{Goal, Reach, check_field, shown};
 use crate::source::server::socket::Socket;
 use crate::source::server::transport::Stream;
 use crate::source::server::{malformed, tls};
@@ -49,7 +48,8 @@ impl Address {
         let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
         let tls = tls::of(settings.tls, &settings.host, roots, client)?;
         Ok(Self {
-            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?,
+            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?
+                .behind(resolved.tunnel(settings.ssh.as_ref())?),
             database: settings.database.clone(),
             user: settings.user.clone(),
             application: shown(run),
@@ -62,18 +62,18 @@ impl Address {
     }
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
-    pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
+    pub(super) async fn connect(&self) -> FaultResult<(Wire, Goal)> {
         self.reach.connect(is_full, |to| self.connect_to(to)).await
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.
-    pub(super) async fn connect_to(&self, to: Checked) -> FaultResult<Wire> {
-        self.reach.log_in(to, |tcp, password| self.log_in(tcp, password)).await
+    pub(super) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
+        self.reach.log_in(to, |socket, password| self.log_in(socket, password)).await
     }
 
-    async fn log_in(&self, tcp: TcpStream, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
+    async fn log_in(&self, socket: Socket, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
         let password = password.as_ref().map(|text| text.as_str());
-        let mut wire = Wire::new(Stream::Plain(Socket::new(tcp)));
+        let mut wire = Wire::new(Stream::Plain(socket));
         let greeting = Greeting::read(&wire.packet().await?).map_err(Fault::from)?;
         let introduction = Introduction {
             user: &self.user,

@@ -56,6 +56,10 @@ impl MySqlLane {
 
     /// Each connection has a part of the snapshot that no other one can have again.
     fn name_loss(&self, mut fault: Fault) -> Fault {
+        // Where the session that carried all connections ended, that says more.
+        if fault.code == FailureCode::SshTunnelLost {
+            return fault;
+        }
         let ended = was_ended(&fault) || fault.code == FailureCode::SourceIncomplete;
         if ended || self.wire.as_ref().is_some_and(Wire::is_lost) && fault.sqlstate.is_none() {
             fault.code = FailureCode::SnapshotLost;

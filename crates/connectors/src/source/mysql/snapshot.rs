@@ -17,9 +17,9 @@ use super::lane::MySqlLane;
 use super::select::Selection;
 use super::window::Window;
 use super::wire::Wire;
-use crate::dial::Checked;
 use crate::source::server::loss::lost_as;
 use crate::source::server::proof;
+use crate::source::server::reach::Goal;
 
 /// A range's condition; none takes all rows.
 pub(super) type Range = Option<String>;
@@ -27,7 +27,7 @@ pub(super) type Range = Option<String>;
 /// What lanes share.
 pub(super) struct Shared {
     pub(super) address: Address,
-    pub(super) at: Checked,
+    pub(super) at: Goal,
     pub(super) selection: Selection,
     pub(super) policies: Policies,
     pub(super) bounds: Bounds,

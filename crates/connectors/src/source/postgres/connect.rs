@@ -9,7 +9,6 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use waybill_model::FailureCode;
 use waybill_model::plan::Postgres;
 use waybill_pipeline::{Credential, Fault, FaultResult};
@@ -17,10 +16,10 @@ use zeroize::Zeroizing;
 
 use super::refusal::ServerError;
 use super::wire::{Wire, malformed};
-use crate::dial::{Checked, Dialer};
+use crate::dial::Dialer;
 use crate::source::Resolved;
 use crate::source::server::loss::broken;
-use crate::source::server::reach::{Reach, check_field, needed, shown};
+use crate::source::server::reach::{Goal, Reach, check_field, needed, shown};
 use crate::source::server::socket::Socket;
 use crate::source::server::tls::{self, Tls};
 use crate::source::server::transport::Stream;
@@ -54,7 +53,8 @@ impl Address {
         let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
         let tls = tls::of(settings.tls, &settings.host, roots, client)?;
         Ok(Self {
-            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?,
+            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?
+                .behind(resolved.tunnel(settings.ssh.as_ref())?),
             database: settings.database.clone(),
             user: settings.user.clone(),
             application: shown(run),
@@ -67,20 +67,20 @@ impl Address {
     }
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
-    pub(super) async fn connect(&self) -> FaultResult<(Wire, Checked)> {
+    pub(super) async fn connect(&self) -> FaultResult<(Wire, Goal)> {
         self.reach.connect(|fault| fault.sqlstate == Some(TOO_MANY), |to| self.connect_to(to)).await
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.
-    pub(super) async fn connect_to(&self, to: Checked) -> FaultResult<Wire> {
-        self.reach.log_in(to, |tcp, password| self.log_in(tcp, password)).await
+    pub(super) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
+        self.reach.log_in(to, |socket, password| self.log_in(socket, password)).await
     }
 
-    async fn log_in(&self, tcp: TcpStream, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
+    async fn log_in(&self, socket: Socket, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
         let password = password.as_ref().map(|text| text.as_str());
         let stream = match &self.reach.tls {
-            Some(tls) => tls.shake(ask_for_tls(tcp).await?).await?,
-            None => Stream::Plain(Socket::new(tcp)),
+            Some(tls) => tls.shake(ask_for_tls(socket).await?).await?,
+            None => Stream::Plain(socket),
         };
         let mut wire = Wire::new(stream);
         let mut out = BytesMut::new();
@@ -143,12 +143,12 @@ impl Address {
 }
 
 /// Asks for TLS in the protocol's way. Bytes before the handshake are never taken for answers.
-async fn ask_for_tls(mut tcp: TcpStream) -> FaultResult<Socket> {
+async fn ask_for_tls(mut socket: Socket) -> FaultResult<Socket> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
-    tcp.write_all(&request).await.map_err(|error| broken(&error))?;
-    match tcp.read_u8().await.map_err(|error| broken(&error))? {
-        b'S' => Ok(Socket::new(tcp)),
+    socket.write_all(&request).await.map_err(|error| broken(&error))?;
+    match socket.read_u8().await.map_err(|error| broken(&error))? {
+        b'S' => Ok(socket),
         b'N' => Err(tls::missing()),
         _ => Err(Fault::new(FailureCode::SourceMalformed, "the server did not answer the TLS request")),
     }

@@ -61,6 +61,10 @@ impl PgLane {
     /// Without the leader no lane can be joined or counted any more.
     fn name_loss(&self, mut fault: Fault) -> Fault {
         let ended = was_ended(&fault);
+        // Where the session that carried all connections ended, that says more.
+        if fault.code == FailureCode::SshTunnelLost {
+            return fault;
+        }
         if self.is_leader && (ended || self.wire.as_ref().is_some_and(Wire::is_lost) && fault.sqlstate.is_none()) {
             fault.code = FailureCode::SnapshotLost;
         }

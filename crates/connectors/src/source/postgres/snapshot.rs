@@ -23,9 +23,9 @@ use super::select::Selection;
 use super::session::{self, Identity, Joined};
 use super::window::Window;
 use super::wire::Wire;
-use crate::dial::Checked;
 use crate::source::server::loss::lost_as;
 use crate::source::server::proof;
+use crate::source::server::reach::Goal;
 
 /// How often a leader that waits for other lanes is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
@@ -33,7 +33,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(30);
 /// What lanes share.
 pub(super) struct Shared {
     pub(super) address: Address,
-    pub(super) at: Checked,
+    pub(super) at: Goal,
     pub(super) id: String,
     pub(super) identity: Identity,
     pub(super) relation: Relation,

@@ -4,12 +4,16 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::tls::witness::reason;
+use super::tunnel::channel::Lost;
 
 /// SQLSTATEs with which a server ends a connection itself: Postgres' shutdowns, and MySQL's.
 const ENDED: [&str; 2] = ["57P", "08S01"];
 
 /// A connection that broke; TLS errors come through the same door.
 pub(crate) fn broken(error: &std::io::Error) -> Fault {
+    if let Some(lost) = error.get_ref().and_then(|inner| inner.downcast_ref::<Lost>()) {
+        return Fault::new(FailureCode::SshTunnelLost, lost.to_string());
+    }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
         Some(tls) if is_of_ours(tls) => {
             let text =

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use super::loss::lost_as;
 use super::password::Password;
+use super::socket::Socket;
 use super::tls::Tls;
+use super::tunnel::Tunnel;
 use crate::dial::{Checked, Dialer, Rules};
 
 /// What the whole of connecting may take.
@@ -29,6 +31,16 @@ pub(crate) struct Reach {
     password: Option<Password>,
     pub(crate) tls: Option<Tls>,
     dialer: Dialer,
+    tunnel: Option<Tunnel>,
+}
+
+/// Where all connections of a snapshot go.
+#[derive(Clone, Copy)]
+pub(crate) enum Goal {
+    /// To one address.
+    Address(Checked),
+    /// To what the server between finds by the host's name.
+    Behind,
 }
 
 impl Reach {
@@ -46,7 +58,12 @@ impl Reach {
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
         let (host, password) = (host.to_owned(), password.map(|password| Password::new(password, wrong)));
-        Ok(Self { host, port, password, tls, dialer: Dialer::new(Rules::local()) })
+        Ok(Self { host, port, password, tls, dialer: Dialer::new(Rules::local()), tunnel: None })
+    }
+
+    /// The same through a server between.
+    pub(crate) fn behind(self, tunnel: Option<Tunnel>) -> Self {
+        Self { tunnel, ..self }
     }
 
     /// The same through another dialer.
@@ -60,8 +77,8 @@ impl Reach {
     pub(crate) async fn connect<W, F>(
         &self,
         is_full: impl Fn(&Fault) -> bool,
-        to: impl Fn(Checked) -> F,
-    ) -> FaultResult<(W, Checked)>
+        to: impl Fn(Goal) -> F,
+    ) -> FaultResult<(W, Goal)>
     where
         F: Future<Output = FaultResult<W>>,
     {
@@ -77,14 +94,19 @@ impl Reach {
         }
     }
 
-    async fn connect_once<W, F>(&self, to: &impl Fn(Checked) -> F) -> FaultResult<(W, Checked)>
+    async fn connect_once<W, F>(&self, to: &impl Fn(Goal) -> F) -> FaultResult<(W, Goal)>
     where
         F: Future<Output = FaultResult<W>>,
     {
+        if self.tunnel.is_some() {
+            // What an address is, is the same behind a server between; what a name leads to there, only that one knows.
+            self.dialer.check(&self.host)?;
+            return Ok((to(Goal::Behind).await?, Goal::Behind));
+        }
         let mut last = Fault::new(FailureCode::SourceUnreachable, format!("{}: the name has no address", self.host));
         for address in self.dialer.addresses(&self.host, self.port).await? {
-            match to(address).await {
-                Ok(wire) => return Ok((wire, address)),
+            match to(Goal::Address(address)).await {
+                Ok(wire) => return Ok((wire, Goal::Address(address))),
                 Err(fault) if fault.code == FailureCode::SourceUnreachable => last = fault,
                 Err(fault) => return Err(fault),
             }
@@ -96,8 +118,8 @@ impl Reach {
     /// rotated since.
     pub(crate) async fn log_in<W, F>(
         &self,
-        to: Checked,
-        log_in: impl Fn(TcpStream, Option<Zeroizing<String>>) -> F,
+        to: Goal,
+        log_in: impl Fn(Socket, Option<Zeroizing<String>>) -> F,
     ) -> FaultResult<W>
     where
         F: Future<Output = FaultResult<W>>,
@@ -110,21 +132,34 @@ impl Reach {
 
     async fn try_once<W, F>(
         &self,
-        to: Checked,
-        log_in: &impl Fn(TcpStream, Option<Zeroizing<String>>) -> F,
+        to: Goal,
+        log_in: &impl Fn(Socket, Option<Zeroizing<String>>) -> F,
         password: Option<Zeroizing<String>>,
     ) -> FaultResult<W>
     where
         F: Future<Output = FaultResult<W>>,
     {
-        let address = to.address();
-        let unreachable = |why: String| Fault::new(FailureCode::SourceUnreachable, format!("{address}: {why}"));
-        let tcp = self.dialer.connect(to).await.map_err(|error| unreachable(error.kind().to_string()))?;
-        keep_alive(&tcp).map_err(|error| unreachable(error.kind().to_string()))?;
-        match timeout(PATIENCE, log_in(tcp, password)).await {
+        let socket = self.open(to).await?;
+        match timeout(PATIENCE, log_in(socket, password)).await {
             Ok(done) => lost_as(done, FailureCode::SourceUnreachable),
-            Err(_) => Err(unreachable("the log-in took too long".into())),
+            Err(_) => {
+                let text = format!("{}:{}: the log-in took too long", self.host, self.port);
+                Err(Fault::new(FailureCode::SourceUnreachable, text))
+            }
         }
+    }
+
+    async fn open(&self, to: Goal) -> FaultResult<Socket> {
+        let address = match (to, &self.tunnel) {
+            (Goal::Address(address), _) => address,
+            (Goal::Behind, Some(tunnel)) => return tunnel.open(&self.dialer, &self.host, self.port).await,
+            (Goal::Behind, None) => return Err(Fault::new(FailureCode::WorkerBug, "a tunnel that nobody dug")),
+        };
+        let dialed = self.dialer.connect(address).await.and_then(|tcp| keep_alive(&tcp).map(|()| tcp));
+        let tcp = dialed.map_err(|error| {
+            Fault::new(FailureCode::SourceUnreachable, format!("{}: {}", address.address(), error.kind()))
+        })?;
+        Ok(Socket::new(tcp))
     }
 }
 
@@ -149,7 +184,7 @@ pub(crate) fn needed(password: Option<&str>) -> FaultResult<&str> {
     })
 }
 
-fn keep_alive(tcp: &TcpStream) -> std::io::Result<()> {
+pub(crate) fn keep_alive(tcp: &TcpStream) -> std::io::Result<()> {
     tcp.set_nodelay(true)?;
     let probes = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(30))

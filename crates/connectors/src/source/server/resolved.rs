@@ -1,12 +1,13 @@
 //! What the references of a connection's settings led to, besides the password: that one is asked for anew at each log-in.
 
-use waybill_model::plan::Ca;
+use waybill_model::plan::{Ca, Ssh};
 use waybill_model::secret::SecretRef;
 use waybill_pipeline::FaultResult;
 use zeroize::Zeroizing;
 
 use super::tls::Roots;
 use super::tls::client::Client;
+use super::tunnel::Tunnel;
 
 /// Texts that were looked up; none where the settings name no reference.
 #[derive(Default)]
@@ -17,12 +18,19 @@ pub struct Resolved {
     pub client_cert: Option<Zeroizing<String>>,
     /// That of `client-key`.
     pub client_key: Option<Zeroizing<String>>,
+    /// That of `ssh.key`.
+    pub ssh_key: Option<Zeroizing<String>>,
 }
 
 impl Resolved {
     /// Whom the settings trust.
     pub(crate) fn roots<'a>(&'a self, ca: Option<&'a Ca>) -> FaultResult<Roots<'a>> {
         Roots::of(ca, text(&self.ca))
+    }
+
+    /// The way through the server between, where the settings name one.
+    pub(crate) fn tunnel(&self, ssh: Option<&Ssh>) -> FaultResult<Option<Tunnel>> {
+        ssh.map(|ssh| Tunnel::new(ssh, text(&self.ssh_key))).transpose()
     }
 
     /// By what the worker proves itself.

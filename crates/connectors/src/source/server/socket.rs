@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::tunnel::channel::Channel;
+
 /// An answer of this many bytes streams.
 const LONG: usize = 1 << 20;
 /// Time in which bytes gather.
@@ -29,6 +31,8 @@ pub(crate) struct Socket {
 
 enum Way {
     Watched(TcpStream),
+    /// Within an SSH session, which has the TCP socket and watches it.
+    Through(Box<Channel>),
     Gathering(Gathering),
     /// A change of the way failed; the connection is gone.
     Gone,
@@ -44,6 +48,10 @@ struct Gathering {
 impl Socket {
     pub(crate) fn new(tcp: TcpStream) -> Self {
         Self { way: Way::Watched(tcp), flow: 0 }
+    }
+
+    pub(crate) fn through(channel: Channel) -> Self {
+        Self { way: Way::Through(Box::new(channel)), flow: 0 }
     }
 
     fn gather(&mut self) -> Result<()> {
@@ -97,6 +105,9 @@ impl Gathering {
 
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        if let Way::Through(channel) = &mut self.way {
+            return Pin::new(channel.as_mut()).poll_read(cx, into);
+        }
         if self.flow >= LONG && matches!(self.way, Way::Watched(_)) {
             self.gather()?;
         }
@@ -119,15 +130,24 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(self.watch()?).poll_write(cx, bytes)
+        match &mut self.way {
+            Way::Through(channel) => Pin::new(channel.as_mut()).poll_write(cx, bytes),
+            _ => Pin::new(self.watch()?).poll_write(cx, bytes),
+        }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<()>> {
-        Poll::Ready(Ok(())) // nothing is buffered here
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        match &mut self.way {
+            Way::Through(channel) => Pin::new(channel.as_mut()).poll_flush(cx),
+            _ => Poll::Ready(Ok(())), // nothing is buffered here
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(self.watch()?).poll_shutdown(cx)
+        match &mut self.way {
+            Way::Through(channel) => Pin::new(channel.as_mut()).poll_shutdown(cx),
+            _ => Pin::new(self.watch()?).poll_shutdown(cx),
+        }
     }
 }
 
