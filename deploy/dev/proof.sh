@@ -37,3 +37,9 @@ if deploy/dev/grants.sh; then
     run --no-capture -E 'test(/^containers::/)'
   fi
 fi
+# The images for ARM64, where a cross compiler and QEMU's emulation are there.
+if [ "$(uname -m)" = x86_64 ] && command -v qemu-aarch64-static >/dev/null && command -v aarch64-linux-gnu-gcc >/dev/null; then
+  deploy/images/arm64.sh
+else
+  echo "proof.sh: qemu-aarch64-static or aarch64-linux-gnu-gcc is missing, so the images for ARM64 are NOT tried. As root: apt-get install qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross" >&2
+fi

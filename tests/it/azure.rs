@@ -8,7 +8,6 @@ mod run;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use waybill_connectors::bucket::azure::{AzureBucket, Login, Way};
 use waybill_connectors::bucket::remote::{Parts, Patience};
 use waybill_connectors::dial::{Dialer, Rules};
@@ -19,7 +18,7 @@ use waybill_tests::services::azurite::{ACCOUNT, Azurite, CONTAINER};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 use crate::remote::faults::{Store, Words, stories};
-use crate::remote::{MIB, PATIENCE, content, files_are_read, keys_arrive, rule, stored, upload};
+use crate::remote::{MIB, PATIENCE, content, files_are_read, is_listed_whole, keys_arrive, rule, stored, upload};
 
 fn fixed(text: impl Into<String>) -> Arc<Fixed> {
     Arc::new(Fixed::new(text))
@@ -176,14 +175,7 @@ async fn odd_keys_arrive_in_azure_as_they_are_and_are_listed_so() {
 #[tokio::test]
 async fn a_listing_of_azure_goes_past_its_pages() {
     let (_server, proxy, bucket) = broken(&[]).await;
-    let puts = (0..5_050).map(|n| {
-        let bucket = &bucket;
-        async move { bucket.put_if_absent(&format!("pages/{n:05}"), Bytes::new()).await.expect("a put") }
-    });
-    futures::stream::iter(puts).buffer_unordered(16).for_each(|put| async move { assert_eq!(put, Put::Created) }).await;
-    let listed = bucket.list("pages/", Some("pages/00009")).await.expect("a list");
-    assert_eq!((listed.len(), listed[0].key.as_str()), (5_040, "pages/00010"));
-    assert!(listed.is_sorted_by(|a, b| a.key < b.key));
+    is_listed_whole(&bucket, 5_050).await;
     assert_eq!(proxy.count("GET", "comp=list"), 2);
 }
 

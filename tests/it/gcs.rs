@@ -10,7 +10,6 @@ mod steered;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use waybill_connectors::bucket::gcs::{GcsBucket, Login, Way};
 use waybill_connectors::bucket::remote::{Parts, Patience};
 use waybill_connectors::dial::{Dialer, Rules};
@@ -23,7 +22,7 @@ use waybill_tests::services::gcs::{BUCKET, Emulator, Gcs};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 use crate::remote::faults::{Store, Words, stories};
-use crate::remote::{MIB, PATIENCE, content, files_are_read, keys_arrive, rule, stored, upload};
+use crate::remote::{MIB, PATIENCE, content, files_are_read, is_listed_whole, keys_arrive, rule, stored, upload};
 
 fn settings(endpoint: String) -> Settings {
     let access = GcsAccess { endpoint: Some(endpoint), anonymous: true, ..GcsAccess::default() };
@@ -211,14 +210,7 @@ async fn odd_keys_arrive_in_google_as_they_are_and_are_listed_so() {
 #[tokio::test]
 async fn a_listing_of_google_goes_past_its_pages() {
     let (_server, proxy, bucket) = broken(&[]).await;
-    let puts = (0..1_050).map(|n| {
-        let bucket = &bucket;
-        async move { bucket.put_if_absent(&format!("pages/{n:05}"), Bytes::new()).await.expect("a put") }
-    });
-    futures::stream::iter(puts).buffer_unordered(16).for_each(|put| async move { assert_eq!(put, Put::Created) }).await;
-    let listed = bucket.list("pages/", Some("pages/00009")).await.expect("a list");
-    assert_eq!((listed.len(), listed[0].key.as_str()), (1_040, "pages/00010"));
-    assert!(listed.is_sorted_by(|a, b| a.key < b.key));
+    is_listed_whole(&bucket, 1_050).await;
     assert_eq!(proxy.count("GET", "/o?fields="), 2);
 }
 

@@ -26,7 +26,7 @@ use waybill_tests::services::postgres::Postgres;
 
 use crate::reading::{Read, drain, full, read, read_after, stream, want};
 
-fn settings(port: u16) -> Settings {
+pub(crate) fn settings(port: u16) -> Settings {
     Settings {
         host: "127.0.0.1".into(),
         port,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use waybill_connectors::bucket::remote::Patience;
 use waybill_connectors::source::files::Files;
 use waybill_pipeline::source::Want;
@@ -64,6 +65,16 @@ pub(crate) async fn keys_arrive(bucket: &dyn Bucket, keys: &[&str]) {
     for key in keys {
         assert_eq!(stored(bucket, key).await, Bytes::from((*key).to_owned()));
     }
+}
+
+/// So many objects are listed behind the tenth, in order, over all pages.
+pub(crate) async fn is_listed_whole(bucket: &dyn Bucket, objects: usize) {
+    let puts = (0..objects)
+        .map(|n| async move { bucket.put_if_absent(&format!("pages/{n:05}"), Bytes::new()).await.expect("a put") });
+    futures::stream::iter(puts).buffer_unordered(16).for_each(|put| async move { assert_eq!(put, Put::Created) }).await;
+    let listed = bucket.list("pages/", Some("pages/00009")).await.expect("a list");
+    assert_eq!((listed.len(), listed[0].key.as_str()), (objects - 10, "pages/00010"));
+    assert!(listed.is_sorted_by(|a, b| a.key < b.key));
 }
 
 /// Of the files in this bucket, the three rows below `in/` are read.

@@ -13,6 +13,7 @@ use waybill_pipeline::{Fault, FaultResult, Fixed, Source};
 use waybill_tests::services::postgres::{Postgres, Setup};
 use waybill_tests::services::sshd::Sshd;
 
+use crate::postgres::settings;
 use crate::postgres::tls::{leaf, trusted};
 use crate::reading::{drain, full, read, want};
 
@@ -30,21 +31,6 @@ fn ssh(sshd: &Sshd) -> Ssh {
         user: Sshd::user(),
         key: "env://SSH_KEY".parse().expect("a reference"),
         host_key: sshd.fingerprint("ed25519").parse().expect("a fingerprint"),
-    }
-}
-
-fn database(port: u16) -> Settings {
-    Settings {
-        host: "127.0.0.1".into(),
-        port,
-        database: "postgres".into(),
-        user: "postgres".into(),
-        password: None,
-        tls: TlsMode::Disable,
-        ca: None,
-        client_cert: None,
-        client_key: None,
-        ssh: None,
     }
 }
 
@@ -66,7 +52,7 @@ async fn all_lanes_come_through_one_session_with_a_key_of_any_kind() {
     let (server, sshd) = (Postgres::start(), Sshd::start(&[]));
     server.run(TABLE).await;
     let key = sshd.key(&CURVE);
-    let source = behind(ssh(&sshd), &key, database(server.port())).map_err(|fault| told(&fault)).expect("a source");
+    let source = behind(ssh(&sshd), &key, settings(server.port())).map_err(|fault| told(&fault)).expect("a source");
     let found = read(&source, &full("t"), 4).await.map_err(|fault| told(&fault)).expect("rows");
     assert_eq!(found.sorted("id"), (1..=ROWS).collect::<Vec<_>>());
     let log = sshd.log();
@@ -80,7 +66,7 @@ async fn all_lanes_come_through_one_session_with_a_key_of_any_kind() {
         &["-t", "ecdsa", "-m", "PEM"],
     ] {
         let key = sshd.key(options);
-        let source = behind(ssh(&sshd), &key, database(server.port())).map_err(|fault| told(&fault)).expect("a source");
+        let source = behind(ssh(&sshd), &key, settings(server.port())).map_err(|fault| told(&fault)).expect("a source");
         source.reach().await.map_err(|fault| told(&fault)).unwrap_or_else(|said| panic!("{options:?}: {said}"));
     }
     assert_eq!(count(&sshd.log(), "Accepted publickey"), 6);
@@ -92,7 +78,7 @@ async fn no_other_server_is_spoken_to_than_the_one_with_the_pinned_key() {
     let key = sshd.key(&CURVE);
     let pinning = |host_key: &str| {
         let ssh = Ssh { host_key: host_key.parse().expect("a fingerprint"), ..ssh(&sshd) };
-        behind(ssh, &key, database(server.port())).map_err(|fault| told(&fault)).expect("a source")
+        behind(ssh, &key, settings(server.port())).map_err(|fault| told(&fault)).expect("a source")
     };
     let other = format!("SHA256:{}", "A".repeat(43));
     let fault = pinning(&other).reach().await.expect_err("another server");
@@ -124,7 +110,7 @@ async fn what_the_server_between_refuses_is_told_from_what_the_database_does() {
         ("nobody there", nobody, &key, server.port(), C::SourceUnreachable, "SSH server 127.0.0.1"),
         ("no SSH", no_ssh, &key, server.port(), C::SourceUnreachable, "before it showed its key"),
     ] {
-        let source = behind(ssh, key, database(port)).map_err(|fault| told(&fault)).expect("a source");
+        let source = behind(ssh, key, settings(port)).map_err(|fault| told(&fault)).expect("a source");
         let fault = source.reach().await.expect_err(case);
         let text = fault.text.for_customer();
         assert!(fault.code == code && text.contains(tells), "{case}: {} {text}", fault.code);
@@ -132,7 +118,7 @@ async fn what_the_server_between_refuses_is_told_from_what_the_database_does() {
     let (locked, _) = sshd.stranger(&["-t", "ed25519", "-N", "hunter2hunter2"]);
     let (weak, _) = sshd.stranger(&["-t", "rsa", "-b", "1024"]);
     for (text, tells) in [(locked.as_str(), "passphrase"), ("hunter2", "no private key"), (weak.as_str(), "2048")] {
-        let fault = behind(ssh(&sshd), text, database(server.port())).map(drop).expect_err(tells);
+        let fault = behind(ssh(&sshd), text, settings(server.port())).map(drop).expect_err(tells);
         let said = fault.text.for_customer();
         assert!(fault.code == C::SecretUnresolved && said.contains(tells) && said.contains("env://SSH_KEY"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
@@ -144,7 +130,7 @@ async fn a_session_that_is_cut_in_the_middle_of_a_copy_is_tried_again_and_the_ne
     let (server, sshd) = (Postgres::start(), Sshd::start(&[]));
     server.run(TABLE).await;
     let source =
-        behind(ssh(&sshd), &sshd.key(&CURVE), database(server.port())).map_err(|fault| told(&fault)).expect("a source");
+        behind(ssh(&sshd), &sshd.key(&CURVE), settings(server.port())).map_err(|fault| told(&fault)).expect("a source");
     let snapshot = source.open(&full("t"), None, want(2)).await.map_err(|fault| told(&fault)).expect("open");
     let mut first = snapshot.lane().await.map_err(|fault| told(&fault)).expect("a lane");
     let second = snapshot.lane().await.map_err(|fault| told(&fault)).expect("a lane");
@@ -176,7 +162,7 @@ async fn tls_behind_a_server_between_is_verified_to_the_name_of_the_database() {
     let key = sshd.key(&CURVE);
     let named = |host: &str| {
         let ca = ca.path().to_str().expect("a path").parse().ok();
-        let settings = Settings { host: host.into(), tls: TlsMode::VerifyFull, ca, ..database(server.port()) };
+        let settings = Settings { host: host.into(), tls: TlsMode::VerifyFull, ca, ..settings(server.port()) };
         behind(ssh(&sshd), &key, settings).map_err(|fault| told(&fault)).expect("a source")
     };
     let found = read(&named("localhost"), &full("t"), 2).await.map_err(|fault| told(&fault)).expect("rows");
@@ -213,7 +199,7 @@ async fn t10_the_server_between_is_dialed_by_the_rules_and_no_address_behind_it_
         (special.clone(), "2852039166", false),
         (special, "127.0.0.1", true),
     ] {
-        let settings = Settings { host: host.into(), ..database(server.port()) };
+        let settings = Settings { host: host.into(), ..settings(server.port()) };
         let source = behind(ssh(&sshd), &key, settings)
             .map_err(|fault| told(&fault))
             .expect("a source")

@@ -7,8 +7,8 @@ use serde_json::json;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::FaultResult;
+use waybill_pipeline::commit::Outcome;
 use waybill_pipeline::commit::gc::{Age, Collected, collect};
-use waybill_pipeline::commit::{Outcome, audit_table};
 use waybill_tests::readers::{self, Foreign};
 
 use super::fixture::{Place, STREAM, Try, code, ids, prepared, run};
@@ -24,19 +24,6 @@ async fn after(place: &Place, days: u32) -> FaultResult<Collected> {
 /// Data files that lie there, whoever sees them.
 fn files(place: &Place) -> usize {
     place.contents().keys().filter(|path| path.extension().is_some_and(|name| name == "parquet")).count()
-}
-
-async fn is_sound(place: &Place) {
-    let report = audit_table(&*place.bucket, STREAM, true).await.expect("a report");
-    assert!(report.is_ok(), "{:?}", report.problems);
-}
-
-/// Both readers, and our own, see these.
-fn sees(place: &Place, wanted: std::ops::Range<i64>) {
-    let sql = "SELECT id FROM t ORDER BY id";
-    let both = readers::query(&place.table(), sql).expect("readers").agreed();
-    assert_eq!(both, json!(wanted.clone().map(|id| [id]).collect::<Vec<_>>()));
-    assert_eq!(place.ids(), wanted.collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,13 +45,13 @@ async fn a_clean_up_deletes_what_nobody_sees_once_it_is_a_week_old_and_nothing_e
     let old = after(&place, 8).await.expect("a clean-up");
     assert_eq!((old.files, old.kept, old.version), (3, 0, Some(3)));
     assert_eq!(files(&place), 1);
-    sees(&place, 0..5);
-    is_sound(&place).await;
+    place.sees(0..5);
+    place.is_sound().await;
     let again = after(&place, 8).await.expect("a clean-up");
     assert_eq!((again.files, again.version), (0, None));
     run(&place.bucket, Load::New, &ids(5..7)).await.expect("the next run");
-    sees(&place, 0..7);
-    is_sound(&place).await;
+    place.sees(0..7);
+    place.is_sound().await;
 }
 
 /// Its files are deleted, so it may not land any more: not even if it wakes a week later and was asked to commit before.
@@ -77,8 +64,8 @@ async fn an_attempt_that_began_before_a_clean_up_can_not_land_any_more() {
     assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1);
     let ended = table.commit(&asleep).await;
     assert!(matches!(ended, Ok(Outcome::Overtaken)) || code(ended) == Some(FailureCode::Fenced));
-    sees(&place, 0..3);
-    is_sound(&place).await;
+    place.sees(0..3);
+    place.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,8 +115,8 @@ async fn a_file_that_went_only_now_is_kept_however_old_it_is() {
         let now = after(&place, 0).await.expect("a clean-up");
         assert_eq!((now.files, now.kept), (0, 2), "{foreign:?}");
         assert_eq!(after(&place, 8).await.expect("a clean-up").files, 2, "{foreign:?}");
-        sees(&place, 0..6);
-        is_sound(&place).await;
+        place.sees(0..6);
+        place.is_sound().await;
     }
 }
 
@@ -146,7 +133,7 @@ async fn files_of_another_writer_go_only_where_the_log_said_that_they_were_the_t
     assert_eq!(files(&place), 5);
     assert_eq!(after(&place, 8).await.expect("a clean-up").files, 3);
     assert!(theirs.exists(), "nobody said that it is the table's");
-    sees(&place, 0..7);
+    place.sees(0..7);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,8 +149,8 @@ async fn a_log_that_names_records_of_ours_as_files_that_went_deletes_none_of_the
     let hostile: Vec<String> = names.iter().map(remove).collect();
     std::fs::write(place.log(2), hostile.join("\n")).expect("a foreign commit");
     assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1, "the file of the first run, and nothing else");
-    sees(&place, 0..4);
-    is_sound(&place).await;
+    place.sees(0..4);
+    place.is_sound().await;
     for name in [state.as_str(), "_delta_log/00000000000000000000.json"] {
         assert!(place.table().join(name).exists(), "{name}");
     }

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use serde_json::json;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::CursorState;
+use waybill_pipeline::commit::Outcome;
 use waybill_pipeline::commit::gc::{Age, collect};
 use waybill_pipeline::commit::rollback::{RollbackError, RolledBack, roll_back, versions};
-use waybill_pipeline::commit::{Outcome, audit_table};
 use waybill_tests::readers::{self, Foreign};
 
 use super::fixture::{Place, STREAM, Try, code, delivery, file, ids, prepared, run};
@@ -25,17 +24,6 @@ fn why(result: Result<RolledBack, RollbackError>) -> String {
         RollbackError::Refused(why) => why,
         RollbackError::Failed(fault) => panic!("it failed: {}", fault.code),
     }
-}
-
-async fn is_sound(place: &Place) {
-    let report = audit_table(&*place.bucket, STREAM, true).await.expect("a report");
-    assert!(report.is_ok(), "{:?}", report.problems);
-}
-
-fn sees(place: &Place, wanted: std::ops::Range<i64>) {
-    let sql = "SELECT id FROM t ORDER BY id";
-    let both = readers::query(&place.table(), sql).expect("readers").agreed();
-    assert_eq!(both, json!(wanted.map(|id| [id]).collect::<Vec<_>>()));
 }
 
 /// A `new` run whose rows end at this cursor.
@@ -63,17 +51,17 @@ async fn rows_and_cursor_of_an_earlier_version_are_back_in_one_commit() {
     }
     let dry = roll_back(&place.bucket, STREAM, 0, true).await.expect("what it would do");
     assert_eq!((dry.version, dry.removed, dry.rows), (None, 2, Some(3)));
-    sees(&place, 0..9);
+    place.sees(0..9);
 
     let done = back(&place, 0).await.expect("put back");
     assert_eq!((done.from, done.to, done.version, done.restored, done.removed), (2, 0, Some(3), 0, 2));
-    sees(&place, 0..3);
+    place.sees(0..3);
     assert_eq!(cursor(&place).await, "3");
-    is_sound(&place).await;
+    place.is_sound().await;
     // The next run goes on from there, and brings what came since once more.
     append(&place, 3..9).await;
-    sees(&place, 0..9);
-    is_sound(&place).await;
+    place.sees(0..9);
+    place.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,9 +73,9 @@ async fn what_was_put_back_can_be_come_back_to() {
     back(&place, 0).await.expect("put back");
     let done = back(&place, 1).await.expect("put forward");
     assert_eq!((done.restored, done.removed, done.rows), (1, 0, Some(6)));
-    sees(&place, 0..6);
+    place.sees(0..6);
     assert_eq!(cursor(&place).await, "6");
-    is_sound(&place).await;
+    place.is_sound().await;
 }
 
 /// A full load with another column has replaced everything.
@@ -102,10 +90,10 @@ async fn a_full_load_is_undone_with_its_columns() {
     run(&place.bucket, Load::Full, &other).await.expect("a run");
     let done = back(&place, 0).await.expect("put back");
     assert_eq!((done.restored, done.removed), (1, 1));
-    sees(&place, 0..3);
+    place.sees(0..3);
     assert!(readers::query(&place.table(), "SELECT name FROM t").is_err(), "the column went with the version");
     assert_eq!(cursor(&place).await, "3");
-    is_sound(&place).await;
+    place.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +106,7 @@ async fn an_attempt_under_way_does_not_land_on_a_table_that_was_put_back() {
     back(&place, 0).await.expect("put back");
     let ended = table.commit(&under_way).await;
     assert!(matches!(ended, Ok(Outcome::Overtaken)) || code(ended) == Some(FailureCode::Fenced));
-    sees(&place, 0..3);
+    place.sees(0..3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,10 +117,10 @@ async fn rows_that_another_writer_deleted_are_back_and_the_next_append_goes_on()
     let next = run(&place.bucket, Load::New, &ids(3..6)).await;
     assert_eq!(code(next), Some(FailureCode::TableChangedByOther));
     back(&place, 0).await.expect("put back");
-    sees(&place, 0..3);
+    place.sees(0..3);
     append(&place, 3..6).await;
-    sees(&place, 0..6);
-    is_sound(&place).await;
+    place.sees(0..6);
+    place.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,8 +137,8 @@ async fn a_version_whose_files_are_gone_or_that_is_not_there_is_refused_and_noth
     assert_eq!(place.contents(), before);
     // What the clean-up left is the same rows.
     back(&place, 1).await.expect("put back");
-    sees(&place, 0..4);
-    is_sound(&place).await;
+    place.sees(0..4);
+    place.is_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +149,7 @@ async fn a_version_that_a_cleaned_up_log_does_not_tell_of_is_refused() {
     }
     readers::change(&place.table(), Foreign::CleanUp).expect("a clean-up");
     assert!(why(back(&place, 0).await).contains("does not tell of version 0 any more"));
-    sees(&place, 0..9);
+    place.sees(0..9);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,12 +68,8 @@ pub struct CheckRow {
 }
 
 impl CheckRow {
-    pub(super) fn new(
-        action: &'static str,
-        resource: impl Into<String>,
-        found: Found,
-        detail: impl Into<String>,
-    ) -> Self {
+    /// A permission without a statement to add or to remove.
+    pub fn new(action: &'static str, resource: impl Into<String>, found: Found, detail: impl Into<String>) -> Self {
         Self { action, resource: resource.into(), found, detail: detail.into(), statement: None, remove: None }
     }
 

@@ -45,9 +45,12 @@ impl Found {
     pub(crate) async fn commit(self, work: Work, epoch: Epoch) -> FaultResult<Option<Committed>> {
         let bucket = &*self.bucket;
         let newest = self.head.epoch.ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a table without an epoch"))?;
-        let base = record::load(bucket, &self.dir, newest, &self.digest).await?;
-        let repeated = record::load(bucket, &self.dir, epoch, &self.digest).await?;
-        let (text, _) = record::text(bucket, &self.dir, epoch, &self.digest).await?;
+        let (text, seal) = record::text(bucket, &self.dir, epoch, &self.digest).await?;
+        let repeated = record::parse(&self.dir, epoch, &text, seal)?;
+        let base = match newest {
+            same if same == epoch => repeated.clone(),
+            other => record::load(bucket, &self.dir, other, &self.digest).await?,
+        };
         let now = Micros::now();
         let own = Epoch::next(Some(newest), now);
         let owner = Owner { pipeline: repeated.state.pipeline.clone(), take_over: false, accepted: None };

@@ -216,8 +216,13 @@ pub(crate) async fn text(
 /// Reads the state of an epoch; one that is missing or edited is `commit_log_corrupt`.
 pub(crate) async fn load(bucket: &dyn Bucket, table: &str, epoch: Epoch, key: &DigestKey) -> FaultResult<Loaded> {
     let (text, sealed) = text(bucket, table, epoch, key).await?;
+    parse(table, epoch, &text, sealed)
+}
+
+/// The state of an epoch from its text and seal.
+pub(crate) fn parse(table: &str, epoch: Epoch, text: &str, sealed: [u8; 32]) -> FaultResult<Loaded> {
     let corrupt = |what| corrupt(table, epoch, what);
-    let record: StateRecord = serde_json::from_str(&text).map_err(|_| corrupt("can't be read"))?;
+    let record: StateRecord = serde_json::from_str(text).map_err(|_| corrupt("can't be read"))?;
     if record.format != FORMAT {
         return Err(corrupt("has a newer format"));
     }

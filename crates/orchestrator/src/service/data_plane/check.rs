@@ -7,7 +7,7 @@ use waybill_api::ProblemCode;
 use waybill_api::data_plane::{DataPlaneCheck, PermissionRow};
 use waybill_launcher::ecs::EcsPlace;
 use waybill_launcher::ecs::bucket::Bucket;
-use waybill_launcher::ecs::check::{CheckRow, TrustFound};
+use waybill_launcher::ecs::check::{CheckRow, Found, TrustFound};
 use waybill_model::plan::{Plan, System};
 use waybill_store::{DataPlane, Store};
 
@@ -29,7 +29,8 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
     })?;
     let place = place.owned_by(plane.org, plane.id);
     let buckets = buckets(app, plane).await?;
-    let check = app.aws.check(&place, &buckets).await;
+    let mut check = app.aws.check(&place, &buckets).await;
+    check.rows.extend(issuer(app, &place).await);
     let trust = match check.trust {
         TrustFound::Enforced => Some("enforced"),
         TrustFound::Open => Some("open"),
@@ -46,30 +47,20 @@ pub(super) async fn run(app: &Shared, caller: &Caller, plane: &DataPlane) -> Ser
     if check.trust == TrustFound::Open {
         return Err(not_enforced(&place));
     }
-    let issuer = issuer(app, &place).await;
-    let ready = check.is_ready() && issuer.as_ref().is_none_or(|row| row.found == "allowed");
-    let rows = check.rows.into_iter().map(show).chain(issuer).collect();
-    Ok(DataPlaneCheck { ready, rows })
+    Ok(DataPlaneCheck { ready: check.is_ready(), rows: check.rows.into_iter().map(show).collect() })
 }
 
 /// Whether the issuer of the account's tokens has keys, where workers prove themselves by them: that needs no permission.
-async fn issuer(app: &Shared, place: &EcsPlace) -> Option<PermissionRow> {
+async fn issuer(app: &Shared, place: &EcsPlace) -> Option<CheckRow> {
     let issuer = place.settings().token_issuer.as_deref()?;
     let (found, detail) = match app.issuers.ask(issuer).await {
-        Ok(_) => ("allowed", "its keys were read".to_owned()),
+        Ok(_) => (Found::Allowed, "its keys were read".to_owned()),
         Err(error) => (
-            "unanswered",
+            Found::Unanswered,
             format!("{error}: compare it with `aws iam get-outbound-web-identity-federation-info`, then check again"),
         ),
     };
-    Some(PermissionRow {
-        action: "token issuer".into(),
-        resource: issuer.to_owned(),
-        found: found.into(),
-        detail,
-        statement: None,
-        remove: None,
-    })
+    Some(CheckRow::new("token issuer", issuer, found, detail))
 }
 
 /// Where the pipelines on this data plane read and write in S3, each place once.
