@@ -9,7 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use waybill_api::run::{RunDetail, RunStream};
 use waybill_model::Micros;
 use waybill_model::run::{RunState, StreamState};
-use waybill_model::size::show_bytes;
+use waybill_model::size::{show_bytes, show_number};
 
 use crate::output::clean;
 use crate::terminal::Terminal;
@@ -122,7 +122,7 @@ pub(crate) fn streams(detail: &RunDetail, rates: Option<&Rates>) -> Vec<String> 
         let line = format!(
             "  {name:width$}  {:10} {:>15} {:>10} {rate:>10} {:>6}  {}",
             word(stream),
-            stream.rows.map_or_else(dash, grouped),
+            stream.rows.map_or_else(dash, show_number),
             stream.bytes.map_or_else(dash, show_bytes),
             stream.files.map_or_else(dash, |files| files.to_string()),
             share(stream)
@@ -149,7 +149,7 @@ fn share(stream: &RunStream) -> String {
         (Some(StreamState::Reading), Some(rows), Some(all)) if all > 0 => {
             let percent = (rows.saturating_mul(100) / all).min(99);
             let full = usize::try_from(percent / 10).unwrap_or(0);
-            format!("{}{} {percent} % of about {}", "█".repeat(full), "░".repeat(10 - full), grouped(all))
+            format!("{}{} {percent} % of about {}", "█".repeat(full), "░".repeat(10 - full), show_number(all))
         }
         _ if stream.delivered_late => "delivered late".to_owned(),
         _ => String::new(),
@@ -168,19 +168,6 @@ fn per_second(rate: f64) -> String {
     } else {
         format!("{rate:.0} /s")
     }
-}
-
-/// A number with its thousands apart.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// The time between two points, in the two largest units.
@@ -237,11 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_spans_read_easily() {
-        assert_eq!(
-            (grouped(0).as_str(), grouped(999).as_str(), grouped(1_204_511).as_str()),
-            ("0", "999", "1,204,511")
-        );
+    fn spans_read_easily() {
         assert_eq!(span(Micros(0), Micros(7_260_000_000)), "2 h 1 m");
     }
 }

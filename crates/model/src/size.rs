@@ -63,6 +63,21 @@ pub fn show_bytes(bytes: u64) -> String {
     format!("{value:.1} TiB")
 }
 
+/// Writes a number for people, with commas.
+#[must_use]
+pub fn show_number(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
+    groups.join(",")
+}
+
+/// Writes how many of something there are: `1 row`, `1,204,511 rows`. For nouns whose plural is an s.
+#[must_use]
+pub fn show_count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", show_number(number))
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit())?;
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -92,6 +107,12 @@ mod tests {
         assert_eq!(parse_bytes("99999999999TiB"), Err(UnitError::Size));
         assert_eq!(parse_duration("5"), Err(UnitError::Duration));
         assert_eq!(parse_duration("-5s"), Err(UnitError::Duration));
+    }
+
+    #[test]
+    fn numbers_have_commas_and_one_is_no_plural() {
+        assert_eq!([0, 999, 1000, 1_204_511].map(show_number), ["0", "999", "1,000", "1,204,511"]);
+        assert_eq!([0, 1, 1000].map(|rows| show_count(rows, "row")), ["0 rows", "1 row", "1,000 rows"]);
     }
 
     #[test]

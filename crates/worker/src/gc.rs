@@ -7,7 +7,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::json;
-use waybill_model::size::show_bytes;
+use waybill_model::size::{show_bytes, show_count};
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::commit::find_tables;
 use waybill_pipeline::commit::gc::{Age, Collected, collect};
@@ -17,6 +17,7 @@ use crate::cli::GcArguments;
 use crate::connect;
 use crate::exit::Exit;
 use crate::logs::tell;
+use crate::terminal;
 
 /// Collects what the arguments name and prints what was found.
 pub(crate) async fn run(arguments: &GcArguments, out: &mut (dyn Write + Send)) -> Exit {
@@ -25,6 +26,10 @@ pub(crate) async fn run(arguments: &GcArguments, out: &mut (dyn Write + Send)) -
         Ok((url, tables)) => {
             let _ = print(&url, arguments, &tables, out);
             Exit::Ok
+        }
+        Err(fault) if fault.code == FailureCode::TableNotOurs => {
+            terminal::no_table(&fault, &arguments.url);
+            Exit::Failed
         }
         Err(fault) => {
             tell(&fault);
@@ -66,7 +71,7 @@ fn print(
     }
     for table in tables {
         let verb = if arguments.dry_run { "would delete" } else { "deleted" };
-        let count = |n: u64| if n == 1 { "1 file".to_owned() } else { format!("{n} files") };
+        let count = |files| show_count(files, "file");
         let bytes = show_bytes(table.bytes);
         let kept = if table.kept > 0 { format!("; {} kept for now", count(table.kept)) } else { String::new() };
         writeln!(out, "{}: {verb} {}, {bytes}{kept}", table.table, count(table.files))?;

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::json;
+use waybill_model::FailureCode;
+use waybill_model::size::show_count;
 use waybill_pipeline::commit::rollback::{RollbackError, RolledBack, Version, roll_back, versions};
 use waybill_pipeline::{Bucket, FaultResult};
 
@@ -27,6 +29,10 @@ pub(crate) async fn run(arguments: &RollbackArguments, out: &mut (dyn Write + Se
             terminal::say(&format!("× {why}"));
             Exit::Failed
         }
+        Err(RollbackError::Failed(fault)) if fault.code == FailureCode::TableNotOurs => {
+            terminal::no_table(&fault, &arguments.url);
+            Exit::Failed
+        }
         Err(RollbackError::Failed(fault)) => {
             tell(&fault);
             Exit::Failed
@@ -43,19 +49,17 @@ async fn to(arguments: &RollbackArguments, version: u64, out: &mut (dyn Write + 
 }
 
 fn say(table: &str, done: &RolledBack, out: &mut (dyn Write + Send)) -> std::io::Result<()> {
-    let rows = done.rows.map_or_else(String::new, |rows| format!(", {rows} rows"));
-    let RolledBack { from, to, restored, removed, .. } = done;
-    match done.version {
-        Some(version) => writeln!(
+    let rows = done.rows.map_or_else(String::new, |rows| format!(", {}", show_count(rows, "row")));
+    let RolledBack { from, to, removed, .. } = done;
+    let restored = show_count(done.restored, "file");
+    let Some(version) = done.version else {
+        return writeln!(
             out,
-            "{table}: version {version} is version {to} again{rows}; {restored} files are back, {removed} are gone from it\n\
-             the next run goes on from the cursor of version {to}"
-        ),
-        None => writeln!(
-            out,
-            "{table}: from version {from} back to {to}{rows}; {restored} files would be back, {removed} would go from it"
-        ),
-    }
+            "{table}: from version {from} back to {to}{rows}; {restored} would come back, {removed} would go"
+        );
+    };
+    writeln!(out, "{table}: version {version} is version {to} again{rows}; {restored} came back, {removed} went")?;
+    if done.cursor { writeln!(out, "the next run goes on from the cursor of version {to}") } else { Ok(()) }
 }
 
 async fn list(arguments: &RollbackArguments, out: &mut (dyn Write + Send)) -> FaultResult<()> {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use waybill_model::event::{Event, Level};
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
-use waybill_model::size::show_bytes;
+use waybill_model::size::{show_bytes, show_count, show_number};
 use waybill_pipeline::engine::StreamEnd;
-use waybill_pipeline::{Observer, Progress};
+use waybill_pipeline::{Fault, Observer, Progress};
 
 /// Between two showings of progress.
 const EVERY: Duration = Duration::from_millis(500);
@@ -17,6 +17,11 @@ const EVERY: Duration = Duration::from_millis(500);
 /// One line for a person. A terminal that is gone is no reason to fail.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// That a table which somebody named is none of ours: most often its name is mistyped.
+pub(crate) fn no_table(fault: &Fault, url: &str) {
+    say(&format!("× {}\n  help: `waybill-worker verify {url}` names the tables that are there", fault.text.for_customer()));
 }
 
 /// Shows progress while a run goes on, where a person looks on; else only what is worth a look.
@@ -45,10 +50,10 @@ impl Observer for Terminal {
         }
         *shown = Some(Instant::now());
         let share = progress.rows_estimate.filter(|rows| *rows > 0).map_or_else(String::new, |estimate| {
-            format!(", {} % of about {}", (progress.rows * 100 / estimate).min(100), thousands(estimate))
+            format!(", {} % of about {}", (progress.rows * 100 / estimate).min(100), show_number(estimate))
         });
         let (name, state) = (self.name(progress.stream), progress.state);
-        let line = format!("{name} {state}: {} rows, {}{share}", thousands(progress.rows), show_bytes(progress.bytes));
+        let line = format!("{name} {state}: {}, {}{share}", show_count(progress.rows, "row"), show_bytes(progress.bytes));
         let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
     }
 
@@ -57,7 +62,7 @@ impl Observer for Terminal {
             return;
         }
         let stream = event.stream.map_or_else(String::new, |stream| format!("{}: ", self.name(stream)));
-        let count = event.count.map_or_else(String::new, |count| format!(" ({})", thousands(count)));
+        let count = event.count.map_or_else(String::new, |count| format!(" ({})", show_number(count)));
         self.clear();
         let advice = event.code.advice().map_or_else(String::new, |advice| format!(": {advice}"));
         say(&format!("{stream}{}{count}{advice}", event.code.as_str().replace('_', " ")));
@@ -78,14 +83,13 @@ impl Terminal {
         for end in ends {
             let outcome = &end.outcome;
             let name = self.name(outcome.stream);
-            let rows = thousands(outcome.rows);
+            let rows = show_count(outcome.rows, "row");
             say(&match (outcome.state, outcome.failure) {
                 (StreamState::Committed, _) if outcome.version.is_none() => format!("= {name}: nothing new"),
                 (StreamState::Committed, _) => {
                     let adopted = if outcome.adopted { ", found from an earlier attempt" } else { "" };
-                    let (bytes, files) = (show_bytes(outcome.bytes), outcome.files);
-                    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-                    format!("✓ {name}: {rows} rows, {bytes} in {files}, {}{adopted}", outcome.grade)
+                    let (bytes, files) = (show_bytes(outcome.bytes), show_count(outcome.files, "file"));
+                    format!("✓ {name}: {rows}, {bytes} in {files}, {}{adopted}", outcome.grade)
                 }
                 (_, Some(code)) => {
                     let text = end.text.for_customer();
@@ -95,28 +99,5 @@ impl Terminal {
                 (_, None) => format!("– {name}: stopped before its commit; readers see what they saw before"),
             });
         }
-    }
-}
-
-/// A number with commas.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_commas() {
-        assert_eq!([0, 999, 1000, 1_204_511].map(thousands), ["0", "999", "1,000", "1,204,511"].map(str::to_owned));
     }
 }

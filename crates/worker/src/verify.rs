@@ -7,6 +7,7 @@ use std::io::Write;
 
 use anyhow::Context;
 use serde_json::json;
+use waybill_model::size::{show_count, show_number};
 use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::{TableReport, audit_table, find_tables};
 
@@ -52,11 +53,18 @@ fn print(url: &str, reports: &[TableReport], out: &mut (dyn Write + Send)) -> st
         let word = if report.is_ok() { "ok" } else { "FAILED" };
         writeln!(
             out,
-            "{word:6} {}  version {version}, {} rows in {} files, {} bytes; {} commits, {} receipts, {} hashes compared",
-            report.table, report.rows, report.files, report.bytes, report.commits, report.receipts, report.hashed
+            "{word:6} {}  version {version}, {} in {}, {}; {}, {}, {} compared",
+            report.table,
+            show_count(report.rows, "row"),
+            show_count(report.files, "file"),
+            show_count(report.bytes, "byte"),
+            show_count(report.commits, "commit"),
+            show_count(report.receipts, "receipt"),
+            if report.hashed == 1 { "1 hash".to_owned() } else { format!("{} hashes", show_number(report.hashed)) },
         )?;
         if report.foreign_files > 0 {
-            writeln!(out, "       {} files of other writers have no receipt", report.foreign_files)?;
+            let (files, verb) = (show_count(report.foreign_files, "file"), if report.foreign_files == 1 { "has" } else { "have" });
+            writeln!(out, "       {files} of other writers {verb} no receipt")?;
         }
         for problem in &report.problems {
             writeln!(out, "       {}: {}", problem.code, problem.text)?;

@@ -35,14 +35,19 @@ fn a_clean_up_says_what_it_leaves_and_a_table_is_put_back_with_its_cursor() {
     assert_eq!(short.status.code(), Some(2));
     assert!(said(&short).contains("1h at least"), "{}", said(&short));
 
+    for command in ["gc", "rollback"] {
+        let mistyped = worker(&shop, &[command, "--table", "itms"]);
+        let told = (mistyped.status.code(), said(&mistyped));
+        assert!(told.0 == Some(1) && told.1.starts_with("× itms has no commit of ours\n  help: `waybill-worker verify"), "{told:?}");
+    }
     let listed = said(&worker(&shop, &["rollback", "--table", "items"]));
     assert_eq!(listed.lines().count(), 2, "{listed}");
     let far = worker(&shop, &["rollback", "--table", "items", "--to-version", "7"]);
     assert_eq!((far.status.code(), said(&far).as_str()), (Some(1), "× version 7 is not there yet: the newest is 1\n"));
     let dry = said(&worker(&shop, &["rollback", "--table", "items", "--to-version", "0", "--dry-run"]));
-    assert_eq!(dry, "items: from version 1 back to 0, 2 rows; 0 files would be back, 1 would go from it\n");
+    assert_eq!(dry, "items: from version 1 back to 0, 2 rows; 0 files would come back, 1 would go\n");
     let back = worker(&shop, &["rollback", "--table", "items", "--to-version", "0"]);
-    let told = "items: version 2 is version 0 again, 2 rows; 0 files are back, 1 are gone from it\n\
+    let told = "items: version 2 is version 0 again, 2 rows; 0 files came back, 1 went\n\
                 the next run goes on from the cursor of version 0\n";
     assert_eq!((back.status.code(), said(&back).as_str()), (Some(0), told));
 

@@ -29,7 +29,7 @@ impl Row for DiscoveredTable {
     const HEADER: &'static [&'static str] = &["STREAM", "COLUMNS", "KEY", "ROWS ABOUT"];
 
     fn cells(&self) -> Vec<String> {
-        let rows = self.rows_estimate.map_or_else(|| "–".to_owned(), crate::progress::grouped);
+        let rows = self.rows_estimate.map_or_else(|| "–".to_owned(), waybill_model::size::show_number);
         vec![self.name.clone(), self.columns.len().to_string(), self.key.join(", "), rows]
     }
 

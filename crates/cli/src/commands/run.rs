@@ -4,12 +4,12 @@ use waybill_api::client::{Client, EventQuery, RunQuery};
 use waybill_api::event::RunEvent;
 use waybill_api::run::{Run, RunDetail, RunStart, StreamReceipt};
 use waybill_model::run::RunKind;
+use waybill_model::size::{show_bytes, show_number};
 
 use crate::args::{Run as Command, Target, Wait, WhichRun};
 use crate::commands::{logs, trail, watch, why};
 use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, facts, table};
-use crate::progress::grouped;
 use crate::{resolve, session};
 
 impl Row for Run {
@@ -55,10 +55,10 @@ impl Row for StreamReceipt {
         vec![
             self.name.clone(),
             self.state.to_string(),
-            grouped(self.rows),
-            waybill_model::size::show_bytes(self.bytes),
+            show_number(self.rows),
+            show_bytes(self.bytes),
             self.files.to_string(),
-            grouped(self.coerced),
+            show_number(self.coerced),
             self.grade.as_ref().map_or_else(dash, ToString::to_string),
             self.digest.as_deref().map_or_else(dash, |digest| digest.chars().take(16).collect()),
         ]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use waybill_api::Timestamp;
 use waybill_api::client::{Client, ClientError, ListQuery, TrailQuery};
 use waybill_api::trail::TrailEntry;
+use waybill_model::size::show_count;
 use waybill_model::{Micros, RunId};
 
 use crate::args::{Match, Target, Trail};
@@ -165,7 +166,7 @@ impl From<&OnlyCloudTrail> for Alone {
 
 fn people(told: &Told) -> String {
     let compared = &told.compared;
-    let mut rows = vec![("export", format!("{} records in {} files", told.records, told.files))];
+    let mut rows = vec![("export", format!("{} in {}", show_count(told.records, "record"), show_count(told.files as u64, "file")))];
     if let (Some(from), Some(to)) = (told.from, told.to) {
         rows.push(("compared", format!("{from} to {to}")));
     }

@@ -5,7 +5,7 @@ use waybill_api::Timestamp;
 use waybill_api::event::RunEvent;
 use waybill_model::event::{EventCode, Level};
 use waybill_model::plan::Plan;
-use waybill_model::size::show_bytes;
+use waybill_model::size::{show_bytes, show_count, show_number};
 use waybill_model::{Epoch, FailureCode, Micros, OrgId};
 use waybill_store::{Run, RunEventRow};
 
@@ -137,15 +137,15 @@ fn control_level(code: &str) -> Level {
 
 fn worker(code: EventCode, args: &Arguments) -> String {
     use EventCode as C;
-    let count = args.count.map_or_else(|| "some".to_owned(), thousands);
-    let rows = args.rows.map_or_else(|| "some".to_owned(), thousands);
+    let count = args.count.map_or_else(|| "some".to_owned(), show_number);
+    let rows = |noun| args.rows.map_or_else(|| format!("some {noun}s"), |rows| show_count(rows, noun));
     let size = args.bytes.map_or_else(|| "unknown size".to_owned(), show_bytes);
     let sqlstate = args.sqlstate.as_ref().map_or_else(String::new, |state| format!(" (SQLSTATE {state})"));
     match code {
         C::WorkerStarted => "the worker holds its certificate and its plan".into(),
         C::PlanAllowed => "the guard allows the plan".into(),
         C::SnapshotOpened => format!("the snapshot is open, {count} ranges are planned"),
-        C::PartUploaded => format!("a data file of {rows} rows and {size} is complete"),
+        C::PartUploaded => format!("a data file of {} and {size} is complete", rows("row")),
         C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
@@ -158,7 +158,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
         C::RowsReplaced => format!("{count} rows that were there gave their place to new ones with their keys"),
-        C::StreamCommitted => format!("delivered: readers see {rows} new rows"),
+        C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),
         C::SecretFailed => "a reference to a secret could not be followed".into(),
@@ -263,13 +263,6 @@ fn waits(phase: &str) -> String {
         }
         _ => "the task does not run yet".into(),
     }
-}
-
-/// 1204511 as 1,204,511.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|g| std::str::from_utf8(g).ok()).collect();
-    groups.join(",")
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::commit::copy::Found;
 use crate::commit::key;
 use crate::commit::listing::Listing;
 use crate::commit::log::{COMMIT_CAP, Commit, Head};
+use crate::commit::record;
 use crate::fault::{Fault, FaultResult};
 
 /// Files that are looked at at once.
@@ -65,6 +66,8 @@ pub struct RolledBack {
     pub removed: u64,
     /// Rows of the table then, where every file tells.
     pub rows: Option<u64>,
+    /// Whether the next run goes on from a cursor of that version; a `full` load has none.
+    pub cursor: bool,
 }
 
 /// The versions whose commits are still in the log, oldest first.
@@ -117,6 +120,7 @@ pub async fn roll_back(
         restored: then.files.keys().filter(|path| !found.head.files.contains_key(*path)).count() as u64,
         removed: found.head.files.keys().filter(|path| !then.files.contains_key(*path)).count() as u64,
         rows: then.rows(),
+        cursor: record::load(&**bucket, table, epoch, &found.digest).await?.state.cursor.is_some(),
     };
     if !dry {
         let committed = found.commit(Work::Restore(Box::new(then)), epoch).await?;
