@@ -95,6 +95,50 @@ fn a_directory_that_is_not_there_is_a_source_that_can_not_be_reached() {
     assert!(said.contains("source_unreachable") && !said.contains("bucket_unreachable"), "{said}");
 }
 
+/// DuckDB reads the file itself in the same types: that is what the table must hold, but for what no type takes.
+#[test]
+fn typed_csv_reads_back_as_other_readers_of_the_file_take_it() {
+    let dir = tempfile::tempdir().expect("dir");
+    let line = |n: i64| {
+        let (day, cents) = (n % 28 + 1, n * 7919 % 100_000_000 - 50_000_000);
+        format!(
+            "{n},{}{}.{:02},2026-02-{day:02},2026-02-{day:02} 10:11:12.{:06},2026-02-{day:02}T10:11:12+02:00,{},{}\n",
+            if cents < 0 { "-" } else { "" },
+            cents.abs() / 100,
+            cents.abs() % 100,
+            n * 31 % 1_000_000,
+            n % 2 == 0,
+            f64::from(i32::try_from(n).expect("small")) / 8.0,
+        )
+    };
+    let rows: String = (0..20_000).map(line).collect();
+    let file = dir.path().join("in/numbers.csv");
+    lay(dir.path(), "in/numbers.csv", &format!("id,price,day,at,seen,ok,ratio\n{rows}-1,free,,,,,1e3\n"));
+    let root = dir.path().display();
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
+         lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
+         numbers.csv:\n        format:\n          type: csv\n          types: {{ id: bigint, price: 'decimal(12,2)', day: date, \
+         at: timestamp, seen: timestamptz, ok: boolean, ratio: double }}\n"
+    );
+    let report = delivered(dir.path(), &spec);
+    assert_eq!(report["streams"][0]["coerced"], json!(1), "{report}");
+    let table = dir.path().join("lake/numbers.csv");
+    let types = "{'id': 'BIGINT', 'price': 'VARCHAR', 'day': 'DATE', 'at': 'TIMESTAMP', 'seen': 'TIMESTAMPTZ', 'ok': 'BOOLEAN', \
+                 'ratio': 'DOUBLE'}";
+    let differ = format!(
+        "SELECT count(*), count(price__text), max(price__text) FROM t JOIN read_csv('{}', types = {types}) f USING (id) \
+         WHERE t.price = try_cast(f.price AS DECIMAL(12,2)) AND t.day = f.day AND t.at = f.at AND t.seen = f.seen AND t.ok = f.ok \
+         AND t.ratio = f.ratio OR f.id = -1 AND t.price IS NULL AND t.price__text = f.price AND t.ratio = 1000 AND t.day IS NULL",
+        file.display()
+    );
+    let seen = readers::duckdb(&table, &differ).expect("DuckDB");
+    assert_eq!(seen, json!([[20_001, 1, "free"]]));
+    let both = readers::query(&table, "SELECT count(*), sum(price), max(id), max(day), max(ratio) FROM t");
+    let rows = both.expect("readers").agreed();
+    assert_eq!((&rows[0][0], &rows[0][4]), (&json!(20_001), &json!(2_499.875)));
+}
+
 #[test]
 fn parquet_files_without_rows_become_an_empty_table() {
     let dir = tempfile::tempdir().expect("dir");

@@ -13,7 +13,7 @@ use waybill_tests::binaries::{binary, repository};
 const PROGRAMS: [&str; 3] = ["waybill", "waybill-worker", "waybill-orchestrator"];
 
 /// What may be run besides them, as it stands in a document.
-const TOOLS: [&str; 4] = ["python3", "cd", "mkdir", "export"];
+const TOOLS: [&str; 6] = ["python3", "cd", "cp", "mkdir", "export", "sed"];
 
 /// Pages whose commands belong on hosts and in accounts that are not here.
 const ELSEWHERE: [&str; 8] =

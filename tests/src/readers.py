@@ -256,6 +256,8 @@ def expire():
 op = question["op"]
 if op == "query" and "store" in question:
     answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
+elif op == "query" and "duckdb_alone" in question:
+    answer = {"duckdb": plain(with_duckdb(question["sql"]))}
 elif op == "query":
     answer = {"duckdb": plain(with_duckdb(question["sql"])), "delta_rs": plain(with_delta_rs(question["sql"]))}
 else:

@@ -39,6 +39,12 @@ pub fn query(dir: &Path, sql: &str) -> anyhow::Result<Answer> {
     Ok(Answer { duckdb: answer["duckdb"].clone(), delta_rs: answer["delta_rs"].clone() })
 }
 
+/// Runs a query over `t`, the table in `dir`, with DuckDB alone: in its own words, other files beside the table.
+pub fn duckdb(dir: &Path, sql: &str) -> anyhow::Result<Value> {
+    let answer = ask(&json!({"op": "query", "table": dir, "sql": sql, "duckdb_alone": true}))?;
+    Ok(answer["duckdb"].clone())
+}
+
 /// Runs a query over `t`, the table at this address, with delta-rs out of the store itself; `store` is how it is reached.
 pub fn in_store(place: &str, store: &Value, sql: &str) -> anyhow::Result<Value> {
     let answer = ask(&json!({"op": "query", "table": place, "store": store, "sql": sql}))?;

@@ -4,6 +4,8 @@
 mod clock;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod column;
+#[cfg(any(feature = "files", feature = "sqlite"))]
+mod moment;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

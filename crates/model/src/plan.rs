@@ -11,6 +11,7 @@ use crate::run::named;
 
 mod azure;
 mod ca;
+mod csv;
 mod gcs;
 mod limits;
 mod lone;
@@ -21,6 +22,7 @@ mod system;
 
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
+pub use csv::{Csv, CsvType, NoCsvType};
 pub use gcs::{Gcs, GcsAccess, gcs_place};
 pub use limits::{Architecture, Limits};
 pub use lone::Side;
@@ -261,32 +263,12 @@ named! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FileFormat {
-    /// Comma separated values: every column is text.
+    /// Comma separated values: columns are text, or of the types that the spec gives them.
     Csv(Csv),
     /// One JSON object per line.
     Jsonl,
     /// Apache Parquet.
     Parquet,
-}
-
-/// A CSV dialect.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Csv {
-    /// Between fields; one ASCII character.
-    pub delimiter: char,
-    /// Around fields; one ASCII character.
-    pub quote: char,
-    /// Whether the first record names the columns; they are `column_1`… otherwise.
-    pub header: bool,
-    /// An unquoted field of this text is NULL.
-    pub null: Option<String>,
-}
-
-impl Default for Csv {
-    fn default() -> Self {
-        Self { delimiter: ',', quote: '"', header: true, null: None }
-    }
 }
 
 /// How files are written.

@@ -299,6 +299,8 @@ fn file_format(format: &FileFormat) -> Out {
                 keys.put("header", Out::Flag(false));
             }
             keys.maybe("null", csv.null.as_ref());
+            let types = csv.types.iter().map(|(column, kind)| (column.clone(), Out::Text(kind.to_string())));
+            keys.nested("types", Keys(types.collect()));
         }
         FileFormat::Jsonl => keys.text("type", "jsonl"),
         FileFormat::Parquet => keys.text("type", "parquet"),

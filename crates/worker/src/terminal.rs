@@ -21,7 +21,10 @@ pub(crate) fn say(line: &str) {
 
 /// That a table which somebody named is none of ours: most often its name is mistyped.
 pub(crate) fn no_table(fault: &Fault, url: &str) {
-    say(&format!("× {}\n  help: `waybill-worker verify {url}` names the tables that are there", fault.text.for_customer()));
+    say(&format!(
+        "× {}\n  help: `waybill-worker verify {url}` names the tables that are there",
+        fault.text.for_customer()
+    ));
 }
 
 /// Shows progress while a run goes on, where a person looks on; else only what is worth a look.
@@ -53,7 +56,8 @@ impl Observer for Terminal {
             format!(", {} % of about {}", (progress.rows * 100 / estimate).min(100), show_number(estimate))
         });
         let (name, state) = (self.name(progress.stream), progress.state);
-        let line = format!("{name} {state}: {}, {}{share}", show_count(progress.rows, "row"), show_bytes(progress.bytes));
+        let line =
+            format!("{name} {state}: {}, {}{share}", show_count(progress.rows, "row"), show_bytes(progress.bytes));
         let _ = write!(std::io::stderr(), "\r\x1b[K{line}");
     }
 

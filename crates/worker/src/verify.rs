@@ -63,7 +63,8 @@ fn print(url: &str, reports: &[TableReport], out: &mut (dyn Write + Send)) -> st
             if report.hashed == 1 { "1 hash".to_owned() } else { format!("{} hashes", show_number(report.hashed)) },
         )?;
         if report.foreign_files > 0 {
-            let (files, verb) = (show_count(report.foreign_files, "file"), if report.foreign_files == 1 { "has" } else { "have" });
+            let (files, verb) =
+                (show_count(report.foreign_files, "file"), if report.foreign_files == 1 { "has" } else { "have" });
             writeln!(out, "       {files} of other writers {verb} no receipt")?;
         }
         for problem in &report.problems {

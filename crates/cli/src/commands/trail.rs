@@ -166,7 +166,10 @@ impl From<&OnlyCloudTrail> for Alone {
 
 fn people(told: &Told) -> String {
     let compared = &told.compared;
-    let mut rows = vec![("export", format!("{} in {}", show_count(told.records, "record"), show_count(told.files as u64, "file")))];
+    let mut rows = vec![(
+        "export",
+        format!("{} in {}", show_count(told.records, "record"), show_count(told.files as u64, "file")),
+    )];
     if let (Some(from), Some(to)) = (told.from, told.to) {
         rows.push(("compared", format!("{from} to {to}")));
     }

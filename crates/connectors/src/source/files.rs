@@ -6,6 +6,7 @@
 mod address;
 mod content;
 mod csv;
+mod csv_column;
 mod csv_rows;
 mod filter;
 mod glob;
@@ -64,7 +65,7 @@ impl Source for Files {
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         full_only(stream)?;
         let set = FileSet::list(&self.bucket, stream).await?;
-        let columns = layout::first_columns(&set).await?;
+        let columns = layout::first_columns(&set, stream.edge_values).await?;
         take::Take::plan(stream, &columns).map(|_| ())
     }
 
@@ -84,7 +85,8 @@ impl Source for Files {
         let Opened { layout, columns, rows } = layout::open(&set, stream, bounds, want.lanes).await?;
         let take = take::Take::plan(stream, &columns)?;
         let (files, snapshot) = (set.files.len(), set.digest());
-        let job = Arc::new(Job { set, layout, take, bounds, text: stream.invalid_text });
+        let (edge, text) = (stream.edge_values, stream.invalid_text);
+        let job = Arc::new(Job { set, layout, take, bounds, edge, text });
         let count = stream.verify_count;
         Ok(Box::new(FileSnapshot {
             job,

@@ -3,7 +3,7 @@
 use waybill_model::plan::{Architecture, ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
-use super::rule::{ANY, CHARACTER, CRON, FOREIGN, NAME, ZONE};
+use super::rule::{ANY, CHARACTER, CRON, CSV_TYPE, FOREIGN, NAME, ZONE};
 use super::{Key, Shape, Table, Tagged};
 
 const DAY_MS: u64 = 86_400_000;
@@ -128,13 +128,18 @@ pub(crate) static FILE_FORMAT: Tagged = Tagged {
         (
             "csv",
             Table {
-                doc: "Comma separated values: every column is text",
+                doc: "Comma separated values: columns are text where `types` says no other",
                 keys: &[
                     TYPE,
                     Key::new("delimiter", Shape::Text(CHARACTER), "Between fields; a comma where absent."),
                     Key::new("quote", Shape::Text(CHARACTER), "Around fields; a double quote where absent."),
                     Key::new("header", Shape::Flag, "Whether the first record names the columns; true where absent."),
                     Key::new("null", Shape::Text(ANY), "An unquoted field of this text is NULL."),
+                    Key::new(
+                        "types",
+                        Shape::Named("column", FOREIGN, &Shape::Text(CSV_TYPE)),
+                        "Types of columns by their names in the file: text, boolean, bigint, double, decimal(10, 2), date, timestamp or timestamptz. There an unquoted empty field is NULL, and what is not exactly of the type goes by `edge-values`.",
+                    ),
                 ],
             },
         ),

@@ -62,6 +62,12 @@ pub(crate) const CRON: Rule = rule(Code::Cron, crate::cron::check_line, None);
 pub(crate) const ZONE: Rule = rule(Code::Zone, crate::cron::check_zone, None);
 /// One ASCII character.
 pub(crate) const CHARACTER: Rule = rule(Code::BadValue, character, Some("^[ -~\\t]$"));
+/// Types of CSV columns.
+pub(crate) const CSV_TYPE: Rule = rule(
+    Code::BadValue,
+    csv_type,
+    Some("^(text|boolean|bigint|double|date|timestamp|timestamptz|decimal\\([0-9]{1,2}, ?[0-9]{1,2}\\))$"),
+);
 /// Any short text.
 pub(crate) const ANY: Rule = rule(Code::BadValue, any, None);
 
@@ -106,6 +112,13 @@ fn host(text: &str) -> Result<(), &'static str> {
 fn fingerprint(text: &str) -> Result<(), &'static str> {
     let read = text.parse::<waybill_model::plan::Fingerprint>();
     read.map(drop).map_err(|_| "a fingerprint is SHA256: and 43 characters, as `ssh-keygen -lf` prints it")
+}
+
+fn csv_type(text: &str) -> Result<(), &'static str> {
+    let read = text.parse::<waybill_model::plan::CsvType>();
+    read.map(drop).map_err(|_| {
+        "a type is text, boolean, bigint, double, decimal(digits, digits behind the point) with at most 38 digits, date, timestamp or timestamptz"
+    })
 }
 
 fn path(text: &str) -> Result<(), &'static str> {

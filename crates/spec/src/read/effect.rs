@@ -12,8 +12,10 @@ enum Reads {
     Postgres,
     MySql,
     Sqlite,
-    /// CSV or JSON Lines.
+    /// CSV of text only, or JSON Lines.
     Lines,
+    /// CSV with columns of other types.
+    TypedCsv,
     Parquet,
 }
 
@@ -25,21 +27,29 @@ fn reads(entry: &Entry, defaults: Option<&Node>, end: Option<End>) -> Option<Rea
         End::Sqlite => Some(Reads::Sqlite),
         End::Files => match format_of(entry, defaults)? {
             "parquet" => Some(Reads::Parquet),
+            "csv" if has_types(entry, defaults) => Some(Reads::TypedCsv),
             "csv" | "jsonl" => Some(Reads::Lines),
             _ => None,
         },
     }
 }
 
+fn has_types(entry: &Entry, defaults: Option<&Node>) -> bool {
+    let format = entry.value.get("format").or_else(|| defaults?.get("format"));
+    format.and_then(|format| format.value.get("types")).is_some_and(|types| !types.value.entries().is_empty())
+}
+
 /// What the setting would need, where it does nothing for what is read.
 fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
     match (key, reads) {
         ("format", Reads::Postgres | Reads::MySql | Reads::Sqlite) => Some("it says how files are read"),
-        ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::Parquet) => {
+        ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::TypedCsv | Reads::Parquet) => {
             Some("it is for arrays of PostgreSQL")
         }
-        ("edge-values", Reads::Lines) => Some("CSV and JSON Lines hold no value that their columns can't"),
-        ("edge-values", Reads::Sqlite | Reads::Parquet) if value == Some("sentinel") => {
+        ("edge-values", Reads::Lines) => {
+            Some("CSV without `types` and JSON Lines hold no value that their columns can't")
+        }
+        ("edge-values", Reads::Sqlite | Reads::TypedCsv | Reads::Parquet) if value == Some("sentinel") => {
             Some("`sentinel` is for dates and times of PostgreSQL and MySQL: write twin, fail or null")
         }
         ("invalid-text", Reads::Parquet) => Some("a Parquet file with such text is refused as a whole"),

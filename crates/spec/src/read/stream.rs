@@ -1,6 +1,8 @@
 //! Streams: load and cursor, filter, policies, and what a kind of source can't do.
 
-use waybill_model::plan::{Condition, Csv, Cursor, FileFormat, Load, Op, StreamPlan, System};
+use std::collections::BTreeMap;
+
+use waybill_model::plan::{Condition, Csv, CsvType, Cursor, FileFormat, Load, Op, StreamPlan, System};
 
 use super::Settings;
 use super::columns::read_columns;
@@ -236,12 +238,19 @@ fn format(node: &Node) -> Option<FileFormat> {
                 quote: keys.parsed("quote").unwrap_or(default.quote),
                 header: keys.parsed("header").unwrap_or(default.header),
                 null: keys.owned("null"),
+                types: keys.node("types").map(types).unwrap_or_default(),
             }))
         }
         "jsonl" => Some(FileFormat::Jsonl),
         "parquet" => Some(FileFormat::Parquet),
         _ => None,
     }
+}
+
+/// Types of CSV columns; those that `check` has refused are left out.
+fn types(node: &Node) -> BTreeMap<String, CsvType> {
+    let read = |entry: &Entry| Some((entry.key.clone(), entry.value.scalar()?.parse().ok()?));
+    node.entries().iter().filter_map(read).collect()
 }
 
 /// The place of a stream's setting, or of the stream where the setting comes from the defaults.

@@ -38,6 +38,8 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (FILES, "'*.csv'", "edge-values: fail"),
         (FILES, "'*.ndjson.gz'", "edge-values: twin"),
         (FILES, "'x'", "format: { type: jsonl }, edge-values: fail"),
+        (FILES, "'x'", "format: { type: csv, types: {} }, edge-values: fail"),
+        (FILES, "'x'", "format: { type: csv, types: { a: date } }, edge-values: sentinel"),
         (FILES, "'*.parquet'", "arrays: json"),
         (FILES, "'*.parquet'", "edge-values: sentinel"),
         (FILES, "'*.parquet'", "invalid-text: fail"),
@@ -55,6 +57,7 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (POSTGRES, "t", "arrays: json, edge-values: sentinel, invalid-text: fail"),
         (SQLITE, "t", "edge-values: fail, invalid-text: fail"),
         (FILES, "'*.csv'", "invalid-text: fail"),
+        (FILES, "'x'", "format: { type: csv, types: { a: date } }, edge-values: fail"),
         (FILES, "'*.parquet'", "edge-values: fail"),
     ] {
         assert_eq!(mistakes(&from(connection, "", &format!("{stream}: {{ {setting} }}"))), [], "{setting}");

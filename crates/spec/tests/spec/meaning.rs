@@ -1,7 +1,7 @@
 //! What a right file means, and mistakes that only whole objects show.
 
 use waybill_model::Micros;
-use waybill_model::plan::{Columns, Compression, FileFormat, Load, System};
+use waybill_model::plan::{Columns, Compression, CsvType, FileFormat, Load, System};
 use waybill_model::schedule::{CatchUp, Every, Overlap, When};
 use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, next_after, parse, plan_digest, schema, to_yaml};
 
@@ -187,6 +187,22 @@ fn two_pipelines_must_not_write_one_table_and_case_twins_are_two() {
     let found = refused(Code::TableClash, text);
     assert_eq!(found.line, 5);
     read(&text.replace("to: c, streams: { t", "to: c, streams: { T"));
+}
+
+#[test]
+fn columns_of_csv_have_the_types_that_the_file_gives_them() {
+    let with = |types: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: local, path: o }} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ a: {{ format: {{ type: csv, types: {types} }} }} }} }} }}\n"
+        )
+    };
+    let stream = &read(&with("{ id: bigint, 'unit price': 'decimal(10,2)' }")).pipelines["p"].streams[0];
+    let Some(FileFormat::Csv(csv)) = &stream.format else { panic!("{stream:?}") };
+    assert_eq!(csv.types["unit price"], CsvType::Decimal(10, 2));
+    assert_eq!(csv.types["id"], CsvType::Bigint);
+    refused(Code::BadValue, &with("{ id: integer }"));
+    refused(Code::BadValue, &with("{ id: 'decimal(2,10)' }"));
+    refused(Code::WrongType, &with("[id]"));
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, Cursor, EdgePolicy,
-    FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access, Ssh,
-    StreamPlan, System, TextPolicy, TlsMode,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor,
+    EdgePolicy, FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access,
+    Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -316,7 +316,9 @@ proptest! {
 
 #[test]
 fn a_csv_source_reads_back_too() {
-    let csv = Csv { delimiter: '\t', quote: '\'', header: false, null: Some("\\N".into()) };
+    let types = [("at", CsvType::TimestampTz), ("of: it", CsvType::Decimal(10, 2))];
+    let types = types.map(|(column, kind)| (column.to_owned(), kind)).into();
+    let csv = Csv { delimiter: '\t', quote: '\'', header: false, null: Some("\\N".into()), types };
     let stream = |name: &str, format| StreamPlan {
         name: name.into(),
         load: Load::Full,

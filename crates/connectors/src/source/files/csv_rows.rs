@@ -1,13 +1,14 @@
-//! Makes text columns of split CSV records: the header's places, NULL texts, and text that is not UTF-8.
+//! Makes columns of split CSV records: the header's places, NULL texts, and what a refused field ends with.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, StringArray, StringBuilder};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Csv, TextPolicy};
+use waybill_model::plan::{Csv, CsvType, EdgePolicy, TextPolicy};
 
 use super::csv::{Record, Splitter};
+use super::csv_column::{CsvColumn, Refusal};
 use super::rows::{Bounds, Broken, Column, Decoded, Parser};
 
 /// More columns than any table should have; a file of another kind is taken for a header otherwise.
@@ -16,7 +17,6 @@ pub(super) const COLUMNS: usize = 4096;
 /// The parser of one CSV file.
 pub(super) struct CsvRows {
     dialect: Csv,
-    policy: TextPolicy,
     bounds: Bounds,
     splitter: Splitter,
     /// Columns of the table that are taken, by name.
@@ -25,7 +25,7 @@ pub(super) struct CsvRows {
     all: Arc<Vec<String>>,
     /// Field of the record for each column taken, once the header is read.
     fields: Option<Vec<usize>>,
-    columns: Vec<TextColumn>,
+    columns: Vec<CsvColumn>,
     rows: usize,
     bytes: usize,
 }
@@ -77,7 +77,7 @@ impl CsvRows {
     /// A parser that takes the columns `wanted` of a table with the columns `all`.
     pub(super) fn new(
         dialect: &Csv,
-        policy: TextPolicy,
+        (edge, text): (EdgePolicy, TextPolicy),
         bounds: Bounds,
         wanted: Vec<String>,
         all: &[String],
@@ -85,10 +85,11 @@ impl CsvRows {
         let splitter = Splitter::new(dialect, bounds.row_bytes).map_err(refused)?;
         let mut sorted = all.to_vec();
         sorted.sort_unstable();
-        let columns = wanted.iter().map(|_| TextColumn::default()).collect();
+        let of = |name: &String| dialect.types.get(name).copied().unwrap_or(CsvType::Text);
+        let columns = wanted.iter().map(|name| CsvColumn::new(of(name), edge, text)).collect();
         let dialect = dialect.clone();
         let all = Arc::new(sorted);
-        Ok(Self { dialect, policy, bounds, splitter, wanted, all, fields: None, columns, rows: 0, bytes: 0 })
+        Ok(Self { dialect, bounds, splitter, wanted, all, fields: None, columns, rows: 0, bytes: 0 })
     }
 
     fn record(&mut self) -> Result<(), Broken> {
@@ -126,19 +127,21 @@ impl CsvRows {
 
     fn row(&mut self) -> Result<(), Broken> {
         let (Some(record), Some(fields)) = (self.splitter.record(), &self.fields) else { return Ok(()) };
+        let null = self.dialect.null.as_deref().map(str::as_bytes);
         for (column, field) in self.columns.iter_mut().zip(fields) {
-            let (bytes, quoted) = record.field(*field);
-            match simdutf8::basic::from_utf8(bytes) {
-                Ok(text) if !quoted && self.dialect.null.as_deref() == Some(text) => column.push(None),
-                Ok(text) => column.push(Some(text)),
-                Err(_) if self.policy == TextPolicy::Replace => {
-                    column.push_altered(self.rows, &String::from_utf8_lossy(bytes), bytes);
-                }
-                Err(_) => {
-                    let text = format!("column {} of the record is not valid UTF-8", field + 1);
-                    return Err(Broken { code: FailureCode::ValueRefused, line: record.line, text });
-                }
+            let (bytes, is_quoted) = record.field(*field);
+            if !is_quoted && null == Some(bytes) {
+                column.push_null();
+                continue;
             }
+            column.push(self.rows, bytes, is_quoted).map_err(|refusal| {
+                let why = match refusal {
+                    Refusal::NoText => "is not valid UTF-8",
+                    Refusal::Edge => "is not of the type that `types` gives it, and `edge-values` says fail",
+                };
+                let text = format!("column {} of the record {why}", field + 1);
+                Broken { code: FailureCode::ValueRefused, line: record.line, text }
+            })?;
         }
         self.bytes += record.size() + fields.len() * 8;
         self.rows += 1;

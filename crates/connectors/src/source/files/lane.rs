@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Csv, TextPolicy};
+use waybill_model::plan::{Csv, EdgePolicy, TextPolicy};
 use waybill_pipeline::{Batch, Fault, FaultResult, Lane};
 
 use super::content::Content;
@@ -25,6 +25,7 @@ pub(super) struct Job {
     pub(super) layout: Layout,
     pub(super) take: Take,
     pub(super) bounds: Bounds,
+    pub(super) edge: EdgePolicy,
     pub(super) text: TextPolicy,
 }
 
@@ -91,7 +92,7 @@ impl Job {
             }
             Layout::Csv { dialect, columns } => {
                 let wanted = wanted.map(|at| columns[*at].clone()).collect();
-                let rows = CsvRows::new(dialect, self.text, self.bounds, wanted, columns);
+                let rows = CsvRows::new(dialect, (self.edge, self.text), self.bounds, wanted, columns);
                 Box::new(rows.map_err(|broken| fault(file, &broken))?)
             }
             Layout::Jsonl(columns) => {

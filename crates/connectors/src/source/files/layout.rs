@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
 use futures::{StreamExt, TryStreamExt};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Csv, FileFormat, StreamPlan};
-use waybill_pipeline::{Bucket, FaultResult, ObjectMeta, Table, TableColumn};
+use waybill_model::plan::{Csv, CsvType, EdgePolicy, FileFormat, StreamPlan};
+use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta, Table, TableColumn};
 
+use super::csv_column;
 use super::csv_rows::Header;
 use super::json_infer::{Kind, Scan, Seen};
 use super::lane::{Layout, fault};
@@ -37,7 +37,7 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
     let opened = match &first.format {
         FileFormat::Csv(dialect) => {
             let columns = csv_header(set, first, dialect, bounds.row_bytes).await?;
-            let source = columns.iter().map(|name| csv_column(name)).collect();
+            let source = csv_columns(&columns, dialect, stream.edge_values)?;
             Opened { layout: Layout::Csv { dialect: dialect.clone(), columns }, columns: source, rows: None }
         }
         FileFormat::Jsonl => {
@@ -71,18 +71,16 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
 }
 
 /// The columns of the first file, without reading it to its end.
-pub(super) async fn first_columns(set: &FileSet) -> FaultResult<Vec<SourceColumn>> {
+pub(super) async fn first_columns(set: &FileSet, edge: EdgePolicy) -> FaultResult<Vec<SourceColumn>> {
     let first = &set.files[0];
     let found = match &first.format {
         FileFormat::Csv(dialect) => {
-            csv_header(set, first, dialect, LOOK_ROW).await.map(|names| names.iter().map(|n| csv_column(n)).collect())
+            csv_header(set, first, dialect, LOOK_ROW).await.and_then(|names| csv_columns(&names, dialect, edge))
         }
         FileFormat::Jsonl => json_scan(set, first, LOOK_ROW, Some(LOOK))
             .await
             .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect()),
-        FileFormat::Parquet => {
-            ParquetPlan::open(set, first, waybill_model::plan::EdgePolicy::Twin, LOOK_ROW).await.map(|p| p.columns())
-        }
+        FileFormat::Parquet => ParquetPlan::open(set, first, edge, LOOK_ROW).await.map(|plan| plan.columns()),
     };
     match found {
         Ok(columns) => Ok(columns),
@@ -105,7 +103,7 @@ pub(super) async fn discover(bucket: &Arc<dyn Bucket>) -> FaultResult<Vec<Table>
         let name = if files.len() == 1 { files[0].key.clone() } else { pattern };
         // A file that can't be read is listed all the same: without columns.
         let columns = match FileSet::of(bucket, files, None) {
-            Ok(set) => first_columns(&set).await.unwrap_or_default(),
+            Ok(set) => first_columns(&set, EdgePolicy::default()).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
         let columns = columns
@@ -151,13 +149,27 @@ async fn json_scan_once(set: &FileSet, file: &File, cap: usize, look: Option<u64
     scan.end().map_err(broken)
 }
 
-fn csv_column(name: &str) -> SourceColumn {
+/// The columns that a header names, in the types that the spec gives them.
+fn csv_columns(names: &[String], dialect: &Csv, edge: EdgePolicy) -> FaultResult<Vec<SourceColumn>> {
+    if let Some(other) = dialect.types.keys().find(|column| !names.contains(column)) {
+        let text = format!("`types` of the format names the column {other}, which the files do not have");
+        return Err(Fault::new(FailureCode::ColumnNotFound, text));
+    }
+    Ok(names.iter().map(|name| csv_column(name, dialect, edge)).collect())
+}
+
+fn csv_column(name: &str, dialect: &Csv, edge: EdgePolicy) -> SourceColumn {
+    let kind = dialect.types.get(name).copied().unwrap_or(CsvType::Text);
     SourceColumn {
         name: name.to_owned(),
-        data_type: DataType::Utf8,
-        source: "csv text".into(),
-        compared: Compared::Equal,
-        policy: None,
+        data_type: csv_column::data_type(kind),
+        source: format!("csv {kind}"),
+        compared: if matches!(kind, CsvType::Text | CsvType::Boolean) { Compared::Equal } else { Compared::Ordered },
+        policy: match (kind, edge) {
+            (CsvType::Text, _) | (_, EdgePolicy::Twin | EdgePolicy::Sentinel) => None,
+            (_, EdgePolicy::Null) => Some("null"),
+            (_, EdgePolicy::Fail) => Some("fail"),
+        },
         nullable: true,
     }
 }

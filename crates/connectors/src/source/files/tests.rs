@@ -1,5 +1,6 @@
 //! Files as hostile as they come, read from a real directory through the source as the engine reads it.
 
+mod csv;
 mod parquet;
 
 use std::io::Write;
@@ -121,7 +122,7 @@ async fn csv_dialects_null_texts_and_numbered_columns() {
     let dir = TempDir::new().expect("dir");
     lay(&dir, "data.txt", "1|NULL\n2|'NULL'\n");
     let mut plan = stream("data.txt");
-    let csv = Csv { delimiter: '|', quote: '\'', header: false, null: Some("NULL".into()) };
+    let csv = Csv { delimiter: '|', quote: '\'', header: false, null: Some("NULL".into()), ..Csv::default() };
     plan.format = Some(FileFormat::Csv(csv));
     let read = read_with(dir.path(), &plan, WANT).await.expect("rows");
     assert_eq!(read.text("column_1"), some(&["1", "2"]));

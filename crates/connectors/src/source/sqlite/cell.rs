@@ -1,39 +1,8 @@
-//! Exact readings of one value: texts into dates, times and decimals, or nothing; and the literal for the twin.
+//! Exact readings of one value as a decimal, or nothing; and the literal for the twin.
 //!
 //! A reading is exact when the text or number can be told from the result again.
 
-use chrono::NaiveDate;
 use rusqlite::types::ValueRef;
-
-/// Days since 1970 of a `YYYY-MM-DD`.
-pub(super) fn date(text: &[u8]) -> Option<i32> {
-    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
-    let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
-    let (month, day) = (u32::try_from(number(&[m1, m2])?).ok()?, u32::try_from(number(&[d1, d2])?).ok()?);
-    Some(NaiveDate::from_ymd_opt(year, month, day)?.to_epoch_days())
-}
-
-/// Microseconds since 1970 of a `YYYY-MM-DD HH:MM:SS`, with `T` for the space and a fraction of one to six digits
-/// where it has one. A text with a zone is not taken: the column has none.
-pub(super) fn timestamp(text: &[u8]) -> Option<i64> {
-    let (day, time) = text.split_at_checked(10)?;
-    let days = i64::from(date(day)?);
-    let (b' ' | b'T', time) = time.split_first()? else { return None };
-    let (clock, fraction) = time.split_at_checked(8)?;
-    let [h1, h2, b':', m1, m2, b':', s1, s2] = *clock else { return None };
-    let (hour, minute, second) = (number(&[h1, h2])?, number(&[m1, m2])?, number(&[s1, s2])?);
-    if hour > 23 || minute > 59 || second > 59 {
-        return None;
-    }
-    let micros = match fraction.split_first() {
-        None => 0,
-        Some((b'.', digits)) if (1..=6).contains(&digits.len()) => {
-            number(digits)? * 10_i64.pow(6 - u32::try_from(digits.len()).ok()?)
-        }
-        Some(_) => return None,
-    };
-    Some(((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000 + micros)
-}
 
 /// The unscaled value of a plain decimal text (`-12.50`) with at most `scale` digits behind the point.
 pub(super) fn decimal_text(text: &[u8], precision: u8, scale: u32) -> Option<i128> {
@@ -77,14 +46,6 @@ fn within(value: i128, precision: u8) -> Option<i128> {
     (value.unsigned_abs() < 10_u128.checked_pow(u32::from(precision))?).then_some(value)
 }
 
-fn number(digits: &[u8]) -> Option<i64> {
-    let mut value = 0;
-    for byte in digits {
-        value = value * 10 + i64::from(byte.is_ascii_digit().then(|| byte - b'0')?);
-    }
-    Some(value)
-}
-
 /// The value as an SQL literal: exact, and its storage class can be read from it. Text in other bytes than UTF-8 is a
 /// cast of its bytes.
 pub(super) fn literal(value: ValueRef<'_>) -> String {
@@ -112,20 +73,6 @@ pub(super) fn real(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_and_times_are_read_exactly_or_not_at_all() {
-        assert_eq!(date(b"1970-01-02"), Some(1));
-        assert_eq!(date(b"0000-00-00"), None);
-        assert_eq!(date(b"2023-02-29"), None);
-        assert_eq!(timestamp(b"1970-01-01 00:00:01.5"), Some(1_500_000));
-        assert_eq!(timestamp(b"1969-12-31T23:59:59"), Some(-1_000_000));
-        for odd in
-            ["1970-01-01", "1970-01-01 00:00:01Z", "1970-01-01 24:00:00", "1970-01-01 00:00:01.1234567", "infinity"]
-        {
-            assert_eq!(timestamp(odd.as_bytes()), None, "{odd}");
-        }
-    }
 
     #[test]
     fn decimals_are_read_exactly_or_not_at_all() {

@@ -13,6 +13,7 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use super::cell;
 use super::declared::Kind;
+use crate::source::moment;
 
 /// Values of the column's kind.
 enum Values {
@@ -96,8 +97,8 @@ impl Column {
                 to.append_value(unscaled?);
                 return Some(16);
             }
-            (Values::Date(to), ValueRef::Text(text)) => to.append_value(cell::date(text)?),
-            (Values::Timestamp(to), ValueRef::Text(text)) => to.append_value(cell::timestamp(text)?),
+            (Values::Date(to), ValueRef::Text(text)) => to.append_value(moment::date(text)?),
+            (Values::Timestamp(to), ValueRef::Text(text)) => to.append_value(moment::timestamp(text)?),
             (Values::Text(to) | Values::Any(to), ValueRef::Text(text)) => {
                 to.append_value(std::str::from_utf8(text).ok()?);
                 return Some(4 + text.len());

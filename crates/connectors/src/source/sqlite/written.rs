@@ -12,6 +12,7 @@ use waybill_pipeline::FaultResult;
 use super::connect::fault;
 use super::query::quoted;
 use crate::source::clock::earliest_local;
+use crate::source::moment::{is_like, offset};
 
 /// The unit that times are written to. A time of the present may bear the whole unit's beginning, so a window ends at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,38 +151,11 @@ fn is_date(text: &str) -> bool {
     is_like(text, "0000-00-00") && part(5..7).is_some_and(|m| m <= 12) && part(8..10).is_some_and(|d| d <= 31)
 }
 
-/// Whether a text has digits where the pattern has zeros, and otherwise the same characters.
-fn is_like(text: &str, pattern: &str) -> bool {
-    let same = |(a, b): (u8, u8)| if b == b'0' { a.is_ascii_digit() } else { a == b };
-    text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(same)
-}
-
 /// What follows a fraction of a second, where there is one.
 fn without_fraction(text: &str) -> Option<&str> {
     let Some(fraction) = text.strip_prefix('.') else { return Some(text) };
     let rest = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
     (rest.len() < fraction.len()).then_some(rest)
-}
-
-/// The offset that a text ends with: `Z`, `+02:00`, `+0200`, `+02`, also behind a space.
-fn offset(text: &str) -> Option<FixedOffset> {
-    let text = text.strip_prefix(' ').unwrap_or(text);
-    if text == "Z" || text == "z" {
-        return FixedOffset::east_opt(0);
-    }
-    let (east, digits) = match text.split_at_checked(1)? {
-        ("+", digits) => (true, digits),
-        ("-", digits) => (false, digits),
-        _ => return None,
-    };
-    let minutes = match digits.len() {
-        2 if is_like(digits, "00") => "0",
-        4 if is_like(digits, "0000") => &digits[2..],
-        5 if is_like(digits, "00:00") => &digits[3..],
-        _ => return None,
-    };
-    let seconds = digits[..2].parse::<i32>().ok()? * 3600 + minutes.parse::<i32>().ok()? * 60;
-    FixedOffset::east_opt(if east { seconds } else { -seconds })
 }
 
 #[cfg(test)]
