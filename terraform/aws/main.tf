@@ -10,8 +10,8 @@ locals {
   # Fargate has two.
   other_architecture = var.architecture == "ARM64" ? "X86_64" : "ARM64"
   buckets = merge(
-    { for name, grant in var.buckets : name => { prefixes = grant.prefixes, access = grant.access, delete = grant.delete } },
-    var.new_bucket == null ? {} : { (var.new_bucket.name) = { prefixes = var.new_bucket.prefixes, access = "write", delete = var.new_bucket.delete } },
+    { for name, grant in var.buckets : name => { prefixes = grant.prefixes, access = grant.access } },
+    var.new_bucket == null ? {} : { (var.new_bucket.name) = { prefixes = var.new_bucket.prefixes, access = "write" } },
   )
 }
 

@@ -11,7 +11,11 @@ output "data_plane" {
     security_groups = [aws_security_group.workers.id]
     cpu             = var.cpu
     memory_mib      = var.memory
+    disk_gib        = coalesce(var.ephemeral_storage, 0)
 
+    capacity          = var.capacity
+    assign_public_ip  = var.assign_public_ip
+    fips              = var.fips
     architecture      = lower(var.architecture)
     other_task_family = one([for key, worker in aws_ecs_task_definition.worker : worker.family if key == "other"])
     token_issuer      = var.token_issuer
@@ -27,6 +31,9 @@ output "settings" {
     [for subnet in var.subnets : "--subnet ${subnet}"],
     ["--security-group ${aws_security_group.workers.id}"],
     [for gib in [var.ephemeral_storage] : "--disk-gib ${gib}" if gib != null],
+    [for kind in [var.capacity] : "--capacity ${kind}" if kind != "fargate"],
+    [for flag in ["--assign-public-ip"] : flag if var.assign_public_ip],
+    [for flag in ["--fips"] : flag if var.fips],
     # An agent has one family and needs no word for its processor.
     [for kind in [var.architecture] : "--architecture ${lower(kind)}" if local.is_assumed && kind != "X86_64"],
     [for key, worker in aws_ecs_task_definition.worker : "--other-task-family ${worker.family}" if key == "other"],

@@ -96,8 +96,36 @@ variable "ephemeral_storage" {
   }
 }
 
+variable "capacity" {
+  description = "fargate, or fargate-spot: cheaper, may be taken back with two minutes' notice; the next attempt then runs on fargate."
+  type        = string
+  default     = "fargate"
+
+  validation {
+    condition     = contains(["fargate", "fargate-spot"], var.capacity)
+    error_message = "capacity: fargate or fargate-spot."
+  }
+
+  validation {
+    condition     = var.capacity == "fargate" || var.orchestrator_principal_arn != null
+    error_message = "capacity: an agent starts tasks on fargate only, since it does not know the attempts before."
+  }
+}
+
+variable "fips" {
+  description = "Whether FIPS endpoints of AWS are called, by the orchestrator or the agent and by workers. Their network must reach those names."
+  type        = bool
+  default     = false
+}
+
+variable "assign_public_ip" {
+  description = "Whether workers get a public address, as they need in a public subnet without NAT. The security group lets nothing in either way."
+  type        = bool
+  default     = false
+}
+
 variable "architecture" {
-  description = "X86_64 or ARM64, as `image` was built. deploy/images builds X86_64 only: take ARM64 with an image of your own."
+  description = "X86_64 or ARM64, as `image` was built. `deploy/images/build.sh --architecture arm64` builds for ARM64; no worker of ours has run on ARM hardware."
   type        = string
   default     = "X86_64"
 
@@ -155,13 +183,12 @@ variable "token_issuer" {
 variable "buckets" {
   description = <<-EOT
     Existing buckets by name: prefixes that workers may use, and whether they write below them ("write", the default) or only
-    read ("read"). `delete` lets them remove unreferenced files, which the clean-up of old files needs. `abort_uploads` puts a
-    lifecycle rule on the bucket that ends uploads left open: it replaces ALL lifecycle rules of the bucket, so it is off.
+    read ("read"). Workers delete nothing: old files go by `waybill-worker gc`, with an identity of yours. `abort_uploads` puts
+    a lifecycle rule on the bucket that ends uploads left open: it replaces ALL lifecycle rules of the bucket, so it is off.
   EOT
   type = map(object({
     prefixes      = list(string)
     access        = optional(string, "write")
-    delete        = optional(bool, false)
     abort_uploads = optional(bool, false)
   }))
   default = {}
@@ -185,11 +212,10 @@ variable "buckets" {
 }
 
 variable "new_bucket" {
-  description = "A bucket to make for the tables: private, encrypted, over TLS only, open uploads ended after 3 days, written by workers and `other_writers` alone."
+  description = "A bucket to make for the tables: private, encrypted, over TLS only, open uploads ended after 3 days, written by workers and `other_writers` alone, such as the role that runs `waybill-worker gc` and `rollback`."
   type = object({
     name          = string
     prefixes      = optional(list(string), ["raw/"])
-    delete        = optional(bool, false)
     kms_key_arn   = optional(string)
     other_writers = optional(list(string), [])
   })

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use waybill_identity::{Pin, Ticket};
 use waybill_model::size::parse_bytes;
 use waybill_pipeline::{Directive, StopSwitch, stop_pair};
@@ -27,6 +27,9 @@ use crate::terminal::say;
 
 /// How long the orchestrator may be unreachable before the attempt has begun.
 const START: Duration = Duration::from_secs(60);
+/// How long a drain that a cloud asked for may take: it kills the task two minutes after its signal, and a worker that is killed
+/// gives up no upload and reports nothing.
+const DRAIN_IN_A_CLOUD: Duration = Duration::from_secs(100);
 
 /// Example: `waybill-worker run --orchestrator 127.0.0.1:7443 --ca-pin sha256:…`, with the ticket on standard input
 #[derive(Args)]
@@ -60,7 +63,8 @@ pub(crate) async fn run(arguments: RunArguments, place: Place) -> Exit {
         return Exit::Usage;
     };
     let (switch, stop) = stop_pair();
-    let signals = tokio::spawn(listen(switch.clone()));
+    let bound = (place != Place::Process).then_some(DRAIN_IN_A_CLOUD);
+    let signals = tokio::spawn(listen(switch.clone(), bound));
     let address = Address { endpoint: arguments.orchestrator, pin: arguments.ca_pin };
     let exit = match Link::join(&address, &ticket, switch.clone(), START).await {
         Ok(link) => {
@@ -108,18 +112,68 @@ async fn read_ticket() -> Option<Ticket> {
 
 /// Turns the signals that ask a process to end into a drain, the second one into a cancel. A hang-up asks nothing: the
 /// kernel sends it to a stopped group whose starter died, and the link's grace bounds that case.
-async fn listen(switch: StopSwitch) {
+async fn listen(switch: StopSwitch, bound: Option<Duration>) {
     let (Ok(mut interrupt), Ok(mut terminate), Ok(_hangup)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
         return;
     };
-    for directive in [Directive::Drain, Directive::Cancel] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+    let (heard, mut signals) = mpsc::channel(2);
+    let hear = async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            // Whoever was asked twice has nothing more to hear.
+            let _ = heard.try_send(());
         }
-        tracing::info!(?directive, "asked to stop");
-        switch.raise(directive);
+    };
+    tokio::select! {
+        () = hear => {}
+        () = stop_in_steps(&switch, &mut signals, bound) => {}
+    }
+}
+
+/// First a drain; when it is asked for again, or the bound of a drain is over, a cancel.
+async fn stop_in_steps(switch: &StopSwitch, signals: &mut mpsc::Receiver<()>, bound: Option<Duration>) {
+    signals.recv().await;
+    tracing::info!("asked to stop: what is under way is finished");
+    switch.raise(Directive::Drain);
+    let was_asked = match bound {
+        Some(bound) => tokio::time::timeout(bound, signals.recv()).await.is_ok(),
+        None => signals.recv().await.is_some(),
+    };
+    let why = if was_asked { "asked to stop again" } else { "the time to finish is over" };
+    tracing::info!("{why}: what is under way is given up");
+    switch.raise(Directive::Cancel);
+}
+
+#[cfg(test)]
+mod tests {
+    use waybill_pipeline::Halt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_a_cloud_asked_for_ends_before_the_cloud_kills() {
+        let (switch, stop) = stop_pair();
+        let (signal, mut signals) = mpsc::channel(2);
+        signal.try_send(()).expect("room");
+        let began = tokio::time::Instant::now();
+        stop_in_steps(&switch, &mut signals, Some(DRAIN_IN_A_CLOUD)).await;
+        let took = began.elapsed();
+        assert!(took == DRAIN_IN_A_CLOUD && took < Duration::from_secs(115), "{took:?}");
+        assert_eq!(stop.halt(), Some(Halt::Cancel));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_elsewhere_goes_on_until_it_is_asked_for_again() {
+        let (switch, stop) = stop_pair();
+        let (signal, mut signals) = mpsc::channel(2);
+        signal.try_send(()).expect("room");
+        let steps = stop_in_steps(&switch, &mut signals, None);
+        assert!(tokio::time::timeout(Duration::from_secs(3_600), steps).await.is_err());
+        assert_eq!(stop.halt(), None, "a drain gives nothing up");
     }
 }

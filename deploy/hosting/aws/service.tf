@@ -60,7 +60,7 @@ resource "aws_vpc_security_group_ingress_rule" "orchestrator" {
 
 resource "aws_vpc_security_group_egress_rule" "aws" {
   security_group_id = aws_security_group.orchestrator.id
-  description       = "STS and ECS of the customers' regions, ECR, logs"
+  description       = "STS, ECS and S3 of the customers' regions, token issuers, ECR, logs"
   ip_protocol       = "tcp"
   from_port         = 443
   to_port           = 443

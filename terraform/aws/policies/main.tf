@@ -25,9 +25,6 @@ locals {
       for bucket, grant in var.buckets : [for prefix in grant.prefixes : "arn:${var.partition}:s3:::${bucket}/${prefix}*"] if grant.access == access
     ])
   }
-  deletable = flatten([
-    for bucket, grant in var.buckets : [for prefix in grant.prefixes : "arn:${var.partition}:s3:::${bucket}/${prefix}*"] if grant.access == "write" && grant.delete
-  ])
   listings = [
     for number, bucket in sort(keys(var.buckets)) : {
       sid      = "ListBucket${number + 1}"
@@ -46,7 +43,6 @@ locals {
     task = templatefile("${path.module}/task.json.tftpl", merge(local.with_roles, {
       dns_suffix     = local.dns_suffix
       write_objects  = local.objects.write
-      delete_objects = local.deletable
       read_objects   = local.objects.read
       listings       = local.listings
       secret_arns    = var.secret_arns

@@ -39,7 +39,6 @@ variable "buckets" {
   type = map(object({
     prefixes = list(string)
     access   = optional(string, "write")
-    delete   = optional(bool, false)
   }))
   default = {}
 }

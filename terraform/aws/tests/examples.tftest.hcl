@@ -149,6 +149,10 @@ run "new_network" {
     error_message = "workers must be routed to the orchestrator and nowhere else"
   }
   assert {
+    condition     = length(aws_route.source) == 0
+    error_message = "without a peering there is no way to the source"
+  }
+  assert {
     condition     = length(regexall("hosts = \\[\"shop.internal.example:5432\"\\]", local.guard)) == 1
     error_message = "the guard must name the one source"
   }
@@ -171,6 +175,22 @@ run "new_network" {
 }
 
 # The same network where names of services differ.
+run "new_network_with_a_peered_source" {
+  command = apply
+  module { source = "./examples/new-network" }
+  variables {
+    repository_arn    = "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"
+    bucket            = "example-lake"
+    orchestrator      = { names = ["waybill.example.com"], cidrs = ["203.0.113.10/32"] }
+    source_database   = { name = "shop.internal.example", cidr = "10.20.0.0/24", secret_arn = "arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf" }
+    source_peering_id = "pcx-0a1b2c3d4e5f60718"
+  }
+  assert {
+    condition     = [for route in aws_route.source : [route.destination_cidr_block, route.vpc_peering_connection_id]] == [["10.20.0.0/24", "pcx-0a1b2c3d4e5f60718"]]
+    error_message = "workers must be routed to the source's range through the peering"
+  }
+}
+
 run "new_network_in_china" {
   command = apply
   module { source = "./examples/new-network" }

@@ -87,6 +87,25 @@ run "what_the_task_definition_has_is_told_on" {
   }
 }
 
+run "both_outputs_tell_the_same_of_everything_that_can_be_set" {
+  command = apply
+  variables {
+    capacity          = "fargate-spot"
+    fips              = true
+    assign_public_ip  = true
+    ephemeral_storage = 100
+  }
+
+  assert {
+    condition     = [output.data_plane.disk_gib, output.data_plane.capacity, output.data_plane.fips, output.data_plane.assign_public_ip] == [100, "fargate-spot", true, true]
+    error_message = "what the REST interface takes must name the disk, the capacity, FIPS and the public address"
+  }
+  assert {
+    condition     = endswith(output.settings, " --disk-gib 100 --capacity fargate-spot --assign-public-ip --fips")
+    error_message = "the options must say the same: set takes each one that is left out for its default"
+  }
+}
+
 run "a_second_processor_is_a_second_family_and_the_launch_role_may_start_both" {
   command = apply
   variables { other_image = "registry.example.com/waybill-worker@sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210" }
@@ -223,7 +242,7 @@ run "named_buckets_secrets_and_keys_and_no_others" {
   command = apply
 
   variables {
-    buckets        = { example-lake = { prefixes = ["raw/", "ref/"], delete = true }, in-box = { prefixes = ["csv/"], access = "read" } }
+    buckets        = { example-lake = { prefixes = ["raw/", "ref/"] }, in-box = { prefixes = ["csv/"], access = "read" } }
     secret_arns    = ["arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf"]
     kms_key_arns   = ["arn:aws:kms:eu-west-1:222222222222:key/0a1b"]
     repository_arn = "arn:aws:ecr:eu-west-1:222222222222:repository/waybill"
@@ -234,7 +253,6 @@ run "named_buckets_secrets_and_keys_and_no_others" {
       for statement in jsondecode(aws_iam_role_policy.task.policy).Statement : statement.Sid => statement.Resource if statement.Effect == "Allow" && statement.Sid != "ReadItsGuard"
       } == {
       WriteTables                          = ["arn:aws:s3:::example-lake/raw/*", "arn:aws:s3:::example-lake/ref/*"]
-      DeleteUnreferencedFiles              = ["arn:aws:s3:::example-lake/raw/*", "arn:aws:s3:::example-lake/ref/*"]
       ReadFiles                            = ["arn:aws:s3:::in-box/csv/*"]
       ListBucket1                          = "arn:aws:s3:::example-lake"
       ListBucket2                          = "arn:aws:s3:::in-box"

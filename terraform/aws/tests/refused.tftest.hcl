@@ -217,3 +217,19 @@ run "an_issuer_is_refused_where_an_agent_starts_tasks" {
   }
   expect_failures = [var.token_issuer]
 }
+
+run "a_capacity_that_there_is_not" {
+  command = plan
+  variables { capacity = "spot" }
+  expect_failures = [var.capacity]
+}
+
+run "spare_capacity_for_an_agent" {
+  command = plan
+  variables {
+    capacity                   = "fargate-spot"
+    orchestrator_principal_arn = null
+    external_id                = null
+  }
+  expect_failures = [var.capacity]
+}

@@ -9,7 +9,7 @@ use waybill_orchestrator::service::bounds::Bounds;
 use waybill_tests::aws::{Ending, Fault};
 
 use super::fixture::{bounds, granted, settings, world, world_with};
-use crate::loops::fixture::{reap_until, until};
+use crate::loops::fixture::{failed, reap_until, until};
 
 fn ended(stop_code: &'static str, reason: &'static str, container: Option<(Option<i32>, &'static str)>) -> Ending {
     Ending { stop_code, reason, container }
@@ -66,6 +66,30 @@ async fn spare_capacity_that_is_not_there_or_taken_back_is_followed_by_the_plain
         assert_eq!(asked[1]["launchType"], "FARGATE");
         assert_ne!(asked[0]["clientToken"], asked[1]["clientToken"], "another attempt, another token");
     }
+}
+
+/// A worker that is told to leave reports before its task is over: the attempt ends by its own word.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_uses_its_two_minutes_is_followed_by_the_plain_kind_too() {
+    let spot = EcsSettings { capacity: Capacity::FargateSpot, ..settings() };
+    let aws = granted().await;
+    let world = world_with(&aws, bounds(), &spot).await;
+    let (run, attempt) = world.running().await;
+    world.complete(&attempt, failed(FailureCode::WorkerLost)).await;
+    let arn = attempt.task.clone().expect("a task");
+    let taken_back = ended("SpotInterruption", "Your Spot Task was interrupted.", Some((Some(143), "")));
+    aws.change_task(&arn, |task| task.end(taken_back));
+    until("the second attempt has its task", async || {
+        world.dispatch().await;
+        world.reap().await;
+        let attempt = world.attempt(run.id).await;
+        attempt.number == 2 && attempt.task.is_some()
+    })
+    .await;
+    let asked: Vec<serde_json::Value> =
+        aws.calls("RunTask").iter().map(|call| serde_json::from_str(&call.body).expect("JSON")).collect();
+    assert_eq!(asked[0]["capacityProviderStrategy"][0]["capacityProvider"], "FARGATE_SPOT");
+    assert_eq!(asked[1]["launchType"], "FARGATE");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -227,11 +227,23 @@ fn shown(plane: &DataPlane) -> String {
             ("role", aws.role_arn.clone()),
             ("task role", aws.task_role_arn.clone()),
             ("capacity", aws.capacity.clone()),
-            ("size", format!("{} CPU units, {} MiB", aws.cpu, aws.memory_mib)),
+            ("size", size(aws)),
+            ("network", network(aws)),
+            ("endpoints", if aws.fips { "FIPS" } else { "ordinary" }.to_owned()),
         ]);
         rows.extend(aws.token_issuer.iter().map(|issuer| ("token issuer", issuer.clone())));
     }
     facts(&rows)
+}
+
+fn size(aws: &AwsEcsSettings) -> String {
+    let disk = if aws.disk_gib == 0 { String::new() } else { format!(", {} GiB of disk", aws.disk_gib) };
+    format!("{} CPU units, {} MiB{disk}", aws.cpu, aws.memory_mib)
+}
+
+fn network(aws: &AwsEcsSettings) -> String {
+    let address = if aws.assign_public_ip { "with a public address" } else { "without a public address" };
+    format!("{}; {}; {address}", aws.subnets.join(", "), aws.security_groups.join(", "))
 }
 
 /// The task families, each with its processor.

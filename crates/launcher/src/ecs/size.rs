@@ -33,6 +33,10 @@ impl SizeError {
         Self { field, what: what.into() }
     }
 
+    pub(super) fn no_disk() -> Self {
+        Self::new("disk", "on EC2 a task has the disk of its host: leave it out")
+    }
+
     pub(super) fn no_family(architecture: Architecture) -> Self {
         Self::new("architecture", format!("there is no task family for {architecture}"))
     }

@@ -84,7 +84,10 @@ impl EcsTask {
             (cpu, mib) => size::fitting(cpu, mib)?,
         };
         // Fargate's own 20 GiB are there without asking.
-        let disk_gib = if gib <= 20 || settings.capacity == Capacity::Ec2 { settings.disk_gib } else { gib };
+        if gib > 0 && settings.capacity == Capacity::Ec2 {
+            return Err(SizeError::no_disk());
+        }
+        let disk_gib = if gib <= 20 { settings.disk_gib } else { gib };
         size::check_disk(disk_gib)?;
         let spot = settings.capacity == Capacity::FargateSpot && wish.spot_failed;
         Ok(Self {
@@ -118,7 +121,7 @@ pub fn attempt_of(started_by: &str) -> Option<AttemptId> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ecs::place::{EcsSettings, example};
+    use crate::ecs::place::{EC2_OPT_IN, EcsSettings, example};
 
     fn size_of(settings: EcsSettings, wish: Wish) -> Result<(u32, u32, u32), SizeError> {
         let place = EcsPlace::new(settings, "id").expect("a place");
@@ -137,6 +140,11 @@ mod tests {
         assert_eq!(size_of(example(), Wish { disk: 100 << 30, ..Wish::default() }), Ok((1024, 2048, 100)));
         assert!(size_of(example(), Wish { memory: 1 << 40, ..Wish::default() }).is_err());
         assert_eq!(size_of(example(), Wish { disk: 1 << 40, ..Wish::default() }).expect_err("too much").field, "disk");
+        // A host's disk is what it is: a wish that can't be kept is no smaller task.
+        let opt_in = Some(EC2_OPT_IN.to_owned());
+        let ec2 = EcsSettings { capacity: Capacity::Ec2, ec2_opt_in: opt_in, ..example() };
+        assert_eq!(size_of(ec2.clone(), Wish::default()), Ok(own));
+        assert_eq!(size_of(ec2, Wish { disk: 10 << 30, ..Wish::default() }).expect_err("no disk").field, "disk");
     }
 
     /// RunTask can't name a processor: the family does.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use waybill_api::ProblemCode;
 use waybill_api::problem::FieldError;
 use waybill_api::spec::{Change, FieldChange, SpecApplied, SpecApply};
-use waybill_launcher::ecs::EcsPlace;
+use waybill_launcher::ecs::{Capacity, EcsPlace};
 use waybill_model::plan::{Architecture, Plan};
 use waybill_model::{DataPlaneId, OrgId, ProjectId};
 use waybill_spec::{ChangeOp, Diagnostic, Document};
@@ -278,6 +278,11 @@ fn lacking(plane: &DataPlane, wanted: Architecture) -> Option<String> {
     }
 }
 
+fn is_on_ec2(plane: &DataPlane) -> bool {
+    let place = EcsPlace::read(&plane.settings, plane.external_id.as_deref().unwrap_or_default());
+    place.is_ok_and(|place| place.settings().capacity == Capacity::Ec2)
+}
+
 impl Held {
     /// Secrets that `wanted` would send to another place than before.
     fn carried(&self, wanted: &Document) -> Vec<Carried> {
@@ -314,6 +319,9 @@ impl Held {
                 let why =
                     format!("workers of a data plane of kind {} have no {limit} of their own: remove it", plane.kind);
                 return refuse(limit, why);
+            }
+            if pipeline.limits.disk > 0 && is_on_ec2(plane) {
+                return refuse("disk", "on EC2 a task has the disk of its host: remove it".to_owned());
             }
             if let Some(why) = pipeline.limits.architecture.and_then(|wanted| lacking(plane, wanted)) {
                 return refuse("architecture", why);

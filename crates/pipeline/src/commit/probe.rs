@@ -7,16 +7,25 @@ use crate::bucket::{Bucket, Put};
 use crate::commit::write::Patience;
 use crate::fault::{Fault, FaultResult};
 
+const FIRST: Bytes = Bytes::from_static(b"first");
 const REPLACED: &str = "replaced an object that was to be created only if absent";
 
-/// Creates an object twice under one new key. A store that lets the second one through is `bucket_unconditional`: no
-/// commit there would be safe. The object is removed again.
+/// The one object that a probe leaves, so that no check needs leave to delete.
+const KEY: &str = "_waybill/probe/conditions";
+
+/// Asks twice to create one object. A store that lets the second one through is `bucket_unconditional`: no commit there would
+/// be safe. The object stays: the next probe finds it, and asks for nothing more than a run does.
 pub async fn probe_conditions(bucket: &dyn Bucket) -> FaultResult<()> {
-    let key = format!("_waybill/probe/{}", uuid::Uuid::new_v4());
-    let answer = probe(bucket, &key).await;
-    let removed = bucket.delete(&key).await;
-    answer?;
-    Ok(removed?)
+    // Whether it is there already makes no difference to what follows: nobody ever takes it away or writes it anew.
+    put(bucket, KEY, &FIRST).await?;
+    if put(bucket, KEY, &Bytes::from_static(b"second")).await? != Put::Exists {
+        return Err(unconditional(REPLACED));
+    }
+    match bucket.get(KEY, 64).await? {
+        Some(body) if body == FIRST => Ok(()),
+        Some(_) => Err(unconditional("answered that the object exists, and replaced it")),
+        None => Err(unconditional("does not show an object that it says is there")),
+    }
 }
 
 /// Asks to create an object that is there, with the bytes that it has. An answer that did not come is asked for again.
@@ -31,20 +40,6 @@ pub(crate) async fn must_exist(bucket: &dyn Bucket, key: &str, body: &Bytes) -> 
             Err(error) if error.outcome_unknown && patience.wait().await => continue,
             Err(error) => Err(error.into()),
         };
-    }
-}
-
-async fn probe(bucket: &dyn Bucket, key: &str) -> FaultResult<()> {
-    if put(bucket, key, &Bytes::from_static(b"first")).await? != Put::Created {
-        return Err(unconditional("says that a new object exists already"));
-    }
-    if put(bucket, key, &Bytes::from_static(b"second")).await? != Put::Exists {
-        return Err(unconditional(REPLACED));
-    }
-    match bucket.get(key, 64).await? {
-        Some(body) if body.as_ref() == b"first" => Ok(()),
-        Some(_) => Err(unconditional("answered that the object exists, and replaced it")),
-        None => Err(unconditional("does not show an object that it has just created")),
     }
 }
 

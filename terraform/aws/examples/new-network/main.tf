@@ -26,13 +26,24 @@ variable "source_database" {
   description = <<-EOT
     The source: where it is, and the whole ARN of the secret of this region that is its password. A pipeline names the secret as
     aws-sm://NAME. Where its certificate comes from no public CA, ca_parameter_arn is the SSM parameter that holds that CA, which a
-    pipeline names as aws-ssm:///NAME. Peer the source's network with this one, or put it inside.
+    pipeline names as aws-ssm:///NAME. Peer the source's network with this one (`source_peering_id`), or put it inside.
   EOT
   type        = object({ name = string, cidr = string, port = optional(number, 5432), secret_arn = string, ca_parameter_arn = optional(string) })
 
   validation {
     condition     = can(regex(":secret:.+-[A-Za-z0-9]{6}$", var.source_database.secret_arn))
     error_message = "source_database: secret_arn is a whole ARN with the six random characters at its end, such as arn:aws:secretsmanager:eu-west-1:222222222222:secret:shop-AbCdEf."
+  }
+}
+
+variable "source_peering_id" {
+  description = "The accepted peering between this network and the source's; null before there is one, or where the source is inside."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.source_peering_id == null || can(regex("^pcx-[0-9a-f]+$", var.source_peering_id))
+    error_message = "source_peering_id: the id of a peering, such as pcx-0a1b2c3d4e5f60718."
   }
 }
 
@@ -88,4 +99,9 @@ output "settings" {
 output "vpc_id" {
   description = "To peer with the network of the source."
   value       = aws_vpc.this.id
+}
+
+output "workers_cidr" {
+  description = "What the source's network routes back to, and its security group lets in."
+  value       = aws_vpc.this.cidr_block
 }

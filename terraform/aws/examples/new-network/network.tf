@@ -75,6 +75,13 @@ resource "aws_route" "orchestrator" {
   nat_gateway_id         = aws_nat_gateway.this.id
 }
 
+resource "aws_route" "source" {
+  count                     = var.source_peering_id == null ? 0 : 1
+  route_table_id            = aws_route_table.workers.id
+  destination_cidr_block    = var.source_database.cidr
+  vpc_peering_connection_id = var.source_peering_id
+}
+
 resource "aws_route_table_association" "workers" {
   for_each       = aws_subnet.workers
   subnet_id      = each.value.id

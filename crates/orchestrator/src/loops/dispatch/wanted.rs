@@ -65,7 +65,11 @@ pub(super) async fn launch_spec(
             return Ok(Err(FailureCode::DataPlaneUnchecked.into()));
         }
         let before = context.store.attempt_list(run.org, run.id).await?;
-        let spot = |failure| matches!(failure, FailureCode::NoCapacity | FailureCode::SpotInterrupted);
+        // A worker that is taken back uses its two minutes and may say itself that it was stopped: what the cloud says of its
+        // task comes later, and ends no attempt any more.
+        let spot = |failure| {
+            matches!(failure, FailureCode::NoCapacity | FailureCode::SpotInterrupted | FailureCode::WorkerLost)
+        };
         let spot_failed = before.iter().any(|attempt| attempt.failure.is_some_and(spot));
         let Limits { memory, cpu, disk, architecture, .. } = limits;
         let task = match ecs_task(context, &plane, Wish { memory, cpu, disk, architecture, spot_failed }) {
