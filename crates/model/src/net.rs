@@ -11,4 +11,4 @@ mod region;
 pub use class::{AddressClass, class_of};
 pub use host::{Host, HostError, endpoint_of};
 pub use pattern::{HostPattern, PatternError, Range};
-pub use region::{partition_of, token_issuer_host};
+pub use region::{is_region, partition_of, token_issuer_host};

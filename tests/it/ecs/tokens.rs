@@ -106,6 +106,20 @@ async fn t02_a_launch_leads_the_request_for_a_token_nowhere_else() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn t02_what_is_no_region_makes_no_host() -> Result<()> {
+    let ears = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    for region in [format!("{}/", ears.local_addr()?), "s3".to_owned()] {
+        let (story, dir) = (impatient("3s").await?, tempfile::tempdir()?);
+        let log = dir.path().join("log");
+        let more = [("AWS_REGION", region.clone())];
+        let said = not_let_in(&story, worker_of(&story.aws, "waybill-worker", &log, &more), &log).await?;
+        ensure!(said.contains("AWS_REGION is no region"), "{region}: {said}");
+    }
+    ensure!(tokio::time::timeout(Duration::ZERO, ears.accept()).await.is_err(), "it was led elsewhere");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_check_asks_the_issuer_for_its_keys() -> Result<()> {
     let story = Story::start().await?;
     let plane = story.granted_as(with_issuer()).await?;

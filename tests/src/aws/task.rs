@@ -201,14 +201,16 @@ pub(super) fn begin(shared: &Shared, arn: &str) {
         }
         Program::Process { program, args, environment, .. } => {
             let mut command = Command::new(program);
-            command.args(args).env_clear().envs(environment).envs(task.environment.iter().cloned());
+            // What the launch says of the region counts more than what the platform does.
+            command.args(args).env_clear().env("AWS_REGION", REGION);
+            command.envs(environment).envs(task.environment.iter().cloned());
             for (name, path) in [
                 ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("task-credentials/{}", task.id)),
                 ("ECS_CONTAINER_METADATA_URI_V4", format!("task-metadata/{}", task.id)),
             ] {
                 command.env(name, format!("http://{}/{path}", shared.address));
             }
-            command.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", &task.secret).env("AWS_REGION", REGION);
+            command.env("AWS_CONTAINER_AUTHORIZATION_TOKEN", &task.secret);
             command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
             let mut child = command.spawn().expect("the task's program starts");
             task.pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));

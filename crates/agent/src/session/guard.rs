@@ -66,6 +66,8 @@ impl Copied {
         DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(failed(dir))?;
         fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(failed(dir))?;
         let dir = dir.canonicalize().map_err(failed(dir))?;
+        // An earlier start may have copied a guard of another name: nobody would renew that one, and older containers see it.
+        take_away(&dir).map_err(failed(&dir))?;
         let ending = from.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));
         let copied = Self { from: from.to_path_buf(), dir, name: format!("guard{ending}") };
         copied.renew().map_err(|stale| {
@@ -141,6 +143,17 @@ impl Copied {
     }
 }
 
+/// Takes every copy of before away.
+fn take_away(dir: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("guard") && !entry.file_type()?.is_dir() {
+            gone(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes a file away that may not be there.
 fn gone(file: &Path) -> std::io::Result<()> {
     fs::remove_file(file).or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
@@ -191,6 +204,20 @@ mod tests {
         assert_eq!(seen(), Some(("guard = 2\n".to_owned(), 0o666)));
         fs::remove_file(&from).expect("removed");
         assert!(matches!(copied.renew(), Err(Stale::Read(_))) && seen().is_none());
+    }
+
+    #[test]
+    fn a_copy_of_an_earlier_start_under_another_name_does_not_stay() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (before, now) = (dir.path().join("guard.toml"), dir.path().join("narrow.conf"));
+        fs::write(&before, "guard = 1\n").expect("written");
+        fs::write(&now, "guard = 1\nstop = true\n").expect("written");
+        let state = dir.path().join("state/guard");
+        Copied::of(&before, &state).expect("a copy");
+        Copied::of(&now, &state).expect("another copy");
+        let seen: Vec<_> =
+            fs::read_dir(&state).expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(seen, ["guard.conf"]);
     }
 
     /// An earlier copy would go on to allow what its owner has just forbidden.

@@ -12,6 +12,17 @@ pub fn partition_of(region: &str) -> &'static str {
     }
 }
 
+/// Whether a text has the shape of a region's name, such as `eu-central-1` or `us-gov-west-1`. What becomes part of a host's name is
+/// held against it first: `s3` or `example.com/` would make another host of it.
+#[must_use]
+pub fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [first, middle @ .., last] = parts.as_slice() else { return false };
+    let is_word = |word: &&str| (1..=12).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase());
+    let is_number = (1..=2).contains(&last.len()) && last.bytes().all(|b| b.is_ascii_digit());
+    first.len() == 2 && is_word(first) && (1..=3).contains(&middle.len()) && middle.iter().all(is_word) && is_number
+}
+
 /// Where AWS keeps the issuers of accounts' web identity tokens.
 const ISSUERS: &str = ".tokens.sts.global.api.aws";
 
@@ -28,6 +39,30 @@ pub fn token_issuer_host(issuer: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_a_region_is_one() {
+        for region in
+            ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-4", "us-iso-east-1", "eu-isoe-west-1"]
+        {
+            assert!(is_region(region), "{region}");
+        }
+        let others = [
+            "",
+            "s3",
+            "eu",
+            "eu-1",
+            "eu-central",
+            "evil.com/x",
+            "127.0.0.1:1/",
+            "s3-eu-west-1",
+            "eu-central-1.evil",
+            "EU-CENTRAL-1",
+        ];
+        for other in others {
+            assert!(!is_region(other), "{other}");
+        }
+    }
 
     #[test]
     fn only_an_issuer_that_aws_gives_an_account_is_one() {

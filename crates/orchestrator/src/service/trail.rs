@@ -65,10 +65,12 @@ impl Witness for Trail {
     fn saw(&self, call: CloudCall) {
         let Some(owner) = call.owner else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= ROOM {
+            make_room(&mut waiting, owner);
+            crate::metrics::trail_lost(1);
+        }
         if waiting.len() < ROOM {
             waiting.push_back((owner, call));
-        } else {
-            crate::metrics::trail_lost(1);
         }
         drop(waiting);
         self.came.notify_one();
@@ -131,6 +133,21 @@ impl Trail {
         for call in batch.into_iter().rev() {
             waiting.push_front(call);
         }
+    }
+}
+
+/// Where there is no room, a call of the data plane that has most of it gives way: none can crowd the others out. The newcomer
+/// itself where that is its own.
+fn make_room(waiting: &mut VecDeque<Owned>, newcomer: (OrgId, DataPlaneId)) {
+    let mut of: HashMap<(OrgId, DataPlaneId), usize> = HashMap::new();
+    for (owner, _) in waiting.iter() {
+        *of.entry(*owner).or_default() += 1;
+    }
+    let own = of.get(&newcomer).copied().unwrap_or_default();
+    let most = of.into_iter().max_by_key(|(_, calls)| *calls).filter(|(_, calls)| *calls > own + 1);
+    let last = most.and_then(|(most, _)| waiting.iter().rposition(|(owner, _)| *owner == most));
+    if let Some(last) = last {
+        waiting.remove(last);
     }
 }
 
@@ -258,5 +275,20 @@ mod tests {
         let again: Vec<i64> = trail.take().iter().map(|(_, call)| call.at.0).collect();
         assert_eq!(again, (0..i64::try_from(BATCH).expect("small")).collect::<Vec<_>>());
         assert_eq!(trail.waiting.lock().expect("whole").len(), ROOM - BATCH);
+    }
+
+    #[test]
+    fn whoever_fills_the_room_gives_way_to_the_others() {
+        let (trail, flood) = (Trail::default(), look(0, None));
+        for _ in 0..ROOM + 10 {
+            trail.saw(flood.clone());
+        }
+        let other = look(1, None);
+        for _ in 0..3 {
+            trail.saw(other.clone());
+        }
+        let waiting = trail.waiting.lock().expect("whole");
+        let of = |call: &CloudCall| waiting.iter().filter(|(owner, _)| Some(*owner) == call.owner).count();
+        assert_eq!((of(&other), of(&flood)), (3, ROOM - 3));
     }
 }

@@ -49,6 +49,9 @@ const NEVER: &[&str] = &[
     "ALL_PROXY",
     "all_proxy",
     "WAYBILL_GUARD",
+    // Where the C library looks a name up, and what it puts behind it: another host would then answer to the name in the plan.
+    "LOCALDOMAIN",
+    "HOSTALIASES",
     // A task of AWS has no identity of Azure's: an application stands in the plan, and who gives it tokens is Microsoft.
     "AZURE_AUTHORITY_HOST",
     "AZURE_FEDERATED_TOKEN_FILE",
@@ -58,8 +61,9 @@ const NEVER: &[&str] = &[
     "GOOGLE_APPLICATION_CREDENTIALS",
     "GCE_METADATA_HOST",
 ];
-/// Families of such names. The last ones say where Azure's clients ask for the identity of a machine.
-const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_"];
+/// Families of such names: of the cloud's services, of where Azure's clients ask for the identity of a machine, of the C library's
+/// resolver and loader.
+const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_", "RES_", "RESOLV_", "LD_"];
 /// What may name a trusted certificate, but only one that the image brings.
 const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "VAULT_CACERT"];
 /// Where an image keeps certificates.
@@ -95,7 +99,7 @@ fn judge(variables: impl Iterator<Item = (String, String)>) -> Option<Refusal> {
     variables.find(bad).map(|(name, _)| {
         let text = format!(
             "the environment of the task sets {name}: a worker in a cloud takes no guard, credentials, \
-             service addresses or certificates from there"
+             service addresses, certificates or ways to look names up from there"
         );
         Refusal::without_guard(Reason::LaunchRefused, text)
     })
@@ -126,6 +130,9 @@ mod tests {
             ["IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IDENTITY_SERVER_THUMBPRINT", "IMDS_ENDPOINT", "MSI_ENDPOINT"]
         {
             assert!(one(name, "http://169.254.170.2/").is_some(), "{name}");
+        }
+        for name in ["RES_OPTIONS", "RESOLV_HOST_CONF", "RESOLV_MULTI", "LD_PRELOAD", "LD_LIBRARY_PATH"] {
+            assert!(one(name, "ndots:15").is_some(), "{name}");
         }
         for name in CERTIFICATES {
             for value in ["/proc/self/environ", "/dev/stdin", "/tmp/x", "/etc/../proc/self/environ", "/nowhere"] {

@@ -1,6 +1,7 @@
 //! The guard of a task in AWS: a parameter of the worker's own account whose name follows from the worker's own role.
 //!
-//! Both are asked of AWS with the task's own credentials. Nothing that launched the task says where to look.
+//! Both are asked of AWS with the task's own credentials. Nothing that launched the task says which name or account to look at; the region
+//! is the environment's, so the role's policy has to name one.
 
 use std::error::Error;
 use std::time::Duration;

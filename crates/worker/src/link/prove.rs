@@ -61,6 +61,10 @@ impl<'a> Prover<'a> {
     #[cfg(feature = "aws")]
     fn task() -> Result<Self, LinkError> {
         let region = std::env::var("AWS_REGION").map_err(|_| LinkError::Proof("AWS_REGION is not set in this task"))?;
+        // It becomes part of a host's name, and whoever launches may set it.
+        if !waybill_model::net::is_region(&region) {
+            return Err(LinkError::Proof("AWS_REGION is no region"));
+        }
         let fips = std::env::var("AWS_USE_FIPS_ENDPOINT").is_ok_and(|value| value == "true");
         let host = waybill_identity::attest::aws::sts_host(&region, fips);
         let keys = aws_config::ecs::EcsCredentialsProvider::builder().build();

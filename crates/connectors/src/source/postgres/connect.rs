@@ -1,6 +1,6 @@
 //! Logging in to Postgres: TLS in the protocol's way, then whatever proof the server wants.
 //!
-//! The password is sent in no other way than SCRAM unless TLS hides it.
+//! The password itself is sent only where TLS hides it; without TLS a proof of it is, by SCRAM or by MD5 as the server asks.
 
 use std::sync::Arc;
 

@@ -29,6 +29,8 @@ struct Issuer {
     keys: Option<(JwkSet, Instant)>,
     /// When it gave no answer last.
     silent: Option<Instant>,
+    /// The key that was looked for in vain last: one that it begins to use may show a little later.
+    missed: Option<String>,
 }
 
 /// Why an issuer gave no keys: of its own, never what it said.
@@ -80,7 +82,13 @@ impl IssuerDoor {
             Ok(keys) => {
                 let key = keys.find(&name).map(usable);
                 (known.keys, known.silent) = (Some((keys, Instant::now())), None);
-                key.unwrap_or_else(|| Err(refuse("the token is signed with a key that its issuer does not have")))
+                let before = if key.is_some() { None } else { known.missed.replace(name.clone()) };
+                key.unwrap_or_else(|| match before {
+                    Some(before) if before == name => {
+                        Err(refuse("the token is signed with a key that its issuer does not have"))
+                    }
+                    _ => Err(Unproven::Unavailable),
+                })
             }
             Err(error) => {
                 tracing::warn!(%error, issuer, "the issuer's keys could not be had");
