@@ -1,7 +1,7 @@
 # The tasks of this repository. `make` alone lists them; the scripts behind them stand in deploy/dev.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check bench overhead proof generate clean
+.PHONY: help demo dev test check bench fidelity overhead proof generate clean
 
 help: ## List these tasks
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ check: ## Formatting, lints, licences and advisories, locked protocol numbers, g
 
 bench: ## Measure against peers on data made here
 	@deploy/dev/bench.sh
+
+fidelity: ## Compare which values arrive with other tools, on servers made here
+	@deploy/dev/fidelity.sh
 
 overhead: ## Measure what the orchestrator adds to a run, with a scripted cloud
 	@deploy/dev/overhead.sh

@@ -21,6 +21,8 @@ FAULT_RUNS=${RUNS:-50} run -E 'test(f20_) - test(/^containers::/)'
 FAULT_RUNS=${HISTORIES:-200} SEED=$seed run --no-capture -E 'test(random_history)'
 # The demo from a PostgreSQL source, with the programs under test.
 run -E 'test(/^demo::/)'
+# Which values arrive, beside other tools, as the page says.
+deploy/dev/fidelity.sh --check >/dev/null
 # Each connector compiled by itself.
 deploy/dev/features.sh
 # The way between an agent and its orchestrator is cut for five minutes, within the grace.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sees to the tools that a task needs: tools.sh build|test|demo|bench. What is missing is installed when this runs as root,
+# Sees to the tools that a task needs: tools.sh build|test|demo|bench|fidelity. What is missing is installed when this runs as root,
 # otherwise the one command is printed and the task stops. With WAYBILL_ALL_TOOLS=1 that goes for what `test` leaves out otherwise, too.
 set -euo pipefail
-task=${1:?build, test, demo or bench}
+task=${1:?build, test, demo, bench or fidelity}
 packages=()
 need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
 
@@ -20,14 +20,14 @@ case $task in
   demo)
     [ -z "${WAYBILL_DEMO_SOURCE:-}" ] || need psql postgresql-client
     ;;
-  test|bench)
+  test|bench|fidelity)
     need openssl openssl
     # The shell has a `kill` of its own, which tests and fault points can't call.
     [ -n "$(type -P kill)" ] || packages+=(procps)
     need ip iproute2
     need groff groff-base
     need psql postgresql-client
-    [ "$task" = bench ] || [ -x /usr/sbin/sshd ] || packages+=(openssh-server openssh-client)
+    [ "$task" != test ] || [ -x /usr/sbin/sshd ] || packages+=(openssh-server openssh-client)
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)
     if [ "$task" = test ] && [ -n "${WAYBILL_ALL_TOOLS:-}" ]; then
       need node nodejs
@@ -37,8 +37,8 @@ case $task in
       need runc runc
       need setpriv util-linux
     fi
-    [ "$task" = bench ] || command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
-    [ "$task" = bench ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)
+    command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || packages+=(mariadb-server)
+    [ "$task" != test ] || ls /usr/share/postgresql/*/extension/postgis.control >/dev/null 2>&1 || packages+=(postgresql-postgis)
     ;;
 esac
 if [ ${#packages[@]} -gt 0 ]; then

@@ -38,7 +38,10 @@ fn a_clean_up_says_what_it_leaves_and_a_table_is_put_back_with_its_cursor() {
     for command in ["gc", "rollback"] {
         let mistyped = worker(&shop, &[command, "--table", "itms"]);
         let told = (mistyped.status.code(), said(&mistyped));
-        assert!(told.0 == Some(1) && told.1.starts_with("× itms has no commit of ours\n  help: `waybill-worker verify"), "{told:?}");
+        assert!(
+            told.0 == Some(1) && told.1.starts_with("× itms has no commit of ours\n  help: `waybill-worker verify"),
+            "{told:?}"
+        );
     }
     let listed = said(&worker(&shop, &["rollback", "--table", "items"]));
     assert_eq!(listed.lines().count(), 2, "{listed}");
