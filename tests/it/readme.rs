@@ -16,11 +16,11 @@ const PROGRAMS: [&str; 3] = ["waybill", "waybill-worker", "waybill-orchestrator"
 const TOOLS: [&str; 6] = ["python3", "cd", "cp", "mkdir", "export", "sed"];
 
 /// Pages whose commands belong on hosts and in accounts that are not here.
-const ELSEWHERE: [&str; 8] =
-    ["agent.md", "aws.md", "azure.md", "gcs.md", "host.md", "images.md", "secrets.md", "trail.md"];
+const ELSEWHERE: [&str; 9] =
+    ["agent.md", "aws.md", "azure.md", "gcs.md", "host.md", "images.md", "s3.md", "secrets.md", "trail.md"];
 
 /// What these pages call of others'.
-const OTHERS: [&str; 18] = [
+const OTHERS: [&str; 20] = [
     "aws",
     "az",
     "bao",
@@ -29,6 +29,7 @@ const OTHERS: [&str; 18] = [
     "curl",
     "docker",
     "gcloud",
+    "grep",
     "helm",
     "install",
     "jq",
@@ -37,6 +38,7 @@ const OTHERS: [&str; 18] = [
     "terraform",
     "useradd",
     "vault",
+    "xargs",
     "$EDITOR",
     "openssl",
 ];
