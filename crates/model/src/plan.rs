@@ -267,6 +267,8 @@ pub enum FileFormat {
     Csv(Csv),
     /// One JSON object per line.
     Jsonl,
+    /// One JSON array of objects.
+    Json,
     /// Apache Parquet.
     Parquet,
 }

@@ -303,6 +303,7 @@ fn file_format(format: &FileFormat) -> Out {
             keys.nested("types", Keys(types.collect()));
         }
         FileFormat::Jsonl => keys.text("type", "jsonl"),
+        FileFormat::Json => keys.text("type", "json"),
         FileFormat::Parquet => keys.text("type", "parquet"),
     }
     Out::Map(keys.0)

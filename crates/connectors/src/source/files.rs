@@ -11,6 +11,7 @@ mod csv_rows;
 mod filter;
 mod glob;
 mod inflate;
+mod json_array;
 mod json_infer;
 mod json_line;
 mod json_rows;

@@ -144,9 +144,10 @@ pub(crate) static FILE_FORMAT: Tagged = Tagged {
             },
         ),
         ("jsonl", Table { doc: "One JSON object per line", keys: &[TYPE] }),
+        ("json", Table { doc: "One JSON array of objects", keys: &[TYPE] }),
         ("parquet", Table { doc: "Apache Parquet", keys: &[TYPE] }),
     ],
-    later: &["json", "avro", "orc", "excel", "xlsx", "xml"],
+    later: &["avro", "orc", "excel", "xlsx", "xml"],
     short: true,
 };
 

@@ -12,7 +12,7 @@ enum Reads {
     Postgres,
     MySql,
     Sqlite,
-    /// CSV of text only, or JSON Lines.
+    /// CSV of text only, or JSON.
     Lines,
     /// CSV with columns of other types.
     TypedCsv,
@@ -28,7 +28,7 @@ fn reads(entry: &Entry, defaults: Option<&Node>, end: Option<End>) -> Option<Rea
         End::Files => match format_of(entry, defaults)? {
             "parquet" => Some(Reads::Parquet),
             "csv" if has_types(entry, defaults) => Some(Reads::TypedCsv),
-            "csv" | "jsonl" => Some(Reads::Lines),
+            "csv" | "jsonl" | "json" => Some(Reads::Lines),
             _ => None,
         },
     }
@@ -46,9 +46,7 @@ fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
         ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::TypedCsv | Reads::Parquet) => {
             Some("it is for arrays of PostgreSQL")
         }
-        ("edge-values", Reads::Lines) => {
-            Some("CSV without `types` and JSON Lines hold no value that their columns can't")
-        }
+        ("edge-values", Reads::Lines) => Some("CSV without `types` and JSON hold no value that their columns can't"),
         ("edge-values", Reads::Sqlite | Reads::TypedCsv | Reads::Parquet) if value == Some("sentinel") => {
             Some("`sentinel` is for dates and times of PostgreSQL and MySQL: write twin, fail or null")
         }

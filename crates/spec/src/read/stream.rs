@@ -186,7 +186,7 @@ fn check_files(entry: &Entry, keys: Settings<'_>, (end, load): (Option<End>, Loa
     }
     if keys.node("format").is_none() && format_by_name(&entry.key).is_none() {
         let message = format!("`format` is missing in {}: its name does not tell it", of(entry));
-        found.suggest(Code::MissingField, entry.at, message, "write `format: csv`, jsonl or parquet");
+        found.suggest(Code::MissingField, entry.at, message, "write `format: csv`, jsonl, json or parquet");
     }
 }
 
@@ -203,7 +203,8 @@ pub(super) fn format_of<'n>(entry: &'n Entry, defaults: Option<&'n Node>) -> Opt
 fn format_by_name(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let bare = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
-    let endings = [(".csv", "csv"), (".jsonl", "jsonl"), (".ndjson", "jsonl"), (".parquet", "parquet")];
+    let endings =
+        [(".csv", "csv"), (".jsonl", "jsonl"), (".ndjson", "jsonl"), (".json", "json"), (".parquet", "parquet")];
     endings.iter().find(|(ending, _)| bare.ends_with(ending)).map(|(_, format)| *format)
 }
 
@@ -242,6 +243,7 @@ fn format(node: &Node) -> Option<FileFormat> {
             }))
         }
         "jsonl" => Some(FileFormat::Jsonl),
+        "json" => Some(FileFormat::Json),
         "parquet" => Some(FileFormat::Parquet),
         _ => None,
     }

@@ -337,6 +337,7 @@ fn a_csv_source_reads_back_too() {
     let streams = vec![
         stream("a/*.txt", Some(FileFormat::Csv(csv))),
         stream("b", Some(FileFormat::Jsonl)),
+        stream("j", Some(FileFormat::Json)),
         stream("c.parquet", Some(FileFormat::Parquet)),
     ];
     let s3 = S3Access { region: Some("eu-west-1".into()), ..S3Access::default() };

@@ -1,4 +1,4 @@
-//! The exact type of every JSON Lines column, from all lines of all files.
+//! The exact type of every JSON column, from all objects of all files.
 //!
 //! A column has a type of its own only if every value is exactly of it; any other column is text, as it was written.
 
@@ -6,7 +6,8 @@ use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
 
-use super::json_line::{Lines, members};
+use super::json_array::{Framing, Pieces};
+use super::json_line::members;
 use super::number::{self, Number};
 use super::rows::Broken;
 
@@ -100,9 +101,9 @@ impl Seen {
         Ok(())
     }
 
-    fn line(&mut self, line: &[u8], number: u64) -> Result<(), Broken> {
+    fn take(&mut self, piece: &[u8], at: (&str, u64)) -> Result<(), Broken> {
         self.rows += 1;
-        members(line, number, &mut |name, value| {
+        members(piece, at, &mut |name, value| {
             let at = self.place(name)?;
             if std::mem::replace(&mut self.last[at], self.rows) == self.rows {
                 return Err("an object has the same name twice".to_owned());
@@ -145,27 +146,27 @@ fn kind_of(value: &str) -> u8 {
 
 /// Looks at one file.
 pub(super) struct Scan {
-    lines: Lines,
+    pieces: Pieces,
     seen: Seen,
 }
 
 impl Scan {
-    pub(super) fn new(cap: usize) -> Self {
-        Self { lines: Lines::new(cap), seen: Seen::default() }
+    pub(super) fn new(framing: Framing, cap: usize) -> Self {
+        Self { pieces: Pieces::new(framing, cap), seen: Seen::default() }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let mut at = 0;
-        let seen = &mut self.seen;
+        let (seen, noun) = (&mut self.seen, self.pieces.noun());
         while at < bytes.len() {
-            at += self.lines.feed(&bytes[at..], &mut |line, number| seen.line(line, number))?;
+            at += self.pieces.feed(&bytes[at..], &mut |piece, line| seen.take(piece, (noun, line)))?;
         }
         Ok(())
     }
 
     pub(super) fn end(mut self) -> Result<Seen, Broken> {
-        let seen = &mut self.seen;
-        self.lines.end(&mut |line, number| seen.line(line, number))?;
+        let (seen, noun) = (&mut self.seen, self.pieces.noun());
+        self.pieces.end(&mut |piece, line| seen.take(piece, (noun, line)))?;
         Ok(self.seen)
     }
 
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<(String, Kind)> {
-        let mut scan = Scan::new(1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20);
         scan.feed(text.as_bytes()).expect("lines");
         scan.end().expect("end").columns()
     }
@@ -208,10 +209,10 @@ mod tests {
 
     #[test]
     fn a_name_twice_in_an_object_and_ids_as_names_are_refused() {
-        let mut scan = Scan::new(1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20);
         let broken = scan.feed(b"{\"a\":1}\n{\"a\":1,\"\\u0061\":2}\n").expect_err("twice");
         assert_eq!(broken.line, 2);
-        let mut scan = Scan::new(1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20);
         let many: String = (0..5000).map(|n| format!("{{\"id{n}\":1}}\n")).collect();
         assert!(scan.feed(many.as_bytes()).expect_err("many").text.contains("4096"));
     }

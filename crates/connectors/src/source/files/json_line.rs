@@ -1,4 +1,4 @@
-//! One line of JSON: split off its file, checked, and taken apart into members whose values stay as they are written.
+//! Lines of JSON, split off their file, and objects, checked and taken apart into members whose values stay as they are written.
 //!
 //! Numbers are never read into a float here, and nested values are never rebuilt.
 
@@ -79,16 +79,19 @@ impl Lines {
 /// Takes an object apart: `member` gets each name and the value's exact text, and says what is wrong with it if anything.
 pub(super) fn members<'a>(
     line: &'a [u8],
-    number: u64,
+    (noun, number): (&str, u64),
     member: &mut dyn FnMut(&str, &'a str) -> Result<(), String>,
 ) -> Result<(), Broken> {
     let first = line.iter().find(|b| !b.is_ascii_whitespace());
     if first != Some(&b'{') {
         let text = match first {
-            Some(b'[') => "the line begins an array: JSON Lines has one object on each line",
-            _ => "the line is not a JSON object",
+            Some(b'[') if noun == "line" => {
+                "the line begins an array: JSON Lines has one object on each line; for one array of objects say `format: json`"
+                    .to_owned()
+            }
+            _ => format!("the {noun} is not a JSON object"),
         };
-        return Err(broken(number, text));
+        return Err(broken(number, &text));
     }
     shallow(line, number)?;
     let mut refused = None;
@@ -101,8 +104,8 @@ pub(super) fn members<'a>(
         Ok(()) => Ok(()),
         Err(error) => {
             let what = match error.classify() {
-                serde_json::error::Category::Eof => "the line ends inside a value",
-                _ => "the line is not valid JSON",
+                serde_json::error::Category::Eof => format!("the {noun} ends inside a value"),
+                _ => format!("the {noun} is not valid JSON"),
             };
             Err(broken(number, &format!("{what}, at byte {}", error.column())))
         }
@@ -244,7 +247,7 @@ mod tests {
 
     fn taken(line: &str) -> Result<Vec<(String, String)>, String> {
         let mut all = Vec::new();
-        let read = members(line.as_bytes(), 7, &mut |name, value| {
+        let read = members(line.as_bytes(), ("line", 7), &mut |name, value| {
             all.push((name.to_owned(), value.to_owned()));
             Ok(())
         });

@@ -1,4 +1,4 @@
-//! Makes typed columns of JSON Lines, after the types are known from a first pass over the same bytes.
+//! Makes typed columns of JSON objects, after the types are known from a first pass over the same bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,15 +8,16 @@ use waybill_model::FailureCode;
 use waybill_model::plan::TextPolicy;
 
 use super::csv_rows::TextColumn;
+use super::json_array::{Framing, Pieces};
 use super::json_infer::Kind;
-use super::json_line::{Lines, members, unescape};
+use super::json_line::{members, unescape};
 use super::number::{self, Number};
 use super::rows::{Bounds, Broken, Column, Decoded, Parser};
 
 /// The parser of one JSON Lines file.
 pub(super) struct JsonRows {
     bounds: Bounds,
-    lines: Lines,
+    pieces: Pieces,
     sink: Sink,
 }
 
@@ -40,12 +41,12 @@ enum Builder {
 
 impl JsonRows {
     /// A parser that takes these columns.
-    pub(super) fn new(policy: TextPolicy, bounds: Bounds, wanted: &[(String, Kind)]) -> Self {
+    pub(super) fn new(framing: Framing, policy: TextPolicy, bounds: Bounds, wanted: &[(String, Kind)]) -> Self {
         let places = wanted.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
         let columns: Vec<Builder> = wanted.iter().map(|(_, kind)| Builder::new(*kind)).collect();
         let filled = vec![false; columns.len()];
         let sink = Sink { policy, places, columns, filled, rows: 0, bytes: 0 };
-        Self { bounds, lines: Lines::new(bounds.row_bytes), sink }
+        Self { bounds, pieces: Pieces::new(framing, bounds.row_bytes), sink }
     }
 }
 
@@ -53,15 +54,15 @@ impl Parser for JsonRows {
     fn feed(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let mut at = 0;
         while at < bytes.len() && !self.is_full() {
-            let sink = &mut self.sink;
-            at += self.lines.feed(&bytes[at..], &mut |line, number| sink.line(line, number))?;
+            let (sink, noun) = (&mut self.sink, self.pieces.noun());
+            at += self.pieces.feed(&bytes[at..], &mut |piece, line| sink.take(piece, (noun, line)))?;
         }
         Ok(at)
     }
 
     fn end(&mut self) -> Result<(), Broken> {
-        let sink = &mut self.sink;
-        self.lines.end(&mut |line, number| sink.line(line, number))
+        let (sink, noun) = (&mut self.sink, self.pieces.noun());
+        self.pieces.end(&mut |piece, line| sink.take(piece, (noun, line)))
     }
 
     fn is_full(&self) -> bool {
@@ -77,10 +78,11 @@ impl Parser for JsonRows {
 }
 
 impl Sink {
-    fn line(&mut self, line: &[u8], number: u64) -> Result<(), Broken> {
+    fn take(&mut self, piece: &[u8], at: (&str, u64)) -> Result<(), Broken> {
+        let number = at.1;
         self.filled.fill(false);
         let mut refused = None;
-        members(line, number, &mut |name, value| {
+        members(piece, at, &mut |name, value| {
             let Some(at) = self.places.get(name).copied() else { return Ok(()) };
             if std::mem::replace(&mut self.filled[at], true) {
                 return Err("an object has the same name twice".to_owned());
@@ -108,7 +110,7 @@ impl Sink {
             }
         }
         self.rows += 1;
-        self.bytes += line.len();
+        self.bytes += piece.len();
         Ok(())
     }
 }

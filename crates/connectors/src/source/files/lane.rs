@@ -12,6 +12,7 @@ use waybill_pipeline::{Batch, Fault, FaultResult, Lane};
 
 use super::content::Content;
 use super::csv_rows::CsvRows;
+use super::json_array::Framing;
 use super::json_infer::Kind;
 use super::json_rows::JsonRows;
 use super::parquet::{ParquetPlan, ParquetRows};
@@ -32,7 +33,7 @@ pub(super) struct Job {
 /// The columns of the files, as their format tells them.
 pub(super) enum Layout {
     Csv { dialect: Csv, columns: Vec<String> },
-    Jsonl(Vec<(String, Kind)>),
+    Json(Framing, Vec<(String, Kind)>),
     Parquet(Arc<ParquetPlan>),
 }
 
@@ -95,9 +96,9 @@ impl Job {
                 let rows = CsvRows::new(dialect, (self.edge, self.text), self.bounds, wanted, columns);
                 Box::new(rows.map_err(|broken| fault(file, &broken))?)
             }
-            Layout::Jsonl(columns) => {
+            Layout::Json(framing, columns) => {
                 let wanted: Vec<_> = wanted.map(|at| columns[*at].clone()).collect();
-                Box::new(JsonRows::new(self.text, self.bounds, &wanted))
+                Box::new(JsonRows::new(*framing, self.text, self.bounds, &wanted))
             }
         };
         let content = self.set.content(file).await?;

@@ -10,6 +10,7 @@ use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta, Table, TableColum
 
 use super::csv_column;
 use super::csv_rows::Header;
+use super::json_array::Framing;
 use super::json_infer::{Kind, Scan, Seen};
 use super::lane::{Layout, fault};
 use super::parquet::ParquetPlan;
@@ -40,8 +41,10 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
             let source = csv_columns(&columns, dialect, stream.edge_values)?;
             Opened { layout: Layout::Csv { dialect: dialect.clone(), columns }, columns: source, rows: None }
         }
-        FileFormat::Jsonl => {
-            let scans: Vec<_> = set.files.iter().map(|file| json_scan(set, file, bounds.row_bytes, None)).collect();
+        FileFormat::Jsonl | FileFormat::Json => {
+            let framing = framing(&first.format);
+            let scan = |file| json_scan(set, file, (framing, bounds.row_bytes), None);
+            let scans: Vec<_> = set.files.iter().map(scan).collect();
             let mut scans = futures::stream::iter(scans).buffered(lanes.max(1));
             let mut seen = Seen::default();
             let mut at = 0;
@@ -52,7 +55,7 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
             }
             let columns = seen.columns();
             let source = columns.iter().map(|(name, kind)| json_column(name, *kind)).collect();
-            Opened { layout: Layout::Jsonl(columns), columns: source, rows: Some(seen.rows) }
+            Opened { layout: Layout::Json(framing, columns), columns: source, rows: Some(seen.rows) }
         }
         FileFormat::Parquet => {
             let plan = ParquetPlan::open(set, first, stream.edge_values, bounds.row_bytes).await?;
@@ -77,9 +80,11 @@ pub(super) async fn first_columns(set: &FileSet, edge: EdgePolicy) -> FaultResul
         FileFormat::Csv(dialect) => {
             csv_header(set, first, dialect, LOOK_ROW).await.and_then(|names| csv_columns(&names, dialect, edge))
         }
-        FileFormat::Jsonl => json_scan(set, first, LOOK_ROW, Some(LOOK))
-            .await
-            .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect()),
+        format @ (FileFormat::Jsonl | FileFormat::Json) => {
+            json_scan(set, first, (framing(format), LOOK_ROW), Some(LOOK))
+                .await
+                .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect())
+        }
         FileFormat::Parquet => ParquetPlan::open(set, first, edge, LOOK_ROW).await.map(|plan| plan.columns()),
     };
     match found {
@@ -127,16 +132,25 @@ async fn csv_header(set: &FileSet, file: &File, dialect: &Csv, cap: usize) -> Fa
     header.end().map_err(broken)
 }
 
-async fn json_scan(set: &FileSet, file: &File, cap: usize, look: Option<u64>) -> FaultResult<Seen> {
-    match json_scan_once(set, file, cap, look).await {
+const fn framing(format: &FileFormat) -> Framing {
+    if matches!(format, FileFormat::Json) { Framing::Array } else { Framing::Lines }
+}
+
+async fn json_scan(set: &FileSet, file: &File, how: (Framing, usize), look: Option<u64>) -> FaultResult<Seen> {
+    match json_scan_once(set, file, how, look).await {
         Ok(seen) => Ok(seen),
         Err(fault) => Err(set.blame(file, fault).await),
     }
 }
 
-async fn json_scan_once(set: &FileSet, file: &File, cap: usize, look: Option<u64>) -> FaultResult<Seen> {
+async fn json_scan_once(
+    set: &FileSet,
+    file: &File,
+    (framing, cap): (Framing, usize),
+    look: Option<u64>,
+) -> FaultResult<Seen> {
     let broken = |broken| fault(file, &broken);
-    let mut scan = Scan::new(cap);
+    let mut scan = Scan::new(framing, cap);
     let mut content = set.content(file).await?;
     let mut taken = 0;
     while let Some(bytes) = content.next().await? {
@@ -193,7 +207,7 @@ fn json_column(name: &str, kind: Kind) -> SourceColumn {
 fn malformed(format: &FileFormat) -> FailureCode {
     match format {
         FileFormat::Csv(_) => FailureCode::CsvMalformed,
-        FileFormat::Jsonl => FailureCode::JsonMalformed,
+        FileFormat::Jsonl | FileFormat::Json => FailureCode::JsonMalformed,
         FileFormat::Parquet => FailureCode::ParquetMalformed,
     }
 }

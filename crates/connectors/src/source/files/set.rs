@@ -84,7 +84,8 @@ impl FileSet {
                 return Err(file.fault(FailureCode::ArchiveRefused, text));
             }
             file.format = format.cloned().or(found).ok_or_else(|| {
-                let text = "its name does not tell its format: set `format` (csv, jsonl or parquet) on the stream";
+                let text =
+                    "its name does not tell its format: set `format` (csv, jsonl, json or parquet) on the stream";
                 file.fault(FailureCode::SpecRefused, text)
             })?;
             if file.format == FileFormat::Parquet && file.packing != Packing::Plain {
@@ -142,6 +143,7 @@ pub(super) fn kind_of(key: &str) -> (Packing, Option<FileFormat>) {
         Some("csv") => Some(FileFormat::Csv(Csv::default())),
         Some("tsv") => Some(FileFormat::Csv(Csv { delimiter: '\t', ..Csv::default() })),
         Some("jsonl" | "ndjson") => Some(FileFormat::Jsonl),
+        Some("json") => Some(FileFormat::Json),
         Some("parquet" | "pq") => Some(FileFormat::Parquet),
         _ => None,
     };
@@ -177,6 +179,7 @@ mod tests {
         assert!(matches!(kind_of("a/B.CSV"), (Packing::Plain, Some(FileFormat::Csv(_)))));
         assert!(matches!(kind_of("b.jsonl.gz"), (Packing::Gzip, Some(FileFormat::Jsonl))));
         assert!(matches!(kind_of("b.tsv.zst"), (Packing::Zstd, Some(FileFormat::Csv(Csv { delimiter: '\t', .. })))));
+        assert!(matches!(kind_of("b.json.gz"), (Packing::Gzip, Some(FileFormat::Json))));
         assert!(matches!(kind_of("b.parquet"), (Packing::Plain, Some(FileFormat::Parquet))));
         assert!(matches!(kind_of("data"), (Packing::Plain, None)));
         for refused in ["a.zip", "a.csv.zip", "a.tar.gz", "a.tgz", "a.7z", "a.csv.bz2", "a.csv.gz.zst"] {

@@ -219,6 +219,21 @@ async fn json_lines_have_exact_types_and_missing_names_are_null() {
 }
 
 #[tokio::test]
+async fn a_json_array_reads_as_the_same_lines_do() {
+    let dir = TempDir::new().expect("dir");
+    let rows = ["{\"id\":1,\"s\":\"a,]\"}", "{\"id\":9007199254740993,\"s\":null}", "{\"id\":3,\"n\":{\"x\":[1.10]}}"];
+    lay(&dir, "a.jsonl", rows.join("\n"));
+    lay(&dir, "a.json", format!("[\n  {}\n]\n", rows.join(",\n  ")));
+    let (lines, array) = (read(&dir, "a.jsonl").await.expect("rows"), read(&dir, "a.json").await.expect("rows"));
+    assert_eq!(lines.rows, array.rows);
+    assert_eq!(array.text("n"), [None, None, Some("{\"x\":[1.10]}".to_owned())]);
+    lay(&dir, "b.json", "[{\"id\":1},\n7]");
+    let (code, text) = fault(&dir, "b.json").await;
+    assert_eq!(code, FailureCode::JsonMalformed);
+    assert!(text.contains("line 2") && text.contains("the element is not a JSON object"), "{text}");
+}
+
+#[tokio::test]
 async fn h27_malformed_json_lines_end_with_the_line_and_integers_are_exact_or_text() {
     let deep = format!("{{\"a\":{}}}", "[".repeat(100_000));
     let cases: &[(&str, &str, &str)] = &[
