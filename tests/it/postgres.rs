@@ -19,6 +19,7 @@ mod types;
 mod values;
 mod windows;
 mod wires;
+mod xmin;
 
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::plan::{Postgres as Settings, TlsMode};

@@ -169,21 +169,41 @@ async fn the_account_and_the_pipeline_of_the_postgres_page_work_as_they_stand() 
     server.run(account).await;
     let folder = tempfile::tempdir().expect("a folder");
     let documents = fenced(&page, "yaml");
-    let document = documents[0]
+    let report = as_it_stands(&server, folder.path(), &documents[0]).await;
+    let told = |n: usize| (&report["streams"][n]["rows"], &report["streams"][n]["receipt"]["window"]["fixed_lag"]);
+    assert_eq!((told(0), told(1)), ((&json!(100), &json!(false)), (&json!(1), &Value::Null)));
+
+    server.run("CREATE TABLE stock (id int8 PRIMARY KEY, pieces int4); INSERT INTO stock SELECT g, 0 FROM generate_series(1, 50) g").await;
+    server.run("GRANT SELECT ON stock TO waybill").await;
+    let by_transaction = documents.iter().find(|document| document.contains("cursor: xmin")).expect("an example");
+    let mut came = Vec::new();
+    for change in ["UPDATE stock SET pieces = 1 WHERE id <= 3", "SELECT", "UPDATE stock SET pieces = 2 WHERE id = 3"] {
+        came.push(as_it_stands(&server, folder.path(), by_transaction).await["streams"][0]["rows"].clone());
+        server.run(change).await;
+    }
+    came.push(as_it_stands(&server, folder.path(), by_transaction).await["streams"][0]["rows"].clone());
+    assert_eq!(json!(came), json!([50, 3, 0, 1]));
+    let stock =
+        readers::query(&folder.path().join("lake/public.stock"), "SELECT count(*), CAST(sum(pieces) AS BIGINT) FROM t");
+    assert_eq!(stock.expect("readers").agreed(), json!([[50, 4]]));
+}
+
+/// Runs a document of a page with nothing but the place and the mode of TLS of its connections changed.
+async fn as_it_stands(server: &Postgres, folder: &Path, document: &str) -> Value {
+    let document = document
+        .replace("host: db.example.internal, ", &format!("host: 127.0.0.1, port: {}, tls: disable, ", server.port()))
         .replace(
             "    host: db.example.internal\n",
             &format!("    host: 127.0.0.1\n    port: {}\n    tls: disable\n", server.port()),
         )
         .replace("database: shop", "database: postgres")
-        .replace("/srv/lake", folder.path().join("lake").to_str().expect("a path"));
+        .replace("/srv/lake", folder.join("lake").to_str().expect("a path"));
     assert!(document.contains("tls: disable") && !document.contains("/srv/"));
-    let spec = folder.path().join("spec.yaml");
+    let spec = folder.join("spec.yaml");
     std::fs::write(&spec, document).expect("write the spec");
     let mut worker = Command::new(binary("waybill-worker"));
     worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(&spec).env("SHOP_PASSWORD", "a long password");
     let output = worker.kill_on_drop(true).output().await.expect("run the worker");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
-    let told = |n: usize| (&report["streams"][n]["rows"], &report["streams"][n]["receipt"]["window"]["fixed_lag"]);
-    assert_eq!((told(0), told(1)), ((&json!(100), &json!(false)), (&json!(1), &Value::Null)));
+    serde_json::from_slice(&output.stdout).expect("a report")
 }

@@ -124,6 +124,20 @@ impl Postgres {
         (self.child, self.port) = launch(&data, self.folder.path(), Some(self.port));
     }
 
+    /// Ends it in order, and starts it again as if as many transactions had been as there are numbers that a row can bear.
+    ///
+    /// # Panics
+    /// When its programs fail.
+    pub fn let_all_numbers_pass(&mut self) {
+        let stopped = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(stopped.is_ok_and(|status| status.success()), "the server is told to end");
+        drop(self.child.wait());
+        let data = self.folder.path().join("data");
+        let reset = program("pg_resetwal").args(["-e", "1"]).arg(&data).output().expect("run pg_resetwal");
+        assert!(reset.status.success(), "pg_resetwal: {}", String::from_utf8_lossy(&reset.stderr));
+        (self.child, self.port) = launch(&data, self.folder.path(), Some(self.port));
+    }
+
     fn end(&mut self) {
         // Immediate shutdown of the server that this handle started; it frees its shared memory, which a kill would not.
         let stopped = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();

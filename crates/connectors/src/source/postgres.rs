@@ -21,6 +21,7 @@ mod session;
 mod snapshot;
 mod window;
 mod wire;
+mod xmin;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
@@ -165,7 +166,7 @@ impl Source for PostgresSource {
         let mut found = self.find(stream).await?;
         let cursor = window::check(stream, &found.attributes, &found.types, found.rules)?;
         if let Some(cursor) = cursor {
-            cursor.rehearse(&mut found.wire).await?;
+            cursor.rehearse(&mut found.wire, &found.relation, &found.hello).await?;
         }
         found.lead(stream).await?;
         found.wire.terminate().await;
@@ -195,14 +196,18 @@ impl Source for PostgresSource {
         let mut selection = found.lead(stream).await?;
         let (id, identity) = session::export(&mut found.wire).await?;
         found.count_nulls(&selection, &mut window, stream).await?;
+        let leaves = catalog::leaves(&mut found.wire, &found.relation).await?;
+        let is_scan = window.span.is_some();
+        if let Some(span) = window.span.take() {
+            span.settle(&mut window, &leaves)?;
+        }
         if let Some(rows) = &window.rows {
             selection.restrict(rows.clone());
         }
-        let leaves = catalog::leaves(&mut found.wire, &found.relation).await?;
         let known: Option<f64> = leaves.iter().map(|leaf| leaf.rows).sum();
         let rows_estimate = known.filter(|_| !window.is_bounded && stream.filter.is_empty()).map(|rows| rows as u64);
-        // A window is best left to an index; only whole tables are cut.
-        let cut = if window.is_bounded { 1 } else { want.lanes };
+        // A window is best left to an index, where one serves it; only what is looked through as a whole is cut.
+        let cut = if window.is_bounded && !is_scan { 1 } else { want.lanes };
         let queue = if window.is_empty { Vec::new() } else { plan::ranges(&found.relation, &leaves, cut) };
         let ranges = queue.len();
         let shared = Shared {

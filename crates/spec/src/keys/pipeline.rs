@@ -43,7 +43,7 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "cursor",
             Shape::Text(FOREIGN),
-            "The column that tells new or changed rows; `load: new` and `load: changed` need it. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again. On a Postgres replica neither does one that was committed after a higher one.",
+            "The column that tells new or changed rows; `load: new` and `load: changed` need it. `xmin` on Postgres is the transaction that wrote a row: for tables without such a column, at the price of a look through the whole table. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again. On a Postgres replica neither does one that was committed after a higher one.",
         ),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(

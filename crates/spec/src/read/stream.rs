@@ -56,7 +56,8 @@ pub(super) fn read_stream(
     let cursor = read_cursor(entry, keys, (end, load), found);
     let key = read_key(entry, keys, load, found);
     let needed = key.iter().map(|column| ("key", column.as_str()));
-    let needed: Vec<_> = cursor.iter().map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
+    let column = cursor.iter().filter(|cursor| !is_transaction(end, &cursor.column));
+    let needed: Vec<_> = column.map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
     check_files(entry, keys, (end, load), found);
     check_own(entry, defaults, end, found);
     StreamPlan {
@@ -138,12 +139,32 @@ fn read_cursor(
         }
         return None;
     };
+    if is_transaction(end, &column) {
+        for key in ["cursor-zone", "cursor-nulls", "cursor-margin"] {
+            if let Some(at) = keys.own_place(key) {
+                let message = format!("`{key}` of {} has no meaning with `cursor: {TRANSACTION}`", of(entry));
+                found.suggest(
+                    Code::Cursor,
+                    at,
+                    message,
+                    "remove it: the transaction that wrote a row has no zone, NULL or margin",
+                );
+            }
+        }
+    }
     Some(Cursor {
         column,
         zone: keys.owned("cursor-zone"),
         nulls: keys.parsed("cursor-nulls").unwrap_or_default(),
         margin_ms: keys.text("cursor-margin").and_then(millis).unwrap_or(2_000),
     })
+}
+
+/// A cursor on Postgres that is no column: the transaction that wrote a row. No column of a table there can bear its name.
+const TRANSACTION: &str = "xmin";
+
+fn is_transaction(end: Option<End>, column: &str) -> bool {
+    end == Some(End::Postgres) && column == TRANSACTION
 }
 
 /// The key of a `changed` stream; the source's primary key where it is empty. One that stands in the defaults is no mistake

@@ -79,6 +79,20 @@ fn a_cursor_goes_with_new_and_must_be_delivered() {
 }
 
 #[test]
+fn the_transaction_that_wrote_a_row_is_a_cursor_on_postgres_and_a_column_elsewhere() {
+    let sqlite = stream("load: changed, cursor: xmin, columns: { select: [a, b] }");
+    refused(Code::CursorDropped, &sqlite);
+    let postgres = |more: &str| {
+        let shop = "type: postgres, host: db, database: shop, user: ro";
+        sqlite.replace("type: sqlite, path: x", shop).replace("cursor: xmin", &format!("cursor: xmin{more}"))
+    };
+    read(&postgres(""));
+    for key in ["cursor-zone: Europe/Berlin", "cursor-nulls: ignore", "cursor-margin: 5s"] {
+        refused(Code::Cursor, &postgres(&format!(", {key}")));
+    }
+}
+
+#[test]
 fn columns_that_contradict_each_other_are_refused() {
     for settings in [
         "columns: { select: [a, a] }",

@@ -51,6 +51,7 @@ pub(super) struct Attribute {
 /// A table that holds rows of the relation: itself, a partition, an heir.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf {
+    pub(super) oid: u32,
     pub(super) sql: String,
     /// Whether its rows have row ids that can be read in ranges.
     pub(super) is_heap: bool,
@@ -206,7 +207,7 @@ pub(super) async fn leaves(wire: &mut Wire, relation: &Relation) -> FaultResult<
          SELECT n.nspname, c.relname, coalesce(am.amname, '') = 'heap' AND c.relkind IN ('r', 'm'), \
            pg_catalog.has_table_privilege(c.oid, 'SELECT') AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'), \
            coalesce(pg_catalog.pg_relation_size(c.oid), 0) / pg_catalog.current_setting('block_size')::bigint, \
-           coalesce(pg_catalog.pg_table_size(c.oid), 0), c.reltuples, c.relpages \
+           coalesce(pg_catalog.pg_table_size(c.oid), 0), c.reltuples, c.relpages, c.oid \
          FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam WHERE c.relkind <> 'p'",
@@ -218,6 +219,7 @@ pub(super) async fn leaves(wire: &mut Wire, relation: &Relation) -> FaultResult<
         let (tuples, pages): (f64, f64) = (row.number(6)?, row.number(7)?);
         let known = tuples >= 0.0 && pages > 0.0;
         leaves.push(Leaf {
+            oid: row.number(8)?,
             sql: format!("{}.{}", identifier(&row.text(0)?), identifier(&row.text(1)?)),
             is_heap: row.flag(2)?,
             is_readable: row.flag(3)?,

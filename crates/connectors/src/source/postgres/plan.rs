@@ -69,7 +69,7 @@ mod tests {
 
     fn leaf(name: &str, blocks: u64) -> Leaf {
         let sql = format!("\"s\".\"{name}\"");
-        Leaf { sql, is_heap: true, is_readable: true, blocks, bytes: blocks * 8192, rows: None }
+        Leaf { oid: 1, sql, is_heap: true, is_readable: true, blocks, bytes: blocks * 8192, rows: None }
     }
 
     #[test]

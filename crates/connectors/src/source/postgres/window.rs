@@ -12,7 +12,7 @@ use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
 use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
-use super::catalog::{Attribute, Relation};
+use super::catalog::{self, Attribute, Relation};
 use super::kind::{Kind, Rules, Types, resolve};
 use super::literal::{identifier, literal};
 use super::refusal::Failure;
@@ -20,6 +20,7 @@ use super::replica::{self, RECORDED_AHEAD};
 use super::select::attribute;
 use super::session::Hello;
 use super::wire::Wire;
+use super::xmin::{self, RestsOn, Span};
 use crate::source::{MINUTES_OF_A_SETBACK, fell_back};
 
 /// The lag where other sessions' times can't be seen.
@@ -27,7 +28,7 @@ pub(super) const FIXED_LAG_SECONDS: u64 = 300;
 /// The margin is never smaller.
 const LEAST_MARGIN_MS: u64 = 1000;
 /// How often open transactions are looked at while one is waited for.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// All digits, in the one form that sorts and reads back the same under every setting.
 pub(super) const FORM: &str = "'YYYY-MM-DD HH24:MI:SS.US'";
 
@@ -45,26 +46,33 @@ pub(super) struct Window {
     pub(super) is_empty: bool,
     /// There is a lower bound: the table is not read as a whole.
     pub(super) is_bounded: bool,
+    /// The transactions whose rows it takes, for a cursor that is no column. Its condition follows once the tables that hold
+    /// the rows are known.
+    pub(super) span: Option<Span>,
 }
 
 /// A cursor as it is kept: what it is, and its exact text.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     #[serde(rename = "type")]
     form: Form,
-    at: String,
+    pub(super) at: String,
     /// By the primary's clock, the moment of which the server showed everything when this was its highest number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shown_until: Option<String>,
+    /// What numbers of transactions rest on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rests_on: Option<RestsOn>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Form {
+pub(super) enum Form {
     Timestamptz,
     Timestamp,
     Integer,
+    Xmin,
 }
 
 impl Form {
@@ -72,12 +80,17 @@ impl Form {
         match self {
             Self::Timestamptz => "pg_catalog.timestamptz",
             Self::Timestamp => "pg_catalog.timestamp",
-            Self::Integer => "pg_catalog.int8",
+            Self::Integer | Self::Xmin => "pg_catalog.int8",
         }
     }
 
-    fn keep(self, at: &str, shown_until: Option<String>) -> FaultResult<CursorState> {
-        let kept = serde_json::to_string(&Kept { form: self, at: at.to_owned(), shown_until });
+    pub(super) fn keep(
+        self,
+        at: &str,
+        shown_until: Option<String>,
+        rests_on: Option<RestsOn>,
+    ) -> FaultResult<CursorState> {
+        let kept = serde_json::to_string(&Kept { form: self, at: at.to_owned(), shown_until, rests_on });
         let text = kept.map_err(|_| Fault::new(FailureCode::WorkerBug, "a cursor can't be written"))?;
         Ok(CursorState::new(text))
     }
@@ -86,6 +99,7 @@ impl Form {
 /// A stream's cursor, checked against the table.
 pub(super) struct Checked<'a> {
     cursor: &'a Cursor,
+    load: Load,
     column: String,
     not_null: bool,
     form: Form,
@@ -104,6 +118,10 @@ pub(super) fn check<'a>(
     let Some(cursor) = &stream.cursor else {
         return Err(Fault::new(FailureCode::SpecRefused, format!("`load: {}` needs a `cursor`", stream.load)));
     };
+    if cursor.column == xmin::COLUMN {
+        let column = cursor.column.clone();
+        return Ok(Some(Checked { cursor, load: stream.load, column, not_null: true, form: Form::Xmin }));
+    }
     let found: &Attribute = attribute(attributes, &cursor.column, "cursor")?;
     let form = match resolve(types, found.type_oid, found.modifier, rules)?.0 {
         Kind::TimestampTz => Form::Timestamptz,
@@ -118,7 +136,7 @@ pub(super) fn check<'a>(
             return Err(Fault::new(FailureCode::CursorUnusable, text));
         }
     };
-    Ok(Some(Checked { cursor, column: identifier(&found.name), not_null: found.not_null, form }))
+    Ok(Some(Checked { cursor, load: stream.load, column: identifier(&found.name), not_null: found.not_null, form }))
 }
 
 impl Checked<'_> {
@@ -132,6 +150,10 @@ impl Checked<'_> {
         patience: Duration,
     ) -> FaultResult<Window> {
         let kept = after.map(|state| self.read(state)).transpose()?;
+        if self.form == Form::Xmin {
+            xmin::check(relation, hello)?;
+            return xmin::fix(wire, self.load, (after, kept), patience).await;
+        }
         let low = kept.as_ref().map(|kept| kept.at.as_str());
         // Asked for before the highest number: the replica may go on meanwhile.
         let then = kept.as_ref().and_then(|kept| kept.shown_until.as_deref());
@@ -142,8 +164,14 @@ impl Checked<'_> {
             _ => self.time_end(wire, hello, &mut note).await?,
         };
         let nulls = self.without()?;
-        let unchanged =
-            Window { nulls: nulls.clone(), cursor: after.cloned(), note, is_empty: true, is_bounded: true, rows: None };
+        let unchanged = Window {
+            nulls: nulls.clone(),
+            cursor: after.cloned(),
+            note,
+            is_empty: true,
+            is_bounded: true,
+            ..Window::default()
+        };
         let Some(high) = high else { return Ok(unchanged) };
         if let Some(low) = low
             && !self.is_before(wire, low, &high).await?
@@ -162,16 +190,20 @@ impl Checked<'_> {
         Ok(Window {
             rows: Some(self.condition(low, &high)?),
             nulls,
-            cursor: Some(self.form.keep(&high, shown_until)?),
+            cursor: Some(self.form.keep(&high, shown_until, None)?),
             note,
-            is_empty: false,
             is_bounded: low.is_some(),
+            ..Window::default()
         })
     }
 
-    /// Checks that the zone is known, for a look at the stream without a run.
-    pub(super) async fn rehearse(&self, wire: &mut Wire) -> FaultResult<()> {
+    /// Checks that the zone is known and numbers can be relied on, for a look at the stream without a run.
+    pub(super) async fn rehearse(&self, wire: &mut Wire, relation: &Relation, hello: &Hello) -> FaultResult<()> {
         match self.form {
+            Form::Xmin => {
+                xmin::check(relation, hello)?;
+                xmin::check_parts(&catalog::leaves(wire, relation).await?)
+            }
             Form::Timestamp => self.local(wire, "2000-01-01 00:00:00+00").await.map(drop),
             _ => Ok(()),
         }
