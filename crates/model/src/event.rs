@@ -37,6 +37,8 @@ named! {
         CommitAdopted = "commit_adopted",
         /// Rows that were there before gave their place to new ones with their keys; `count` of them.
         RowsReplaced = "rows_replaced",
+        /// Rows whose key the source has no more were removed or marked; `count` of them.
+        RowsDeleted = "rows_deleted",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
         /// Nothing was new; nothing was committed.

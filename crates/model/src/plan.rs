@@ -75,6 +75,9 @@ pub struct StreamPlan {
     /// Source columns that tell a row of a `changed` stream from all others; the source's primary key where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key: Vec<String>,
+    /// What becomes of the table's rows whose key the source has no more, for `changed`.
+    #[serde(default, skip_serializing_if = "Deletes::is_keep")]
+    pub deletes: Deletes,
     /// Which columns, under which names.
     #[serde(default, skip_serializing_if = "Columns::is_all")]
     pub columns: Columns,
@@ -125,6 +128,26 @@ impl Load {
     #[must_use]
     pub const fn has_window(self) -> bool {
         matches!(self, Self::New | Self::Changed)
+    }
+}
+
+named! {
+    /// What becomes of the rows of a `changed` stream whose key the source has no more.
+    Deletes {
+        /// They stay as they were when a run last saw them; the source is not asked.
+        Keep = "keep",
+        /// They stay, with the time of the run that missed them in a column of their own.
+        Mark = "mark",
+        /// They go.
+        Remove = "remove",
+    }
+}
+
+impl Deletes {
+    /// Whether nothing is looked for.
+    #[must_use]
+    pub fn is_keep(&self) -> bool {
+        *self == Self::Keep
     }
 }
 
@@ -304,4 +327,4 @@ macro_rules! default_first {
         fn default() -> Self { Self::ALL[0] }
     })+ };
 }
-default_first!(TlsMode, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Compression, Architecture);
+default_first!(TlsMode, Deletes, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Compression, Architecture);

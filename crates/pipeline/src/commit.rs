@@ -38,5 +38,6 @@ mod write;
 pub use audit::{TableReport, audit_table, find_tables};
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Merged, Origin, Outcome, Owner, Prepared, State};
 pub use probe::probe_conditions;
+pub(crate) use schema::OWN_MARK;
 pub use stats::FileStats;
 pub use table::Table;

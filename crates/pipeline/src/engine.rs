@@ -6,6 +6,7 @@
 mod check;
 mod lane;
 mod load;
+mod marked;
 mod merge;
 mod meter;
 mod sizing;

@@ -1,5 +1,5 @@
-//! The merge of a `changed` stream, copy on write: which of the table's rows the new ones take the place of, and the
-//! files without those rows.
+//! The merge of a `changed` stream, copy on write: which of the table's rows the new ones take the place of, which the source
+//! has no more, and the files without those rows.
 //!
 //! A file that holds such a row is written again without it; all others stay as they are. In memory are digests of keys
 //! and a bit per row; where they do not fit, the files are gone over several times. It decides nothing of the commit, and
@@ -7,18 +7,23 @@
 
 mod keys;
 mod object;
+mod source_keys;
+mod sweep;
 mod table_file;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::filter_record_batch;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Schema, TimestampMicrosecondType};
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
 pub(crate) use self::keys::check as check_key;
 use self::keys::{Digests, KeySet, columns_at};
+pub(crate) use self::source_keys::{KeyRequest, SourceKeys};
+pub(crate) use self::sweep::Sweep;
+use self::sweep::{Absent, Sums};
 use self::table_file::TableFile;
 use crate::commit::{DataFile, Merged};
 use crate::encode::{LaneWriter, Target, twin_name};
@@ -36,6 +41,8 @@ pub(crate) struct Work {
     pub(crate) memory: usize,
     /// Bytes that digests may take.
     pub(crate) digests: usize,
+    /// What is done with rows that the source has no more; none where nobody asks.
+    pub(crate) sweep: Option<Sweep>,
     pub(crate) runtime: Handle,
     pub(crate) stop: StopSignal,
 }
@@ -76,31 +83,70 @@ impl Bits {
         }
     }
 
+    /// Rows whose bits fit so many bytes.
+    const fn rows_in(memory: usize) -> u64 {
+        memory as u64 * 8
+    }
+
     fn is_set(&self, row: usize) -> bool {
         self.words.get(row / 64).is_some_and(|word| word & (1 << (row % 64)) != 0)
     }
 }
 
-/// Finds the rows of `existing` files that have a key of the `fresh` ones, and writes the others of their files anew.
+/// What becomes of the rows of one file.
+struct Fate {
+    /// Their place is taken by new ones.
+    taken: Bits,
+    absent: Absent,
+}
+
+impl Fate {
+    fn of(file: &Existing) -> Self {
+        Self { taken: Bits::new(file.rows), absent: Absent::default() }
+    }
+
+    fn changes_nothing(&self) -> bool {
+        self.taken.set == 0 && self.absent.changes_nothing()
+    }
+
+    fn stays(&self, row: usize) -> bool {
+        !self.taken.is_set(row) && !self.absent.is_removed(row)
+    }
+}
+
+/// Finds the rows of `existing` files that have a key of the `fresh` ones, and those whose key the source has no more where that
+/// is asked for, and writes the others of their files anew.
 pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> Result<Merged, End> {
     let digests = Digests::of(&work.target.schema, &work.key)?;
-    let (mut merged, mut taken) = (Merged::default(), 0);
+    let merging = Merging { work, fresh, digests: &digests };
+    let sums = work.sweep.as_ref().map(|sweep| merging.compare(sweep, existing)).transpose()?;
+    if fresh.is_empty() && sums.as_ref().is_none_or(Sums::are_alike) {
+        return Ok(Merged::default());
+    }
+    let (mut merged, mut dropped) = (Merged::default(), 0);
     let mut writer = LaneWriter::new(work.target.clone(), work.runtime.clone(), work.stop.clone());
-    for group in groups(existing, work.memory / 8) {
-        for (file, bits) in group.iter().zip(find(work, &digests, fresh, group)?) {
-            if bits.set == 0 {
-                continue;
-            }
-            keep(work, file, &bits, &mut writer, &mut merged.kept)?;
+    // Of each row it is known whether it is taken, whether it is gone and whether it is back.
+    for group in groups(existing, work.memory / if sums.is_some() { 24 } else { 8 }) {
+        let mut fates = merging.find(group)?;
+        if let (Some(sweep), Some(sums)) = (&work.sweep, &sums) {
+            merging.look_for_absent(sweep, sums, group, &mut fates)?;
+            let gone = merged.removed + merged.marked + fates.iter().map(|fate| fate.absent.gone()).sum::<u64>();
+            sweep.guard(gone, sums.live())?;
+        }
+        for (file, fate) in group.iter().zip(&fates).filter(|(_, fate)| !fate.changes_nothing()) {
+            keep(work, file, fate, &mut writer, &mut merged.kept)?;
             merged.replaced.push(file.path.clone());
             merged.rows_before += file.rows;
-            taken += bits.set;
+            merged.removed += fate.absent.removed();
+            merged.marked += fate.absent.marked();
+            merged.unmarked += fate.absent.unmarked();
+            dropped += fate.taken.set + fate.absent.removed();
         }
     }
     writer.close(|file| merged.kept.push(file))?;
-    if merged.taken() != taken {
-        let (written, before) = (merged.rows_before - merged.taken(), merged.rows_before);
-        let text = format!("{taken} of {before} rows are replaced, but {written} were kept");
+    if merged.dropped() != dropped {
+        let (written, before) = (merged.rows_before - merged.dropped(), merged.rows_before);
+        let text = format!("{dropped} of {before} rows are replaced or removed, but {written} were kept");
         return Err(Fault::new(FailureCode::WorkerBug, text).into());
     }
     Ok(merged)
@@ -108,7 +154,7 @@ pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> R
 
 /// The files in runs whose bits fit; a file of more rows makes a run of its own.
 fn groups(files: &[Existing], memory: usize) -> Vec<&[Existing]> {
-    let most = memory as u64 * 8;
+    let most = Bits::rows_in(memory);
     let mut groups = Vec::new();
     let (mut from, mut rows) = (0, 0);
     for (at, file) in files.iter().enumerate() {
@@ -122,61 +168,116 @@ fn groups(files: &[Existing], memory: usize) -> Vec<&[Existing]> {
     groups
 }
 
-/// The rows of each file that are replaced.
-fn find(work: &Work, digests: &Digests, fresh: &[DataFile], files: &[Existing]) -> Result<Vec<Bits>, End> {
-    let wanted: Vec<(String, DataType)> = work.key.iter().map(|at| column(&work.target.schema, *at)).collect();
-    let mut found: Vec<Bits> = files.iter().map(|file| Bits::new(file.rows)).collect();
-    let keys: u64 = fresh.iter().map(|file| file.rows).sum();
-    let shares = KeySet::shares(keys, work.digests);
-    for share in 0..shares {
-        let set = KeySet::of((share, shares, keys), |set| {
-            let scanned = fresh
-                .iter()
-                .map(|file| scan(work, digests, &Existing::of(file), &wanted, |_, digest| set.take(digest)).map(drop));
-            scanned.collect::<Result<(), End>>()
+/// A merge under way.
+struct Merging<'a> {
+    work: &'a Work,
+    fresh: &'a [DataFile],
+    digests: &'a Digests,
+}
+
+/// A row of a file that is looked at: the file's place, the row's, its key's digest, and whether it has the mark.
+struct Seen {
+    file: usize,
+    row: usize,
+    digest: u128,
+    is_marked: bool,
+}
+
+impl Merging<'_> {
+    /// The rows of each file that are replaced.
+    fn find(&self, files: &[Existing]) -> Result<Vec<Fate>, End> {
+        let mut found: Vec<Fate> = files.iter().map(Fate::of).collect();
+        if self.fresh.is_empty() {
+            return Ok(found);
+        }
+        self.each_share(files, |set, seen| {
+            if set.has(seen.digest) {
+                found[seen.file].taken.set(seen.row);
+            }
         })?;
-        for (file, bits) in files.iter().zip(&mut found) {
-            let rows = scan(work, digests, file, &wanted, |row, digest| {
-                if set.has(digest) {
-                    bits.set(row);
+        Ok(found)
+    }
+
+    /// Sums up the keys of the source and those that the table will hold, share by share of the new rows' keys.
+    fn compare(&self, sweep: &Sweep, existing: &[Existing]) -> Result<Sums, End> {
+        let mut sums = Sums::new(self.work.digests / 4);
+        for fresh in self.fresh {
+            scan(self.work, self.digests, &Existing::of(fresh), None, |_, digest, _| sums.in_table(digest))?;
+        }
+        self.each_share(existing, |set, seen| {
+            if set.is_here(seen.digest) && !seen.is_marked {
+                sums.lives();
+                if !set.has(seen.digest) {
+                    sums.in_table(seen.digest);
                 }
+            }
+        })?;
+        sweep.keys.each(self.work, self.digests, |digest| sums.in_source(digest))?;
+        Ok(sums)
+    }
+
+    /// Goes over the files once for each share of the new rows' keys.
+    fn each_share(&self, files: &[Existing], mut take: impl FnMut(&KeySet, Seen)) -> Result<(), End> {
+        let keys: u64 = self.fresh.iter().map(|file| file.rows).sum();
+        let shares = KeySet::shares(keys, self.work.digests / if self.work.sweep.is_some() { 2 } else { 1 });
+        for share in 0..shares {
+            let set = KeySet::of((share, shares, keys), |set| {
+                self.fresh.iter().try_for_each(|file| {
+                    scan(self.work, self.digests, &Existing::of(file), None, |_, digest, _| set.take(digest))
+                })
             })?;
-            if rows as u64 != file.rows {
+            self.each_row(files, |seen| take(&set, seen))?;
+        }
+        Ok(())
+    }
+
+    /// Goes over the keys of the table's files, which hold the rows that the log says.
+    fn each_row(&self, files: &[Existing], mut take: impl FnMut(Seen)) -> Result<(), End> {
+        let mark = self.work.sweep.as_ref().and_then(|sweep| sweep.mark);
+        for (at, file) in files.iter().enumerate() {
+            let mut rows = 0;
+            scan(self.work, self.digests, file, mark, |row, digest, is_marked| {
+                rows = row as u64 + 1;
+                take(Seen { file: at, row, digest, is_marked });
+            })?;
+            if rows != file.rows {
                 let text = format!("{} holds {rows} rows and the log says {}", file.key, file.rows);
                 return Err(Fault::new(FailureCode::TableChangedByOther, text).into());
             }
         }
+        Ok(())
     }
-    Ok(found)
 }
 
-/// Goes over the keys of a file; returns its rows.
+/// Goes over the keys of a file, and over the column with the mark where one is named.
 fn scan(
     work: &Work,
     digests: &Digests,
     file: &Existing,
-    wanted: &[(String, DataType)],
-    mut take: impl FnMut(usize, u128),
-) -> Result<usize, End> {
-    let mut open = TableFile::open(work, file, wanted)?;
+    mark: Option<usize>,
+    mut take: impl FnMut(usize, u128, bool),
+) -> Result<(), End> {
+    let wanted: Vec<_> = work.key.iter().chain(&mark).map(|at| column(&work.target.schema, *at)).collect();
+    let mut open = TableFile::open(work, file, &wanted)?;
     let mut before = 0;
     while let Some((rows, columns)) = open.next()? {
-        digests.each(&columns, |row, digest| take(before + row, digest))?;
+        let (key, marks) = columns.split_at(work.key.len());
+        digests.each(key, |row, digest| take(before + row, digest, marks.iter().any(|marks| marks.is_valid(row))))?;
         before += rows;
         halted(&work.stop)?;
     }
-    Ok(before)
+    Ok(())
 }
 
-/// Writes the rows of a file that are not replaced.
+/// Writes the rows of a file that stay.
 fn keep(
     work: &Work,
     file: &Existing,
-    bits: &Bits,
+    fate: &Fate,
     writer: &mut LaneWriter,
     kept: &mut Vec<DataFile>,
 ) -> Result<(), End> {
-    if bits.set == file.rows {
+    if fate.taken.set + fate.absent.removed() == file.rows {
         return Ok(());
     }
     let schema = &work.target.schema;
@@ -186,14 +287,28 @@ fn keep(
     let wanted: Vec<_> = (0..base).map(|at| column(schema, at)).chain(texts).collect();
     let mut open = TableFile::open(work, file, &wanted)?;
     let mut before = 0;
-    while let Some((rows, columns)) = open.next()? {
-        let stays = BooleanArray::from_iter((before..before + rows).map(|row| Some(!bits.is_set(row))));
+    while let Some((rows, mut columns)) = open.next()? {
+        if let Some(sweep) = &work.sweep
+            && let Some(mark) = sweep.mark
+        {
+            columns[mark] = marks(sweep, &fate.absent, &columns[mark], before);
+        }
+        let stays = BooleanArray::from_iter((before..before + rows).map(|row| Some(fate.stays(row))));
         before += rows;
         let batch = batch(schema, &columns, &twins, &stays)?;
         writer.write(&batch, |file| kept.push(file))?;
         halted(&work.stop)?;
     }
     Ok(())
+}
+
+/// The marks of rows from `before` on, as they are from now on.
+fn marks(sweep: &Sweep, absent: &Absent, were: &ArrayRef, before: usize) -> ArrayRef {
+    let were = were.as_primitive::<TimestampMicrosecondType>();
+    let now = were.iter().zip(before..).map(|(was, row)| {
+        if absent.is_marked(row) { Some(sweep.at) } else { was.filter(|_| !absent.is_unmarked(row)) }
+    });
+    Arc::new(now.collect::<TimestampMicrosecondArray>().with_data_type(were.data_type().clone()))
 }
 
 fn halted(stop: &StopSignal) -> Result<(), End> {

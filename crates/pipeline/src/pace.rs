@@ -128,12 +128,20 @@ impl Snapshot for PacedSnapshot {
         self.inner.cursor()
     }
 
+    fn key(&self) -> Vec<String> {
+        self.inner.key()
+    }
+
     fn window(&self) -> WindowNote {
         self.inner.window()
     }
 
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
         Ok(Box::new(PacedLane { inner: self.inner.lane().await?, pace: Arc::clone(&self.pace) }))
+    }
+
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        Ok(Box::new(PacedLane { inner: self.inner.keys().await?, pace: Arc::clone(&self.pace) }))
     }
 
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {
@@ -161,7 +169,10 @@ impl Lane for PacedLane {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use waybill_model::FailureCode;
+
     use super::*;
+    use crate::fault::Fault;
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_changes_counts_from_the_next_rows_on() {
@@ -186,6 +197,55 @@ mod tests {
         allowed.store(0, Ordering::Relaxed);
         pace.take(1_000).await;
         assert_eq!(began.elapsed().as_secs(), 2 + 10 + 10, "what was owed is owed no more");
+    }
+
+    /// One row with a key, read over and over.
+    struct Keyed;
+
+    #[async_trait]
+    impl Snapshot for Keyed {
+        fn schema(&self) -> SchemaRef {
+            Arc::new(arrow::datatypes::Schema::empty())
+        }
+        fn ranges(&self) -> usize {
+            1
+        }
+        fn rows_estimate(&self) -> Option<u64> {
+            Some(1)
+        }
+        fn lanes(&self) -> usize {
+            1
+        }
+        fn cursor(&self) -> Option<CursorState> {
+            Some(CursorState::new("here"))
+        }
+        fn key(&self) -> Vec<String> {
+            vec!["id".into()]
+        }
+        fn window(&self) -> WindowNote {
+            WindowNote { held: true, ..WindowNote::default() }
+        }
+        async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+            Err(Fault::new(FailureCode::SourceFailed, "rows"))
+        }
+        async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+            Err(Fault::new(FailureCode::SourceFailed, "keys"))
+        }
+        async fn finish(self: Box<Self>) -> FaultResult<Proof> {
+            Err(Fault::new(FailureCode::SourceFailed, "the end"))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_paced_snapshot_says_all_that_its_source_says() {
+        let paced = PacedSnapshot { inner: Box::new(Keyed), pace: Arc::new(Pace::new(Arc::new(|| None))) };
+        assert_eq!(
+            (paced.key(), paced.ranges(), paced.lanes()),
+            (vec!["id".to_owned()], 1, 1),
+            "its rows can be merged"
+        );
+        assert!(paced.window().held && paced.cursor().is_some() && paced.rows_estimate() == Some(1));
+        assert_eq!(paced.keys().await.err().expect("keys").text.for_customer(), "keys");
     }
 
     #[tokio::test(start_paused = true)]

@@ -65,15 +65,18 @@ pub trait Snapshot: Send + Sync {
 
     /// Columns of `schema`, by name, that tell a row from all others, since a constraint of the source says so: those that a
     /// `changed` stream names, or its primary key. None where the source can't tell.
-    fn key(&self) -> Vec<String> {
-        Vec::new()
-    }
+    fn key(&self) -> Vec<String>;
 
     /// What to tell about the window: held back by a prepared transaction, or a fixed lag.
     fn window(&self) -> WindowNote;
 
     /// Opens a lane. Lanes share one queue of ranges.
     async fn lane(&self) -> FaultResult<Box<dyn Lane>>;
+
+    /// Opens a lane of its own over the columns of `key` alone, in that order, of every row that the stream's filter lets pass,
+    /// whatever the window. Called once all lanes have ended well, and each time the keys are wanted again; for streams whose
+    /// `deletes` ask for it.
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>>;
 
     /// Called when every lane has ended well: proves the end, counts where asked, closes the snapshot.
     async fn finish(self: Box<Self>) -> FaultResult<Proof>;

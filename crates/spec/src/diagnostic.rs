@@ -63,7 +63,7 @@ codes! {
     WrongEnd = "spec_wrong_end",
     /// `load: new` or `changed` without a cursor, or a cursor without one of them.
     Cursor = "spec_cursor",
-    /// A key without `load: changed`, one without columns, or one that names a column twice.
+    /// A key or `deletes` without `load: changed`, a key without columns, or one that names a column twice.
     Key = "spec_key",
     /// The cursor column, or one of the key, would not be delivered.
     CursorDropped = "spec_cursor_dropped",

@@ -228,6 +228,7 @@ fn stream(stream: &StreamPlan) -> Out {
     if !stream.key.is_empty() {
         keys.put("key", Out::List(stream.key.iter().cloned().map(Out::Text).collect()));
     }
+    keys.unless("deletes", &stream.deletes, &Default::default());
     keys.nested("columns", columns(&stream.columns));
     if !stream.filter.is_empty() {
         keys.put("filter", Out::List(stream.filter.iter().map(condition).collect()));

@@ -4,6 +4,7 @@ mod fixture;
 mod histories;
 mod overtaken;
 mod refused;
+mod sweeps;
 
 use std::process::Command;
 

@@ -80,6 +80,9 @@ async fn a_key_of_every_type_tells_rows_apart_while_rows_move_between_files() {
         let sql = format!("UPDATE t SET v = v + 1, at = now() WHERE floor(n * 8) % {share} = 0");
         let changed = server.client().await.execute(&sql, &[]).await.expect("an update");
         until(&server, folder.path(), keys, changed).await;
+        server.run(&format!("DELETE FROM t WHERE floor(n * 8) % 97 = {share}")).await;
+        let swept = delivered(&server, folder.path(), &format!("{keys}, deletes: remove")).await;
+        assert!(swept["streams"][0]["receipt"]["merged"]["removed"].as_u64() > Some(20), "{swept}");
         let all = "SELECT CAST(n AS TEXT) AS a, CAST(v AS TEXT) AS b, tx, CAST(u AS TEXT) AS c, CAST(uu AS TEXT) AS d FROM t ORDER BY n";
         assert_eq!(read(folder.path(), &all.replace("TEXT", "VARCHAR")), asked(&server, all).await, "every {share}");
     }
@@ -127,7 +130,7 @@ async fn only_a_whole_index_over_columns_that_are_never_null_proves_a_key_of_pos
     }
 }
 
-/// A random history: rows come and change while another transaction, opened early, commits late; runs in between, some of them
+/// A random history: rows come, change and go while another transaction, opened early, commits late; runs in between, some of them
 /// killed. Whenever all is committed and a margin has passed, the table is the source.
 struct History {
     server: Postgres,
@@ -137,7 +140,8 @@ struct History {
     log: Vec<String>,
 }
 
-const HISTORY: &str = "load: changed, cursor: at, cursor-margin: 1s, key: [code, at_no]";
+const HISTORY: &str =
+    "load: changed, cursor: at, cursor-margin: 1s, key: [code, at_no], deletes: remove, shrink-guard: off";
 
 impl History {
     async fn begin(seed: u64) -> Self {
@@ -154,7 +158,8 @@ impl History {
 
     /// Rows that come or change, of keys of this kind: two open transactions must not wait for each other's rows.
     fn rows(&mut self, kind: &str) -> String {
-        let mut sql = String::new();
+        let gone = self.chance.random_range(0..10);
+        let mut sql = format!("DELETE FROM t WHERE code LIKE '{kind}%' AND at_no::int % 10 = {gone};");
         for _ in 0..self.chance.random_range(1..40) {
             self.writes += 1;
             let (key, writes) = (self.chance.random_range(0..300), self.writes);

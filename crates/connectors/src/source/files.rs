@@ -152,8 +152,16 @@ impl Snapshot for FileSnapshot {
         None
     }
 
+    fn key(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     fn window(&self) -> WindowNote {
         WindowNote::default()
+    }
+
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        Err(Fault::new(FailureCode::KeyUnusable, "files have no key by which their rows can be told apart"))
     }
 
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {

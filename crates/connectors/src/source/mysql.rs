@@ -26,7 +26,6 @@ mod window;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,6 +44,7 @@ use self::snapshot::{MySqlSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
 use crate::dial::Dialer;
+use crate::source::server::part::{Part, Parts};
 use crate::source::server::reach::Goal;
 use crate::source::{Resolved, shape};
 
@@ -66,6 +66,8 @@ struct Found {
     columns: Vec<Column>,
     /// Columns of the table that tell a row from all others, for streams that need it.
     key: Vec<String>,
+    /// What is read of all rows by a stream that asks which are gone.
+    keys: Option<Selection>,
 }
 
 /// Connections with one view.
@@ -115,7 +117,7 @@ impl MySqlSource {
         let (mut wire, at, hello) = self.connect().await?;
         let relation = catalog::find(&mut wire, &stream.name, &self.address.database).await?;
         let columns = catalog::columns(&mut wire, &relation).await?;
-        Ok(Found { wire, at, hello, relation, columns, key: Vec::new() })
+        Ok(Found { wire, at, hello, relation, columns, key: Vec::new(), keys: None })
     }
 }
 
@@ -152,6 +154,8 @@ impl Found {
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
         let unique = catalog::unique(&mut self.wire, &self.relation).await?;
         self.key = shape::key(stream, &names, &shape::choose(&stream.columns, &names)?, &unique)?;
+        let keys = shape::of_keys(stream, &self.key);
+        self.keys = keys.map(|keys| Selection::new(&keys, self.relation.sql(), &self.columns)).transpose()?;
         match self.wire.ask(&selection.rehearse()).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if matches!(error.number, 1292 | 1525) && !stream.filter.is_empty() => {
@@ -227,23 +231,19 @@ impl Source for MySqlSource {
             _ => vec![None],
         };
         view.wires.push(found.wire);
-        let (ranges, lanes) = (queue.len(), view.wires.len());
+        let lanes = view.wires.len();
         let is_whole = !window.is_bounded && stream.filter.is_empty();
         Ok(Box::new(MySqlSnapshot {
             shared: Arc::new(Shared {
                 address: self.address.clone(),
                 at: found.at,
-                selection,
+                parts: Parts::new(Part::new(selection, queue), found.keys.map(|keys| Part::new(keys, vec![None]))),
                 policies: Policies { edges: stream.edge_values, text: stream.invalid_text },
                 bounds: Bounds { batch_bytes: want.batch_bytes, row_bytes: want.row_bytes },
                 idle: std::sync::Mutex::new(view.wires),
-                queue: std::sync::Mutex::new(queue),
-                complete: AtomicUsize::new(0),
-                rows: AtomicU64::new(0),
             }),
             window,
             key: found.key,
-            ranges,
             rows_estimate: found.relation.rows.filter(|_| is_whole),
             lanes,
             counts: stream.verify_count,

@@ -24,7 +24,7 @@ mod wire;
 mod xmin;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -45,6 +45,7 @@ use self::snapshot::{PgSnapshot, Shared};
 use self::window::Window;
 use self::wire::Wire;
 use crate::dial::Dialer;
+use crate::source::server::part::{Part, Parts};
 use crate::source::server::reach::Goal;
 use crate::source::{Resolved, shape};
 
@@ -68,6 +69,8 @@ struct Found {
     rules: Rules,
     /// Columns of the table that tell a row from all others, for streams that need it.
     key: Vec<String>,
+    /// What is read of all rows by a stream that asks which are gone.
+    keys: Option<Selection>,
 }
 
 impl PostgresSource {
@@ -109,7 +112,7 @@ impl PostgresSource {
         let types = catalog::types(&mut wire, &relation).await?;
         let money_scale = catalog::money_scale(&mut wire, &types).await?;
         let rules = Rules { arrays: stream.arrays, money_scale };
-        Ok(Found { wire, at, hello, relation, attributes, types, rules, key: Vec::new() })
+        Ok(Found { wire, at, hello, relation, attributes, types, rules, key: Vec::new(), keys: None })
     }
 }
 
@@ -122,14 +125,18 @@ impl Found {
         self.attributes = catalog::attributes(&mut self.wire, &self.relation).await?;
         self.types = catalog::types(&mut self.wire, &self.relation).await?;
         let (rules, is_sql_ascii) = (self.rules, self.hello.is_sql_ascii);
-        let mut selection = Selection::new(stream, &self.attributes, &self.types, rules, is_sql_ascii)?;
-        if !stream.filter.is_empty() {
-            let operators = Operators::of(&mut self.wire, &self.types).await?;
-            selection.filter(stream, &self.attributes, &self.types, &operators)?;
-        }
+        let select = |stream: &StreamPlan| Selection::new(stream, &self.attributes, &self.types, rules, is_sql_ascii);
+        let mut selection = select(stream)?;
         let names: Vec<&str> = self.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
         let unique = catalog::unique(&mut self.wire, &self.relation).await?;
         self.key = shape::key(stream, &names, &shape::choose(&stream.columns, &names)?, &unique)?;
+        self.keys = shape::of_keys(stream, &self.key).map(|keys| select(&keys)).transpose()?;
+        if !stream.filter.is_empty() {
+            let operators = Operators::of(&mut self.wire, &self.types).await?;
+            for selection in [Some(&mut selection), self.keys.as_mut()].into_iter().flatten() {
+                selection.filter(stream, &self.attributes, &self.types, &operators)?;
+            }
+        }
         match self.wire.ask(&selection.rehearse(&self.relation.sql())).await {
             Ok(_) => Ok(selection),
             Err(Failure::Server(error)) if error.state().starts_with("22") && !stream.filter.is_empty() => {
@@ -210,27 +217,25 @@ impl Source for PostgresSource {
         let cut = if window.is_bounded && !is_scan { 1 } else { want.lanes };
         let queue = if window.is_empty { Vec::new() } else { plan::ranges(&found.relation, &leaves, cut) };
         let ranges = queue.len();
+        // By one connection, each of whose statements takes a table as a whole.
+        let all = plan::ranges(&found.relation, &leaves, 1);
         let shared = Shared {
             address: self.address.clone(),
             at: found.at,
             id,
             identity,
             relation: found.relation,
-            selection,
+            parts: Parts::new(Part::new(selection, queue), found.keys.map(|keys| Part::new(keys, all))),
             policies: Policies { edges: stream.edge_values, arrays: stream.arrays, text: stream.invalid_text },
             bounds: Bounds { batch_bytes: want.batch_bytes, row_bytes: want.row_bytes },
             is_sql_ascii: found.hello.is_sql_ascii,
             leader: tokio::sync::Mutex::new(Some(found.wire)),
             is_led: AtomicBool::new(false),
-            queue: std::sync::Mutex::new(queue),
-            complete: AtomicUsize::new(0),
-            rows: AtomicU64::new(0),
         };
         Ok(Box::new(PgSnapshot {
             shared: Arc::new(shared),
             window,
             key: found.key,
-            ranges,
             rows_estimate,
             lanes: ranges.clamp(1, want.lanes.max(1)),
             counts: stream.verify_count,

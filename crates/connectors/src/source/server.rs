@@ -5,6 +5,7 @@
 
 pub(crate) mod loss;
 pub(crate) mod name;
+pub(crate) mod part;
 pub(crate) mod password;
 pub(crate) mod reach;
 pub(crate) mod resolved;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use waybill_model::FailureCode;
-use waybill_model::plan::{Columns, Load, StreamPlan};
+use waybill_model::plan::{Columns, Deletes, Load, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
 
 /// A chosen column: its place in the table, and its name in the destination.
@@ -113,6 +113,26 @@ pub fn key(
     Ok(key)
 }
 
+/// The stream that a sweep reads: the columns of this key, in its order, of every row that the filter lets pass. None where nobody
+/// asks which rows are gone.
+pub fn of_keys(stream: &StreamPlan, key: &[String]) -> Option<StreamPlan> {
+    if stream.deletes == Deletes::Keep {
+        return None;
+    }
+    let rename = &stream.columns.rename;
+    let own = |name: &String| rename.iter().find(|(_, to)| *to == name).map_or(name, |(from, _)| from).clone();
+    let columns = Columns { select: key.iter().map(own).collect(), drop: Vec::new(), rename: rename.clone() };
+    Some(StreamPlan {
+        load: Load::Full,
+        cursor: None,
+        key: Vec::new(),
+        deletes: Deletes::Keep,
+        columns,
+        verify_count: false,
+        ..stream.clone()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +161,20 @@ mod tests {
             assert!(fault.text.for_customer().contains("primary key of t, nor"), "{}", fault.text.for_customer());
         }
         assert_eq!(found(&["x"]).expect_err("unknown").code, FailureCode::ColumnNotFound);
+    }
+
+    #[test]
+    fn a_sweep_reads_the_keys_columns_under_the_names_of_the_table_and_in_its_order() {
+        let names = ["a", "b", "c"];
+        let mut stream = changed(&[]);
+        stream.columns = columns(&[], &["c"], &[("a", "b"), ("b", "a")]);
+        let key = ["a".to_owned(), "b".to_owned()];
+        assert!(of_keys(&stream, &key).is_none(), "nobody asks");
+        stream.deletes = Deletes::Remove;
+        let keys = of_keys(&stream, &key).expect("a stream of keys");
+        let chosen = choose(&keys.columns, &names).expect("chosen");
+        assert_eq!(chosen, [Chosen { at: 1, name: "a".into() }, Chosen { at: 0, name: "b".into() }]);
+        assert!(keys.load == Load::Full && keys.cursor.is_none());
     }
 
     #[test]

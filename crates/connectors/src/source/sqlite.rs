@@ -31,6 +31,8 @@ use describe::Shape;
 use query::Query;
 use reader::SqliteLane;
 
+use crate::source::shape;
+
 /// One SQLite file.
 pub struct SqliteSource {
     path: PathBuf,
@@ -77,11 +79,19 @@ impl Source for SqliteSource {
             let reading = Reading::begin(&path, want.row_bytes)?;
             let shape = Shape::of(reading.connection(), &plan)?;
             let query = Query::plan(reading.connection(), &plan, &shape, after.as_ref())?;
+            let keys = match shape::of_keys(&plan, &shape.key) {
+                Some(keys) => {
+                    let shape = Shape::of(reading.connection(), &keys)?;
+                    Some((Arc::new(Query::plan(reading.connection(), &keys, &shape, None)?), Arc::new(shape)))
+                }
+                None => None,
+            };
             let estimate = if query.is_whole() { shape.estimate(reading.connection()) } else { None };
             let snapshot = SqliteSnapshot {
                 schema: shape.schema(),
                 query: Arc::new(query),
                 shape: Arc::new(shape),
+                keys,
                 estimate,
                 want,
                 verify: plan.verify_count,
@@ -99,6 +109,8 @@ struct SqliteSnapshot {
     schema: SchemaRef,
     query: Arc<Query>,
     shape: Arc<Shape>,
+    /// The key's columns of all rows, where somebody asks which are gone.
+    keys: Option<(Arc<Query>, Arc<Shape>)>,
     estimate: Option<u64>,
     want: Want,
     verify: bool,
@@ -142,6 +154,12 @@ impl Snapshot for SqliteSnapshot {
 
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
         let (query, shape) = (Arc::clone(&self.query), Arc::clone(&self.shape));
+        Ok(Box::new(SqliteLane::start(Arc::clone(&self.reading), query, shape, self.want)))
+    }
+
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        let nobody = || Fault::new(FailureCode::WorkerBug, "keys are asked for that nobody wanted");
+        let (query, shape) = self.keys.clone().ok_or_else(nobody)?;
         Ok(Box::new(SqliteLane::start(Arc::clone(&self.reading), query, shape, self.want)))
     }
 

@@ -158,6 +158,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
         C::RowsReplaced => format!("{count} rows that were there gave their place to new ones with their keys"),
+        C::RowsDeleted => format!("{count} rows that the source has no more were removed or marked as deleted"),
         C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),

@@ -168,7 +168,7 @@ impl Intent {
     fn check_merge(&self, head: &Head) -> FaultResult<()> {
         if !self.replaced.is_empty() && head.metadata.as_ref().is_some_and(features::append_only) {
             let text =
-                "the table is append-only (delta.appendOnly), so rows that changed can't take the place of others";
+                "the table is append-only (delta.appendOnly), so rows that changed or were deleted can't be taken out";
             return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
         }
         if head.files.len() != self.base_files.len() || !head.files.keys().all(|path| self.base_files.contains(path)) {

@@ -82,7 +82,7 @@ impl Origin {
     }
 }
 
-/// The rows of other files that stay where new rows take the place of some.
+/// The rows of other files that stay where new rows take the place of some, or the source has some no more.
 #[derive(Clone, Default)]
 pub struct Merged {
     /// New files with the rows that stay.
@@ -91,13 +91,31 @@ pub struct Merged {
     pub replaced: Vec<String>,
     /// Rows of the files that go.
     pub rows_before: u64,
+    /// Rows among them that are removed, since the source has their keys no more.
+    pub removed: u64,
+    /// Rows that stay, from now on with the mark of those that the source has no more.
+    pub marked: u64,
+    /// Rows that stay and had that mark, and whose keys are back.
+    pub unmarked: u64,
 }
 
 impl Merged {
+    /// Whether nothing of the table changes besides what comes in.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.replaced.is_empty()
+    }
+
+    /// Rows that are there no more.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.rows_before.saturating_sub(self.kept.iter().map(|file| file.rows).sum())
+    }
+
     /// Rows whose place is taken.
     #[must_use]
     pub fn taken(&self) -> u64 {
-        self.rows_before.saturating_sub(self.kept.iter().map(|file| file.rows).sum())
+        self.dropped().saturating_sub(self.removed)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::fault::{Fault, FaultResult};
 
 /// Writes receipt and state of a delivery, if it can be committed on the table as it was opened.
 pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
-    if delivery.load.has_window() && delivery.rows() == 0 {
+    if delivery.load.has_window() && delivery.rows() == 0 && delivery.merged.is_empty() {
         return Ok(None);
     }
     check_epoch(table, delivery)?;

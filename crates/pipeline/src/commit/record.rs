@@ -72,6 +72,7 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
         receipt["merged"] = json!({
             "key": delivery.key, "rows": merged.taken(), "rows_before": merged.rows_before, "replaced": merged.replaced,
             "kept": listed(&merged.kept)?,
+            "removed": merged.removed, "marked": merged.marked, "unmarked": merged.unmarked,
         });
     }
     let bytes = Bytes::from(receipt.to_string());
@@ -96,7 +97,7 @@ pub(crate) fn state(
     let table_rows = match delivery.load {
         Load::Full => Some(delivery.rows()),
         Load::New | Load::Changed => {
-            frame.rows_before.map(|before| (before + delivery.rows()).saturating_sub(delivery.merged.taken()))
+            frame.rows_before.map(|before| (before + delivery.rows()).saturating_sub(delivery.merged.dropped()))
         }
     };
     let state = json!({
@@ -298,6 +299,14 @@ pub(crate) struct ReceiptMerge {
     pub(crate) rows: u64,
     /// All rows of those files.
     pub(crate) rows_before: u64,
+    /// Rows of them that were removed, since the source has their keys no more.
+    #[serde(default)]
+    pub(crate) removed: u64,
+    /// Rows that were kept and got the mark of those that the source has no more, or lost it.
+    #[serde(default)]
+    pub(crate) marked: u64,
+    #[serde(default)]
+    pub(crate) unmarked: u64,
     pub(crate) replaced: Vec<String>,
     pub(crate) kept: Vec<ReceiptFile>,
 }

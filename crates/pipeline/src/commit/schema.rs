@@ -14,6 +14,8 @@ use crate::fault::{Fault, FaultResult};
 pub const TWIN: &str = "__text";
 /// The mark in a twin's metadata.
 const TWIN_MARK: &str = "waybill.twin";
+/// The mark in the metadata of a column of ours that no source has.
+pub(crate) const OWN_MARK: &str = "waybill.own";
 
 /// One column as the log has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,11 @@ impl Column {
     /// The column that this one is a twin of.
     fn twin_of(&self) -> Option<&str> {
         self.metadata.get(TWIN_MARK).and_then(Value::as_str)
+    }
+
+    /// Whether it is a column of ours that a stream may have from now on.
+    fn is_own(&self) -> bool {
+        self.metadata.contains_key(OWN_MARK)
     }
 
     /// The type in short, for people.
@@ -157,7 +164,7 @@ pub(crate) fn needs_ntz(columns: &[Column]) -> bool {
     columns.iter().any(|column| within(&column.kind))
 }
 
-/// Columns of the table after an append: the table's own, then twins that are new. Anything else is `schema_changed`.
+/// Columns of the table after an append: the table's own, then twins and columns of ours that are new. Anything else is `schema_changed`.
 pub(crate) fn append(table: &[Column], stream: &[Column]) -> FaultResult<Vec<Column>> {
     let changed = |text: String| Fault::new(FailureCode::SchemaChanged, text);
     for column in table.iter().filter(|column| column.twin_of().is_none()) {
@@ -175,12 +182,18 @@ pub(crate) fn append(table: &[Column], stream: &[Column]) -> FaultResult<Vec<Col
                 );
                 return Err(changed(text));
             }
+            Some(there) if there.is_own() != column.is_own() => {
+                return Err(changed(format!(
+                    "{:?} is a column of the source on one side, and ours on the other",
+                    column.name
+                )));
+            }
             Some(there) if bare(&there.kind) == bare(&column.kind) => {}
             Some(there) => {
                 let (name, is, was) = (&column.name, column.kind_text(), there.kind_text());
                 return Err(changed(format!("the column {name:?} is {is} now and {was} in the table")));
             }
-            None if column.twin_of().is_some() => columns.push(column.clone()),
+            None if column.twin_of().is_some() || column.is_own() => columns.push(column.clone()),
             None => return Err(changed(format!("the stream's column {:?} is not in the table", column.name))),
         }
     }

@@ -1,18 +1,21 @@
-//! The merge of a `changed` stream, between its last row and its commit: what its key is, and which files it rewrites.
+//! The merge of a `changed` stream, between its last row and its commit: what its key is, whether rows that the source has no
+//! more are looked for, and which files it rewrites.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
-use waybill_model::FailureCode;
-use waybill_model::plan::Load;
+use tokio::sync::mpsc;
+use waybill_model::plan::{Deletes, Load};
+use waybill_model::{FailureCode, Micros};
 
 use super::load::Loaded;
+use super::marked::DELETED_AT;
 use super::stream::StreamWork;
 use crate::commit::{DataFile, Merged, Table};
 use crate::fault::{Fault, FaultResult};
-use crate::merge::{self, Existing, Work};
+use crate::merge::{self, Existing, KeyRequest, SourceKeys, Sweep, Work};
 use crate::source::Snapshot;
 use crate::stop::End;
 
@@ -54,15 +57,21 @@ impl StreamWork<'_> {
         Ok(Key(places))
     }
 
-    /// Which rows of the table the new ones take the place of. Where there are none yet, only the keys are looked at.
+    /// Whether rows that the source has no more are looked for. Where the table is replaced there are none.
+    pub(super) fn sweeps(&self) -> bool {
+        self.plan.load == Load::Changed && self.load != Load::Full && self.plan.deletes != Deletes::Keep
+    }
+
+    /// Which rows of the table the new ones take the place of, and with a snapshot which the source has no more. Where there are
+    /// none yet, only the keys are looked at.
     pub(super) async fn merge(
         &self,
         table: &Arc<Table>,
         key: &Key,
         loaded: &Loaded,
-        coerced: &BTreeMap<String, u64>,
+        (coerced, snapshot): (&BTreeMap<String, u64>, Option<&dyn Snapshot>),
     ) -> Result<Merged, End> {
-        if self.plan.load != Load::Changed || loaded.meter.rows() == 0 {
+        if self.plan.load != Load::Changed || (loaded.meter.rows() == 0 && snapshot.is_none()) {
             return Ok(Merged::default());
         }
         let target = &loaded.target;
@@ -72,36 +81,75 @@ impl StreamWork<'_> {
             return Ok(Merged::default());
         }
         table.check_columns(&target.schema, &target.twins.places())?;
-        self.rewrite(key, loaded, existing).await
+        self.rewrite(key, loaded, existing, snapshot).await
     }
 
-    /// Within a lane's place and memory: no lane of this stream runs any more.
-    async fn rewrite(&self, key: &Key, loaded: &Loaded, existing: Vec<Existing>) -> Result<Merged, End> {
-        let (context, sizing) = (&self.shared.context, &self.shared.sizing);
-        let place = Arc::clone(&self.shared.lanes).acquire_owned();
+    /// Within a lane's place and memory: no lane of this stream runs any more, and the place of the one that holds a snapshot
+    /// serves the merge too.
+    async fn rewrite(
+        &self,
+        key: &Key,
+        loaded: &Loaded,
+        existing: Vec<Existing>,
+        snapshot: Option<&dyn Snapshot>,
+    ) -> Result<Merged, End> {
+        let context = &self.shared.context;
         let gone = |_| Fault::new(FailureCode::WorkerBug, "the run's lanes are gone");
-        let _place = context.stop.or_halt(place).await?.map_err(gone)?;
-        let memory = context.stop.or_halt(context.budget.reserve(sizing.lane_bytes)).await?;
-        // A lane's row group and batches: half of a row group is under way again, and what is read of the table, its bits
-        // and the digests share the rest.
-        let (half, batches) = (sizing.row_group_bytes / 2, sizing.queue * sizing.batch_bytes);
-        let mut target = loaded.target.clone();
-        target.row_group_bytes = half;
-        let work = Work {
-            target,
-            key: key.0.clone(),
-            memory: half / 2 + batches,
-            digests: half / 2,
-            runtime: Handle::current(),
-            stop: context.stop.clone(),
+        let _place = match &loaded.lead {
+            Some(_) => None,
+            None => {
+                let place = Arc::clone(&self.shared.lanes).acquire_owned();
+                Some(context.stop.or_halt(place).await?.map_err(gone)?)
+            }
         };
+        let memory = context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?;
+        let (keys, asked) = SourceKeys::new();
+        let work = self.work(key, loaded, snapshot.map(|_| keys));
         let fresh = loaded.files.clone();
         let merging = tokio::task::spawn_blocking(move || {
             let merged = merge::merge(&work, &fresh, &existing);
             drop(memory);
             merged
         });
-        merging.await.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a merge panicked").into()))
+        tokio::pin!(merging);
+        let answering = self.give_keys(snapshot, asked);
+        tokio::pin!(answering);
+        let merged = tokio::select! {
+            merged = &mut merging => merged,
+            // Nobody asks any more, or nobody can.
+            () = &mut answering => merging.as_mut().await,
+        };
+        merged.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a merge panicked").into()))
+    }
+
+    /// What the merge works with. A lane's row group and batches: half of a row group is under way again, and what is read of the
+    /// table, its bits and the digests share the rest.
+    fn work(&self, key: &Key, loaded: &Loaded, keys: Option<SourceKeys>) -> Work {
+        let (context, sizing) = (&self.shared.context, &self.shared.sizing);
+        let (half, batches) = (sizing.row_group_bytes / 2, sizing.queue * sizing.batch_bytes);
+        let mut target = loaded.target.clone();
+        target.row_group_bytes = half;
+        let mark = target.schema.index_of(DELETED_AT).ok().filter(|_| self.plan.deletes == Deletes::Mark);
+        let (at, shrink_guard) = (Micros::now().0, self.plan.shrink_guard);
+        Work {
+            target,
+            key: key.0.clone(),
+            memory: half / 2 + batches,
+            digests: half / 2,
+            sweep: keys.map(|keys| Sweep { mark, at, shrink_guard, keys }),
+            runtime: Handle::current(),
+            stop: context.stop.clone(),
+        }
+    }
+
+    /// Opens a lane over the source's keys whenever the merge asks for one.
+    async fn give_keys(&self, snapshot: Option<&dyn Snapshot>, mut asked: mpsc::Receiver<KeyRequest>) {
+        let Some(snapshot) = snapshot else { return };
+        while let Some(answer) = asked.recv().await {
+            let lane = self.shared.context.stop.or_halt(snapshot.keys()).await;
+            // Who asked may have ended meanwhile: its own result tells why.
+            let _ = answer.send(lane.map_err(End::from).and_then(|lane| lane.map_err(End::from)));
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use waybill_model::plan::{Load, StreamPlan};
 use waybill_model::run::StreamState;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
+use super::marked::marked;
 use super::meter::Meter;
 use super::{Shared, StreamEnd};
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, Owner, Prepared, State, Table};
@@ -76,6 +77,7 @@ impl StreamWork<'_> {
         let sizing = &self.shared.sizing;
         let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
+        let snapshot = marked(snapshot, self.plan)?;
         self.tell_opened(snapshot.as_ref());
         fault::point("snapshot_open");
 
@@ -85,15 +87,22 @@ impl StreamWork<'_> {
         let key = self.key(snapshot.as_ref(), &table)?;
         let mut loaded = self.load(snapshot.as_ref(), &table, permits).await?;
         fault::point("last_part");
+        let names = |at: &usize| schema.field(*at).name().clone();
+        let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
+        // Which rows the source has no more can be asked only while its snapshot is open.
+        let swept = match self.sweeps() {
+            true => Some(self.merge(&table, &key, &loaded, (&coerced, Some(snapshot.as_ref()))).await?),
+            false => None,
+        };
         let proof = context.stop.or_halt(snapshot.finish()).await??;
         drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
         fault::point("files_closed");
-
-        let names = |at: &usize| schema.field(*at).name().clone();
-        let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
-        let merged = self.merge(&table, &key, &loaded, &coerced).await?;
+        let merged = match swept {
+            Some(merged) => merged,
+            None => self.merge(&table, &key, &loaded, (&coerced, None)).await?,
+        };
         fault::point("merged");
         let delivery = Delivery {
             run: context.run,
@@ -231,6 +240,10 @@ impl StreamWork<'_> {
         let taken = delivery.merged.taken();
         if taken > 0 {
             observer.event(Event { count: Some(taken), ..event(EventCode::RowsReplaced) });
+        }
+        let deleted = delivery.merged.removed + delivery.merged.marked;
+        if deleted > 0 {
+            observer.event(Event { count: Some(deleted), ..event(EventCode::RowsDeleted) });
         }
         let (rows, bytes) = (delivery.rows(), delivery.bytes());
         observer.event(Event { rows: Some(rows), bytes: Some(bytes), ..event(EventCode::StreamCommitted) });

@@ -67,10 +67,16 @@ impl Snapshot for Endless {
     fn cursor(&self) -> Option<CursorState> {
         None
     }
+    fn key(&self) -> Vec<String> {
+        vec!["id".into()]
+    }
     fn window(&self) -> WindowNote {
         WindowNote::default()
     }
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+        Ok(Box::new(self.clone()))
+    }
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
         Ok(Box::new(self.clone()))
     }
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {

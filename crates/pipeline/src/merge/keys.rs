@@ -15,7 +15,7 @@ use waybill_model::FailureCode;
 use crate::fault::{Fault, FaultResult};
 
 /// Bytes that a digest takes in a set, with a little room for shares that are not all alike.
-const DIGEST_BYTES: usize = 17;
+pub(super) const DIGEST_BYTES: usize = 17;
 
 /// Turns key columns into digests.
 pub(super) struct Digests {
@@ -90,7 +90,8 @@ impl KeySet {
         Err(Fault::new(FailureCode::KeyViolated, "two of the rows that were read have one key").into())
     }
 
-    fn is_here(&self, digest: u128) -> bool {
+    /// Whether this digest belongs to this share.
+    pub(super) fn is_here(&self, digest: u128) -> bool {
         (digest >> 64) % self.of == self.share
     }
 

@@ -1,6 +1,8 @@
 //! The keys of a pipeline and of its streams.
 
-use waybill_model::plan::{Architecture, ArrayPolicy, Compression, EdgePolicy, Load, NullCursor, Op, TextPolicy};
+use waybill_model::plan::{
+    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Load, NullCursor, Op, TextPolicy,
+};
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
 use super::rule::{ANY, CHARACTER, CRON, CSV_TYPE, FOREIGN, NAME, ZONE};
@@ -60,6 +62,11 @@ pub(crate) static STREAM: Table = Table {
             "key",
             Shape::List(&Shape::Text(FOREIGN)),
             "Source columns that tell a row from all others, for `load: changed`: those of the primary key, which is taken where absent, or of a unique index without a condition over NOT NULL columns.",
+        ),
+        Key::new(
+            "deletes",
+            Shape::Choice(names!(Deletes), &[]),
+            "What becomes of the table's rows whose key the source has no more, or whose row its filter lets pass no more, for `load: changed`: keep, which is taken where absent, does not look; mark writes the time into the column _waybill_deleted_at, and takes it away when the key is back; remove takes the rows out. Either reads the keys of the whole table in each run.",
         ),
         Key::new("columns", Shape::Table(&COLUMNS), "Which columns, under which names."),
         Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),

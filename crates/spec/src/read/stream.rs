@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Condition, Csv, CsvType, Cursor, FileFormat, Load, Op, StreamPlan, System};
+use waybill_model::plan::{Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Load, Op, StreamPlan, System};
 
 use super::Settings;
 use super::columns::read_columns;
@@ -55,6 +55,7 @@ pub(super) fn read_stream(
     check_name(entry, end, found);
     let cursor = read_cursor(entry, keys, (end, load), found);
     let key = read_key(entry, keys, load, found);
+    let deletes = read_deletes(entry, keys, load, found);
     let needed = key.iter().map(|column| ("key", column.as_str()));
     let column = cursor.iter().filter(|cursor| !is_transaction(end, &cursor.column));
     let needed: Vec<_> = column.map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
@@ -66,6 +67,7 @@ pub(super) fn read_stream(
         columns: read_columns(entry, keys.node("columns"), &needed, found),
         cursor,
         key,
+        deletes,
         filter: keys
             .node("filter")
             .map_or(&[][..], Node::list)
@@ -193,6 +195,18 @@ fn read_key(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings)
         found.add(Code::Key, *at, format!("`key` of {} names {} twice", of(entry), show(name)));
     }
     columns.into_iter().map(|(name, _)| name).collect()
+}
+
+/// What a `changed` stream does with rows that the source has no more. As with `key`, only its own one is a mistake elsewhere.
+fn read_deletes(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings) -> Deletes {
+    if load == Load::Changed {
+        return keys.parsed("deletes").unwrap_or_default();
+    }
+    if let Some(at) = keys.own_place("deletes") {
+        let message = format!("`deletes` of {} has no meaning with `load: {load}`", of(entry));
+        found.suggest(Code::Key, at, message, "remove it, or write `load: changed`");
+    }
+    Deletes::default()
 }
 
 /// What files can't do yet, and what must be told of them.

@@ -71,6 +71,8 @@ fn a_cursor_goes_with_new_and_must_be_delivered() {
     refused(Code::Cursor, &stream("load: changed"));
     refused(Code::Key, &stream("load: new, cursor: id, key: [id]"));
     refused(Code::Key, &stream("load: changed, cursor: id, key: []"));
+    refused(Code::Key, &stream("load: new, cursor: id, deletes: remove"));
+    refused(Code::BadValue, &stream("load: changed, cursor: id, deletes: soft"));
     refused(Code::Key, &stream("load: changed, cursor: id, key: [a, b, a]"));
     refused(Code::CursorDropped, &stream("load: changed, cursor: id, key: [a], columns: { drop: [a] }"));
     refused(Code::CursorDropped, &stream("load: new, cursor: id, columns: { drop: [id] }"));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor, Deletes,
     EdgePolicy, FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access,
     Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
@@ -192,7 +192,9 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 (Some(_), None) => Load::New,
                 (None, _) => Load::Full,
             };
-            let key = key.filter(|_| load == Load::Changed).unwrap_or_default().into_iter().collect();
+            let key: Vec<_> = key.filter(|_| load == Load::Changed).unwrap_or_default().into_iter().collect();
+            // Some of each: what else is drawn decides.
+            let deletes = if load == Load::Changed { Deletes::ALL[key.len() % 3] } else { Deletes::Keep };
             let columns =
                 Columns { drop, rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]), ..Columns::default() };
             StreamPlan {
@@ -200,6 +202,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 load,
                 cursor,
                 key,
+                deletes,
                 columns,
                 filter,
                 edge_values,
@@ -324,6 +327,7 @@ fn a_csv_source_reads_back_too() {
         load: Load::Full,
         cursor: None,
         key: Vec::new(),
+        deletes: Deletes::default(),
         columns: Columns::default(),
         filter: Vec::new(),
         edge_values: EdgePolicy::default(),

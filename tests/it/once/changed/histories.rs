@@ -10,6 +10,7 @@ use super::fixture::{EVERY, Merging, verified};
 use crate::once::Shop;
 
 struct History {
+    deletes: &'static str,
     merging: Merging,
     chance: StdRng,
     rev: i64,
@@ -17,19 +18,31 @@ struct History {
 }
 
 impl History {
-    fn begin(seed: u64) -> Self {
+    fn begin(deletes: &'static str, seed: u64) -> Self {
         let shop = Shop::with(
             "CREATE TABLE c (a INTEGER NOT NULL, b TEXT NOT NULL, rev INTEGER NOT NULL, note TEXT, price DECIMAL(8,2), raw BLOB,
                PRIMARY KEY (b, a))",
             "",
         );
-        shop.spec("      c: { load: changed, cursor: rev }", "    files: { size: 1MiB }\n");
-        Self { merging: Merging(shop), chance: StdRng::seed_from_u64(seed), rev: 0, log: vec![format!("seed {seed}")] }
+        let keys = format!("load: changed, cursor: rev, deletes: {deletes}, shrink-guard: off");
+        shop.spec(&format!("      c: {{ {keys} }}"), "    files: { size: 1MiB }\n");
+        Self {
+            deletes,
+            merging: Merging(shop),
+            chance: StdRng::seed_from_u64(seed),
+            rev: 0,
+            log: vec![format!("seed {seed}")],
+        }
     }
 
-    /// Some rows come, some change; values that a column can't hold among them.
+    /// Some rows go where that is looked for, some come, some change; values that a column can't hold among them. The newest
+    /// row is none that goes: where all numbers lie below the last one, a run ends.
     fn write(&mut self) {
         let mut sql = String::from("BEGIN;");
+        if self.deletes != "keep" {
+            let (from, many) = (self.chance.random_range(0..20), self.chance.random_range(0..4));
+            sql += &format!("DELETE FROM c WHERE a BETWEEN {from} AND {from} + {many} AND abs(random()) % 3 = 0;");
+        }
         for _ in 0..self.chance.random_range(1..60) {
             self.rev += 1;
             let key = self.chance.random_range(0..400);
@@ -76,15 +89,19 @@ impl History {
 
     fn check(&self) {
         let exact = "a, b, rev, note, raw";
-        self.merging.is_the_source("c", exact, "rev");
+        if self.deletes == "mark" {
+            self.merging.is_the_source_but_for_marks("c", exact, "rev");
+        } else {
+            self.merging.is_the_source("c", exact, "rev");
+        }
         assert!(verified(&self.merging.0));
     }
 }
 
-#[test]
-fn after_every_run_of_a_random_history_the_table_is_the_source() {
+/// Goes through a history, in which the table is the source after each run.
+fn goes_through(deletes: &'static str) {
     let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_123);
-    let mut history = History::begin(seed);
+    let mut history = History::begin(deletes, seed);
     for step in 0..proof::runs(12) {
         history.write();
         history.run(step);
@@ -93,4 +110,19 @@ fn after_every_run_of_a_random_history_the_table_is_the_source() {
         assert!(checked.is_ok(), "the history that led there:\n{told}");
         history.meddle();
     }
+}
+
+#[test]
+fn after_every_run_of_a_random_history_the_table_is_the_source() {
+    goes_through("keep");
+}
+
+#[test]
+fn after_every_run_of_a_random_history_with_deletions_the_table_is_the_source() {
+    goes_through("remove");
+}
+
+#[test]
+fn after_every_run_of_a_random_history_the_rows_without_a_mark_are_the_source() {
+    goes_through("mark");
 }

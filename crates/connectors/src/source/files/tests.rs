@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use tempfile::TempDir;
 use waybill_model::FailureCode;
 use waybill_model::plan::{
-    ArrayPolicy, Columns, Condition, Csv, EdgePolicy, FileFormat, Load, Op, StreamPlan, TextPolicy,
+    ArrayPolicy, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op, StreamPlan, TextPolicy,
 };
 use waybill_model::receipt::Grade;
 use waybill_pipeline::source::Want;
@@ -30,6 +30,7 @@ fn stream(name: &str) -> StreamPlan {
         load: Load::Full,
         cursor: None,
         key: Vec::new(),
+        deletes: Deletes::Keep,
         columns: Columns::default(),
         filter: Vec::new(),
         edge_values: EdgePolicy::Twin,

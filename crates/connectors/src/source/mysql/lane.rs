@@ -3,7 +3,6 @@
 //! It reads nothing before `next` is called. A batch may span ranges; a range counts as read only with its proof.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use waybill_model::FailureCode;
@@ -14,10 +13,12 @@ use super::snapshot::Shared;
 use super::statement::{Rows, Stop};
 use super::wire::Wire;
 use crate::source::server::loss::was_ended;
+use crate::source::server::part::What;
 
 /// A lane of a MySQL snapshot.
 pub(super) struct MySqlLane {
     shared: Arc<Shared>,
+    what: What,
     decoder: Decoder,
     wire: Option<Wire>,
     rows: Option<Rows>,
@@ -26,19 +27,20 @@ pub(super) struct MySqlLane {
 }
 
 impl MySqlLane {
-    pub(super) fn new(shared: Arc<Shared>, wire: Option<Wire>) -> Self {
-        Self { decoder: shared.decoder(), shared, wire, rows: None, is_asking: false }
+    pub(super) fn new(shared: Arc<Shared>, wire: Option<Wire>, what: What) -> Self {
+        Self { decoder: shared.decoder(what), shared, what, wire, rows: None, is_asking: false }
     }
 
     /// Fills the batch; true when there is nothing more to read.
     async fn fill(&mut self) -> FaultResult<bool> {
+        let part = self.shared.parts.of(self.what);
         let Some(wire) = self.wire.as_mut() else { return Ok(true) };
         loop {
             let rows = match &mut self.rows {
                 Some(rows) => rows,
                 None => {
-                    let Some(range) = self.shared.next_range() else { return Ok(true) };
-                    let sql = self.shared.selection.rows(range.as_ref());
+                    let Some(range) = part.next_range() else { return Ok(true) };
+                    let sql = part.selection.rows(range.as_ref());
                     self.is_asking = true;
                     let begun = Rows::begin(wire, &sql, &self.decoder).await?;
                     self.rows.insert(begun)
@@ -48,7 +50,7 @@ impl MySqlLane {
                 Stop::Full => return Ok(false),
                 Stop::Complete => {
                     (self.rows, self.is_asking) = (None, false);
-                    self.shared.complete.fetch_add(1, Ordering::SeqCst);
+                    part.range_read();
                 }
             }
         }
@@ -84,7 +86,7 @@ impl Lane for MySqlLane {
         let is_over = self.fill().await.map_err(|fault| self.name_loss(fault))?;
         if self.decoder.has_rows() {
             let batch = self.decoder.take()?;
-            self.shared.rows.fetch_add(batch.rows.num_rows() as u64, Ordering::SeqCst);
+            self.shared.parts.of(self.what).rows_read(batch.rows.num_rows());
             return Ok(Some(batch));
         }
         if is_over && let Some(wire) = self.wire.take() {

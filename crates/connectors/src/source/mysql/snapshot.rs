@@ -2,7 +2,6 @@
 //!
 //! One connection reads in one transaction. Several exist only where it was proven that they see the same (`barrier`).
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::datatypes::SchemaRef;
@@ -18,6 +17,7 @@ use super::select::Selection;
 use super::window::Window;
 use super::wire::Wire;
 use crate::source::server::loss::lost_as;
+use crate::source::server::part::{Parts, What};
 use crate::source::server::proof;
 use crate::source::server::reach::Goal;
 
@@ -28,22 +28,14 @@ pub(super) type Range = Option<String>;
 pub(super) struct Shared {
     pub(super) address: Address,
     pub(super) at: Goal,
-    pub(super) selection: Selection,
+    pub(super) parts: Parts<Selection, Range>,
     pub(super) policies: Policies,
     pub(super) bounds: Bounds,
     /// Connections that no lane reads on: before their lane begins, and after it has ended well.
     pub(super) idle: Mutex<Vec<Wire>>,
-    pub(super) queue: Mutex<Vec<Range>>,
-    pub(super) complete: AtomicUsize,
-    pub(super) rows: AtomicU64,
 }
 
 impl Shared {
-    /// The next range.
-    pub(super) fn next_range(&self) -> Option<Range> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
     /// A connection to read on.
     pub(super) fn take_wire(&self) -> Option<Wire> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
@@ -64,9 +56,9 @@ impl Shared {
     }
 
     /// A decoder with an empty batch.
-    pub(super) fn decoder(&self) -> Decoder {
-        let schema = Arc::clone(&self.selection.schema);
-        Decoder::new(&self.selection.kinds, schema, self.policies, self.bounds)
+    pub(super) fn decoder(&self, what: What) -> Decoder {
+        let selection = &self.parts.of(what).selection;
+        Decoder::new(&selection.kinds, Arc::clone(&selection.schema), self.policies, self.bounds)
     }
 }
 
@@ -75,7 +67,6 @@ pub(super) struct MySqlSnapshot {
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
     pub(super) key: Vec<String>,
-    pub(super) ranges: usize,
     pub(super) rows_estimate: Option<u64>,
     pub(super) lanes: usize,
     pub(super) counts: bool,
@@ -86,11 +77,11 @@ pub(super) struct MySqlSnapshot {
 #[async_trait]
 impl Snapshot for MySqlSnapshot {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.shared.selection.schema)
+        Arc::clone(&self.shared.parts.rows.selection.schema)
     }
 
     fn ranges(&self) -> usize {
-        self.ranges
+        self.shared.parts.rows.ranges()
     }
 
     fn rows_estimate(&self) -> Option<u64> {
@@ -115,7 +106,15 @@ impl Snapshot for MySqlSnapshot {
 
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
         // A lane without a connection is at its end.
-        Ok(Box::new(MySqlLane::new(Arc::clone(&self.shared), self.shared.take_wire())))
+        Ok(Box::new(MySqlLane::new(Arc::clone(&self.shared), self.shared.take_wire(), What::Rows)))
+    }
+
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        let lost = || Fault::new(FailureCode::SourceIncomplete, "not every connection was read to its end");
+        self.shared.parts.begin_keys()?;
+        // Without a connection a lane would be at its end at once, as if there were no keys.
+        let wire = self.shared.take_wire().ok_or_else(lost)?;
+        Ok(Box::new(MySqlLane::new(Arc::clone(&self.shared), Some(wire), What::Keys)))
     }
 
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {
@@ -123,10 +122,7 @@ impl Snapshot for MySqlSnapshot {
         let Some(mut wire) = shared.take_wire() else {
             return Err(Fault::new(FailureCode::SourceIncomplete, "not every connection was read to its end"));
         };
-        if shared.complete.load(Ordering::SeqCst) < self.ranges {
-            return Err(Fault::new(FailureCode::SourceIncomplete, "not every range was read to its end"));
-        }
-        let read = shared.rows.load(Ordering::SeqCst);
+        let read = shared.parts.rows.complete()?;
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
         let proof = proof(read, source_count, self.rests_on.clone())?;
         wire.quit().await;
@@ -142,7 +138,7 @@ impl MySqlSnapshot {
         if self.window.is_empty {
             return Ok(0);
         }
-        let counted = wire.ask_one(&self.shared.selection.count(None)).await.map_err(Fault::from);
+        let counted = wire.ask_one(&self.shared.parts.rows.selection.count(None)).await.map_err(Fault::from);
         lost_as(counted, FailureCode::SnapshotLost)?.number(0)
     }
 }

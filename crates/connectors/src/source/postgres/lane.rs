@@ -3,7 +3,6 @@
 //! It reads nothing before `next` is called. A batch may span ranges; a range counts as read only with its proof.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use waybill_model::FailureCode;
@@ -14,10 +13,12 @@ use super::decode::Decoder;
 use super::snapshot::{Shared, park};
 use super::wire::Wire;
 use crate::source::server::loss::was_ended;
+use crate::source::server::part::What;
 
 /// A lane of a Postgres snapshot.
 pub(super) struct PgLane {
     shared: Arc<Shared>,
+    what: What,
     decoder: Decoder,
     wire: Option<Wire>,
     copy: Option<CopyOut>,
@@ -26,25 +27,27 @@ pub(super) struct PgLane {
 
 impl PgLane {
     /// The lane on the leader's own connection.
-    pub(super) fn leading(shared: Arc<Shared>, wire: Wire) -> Self {
-        Self { decoder: shared.decoder(), shared, wire: Some(wire), copy: None, is_leader: true }
+    pub(super) fn leading(shared: Arc<Shared>, wire: Wire, what: What) -> Self {
+        Self { decoder: shared.decoder(what), shared, what, wire: Some(wire), copy: None, is_leader: true }
     }
 
     /// A further lane; without a connection it is at its end.
     pub(super) fn following(shared: Arc<Shared>, wire: Option<Wire>) -> Self {
-        Self { decoder: shared.decoder(), shared, wire, copy: None, is_leader: false }
+        let what = What::Rows;
+        Self { decoder: shared.decoder(what), shared, what, wire, copy: None, is_leader: false }
     }
 
     /// Fills the batch; true when there is nothing more to read.
     async fn fill(&mut self) -> FaultResult<bool> {
+        let part = self.shared.parts.of(self.what);
         let Some(wire) = self.wire.as_mut() else { return Ok(true) };
         loop {
             let copy = match &mut self.copy {
                 Some(copy) => copy,
                 None => {
-                    let Some(range) = self.shared.next_range() else { return Ok(true) };
+                    let Some(range) = part.next_range() else { return Ok(true) };
                     self.decoder.begin();
-                    let begun = CopyOut::begin(wire, &self.shared.selection.copy(&range)).await?;
+                    let begun = CopyOut::begin(wire, &part.selection.copy(&range)).await?;
                     self.copy.insert(begun)
                 }
             };
@@ -52,7 +55,7 @@ impl PgLane {
                 Stop::Full => return Ok(false),
                 Stop::Complete => {
                     self.copy = None;
-                    self.shared.complete.fetch_add(1, Ordering::SeqCst);
+                    part.range_read();
                 }
             }
         }
@@ -87,7 +90,7 @@ impl Lane for PgLane {
         let is_over = self.fill().await.map_err(|fault| self.name_loss(fault))?;
         if self.decoder.has_rows() {
             let batch = self.decoder.take()?;
-            self.shared.rows.fetch_add(batch.rows.num_rows() as u64, Ordering::SeqCst);
+            self.shared.parts.of(self.what).rows_read(batch.rows.num_rows());
             return Ok(Some(batch));
         }
         if is_over {

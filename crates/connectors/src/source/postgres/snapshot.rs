@@ -3,8 +3,8 @@
 //! The leader's connection holds the snapshot and is itself the first lane, so a stream never has more connections than
 //! lanes. Its transaction stays open until `finish`.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arrow::datatypes::SchemaRef;
@@ -24,6 +24,7 @@ use super::session::{self, Identity, Joined};
 use super::window::Window;
 use super::wire::Wire;
 use crate::source::server::loss::lost_as;
+use crate::source::server::part::{Parts, What};
 use crate::source::server::proof;
 use crate::source::server::reach::Goal;
 
@@ -37,28 +38,20 @@ pub(super) struct Shared {
     pub(super) id: String,
     pub(super) identity: Identity,
     pub(super) relation: Relation,
-    pub(super) selection: Selection,
+    pub(super) parts: Parts<Selection, Range>,
     pub(super) policies: Policies,
     pub(super) bounds: Bounds,
     pub(super) is_sql_ascii: bool,
     /// The leader while no lane reads on it.
     pub(super) leader: AsyncMutex<Option<Wire>>,
     pub(super) is_led: AtomicBool,
-    pub(super) queue: Mutex<Vec<Range>>,
-    pub(super) complete: AtomicUsize,
-    pub(super) rows: AtomicU64,
 }
 
 impl Shared {
-    /// The next range, biggest first.
-    pub(super) fn next_range(&self) -> Option<Range> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
     /// A decoder with an empty batch.
-    pub(super) fn decoder(&self) -> Decoder {
-        let schema = Arc::clone(&self.selection.schema);
-        Decoder::new(&self.selection.kinds, schema, self.policies, self.bounds)
+    pub(super) fn decoder(&self, what: What) -> Decoder {
+        let selection = &self.parts.of(what).selection;
+        Decoder::new(&selection.kinds, Arc::clone(&selection.schema), self.policies, self.bounds)
     }
 }
 
@@ -86,7 +79,6 @@ pub(super) struct PgSnapshot {
     pub(super) shared: Arc<Shared>,
     pub(super) window: Window,
     pub(super) key: Vec<String>,
-    pub(super) ranges: usize,
     pub(super) rows_estimate: Option<u64>,
     pub(super) lanes: usize,
     pub(super) counts: bool,
@@ -95,11 +87,11 @@ pub(super) struct PgSnapshot {
 #[async_trait]
 impl Snapshot for PgSnapshot {
     fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.shared.selection.schema)
+        Arc::clone(&self.shared.parts.rows.selection.schema)
     }
 
     fn ranges(&self) -> usize {
-        self.ranges
+        self.shared.parts.rows.ranges()
     }
 
     fn rows_estimate(&self) -> Option<u64> {
@@ -127,19 +119,23 @@ impl Snapshot for PgSnapshot {
         if !shared.is_led.swap(true, Ordering::SeqCst) {
             let leader = shared.leader.lock().await.take();
             let wire = leader.ok_or_else(leader_lost)?;
-            return Ok(Box::new(PgLane::leading(shared, wire)));
+            return Ok(Box::new(PgLane::leading(shared, wire, What::Rows)));
         }
         let wire = self.follow().await?;
         Ok(Box::new(PgLane::following(shared, wire)))
     }
 
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        let shared = Arc::clone(&self.shared);
+        shared.parts.begin_keys()?;
+        let wire = shared.leader.lock().await.take().ok_or_else(leader_lost)?;
+        Ok(Box::new(PgLane::leading(shared, wire, What::Keys)))
+    }
+
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {
         let shared = &self.shared;
         let mut wire = shared.leader.lock().await.take().ok_or_else(leader_lost)?;
-        if shared.complete.load(Ordering::SeqCst) < self.ranges {
-            return Err(Fault::new(FailureCode::SourceIncomplete, "not every range was read to its end"));
-        }
-        let read = shared.rows.load(Ordering::SeqCst);
+        let read = shared.parts.rows.complete()?;
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
         let proof = proof(read, source_count, shared.id.clone())?;
         wire.terminate().await;
@@ -172,7 +168,7 @@ impl PgSnapshot {
         if self.window.is_empty {
             return Ok(0);
         }
-        let sql = self.shared.selection.count(&self.shared.relation.sql(), None);
+        let sql = self.shared.parts.rows.selection.count(&self.shared.relation.sql(), None);
         let row = lost_as(wire.ask_one(&sql).await.map_err(Fault::from), FailureCode::SnapshotLost)?;
         row.number(0)
     }

@@ -180,12 +180,15 @@ async fn repeated(
     }
 }
 
-/// Rows that stayed and rows whose place was taken are together all rows of the files that went, as those who wrote them
-/// counted them. Of another writer's files nobody of ours knows that.
+/// Rows that stayed, rows whose place was taken and rows that were removed are together all rows of the files that went, as those
+/// who wrote them counted them. Of another writer's files nobody of ours knows that. What was marked has stayed.
 fn adds_up(merged: &ReceiptMerge, earlier: &OurFiles) -> bool {
     let kept: u64 = merged.kept.iter().map(|file| file.rows).sum();
     let before: Option<u64> = merged.replaced.iter().map(|path| Some(earlier.get(path)?.rows)).sum();
-    kept + merged.rows == merged.rows_before && before.is_none_or(|before| before == merged.rows_before)
+    let marked = merged.marked.saturating_add(merged.unmarked);
+    kept + merged.rows + merged.removed == merged.rows_before
+        && marked <= kept
+        && before.is_none_or(|before| before == merged.rows_before)
 }
 
 /// The state that this one stands on must be the one that it names.
@@ -230,6 +233,15 @@ mod tests {
         assert!(!merged(3, 15, &["a"], 12), "a file that did not go was counted");
         assert!(merged(3, 17, &["a", "foreign"], 14), "what another writer's file held nobody of ours knows");
         assert!(!merged(3, 17, &["a", "foreign"], 13));
+        let swept = |removed: u64, marked: u64, unmarked: u64| {
+            let kept = json!([{"path": "c", "rows": 8, "bytes": 1, "sha256": ""}]);
+            let merged = json!({"rows": 3, "rows_before": 15, "replaced": ["a", "b"], "kept": kept, "removed": removed,
+                "marked": marked, "unmarked": unmarked});
+            adds_up(&serde_json::from_value(merged).expect("a merge"), &earlier)
+        };
+        assert!(swept(4, 0, 0) && swept(4, 5, 3));
+        assert!(!swept(5, 0, 0) && !swept(3, 0, 0), "what was removed is not what is missing");
+        assert!(!swept(4, 6, 3), "more rows were marked than stayed");
         assert!(adds_up(&ReceiptMerge::default(), &earlier), "other loads replace nothing");
     }
 }
