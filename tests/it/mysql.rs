@@ -1,5 +1,6 @@
 //! The MySQL source against a real MariaDB: exact values, one snapshot, windows, faults, hostile input.
 
+mod bulk;
 mod changed;
 mod consistency;
 mod faults;

@@ -1,4 +1,4 @@
-//! What a run does where the server has no session free for a moment.
+//! What a run does where the server has no session free for a moment, and what its global settings may not do to it.
 
 use std::time::{Duration, Instant};
 
@@ -38,4 +38,21 @@ async fn a_session_of_mariadb_that_still_counts_is_waited_for_and_one_that_stays
     let fault = read(&source, &plan, 1).await.map(drop).expect_err("no session is free");
     assert_eq!(fault.code, FailureCode::SourceUnreachable);
     assert!(refusals(&server) >= before + 6, "it asked six times");
+}
+
+#[tokio::test]
+async fn global_settings_of_mariadb_take_no_row_away() {
+    let server = server();
+    server.run(
+        "CREATE TABLE t (id bigint PRIMARY KEY) WITH SYSTEM VERSIONING; INSERT INTO t SELECT seq FROM seq_1_to_1000;
+         SET GLOBAL sql_select_limit = 10; SET GLOBAL system_versioning_asof = '2001-01-01 00:00:00';
+         SET GLOBAL sql_mode = 'ANSI,NO_BACKSLASH_ESCAPES'; SET GLOBAL sql_big_selects = 0; SET GLOBAL max_join_size = 10",
+    );
+    assert_eq!(
+        server.run("SET sql_big_selects = 1, system_versioning_asof = DEFAULT; SELECT * FROM t").lines().count(),
+        10,
+        "others are cut"
+    );
+    let read = read(&source(&server), &full("t"), 1).await.expect("read");
+    assert_eq!(read.sorted("id"), (1..=1000).collect::<Vec<_>>());
 }

@@ -9,6 +9,7 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{CursorState, FaultResult};
 use waybill_tests::services::mariadb::MariaDb;
 
+use super::bulk::Client;
 use super::{READER, Read, read_after, server, source, source_as, stream};
 
 fn new(keys: Value) -> waybill_model::plan::StreamPlan {
@@ -31,6 +32,18 @@ fn ids(read: &Read) -> Vec<i32> {
     let mut ids = read.column("id").as_primitive::<Int32Type>().values().to_vec();
     ids.sort_unstable();
     ids
+}
+
+/// Waits until one session waits for a table, and gives what the server calls that it does.
+async fn waits_for_table(server: &MariaDb) -> String {
+    let sql = "SELECT COMMAND FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%'";
+    loop {
+        let command = server.run(sql);
+        if !command.is_empty() {
+            return command.trim().to_owned();
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test]
@@ -65,11 +78,7 @@ async fn a_time_window_of_mariadb_ends_before_what_is_open_also_where_it_has_tou
     let mut holds = server.session();
     holds.run("LOCK TABLES t READ");
     waits.send("INSERT INTO t VALUES (2, now(6))");
-    while server.run("SELECT count(*) FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table%'").trim()
-        != "1"
-    {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    waits_for_table(&server).await;
     assert_eq!(
         server.run("SELECT count(*) FROM information_schema.INNODB_TRX").trim(),
         "0",
@@ -84,6 +93,87 @@ async fn a_time_window_of_mariadb_ends_before_what_is_open_also_where_it_has_tou
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let next = step(&server, &keys, first.cursor.as_ref()).await.expect("read");
     assert_eq!(ids(&next), [2], "its time lies before the look at it");
+}
+
+/// `executemany` of MariaDB's connectors, and an event: neither is called a query.
+#[tokio::test]
+async fn statements_of_every_name_hold_a_window_of_mariadb() {
+    let server = server();
+    server.run("CREATE TABLE t (id int PRIMARY KEY, at timestamp(6) NOT NULL); INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR)");
+    server.run("SET GLOBAL event_scheduler = 1");
+    let (mut holds, mut bulk) = (server.session(), Client::connect(server.port()));
+    let mut after = None;
+    for (name, id) in [("Bulk_execute", 2), ("Connect", 4)] {
+        holds.run("LOCK TABLES t READ");
+        if id == 2 {
+            bulk.begin("INSERT INTO t VALUES (?, now(6))", &[2, 3]);
+        } else {
+            server.run("CREATE EVENT e ON SCHEDULE AT now() DO INSERT INTO t VALUES (4, now(6))");
+        }
+        assert_eq!(waits_for_table(&server).await, name);
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let read = step(&server, &by("at"), after.as_ref()).await.expect("read");
+        assert!(!ids(&read).contains(&id) && !read.note.fixed_lag, "{name}");
+        holds.run("UNLOCK TABLES");
+        if id == 2 {
+            bulk.wait();
+        }
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        let next = step(&server, &by("at"), read.cursor.as_ref()).await.expect("read");
+        let come = if id == 2 { vec![2, 3] } else { vec![4] };
+        assert_eq!(ids(&next), come, "{name}: its time lies before the look at it");
+        after = next.cursor;
+    }
+}
+
+/// What another server has not committed is in no list of this one.
+#[tokio::test]
+async fn tables_of_mariadb_whose_transactions_are_in_no_list_have_a_fixed_lag() {
+    let (server, far) = (server(), MariaDb::start());
+    let table = "CREATE TABLE t (id int PRIMARY KEY, at timestamp(6) NOT NULL)";
+    far.run(&format!("{table}; INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR)"));
+    server.run("CREATE TABLE near (id int PRIMARY KEY, at timestamp(6) NOT NULL); CREATE VIEW v AS SELECT * FROM near");
+    let lag = async |name: &str| {
+        let mut stream = new(by("at"));
+        stream.name = name.into();
+        read_after(&source(&server), &stream, None, 1).await.expect("read").note.fixed_lag
+    };
+    assert!(!lag("v").await, "a view of InnoDB's on a server that has nothing else");
+    server.run(&format!(
+        "INSTALL SONAME 'ha_federatedx'; {table} ENGINE = FEDERATED CONNECTION = 'mysql://root@127.0.0.1:{}/shop/t'",
+        far.port()
+    ));
+    let mut late = server.session();
+    late.run("BEGIN; INSERT INTO t VALUES (2, now(6))");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let first = step(&server, &by("at"), None).await.expect("read");
+    assert_eq!((ids(&first), first.note.fixed_lag), (vec![1], true));
+    late.run("COMMIT");
+    let at = server.run("SELECT at FROM t WHERE id = 2");
+    let cursor = first.cursor.expect("a cursor");
+    let kept: Value = serde_json::from_str(cursor.reveal()).expect("a cursor");
+    assert!(kept["at"].as_str().expect("a time") < at.trim(), "the window ended before what was open: {kept} {at}");
+    assert!(lag("v").await, "a view may read any of them");
+    assert!(!lag("near").await);
+}
+
+/// Whoever writes what `INSERT DELAYED` left behind has a clock of its own.
+#[tokio::test]
+async fn rows_that_are_inserted_later_for_somebody_mean_a_fixed_lag() {
+    let server = server();
+    server.run(
+        "CREATE TABLE t (id int, at timestamp(6) NOT NULL) ENGINE = MyISAM; INSERT INTO t VALUES (1, now(6) - INTERVAL 1 HOUR);
+         CREATE TABLE other (id int PRIMARY KEY, at timestamp(6) NOT NULL); INSERT INTO other VALUES (7, now(6) - INTERVAL 1 HOUR)",
+    );
+    let read = step(&server, &by("at"), None).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag), (vec![1], false));
+    server.run("INSERT DELAYED INTO t VALUES (2, now(6))");
+    let read = step(&server, &by("at"), None).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag), (vec![1], true));
+    let mut stream = new(by("id"));
+    stream.name = "other".into();
+    let read = read_after(&source(&server), &stream, None, 1).await.expect("read");
+    assert_eq!((ids(&read), read.note.fixed_lag, read.note.held), (vec![7], false, false), "InnoDB knows no such rows");
 }
 
 #[tokio::test]

@@ -138,7 +138,7 @@ impl Found {
             return Ok((self, View { wires, rests_on }));
         }
         session::begin(&mut self.wire, &self.relation).await?;
-        let rests_on = if self.relation.is_innodb || self.relation.is_view {
+        let rests_on = if self.relation.is_innodb() || self.relation.is_view {
             "one connection"
         } else {
             // Its engine has no snapshots: a statement sees what it sees.

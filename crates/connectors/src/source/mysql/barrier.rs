@@ -43,7 +43,7 @@ pub(super) async fn join(
 ) -> FaultResult<Option<Joined>> {
     if given < LEAST
         || !hello.is_mariadb
-        || !relation.is_innodb
+        || !relation.is_innodb()
         || relation.is_view
         || position(locker).await?.is_none()
     {

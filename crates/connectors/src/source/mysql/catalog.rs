@@ -15,8 +15,8 @@ pub(super) struct Relation {
     pub(super) schema: String,
     pub(super) name: String,
     pub(super) is_view: bool,
-    /// Whether its engine has snapshots.
-    pub(super) is_innodb: bool,
+    /// A view has none.
+    pub(super) engine: Option<String>,
     /// Rows and bytes, about.
     pub(super) rows: Option<u64>,
     pub(super) bytes: u64,
@@ -26,6 +26,11 @@ impl Relation {
     /// Database and name, quoted.
     pub(super) fn sql(&self) -> String {
         format!("{}.{}", identifier(&self.schema), identifier(&self.name))
+    }
+
+    /// Whether its engine has snapshots.
+    pub(super) fn is_innodb(&self) -> bool {
+        self.engine.as_deref() == Some("InnoDB")
     }
 }
 
@@ -76,7 +81,7 @@ pub(super) async fn find(wire: &mut Wire, stream: &str, database: &str) -> Fault
         schema: row.text(0)?,
         name: row.text(1)?,
         is_view: kind.contains("VIEW"),
-        is_innodb: row.opt(3)?.as_deref() == Some("InnoDB"),
+        engine: row.opt(3)?,
         rows: row.opt_number(4)?,
         bytes: row.number(5)?,
     })

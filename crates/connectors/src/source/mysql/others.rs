@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use waybill_pipeline::FaultResult;
 
+use super::catalog::Relation;
 use super::refusal::{Exchange, Failure};
 use super::session::Hello;
 use super::wire::Wire;
@@ -19,10 +20,27 @@ const STALE: Duration = Duration::from_millis(130);
 /// Looks at a cache that stays as it is.
 const TRIES: usize = 20;
 
-/// Statements under way. Their clocks stand at their beginning.
+/// Engines whose open transactions are in InnoDB's list, and those that have none: there the rows of a statement are everybody's
+/// when it ends. What a table of another one waits for (RocksDB, FEDERATED, Spider) is in no list here.
+const LISTED: [&str; 10] = [
+    "InnoDB",
+    "MyISAM",
+    "MRG_MyISAM",
+    "Aria",
+    "MEMORY",
+    "CSV",
+    "ARCHIVE",
+    "BLACKHOLE",
+    "SEQUENCE",
+    "PERFORMANCE_SCHEMA",
+];
+
+/// Statements under way, whatever they are called: that of an event is a `Connect`, an array of rows a `Bulk_execute`. Their clocks
+/// stand at their beginning. Whoever sleeps has none, and its transaction is in the other list. Last, whether it is who writes
+/// what `INSERT DELAYED` left behind: its clock says nothing of the rows.
 const STATEMENTS: &str = "SELECT p.ID, p.QUERY_ID, DATE_FORMAT(UTC_TIMESTAMP(6) - INTERVAL p.TIME_MS * 1000 MICROSECOND, \
-    '%Y-%m-%d %H:%i:%s.%f') FROM information_schema.PROCESSLIST p \
-    WHERE p.COMMAND IN ('Query', 'Execute') AND p.ID <> CONNECTION_ID()";
+    '%Y-%m-%d %H:%i:%s.%f'), p.COMMAND = 'Delayed insert' FROM information_schema.PROCESSLIST p \
+    WHERE p.COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump') AND p.ID <> CONNECTION_ID()";
 
 /// All transactions, with their beginning as it is told and in UTC. It is told to the second, in the zone of the server's host:
 /// in the hour that its clocks show twice the earlier moment is taken.
@@ -49,15 +67,17 @@ pub(super) struct Looks<'w> {
     wire: &'w mut Wire,
     /// Whether we are in a transaction of our own.
     is_inside: bool,
+    /// Whether the rows are InnoDB's, for which there is no `INSERT DELAYED`.
+    is_innodb: bool,
     /// Whether other sessions' transactions can be seen, and are all that there is.
     pub(super) are_seen: bool,
 }
 
 impl<'w> Looks<'w> {
     /// A first look, which tells whether others are seen at all.
-    pub(super) async fn begin(wire: &'w mut Wire, hello: &Hello) -> FaultResult<Self> {
-        let mut looks = Self { wire, is_inside: false, are_seen: false };
-        if !hello.is_mariadb {
+    pub(super) async fn begin(wire: &'w mut Wire, hello: &Hello, relation: &Relation) -> FaultResult<Self> {
+        let mut looks = Self { wire, is_inside: false, is_innodb: relation.is_innodb(), are_seen: false };
+        if !hello.is_mariadb || !looks.is_listed(relation).await? {
             return Ok(looks);
         }
         // Rows of a replica and of a cluster's other nodes were made elsewhere, at times that are not seen here.
@@ -72,6 +92,20 @@ impl<'w> Looks<'w> {
         }
         looks.end().await?;
         Ok(looks)
+    }
+
+    /// Whether what is open on the relation is in a list here. A view may read any engine that the server has.
+    async fn is_listed(&mut self, relation: &Relation) -> FaultResult<bool> {
+        if let Some(engine) = &relation.engine {
+            return Ok(LISTED.contains(&engine.as_str()));
+        }
+        let engines = "SELECT ENGINE FROM information_schema.ENGINES WHERE SUPPORT IN ('YES', 'DEFAULT')";
+        for row in self.wire.ask(engines).await? {
+            if !LISTED.contains(&row.text(0)?.as_str()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The server's clock in UTC.
@@ -122,7 +156,7 @@ impl<'w> Looks<'w> {
     }
 
     /// Processes first: what leaves that list to sit in an open transaction is in the other one then. None where the cache
-    /// stays as it is.
+    /// stays as it is, and where rows of before may still be written by somebody else.
     async fn look(&mut self) -> Exchange<Option<Look>> {
         let now = "SELECT DATE_FORMAT(UTC_TIMESTAMP(6), '%Y-%m-%d %H:%i:%s.%f'), CONNECTION_ID()";
         let row = self.wire.ask_one(now).await?;
@@ -131,7 +165,14 @@ impl<'w> Looks<'w> {
             .ask(if self.is_inside { "COMMIT" } else { "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY" })
             .await?;
         self.is_inside = !self.is_inside;
-        let processes = self.wire.ask(STATEMENTS).await?;
+        let mut processes = Vec::new();
+        for row in self.wire.ask(STATEMENTS).await? {
+            match row.text(3)?.as_str() {
+                "1" if self.is_innodb => {}
+                "1" => return Ok(None),
+                _ => processes.push(row),
+            }
+        }
         for _ in 0..TRIES {
             tokio::time::sleep(STALE).await;
             let transactions = self.wire.ask(TRANSACTIONS).await?;

@@ -21,7 +21,7 @@ const PER_LANE: u64 = 4;
 
 /// The column by which a table can be cut, where there is one and it is worth it.
 pub(super) fn cut_by(relation: &Relation, columns: &[Column], key: &[String]) -> Option<String> {
-    if relation.is_view || !relation.is_innodb || relation.bytes < LEAST_BYTES {
+    if relation.is_view || !relation.is_innodb() || relation.bytes < LEAST_BYTES {
         return None;
     }
     let first = columns.iter().find(|column| Some(&column.name) == key.first())?;

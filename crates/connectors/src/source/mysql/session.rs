@@ -6,20 +6,27 @@ use waybill_model::FailureCode;
 use waybill_pipeline::Fault;
 
 use super::catalog::Relation;
-use super::refusal::Exchange;
+use super::refusal::{Exchange, Failure};
 use super::wire::Wire;
 
 /// An empty mode makes backslashes escape and zero dates readable. Without a character set for results, text comes in the
-/// bytes that are stored. A limit on rows or on joins may come from the server's own first statement for every session.
+/// bytes that are stored. A limit on rows or on joins may come from the server's own first statement for every session, or from its
+/// global settings, which is what DEFAULT means.
 const SETTINGS: &str = "SET SESSION sql_mode = '', time_zone = '+00:00', character_set_client = utf8mb4, \
     character_set_connection = utf8mb4, collation_connection = utf8mb4_general_ci, character_set_results = NULL, \
-    sql_select_limit = DEFAULT, sql_big_selects = 1, wait_timeout = 604800, net_write_timeout = 3600, \
+    sql_select_limit = 18446744073709551615, sql_big_selects = 1, wait_timeout = 604800, net_write_timeout = 3600, \
     net_read_timeout = 3600, lock_wait_timeout = 30, autocommit = 1, sql_quote_show_create = 1";
 
-/// What only one of the two has: the worker's own phase bounds take the place of the server's.
+/// What only one of the two has: the worker's own phase bounds take the place of the server's. DEFAULT of `system_versioning_asof`
+/// is the word for now, whatever the global one is.
 const SETTINGS_MARIADB: &str = "SET SESSION max_statement_time = 0, idle_transaction_timeout = 0, \
     idle_readonly_transaction_timeout = 0, system_versioning_asof = DEFAULT";
 const SETTINGS_MYSQL: &str = "SET SESSION max_execution_time = 0";
+
+/// MySQL else tells for a day what it once knew of a table, such as its next number.
+const FRESH_MYSQL: &str = "SET SESSION information_schema_stats_expiry = 0";
+/// There is no setting of this name.
+const UNKNOWN_SETTING: u16 = 1193;
 
 /// From here on the server itself refuses to write.
 const READ_ONLY: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
@@ -39,6 +46,12 @@ pub(super) async fn greet(wire: &mut Wire) -> Exchange<Hello> {
         return Err(Fault::new(FailureCode::SpecRefused, text).into());
     }
     wire.ask(if is_mariadb { SETTINGS_MARIADB } else { SETTINGS_MYSQL }).await?;
+    if !is_mariadb {
+        match wire.ask(FRESH_MYSQL).await {
+            Err(Failure::Server(error)) if error.number == UNKNOWN_SETTING => {}
+            told => drop(told?),
+        }
+    }
     wire.ask(READ_ONLY).await?;
     Ok(Hello { is_mariadb })
 }
@@ -55,7 +68,7 @@ fn is_older(version: &str, least: (u32, u32)) -> bool {
 pub(super) async fn begin(wire: &mut Wire, relation: &Relation) -> Exchange<()> {
     wire.ask("START TRANSACTION READ ONLY").await?;
     hold(wire, relation).await?;
-    if relation.is_innodb {
+    if relation.is_innodb() {
         wire.ask(&format!("SELECT 1 FROM {} LIMIT 1", relation.sql())).await?;
     }
     Ok(())

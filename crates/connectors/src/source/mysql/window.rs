@@ -150,7 +150,7 @@ impl Checked<'_> {
         let low = after.map(|state| self.read(state)).transpose()?;
         // Read before anybody is looked for: what is higher than this comes later.
         let highest = if self.form == Form::Integer { self.highest(wire, relation).await? } else { None };
-        let mut looks = Looks::begin(wire, hello).await?;
+        let mut looks = Looks::begin(wire, hello, relation).await?;
         let mut note = WindowNote { fixed_lag: !looks.are_seen, ..WindowNote::default() };
         let high = match self.form {
             Form::Integer => {
