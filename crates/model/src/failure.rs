@@ -288,7 +288,9 @@ impl FailureCode {
             C::RowSecurity => "read with a user that row-level security does not filter (BYPASSRLS), or a view",
             C::ValueRefused => "a value does not fit its type; choose `twin`, the default, to keep it as text",
             C::ArrayShape => "take `arrays: fail` out: arrays of any shape are kept then",
-            C::RowTooLarge => "give the worker more memory: a row must fit an eighth of it",
+            C::RowTooLarge => {
+                "give the worker more memory: a row must fit an eighth of it; or raise the limit of the source where its text names one"
+            }
             C::CursorNull => {
                 "choose a cursor without NULLs and infinite times, or set `cursor-nulls` to ignore or include_always"
             }

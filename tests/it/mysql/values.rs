@@ -163,6 +163,27 @@ async fn text_of_every_character_set_is_what_it_says_or_its_bytes_are_kept() {
     assert_eq!(counted(&read), [("sj", 1)]);
 }
 
+/// The functions of the server give NULL for what gets longer than `max_allowed_packet`.
+#[tokio::test]
+async fn a_text_that_the_server_can_not_convert_for_its_length_is_refused_and_never_null() {
+    let server = server();
+    server.run(
+        "CREATE TABLE c (id int PRIMARY KEY, latin longtext CHARACTER SET latin1, wide longtext CHARACTER SET ucs2);
+         INSERT INTO c VALUES (1, repeat('é', 900000), NULL), (2, NULL, repeat('你', 300000)), (3, NULL, NULL);
+         SET GLOBAL max_allowed_packet = 1048576",
+    );
+    let whole = read(&source(&server), &full("c"), 1).await.expect("read");
+    let length = |name: &str, row| whole.text(name, row).map(|text: String| text.chars().count());
+    assert_eq!([length("latin", 0), length("latin", 1), length("latin", 2)], [Some(900_000), None, None]);
+    assert_eq!([length("wide", 0), length("wide", 1), length("wide", 2)], [None, Some(300_000), None]);
+    server.run("SET GLOBAL max_allowed_packet = 67108864");
+    server.run("UPDATE c SET wide = repeat('你', 400000) WHERE id = 2; SET GLOBAL max_allowed_packet = 1048576");
+    let fault = read(&source(&server), &full("c"), 1).await.map(drop).expect_err("refused");
+    assert_eq!(fault.code, FailureCode::RowTooLarge);
+    let text = fault.text.for_customer();
+    assert!(text.contains("column wide") && text.contains("max_allowed_packet"), "{text}");
+}
+
 #[tokio::test]
 async fn text_that_is_not_valid_in_its_character_set_is_repaired_and_kept_as_hex() {
     let server = server();

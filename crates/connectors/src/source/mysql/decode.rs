@@ -54,7 +54,11 @@ impl Decoder {
     pub(super) fn new(kinds: &Arc<[Kind]>, schema: SchemaRef, policies: Policies, bounds: Bounds) -> Self {
         Self {
             kinds: Arc::clone(kinds),
-            columns: kinds.iter().map(|kind| Column::new(kind, policies)).collect(),
+            columns: kinds
+                .iter()
+                .zip(schema.fields())
+                .map(|(kind, field)| Column::new(kind, field.name(), policies))
+                .collect(),
             schema,
             bounds,
             rows: 0,

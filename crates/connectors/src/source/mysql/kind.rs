@@ -32,7 +32,8 @@ pub(super) enum Kind {
     Bit,
     Bits,
     Text,
-    /// Text that the server converts, marked with `t`; or, marked with `x`, what is lost in it: the bytes as hex before it.
+    /// Text that the server converts, marked with `t`; or, marked with `x`, what is lost in it: the bytes as hex before it. `n` where
+    /// that is longer than the server's `max_allowed_packet`.
     Converted,
     /// An enumeration without an empty member: an empty text is a value that is none of them.
     Enum,
@@ -69,11 +70,13 @@ impl Ask {
         match self {
             Self::Plain => name,
             Self::Utf8 => format!("CONVERT({name} USING utf8mb4)"),
-            // What comes back the same was converted without loss. A character set is a word of the catalogue.
+            // What comes back the same was converted without loss. What gets too long on the way is NULL to the server, as if nothing
+            // had been there. A character set is a word of the catalogue.
             Self::Marked => format!(
-                "IF(CAST(CONVERT(CONVERT({name} USING utf8mb4) USING {set}) AS BINARY) = CAST({name} AS BINARY), \
+                "IF({name} IS NULL, NULL, COALESCE(\
+                 IF(CAST(CONVERT(CONVERT({name} USING utf8mb4) USING {set}) AS BINARY) = CAST({name} AS BINARY), \
                  CONCAT('t', CONVERT({name} USING utf8mb4)), \
-                 CONCAT('x', LOWER(HEX({name})), ':', CONVERT({name} USING utf8mb4)))",
+                 CONCAT('x', LOWER(HEX({name})), ':', CONVERT({name} USING utf8mb4))), 'n'))",
                 set = column.charset.as_deref().unwrap_or("utf8mb4")
             ),
         }

@@ -7,7 +7,8 @@ use arrow::datatypes::{
     ArrowPrimitiveType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
     Int64Type, TimestampMicrosecondType,
 };
-use waybill_pipeline::FaultResult;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
 
 use super::moment::{FIRST_DAY, Moment, Place, write_time};
 use super::{Policies, decimal};
@@ -55,13 +56,16 @@ enum Sink {
     Bit(Truths),
     Bits(Fixed<Decimal128Type>),
     Text(Texts),
-    Converted(Texts),
+    Converted {
+        into: Texts,
+        name: String,
+    },
     Enum(Texts),
     Geometry(Texts),
 }
 
 impl Column {
-    pub(super) fn new(kind: &Kind, policies: Policies) -> Self {
+    pub(super) fn new(kind: &Kind, name: &str, policies: Policies) -> Self {
         let (arrow, text) = (kind.arrow(), || Texts::new(Stored::Text, policies.text));
         let sink = match kind {
             Kind::Integer(Width::One, true) => Sink::Tiny(Fixed::new(arrow)),
@@ -83,7 +87,7 @@ impl Column {
             Kind::Bit => Sink::Bit(Truths::new()),
             Kind::Bits => Sink::Bits(Fixed::new(arrow)),
             Kind::Text => Sink::Text(text()),
-            Kind::Converted => Sink::Converted(text()),
+            Kind::Converted => Sink::Converted { into: text(), name: name.to_owned() },
             Kind::Enum => Sink::Enum(text()),
             Kind::Bytes => Sink::Text(Texts::new(Stored::Bytes, policies.text)),
             Kind::Geometry => Sink::Geometry(Texts::new(Stored::Bytes, policies.text)),
@@ -119,7 +123,7 @@ impl Column {
             Sink::Time { into, digits } => into.push_with(|out| write_time(bytes, *digits, out))?,
             Sink::Bit(into) => into.push(bits(bytes.string()?)? != 0),
             Sink::Bits(into) => into.push(i128::from(bits(bytes.string()?)?)),
-            Sink::Converted(into) => push_converted(into, bytes.string()?)?,
+            Sink::Converted { into, name } => push_converted(into, name, bytes.string()?)?,
             Sink::Enum(into) => {
                 let member = bytes.string()?;
                 if member.is_empty() {
@@ -145,8 +149,8 @@ impl Column {
             Sink::Date(into) => into.push_null(),
             Sink::Moment { into, .. } => into.push_null(),
             Sink::Bit(into) => into.push_null(),
-            Sink::Text(into) | Sink::Converted(into) | Sink::Enum(into) | Sink::Geometry(into) => into.push_null(),
-            Sink::Time { into, .. } => into.push_null(),
+            Sink::Text(into) | Sink::Enum(into) | Sink::Geometry(into) => into.push_null(),
+            Sink::Converted { into, .. } | Sink::Time { into, .. } => into.push_null(),
         }
     }
 
@@ -164,9 +168,9 @@ impl Column {
             Sink::Moment { into, .. } => into.finish(),
             Sink::Bit(into) => into.finish(),
             Sink::Text(into)
-            | Sink::Converted(into)
             | Sink::Enum(into)
             | Sink::Geometry(into)
+            | Sink::Converted { into, .. }
             | Sink::Time { into, .. } => return into.finish(&mut self.edges),
         };
         let (twin, coerced) = self.edges.finish(values.len());
@@ -183,7 +187,7 @@ fn bits(bytes: &[u8]) -> FaultResult<u64> {
 }
 
 /// A text that the server converted, with its mark.
-fn push_converted(into: &mut Texts, bytes: &[u8]) -> FaultResult<usize> {
+fn push_converted(into: &mut Texts, name: &str, bytes: &[u8]) -> FaultResult<usize> {
     match bytes {
         [b't', text @ ..] => into.push(text),
         [b'x', rest @ ..] => {
@@ -192,8 +196,18 @@ fn push_converted(into: &mut Texts, bytes: &[u8]) -> FaultResult<usize> {
             let was = String::from_utf8_lossy(&rest[..end]).into_owned();
             into.push_replaced(&rest[end + 1..], was)
         }
+        [b'n'] => Err(over_packet(name)),
         _ => Err(malformed("a text came without its mark")),
     }
+}
+
+/// The server gives NULL for what its functions would make longer than it may be.
+fn over_packet(name: &str) -> Fault {
+    let text = format!(
+        "a text of the column {name}, converted to UTF-8, is longer than the server's max_allowed_packet, and the server gives nothing \
+         instead: set that higher on the server (16M to 1G), or drop the column"
+    );
+    Fault::new(FailureCode::RowTooLarge, text)
 }
 
 /// Says in a geometry's type that its reference system follows.

@@ -79,6 +79,9 @@ fn text_that_lost_something_on_its_way_keeps_its_bytes_in_the_twin() {
     assert_eq!(decoder.row(b"\0\x08x8181:a?").expect_err("refused").code, FailureCode::ValueRefused);
     let mut decoder = super::tests::decoder(&[Kind::Converted], defaults(), 1000);
     assert!(decoder.row(b"\0\x02ab").is_err() && decoder.row(b"\0\x02xa").is_err());
+    let fault = decoder.row(b"\0\x01n").expect_err("longer than the server lets it be");
+    assert_eq!(fault.code, FailureCode::RowTooLarge);
+    assert!(fault.text.for_customer().contains("column c0"));
 }
 
 #[test]
