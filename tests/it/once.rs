@@ -3,6 +3,7 @@
 mod changed;
 mod cursors;
 mod footprint;
+mod formats;
 mod taken_over;
 mod upkeep;
 

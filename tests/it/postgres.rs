@@ -5,6 +5,7 @@ mod client_certificates;
 mod consistency;
 mod faults;
 mod filters;
+mod formats;
 mod hostile;
 mod landed;
 mod literals;

@@ -89,6 +89,12 @@ async fn s3_passes_the_bucket_suite() {
 }
 
 #[tokio::test]
+async fn files_of_text_are_committed_in_s3_by_the_plain_log() {
+    let server = Roto::start().await;
+    crate::commit::plain::lands_in(Arc::new(bucket(server.endpoint()).await)).await;
+}
+
+#[tokio::test]
 async fn an_upload_of_many_parts_arrives_whole_and_a_small_one_in_one_put() {
     let (_server, proxy, bucket) = broken(&[]).await;
     let (large, small) = (content(17 * MIB + 123), content(1000));

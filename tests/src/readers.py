@@ -1,7 +1,11 @@
 """Reads or changes one Delta table with DuckDB and delta-rs. One JSON question on standard input, one answer on standard output."""
 
+import csv
 import datetime
 import decimal
+import glob
+import gzip
+import io
 import json
 import math
 import os
@@ -253,8 +257,136 @@ def expire():
         json.dump({"version": version, "size": len(kept)}, last)
 
 
+def live_files():
+    """The newest commit of a table with the plain log, and its files, as docs/formats.md says."""
+    commit = json.load(open(max(glob.glob(f"{path}/_waybill/commits/*.json"))))
+    return commit, [os.path.join(path, file["path"]) for file in commit["files"]]
+
+
+def is_array(kind):
+    return isinstance(kind, dict) and kind["type"] == "array"
+
+
+def duckdb_type(kind):
+    if is_array(kind):
+        return duckdb_type(kind["elementType"]) + "[]"
+    names = {"boolean": "BOOLEAN", "byte": "TINYINT", "short": "SMALLINT", "integer": "INTEGER", "long": "BIGINT"}
+    names |= {"float": "FLOAT", "double": "DOUBLE", "string": "VARCHAR", "binary": "VARCHAR", "date": "DATE"}
+    names |= {"timestamp": "TIMESTAMPTZ", "timestamp_ntz": "TIMESTAMP"}
+    return names.get(kind) or kind.upper()
+
+
+def of_text(name, kind, form):
+    """The column of a table out of what stands in its files."""
+    if form == "csv" and is_array(kind):
+        return of_text(f"CAST(CAST({name} AS JSON) AS {duckdb_type(kind)})", kind, "jsonl")
+    if is_array(kind) and kind["elementType"] == "binary":
+        return f"list_transform({name}, lambda x: from_base64(x))"
+    if kind == "binary":
+        return f"unhex({name})" if form == "csv" else f"from_base64({name})"
+    return f"CAST({name} AS {duckdb_type(kind)})"
+
+
+def plain_with_duckdb(sql):
+    commit, files = live_files()
+    form, fields = commit["table"]["format"], commit["table"]["schema"]["fields"]
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone='UTC'")
+    connection.execute("SET enable_progress_bar=false")
+    if not files:
+        return []
+    if form == "parquet":
+        source = f"read_parquet({files}, union_by_name=true)"
+    elif form == "csv":
+        source = f"read_csv({files}, header=true, all_varchar=true, nullstr='', allow_quoted_nulls=false, union_by_name=true)"
+    else:
+        columns = {field["name"]: duckdb_type(field["type"]) for field in fields}
+        source = f"read_json({files}, format='newline_delimited', columns={columns})"
+    there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+    columns = []
+    for field in fields:
+        name = '"' + field["name"].replace('"', '""') + '"'
+        value = name if form == "parquet" else of_text(name, field["type"], form)
+        columns.append(f"{value if field['name'] in there else 'NULL'} AS {name}")
+    connection.execute(f"CREATE VIEW t AS SELECT {', '.join(columns)} FROM {source}")
+    return rows(connection.execute(sql).to_arrow_table())
+
+
+def arrow_type(kind):
+    names = {"boolean": pa.bool_(), "short": pa.int16(), "integer": pa.int32(), "long": pa.int64(), "float": pa.float32()}
+    names |= {"double": pa.float64(), "string": pa.string(), "date": pa.date32(), "timestamp_ntz": pa.timestamp("us")}
+    names |= {"timestamp": pa.timestamp("us", "UTC")}
+    if isinstance(kind, str) and kind.startswith("decimal("):
+        return pa.decimal128(*map(int, kind[8:-1].split(",")))
+    return names[kind]
+
+
+def plain_with_pyarrow(wanted):
+    """These columns of the files, each read by pyarrow as the type that the table has."""
+    import pyarrow.csv
+    import pyarrow.json
+
+    commit, files = live_files()
+    fields = commit["table"]["schema"]["fields"]
+    schema = pa.schema([(field["name"], arrow_type(field["type"])) for field in fields if field["name"] in wanted])
+    found = []
+    for file in files:
+        if commit["table"]["format"] == "csv":
+            convert = pyarrow.csv.ConvertOptions(
+                include_columns=wanted,
+                column_types=schema,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            )
+            parse = pyarrow.csv.ParseOptions(newlines_in_values=True)
+            found.append(pyarrow.csv.read_csv(file, parse_options=parse, convert_options=convert))
+        else:
+            options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="ignore")
+            # It opens no compressed file by itself.
+            found.append(pyarrow.json.read_json(pa.input_stream(file, compression="detect"), parse_options=options))
+    return rows(pa.concat_tables(found).select(wanted))
+
+
+def unpacked(file):
+    if file.endswith(".zst"):
+        return pa.input_stream(file, compression="zstd").read().decode()
+    with (gzip.open if file.endswith(".gz") else open)(file, "rb") as packed:
+        return packed.read().decode()
+
+
+def plain_with_python():
+    """What Python's own csv and json make of the files."""
+    commit, files = live_files()
+    found = []
+    for file in files:
+        text = unpacked(file)
+        if commit["table"]["format"] == "csv":
+            found += csv.DictReader(io.StringIO(text, newline=""))
+        else:
+            found += [json.loads(line) for line in text.split("\n")[:-1]]
+    return found
+
+
+def script(sql):
+    """The rows of the last statement, as somebody reads them who types them."""
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar=false")
+    os.chdir(path)
+    connection.execute(sql)
+    return rows(connection.to_arrow_table())
+
+
 op = question["op"]
-if op == "query" and "store" in question:
+if op == "plain":
+    answer = {"duckdb": plain(plain_with_duckdb(question["sql"])), "python": plain(plain_with_python())}
+    answer["texts"] = [unpacked(file) for file in live_files()[1]] if question["texts"] else []
+    answer["pyarrow"] = plain(plain_with_pyarrow(question["columns"])) if question["columns"] else []
+elif op == "live":
+    answer = {"duckdb": plain(plain_with_duckdb(question["sql"]))}
+elif op == "script":
+    answer = {"rows": plain(script(question["sql"]))}
+elif op == "query" and "store" in question:
     answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
 elif op == "query" and "duckdb_alone" in question:
     answer = {"duckdb": plain(with_duckdb(question["sql"]))}

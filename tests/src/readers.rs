@@ -51,6 +51,38 @@ pub fn in_store(place: &str, store: &Value, sql: &str) -> anyhow::Result<Value> 
     Ok(answer["delta_rs"].clone())
 }
 
+/// Runs a query over `t`, the table in `dir` that has the plain commit log, with DuckDB: the newest commit names its files, and
+/// each column has the table's type.
+pub fn live(dir: &Path, sql: &str) -> anyhow::Result<Value> {
+    Ok(ask(&json!({"op": "live", "table": dir, "sql": sql}))?["duckdb"].clone())
+}
+
+/// What several readers make of the files of text in `dir`, a table with the plain commit log.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// The rows of a query over `t`, by DuckDB, in the table's types.
+    pub duckdb: Value,
+    /// The columns that were asked for, by pyarrow, in the table's types.
+    pub pyarrow: Value,
+    /// All rows, by Python's own `csv` and `json`, as objects.
+    pub python: Value,
+    /// The files themselves, unpacked.
+    pub texts: Vec<String>,
+}
+
+/// Reads the files of text of a table with the plain commit log with each reader.
+pub fn texts(dir: &Path, sql: &str, columns: &[&str]) -> anyhow::Result<Texts> {
+    let answer = ask(&json!({"op": "plain", "table": dir, "sql": sql, "columns": columns, "texts": true}))?;
+    let part = |name: &str| answer[name].clone();
+    let texts = serde_json::from_value(part("texts")).context("the files' texts")?;
+    Ok(Texts { duckdb: part("duckdb"), pyarrow: part("pyarrow"), python: part("python"), texts })
+}
+
+/// The rows of the last of these statements, typed into DuckDB in a directory.
+pub fn typed(dir: &Path, sql: &str) -> anyhow::Result<Value> {
+    Ok(ask(&json!({"op": "script", "table": dir, "sql": sql}))?["rows"].clone())
+}
+
 /// What delta-rs does to a table as a foreign writer.
 #[derive(Clone, Copy, Debug)]
 pub enum Foreign {

@@ -296,29 +296,86 @@ pub enum FileFormat {
     Parquet,
 }
 
+named! {
+    /// What is written, and which commit log stands beside it.
+    Format {
+        /// A Delta table of Parquet files: the default.
+        Delta = "parquet",
+        /// Parquet files with the plain commit log.
+        ParquetFiles = "parquet-files",
+        /// Comma separated values with the plain commit log.
+        Csv = "csv",
+        /// One JSON object per line, with the plain commit log.
+        Jsonl = "jsonl",
+    }
+}
+
+impl Format {
+    /// Whether its files are Parquet.
+    #[must_use]
+    pub const fn is_parquet(self) -> bool {
+        matches!(self, Self::Delta | Self::ParquetFiles)
+    }
+
+    /// How its files are compressed where nothing is said: the way that most of its readers know.
+    #[must_use]
+    pub const fn compression(self) -> Compression {
+        if self.is_parquet() { Compression::Zstd } else { Compression::Gzip }
+    }
+
+    /// Whether its files can be compressed so.
+    #[must_use]
+    pub const fn takes(self, compression: Compression) -> bool {
+        match compression {
+            Compression::Zstd => true,
+            Compression::Snappy => self.is_parquet(),
+            Compression::Gzip | Compression::None => !self.is_parquet(),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How files are written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Files {
+    /// What is written. The default does not stand in the canonical form, which is then what it was before there were others.
+    #[serde(skip_serializing_if = "Format::is_default")]
+    pub format: Format,
     /// A file is closed when it has grown to this many bytes.
     pub size: u64,
-    /// How pages are compressed.
+    /// How pages, or whole files of text, are compressed.
     pub compression: Compression,
 }
 
 impl Default for Files {
     fn default() -> Self {
-        Self { size: 256 << 20, compression: Compression::Zstd }
+        Self::of(Format::default())
+    }
+}
+
+impl Files {
+    /// Of this format, and otherwise as where nothing is said.
+    #[must_use]
+    pub const fn of(format: Format) -> Self {
+        Self { format, size: 256 << 20, compression: format.compression() }
     }
 }
 
 named! {
-    /// How Parquet pages are compressed.
+    /// How what is written is compressed.
     Compression {
-        /// Small and quick to read: the default.
+        /// Small and quick to read: the default of Parquet.
         Zstd = "zstd",
-        /// Quicker to write, larger.
+        /// Quicker to write, larger; Parquet only.
         Snappy = "snappy",
+        /// What every reader of text files knows: the default of CSV and JSON Lines, and theirs only.
+        Gzip = "gzip",
+        /// Not at all; CSV and JSON Lines only.
+        None = "none",
     }
 }
 
@@ -327,4 +384,4 @@ macro_rules! default_first {
         fn default() -> Self { Self::ALL[0] }
     })+ };
 }
-default_first!(TlsMode, Deletes, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Compression, Architecture);
+default_first!(TlsMode, Deletes, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Format, Compression, Architecture);

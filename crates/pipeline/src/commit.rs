@@ -1,6 +1,6 @@
 //! The commit protocol: how data files and a cursor become current in one conditional put, or not at all.
 //!
-//! Owns a table's keys, its Delta log, state, receipts and the digest key. It must never overwrite an object, never
+//! Owns a table's keys, its commit log (Delta's or the plain one), state, receipts and the digest key. It must never overwrite an object, never
 //! delete a data file because a commit failed, and never guess: what it can't read back it reports as unknown.
 //!
 //! The way of one attempt of one stream:
@@ -27,9 +27,11 @@ mod copy;
 mod digest;
 mod features;
 mod history;
+mod kind;
 mod land;
 mod listing;
 mod log;
+mod plain;
 mod prepare;
 mod record;
 mod table;
@@ -37,6 +39,7 @@ mod write;
 
 pub use audit::{TableReport, audit_table, find_tables};
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Merged, Origin, Outcome, Owner, Prepared, State};
+pub use kind::LogKind;
 pub use probe::probe_conditions;
 pub(crate) use schema::OWN_MARK;
 pub use stats::FileStats;

@@ -1,4 +1,4 @@
-//! Encodes one lane's batches into Parquet files and streams them to the bucket, on a blocking thread.
+//! Encodes one lane's batches into files (Parquet, CSV, JSON Lines) and streams them to the bucket, on a blocking thread.
 //!
 //! A file is closed when it or its footer is large enough, or when a batch brings a twin column that it lacks. Nothing is written to a
 //! local disk, and no byte is visible to readers before the commit. Values are never logged from here.
@@ -6,7 +6,9 @@
 mod columns;
 mod file;
 mod pages;
+mod parquet;
 mod sink;
+mod text;
 mod twins;
 
 use std::sync::Arc;
@@ -21,9 +23,9 @@ use crate::commit::DataFile;
 use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 
+pub(crate) use self::parquet::ROW_BYTES;
 use columns::ColumnPlan;
 use file::OpenFile;
-pub(crate) use file::ROW_BYTES;
 pub use twins::TwinSet;
 pub(crate) use twins::twin_name;
 
@@ -40,7 +42,7 @@ pub struct Target {
     pub schema: SchemaRef,
     /// Twin columns that the stream has met so far, over all lanes.
     pub twins: TwinSet,
-    /// Size and compression.
+    /// Format, size and compression.
     pub files: Files,
     /// Memory that the row group in progress may take.
     pub row_group_bytes: usize,
@@ -73,8 +75,11 @@ impl LaneWriter {
         if self.open.as_ref().is_some_and(|file| !file.holds(batch)) {
             self.close(&mut closed)?;
         }
-        let compression = self.target.files.compression;
-        let columns = self.columns.get_or_insert_with(|| ColumnPlan::from_first(&batch.rows, compression));
+        let Files { format, compression, .. } = self.target.files;
+        let columns = self.columns.get_or_insert_with(|| match format.is_parquet() {
+            true => ColumnPlan::from_first(&batch.rows, compression),
+            false => ColumnPlan::default(),
+        });
         let file = match &mut self.open {
             Some(file) => file,
             none => none.insert(OpenFile::begin(&self.target, columns, &self.runtime, &self.stop)?),

@@ -311,7 +311,8 @@ fn file_format(format: &FileFormat) -> Out {
 }
 
 fn files(files: &Files) -> Keys {
-    let (mut keys, default) = (Keys::default(), Files::default());
+    let (mut keys, default) = (Keys::default(), Files::of(files.format));
+    keys.unless("format", &files.format, &Files::default().format);
     if files.size != default.size {
         keys.text("size", &amount(files.size, "bytes"));
     }

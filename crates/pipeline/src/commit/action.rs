@@ -53,13 +53,18 @@ pub(crate) struct Add {
 impl Add {
     /// Rows by its statistics.
     pub(crate) fn rows(&self) -> Option<u64> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Rows {
-            num_records: Option<u64>,
-        }
-        serde_json::from_str::<Rows>(self.stats.as_deref()?).ok()?.num_records
+        rows_told(self.stats.as_deref()?)
     }
+}
+
+/// The rows that a file's statistics tell.
+pub(crate) fn rows_told(stats: &str) -> Option<u64> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Rows {
+        num_records: Option<u64>,
+    }
+    serde_json::from_str::<Rows>(stats).ok()?.num_records
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use waybill_model::FailureCode;
 
 use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
+use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
 use crate::commit::{history, key};
 use crate::fault::{Fault, FaultResult};
@@ -29,7 +30,7 @@ pub struct TableReport {
     pub receipts: u64,
     /// Data files that readers see.
     pub files: u64,
-    /// Rows that readers see, by the files' own footers.
+    /// Rows that readers see, by the files' own footers, or by the records of ours where files of text have none.
     pub rows: u64,
     /// Bytes of those files.
     pub bytes: u64,
@@ -82,14 +83,18 @@ pub async fn audit_table(bucket: &dyn Bucket, table: &str, hash: bool) -> FaultR
         Ok(digest) => digest,
         Err(fault) => return broken(report, fault),
     };
-    let head = match Head::read(bucket, table, digest.as_ref()).await {
+    let log = match LogKind::find(bucket, table).await {
+        Ok(log) => log,
+        Err(fault) => return broken(report, fault),
+    };
+    let head = match Head::read(bucket, (table, log), digest.as_ref()).await {
         Ok(head) => head,
         Err(fault) => return broken(report, fault),
     };
     report.version = head.version;
     if head.version.is_none() {
         match history::stood_on_commit(bucket, table).await {
-            Ok(Some(why)) => report.corrupt(history::log_lost(table, &why)),
+            Ok(Some(why)) => report.corrupt(history::log_lost(table, log, &why)),
             Ok(None) => report.corrupt(format!(
                 "{table} has records and no commit: its first load was prepared and never committed (the next run puts that \
                  right), or its commit log was deleted"

@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
-use waybill_model::plan::Load;
+use waybill_model::plan::{Format, Load};
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
 use crate::commit::action::{APP, Protocol};
 use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, COMMIT_HEAD, COMMIT_PURPOSE, Head};
 use crate::commit::schema::{self, Column};
-use crate::commit::{features, key};
+use crate::commit::{features, key, plain};
 use crate::fault::{Fault, FaultResult};
 
 /// What makes our `txn` vanish from a table.
@@ -43,10 +44,11 @@ pub(crate) struct Intent {
     pub(crate) replaced: Vec<String>,
     /// The files that a merge has looked at.
     pub(crate) base_files: BTreeSet<String>,
-    /// Path below the table, size, statistics.
-    pub(crate) adds: Vec<(String, u64, String)>,
+    pub(crate) adds: Vec<NewFile>,
     pub(crate) rows: u64,
     pub(crate) columns: Vec<Column>,
+    /// What is written; a table of another format is replaced as a whole.
+    pub(crate) format: Format,
     pub(crate) shrink_guard: u8,
     /// Rows that the table must still have for an append.
     pub(crate) rows_expected: Option<u64>,
@@ -54,6 +56,15 @@ pub(crate) struct Intent {
     pub(crate) table_id: String,
     /// Milliseconds since 1970, one for all tries.
     pub(crate) now: i64,
+}
+
+/// A file that a commit adds.
+pub(crate) struct NewFile {
+    /// Below the table.
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    /// Statistics as the log has them.
+    pub(crate) stats: String,
 }
 
 /// An intent with the digests of its records.
@@ -71,6 +82,18 @@ pub(crate) struct Change {
     removes: Vec<Value>,
     /// Files of an earlier version that are back.
     restored: Vec<Value>,
+}
+
+impl Change {
+    /// The paths that go, as the log has them.
+    pub(crate) fn removed(&self) -> Vec<&str> {
+        self.removes.iter().filter_map(|action| action.get("remove")?.get("path")?.as_str()).collect()
+    }
+
+    /// The `metaData` action, where the table's metadata change.
+    pub(crate) const fn metadata(&self) -> Option<&Value> {
+        self.metadata.as_ref()
+    }
 }
 
 impl Intent {
@@ -156,6 +179,10 @@ impl Intent {
         if partitioned.is_some_and(|columns| !columns.is_empty()) {
             return Err(Fault::new(FailureCode::SchemaChanged, "the table is partitioned by something else"));
         }
+        if head.metadata.as_ref().is_some_and(|metadata| provider(metadata) != self.provider()) {
+            let text = format!("the table's files are not {}: one `full` load replaces them", self.format);
+            return Err(Fault::new(FailureCode::SchemaChanged, text));
+        }
         let fewer = matches!((self.rows_expected, head.rows()), (Some(expected), Some(found)) if found < expected);
         if self.base.is_some() && (head.foreign_removal || fewer) {
             let text = "rows of this table were taken away by a commit that is not ours";
@@ -191,10 +218,14 @@ impl Intent {
         let found = head.metadata.as_ref();
         let repartitioned = found.and_then(|m| m.get("partitionColumns")).is_some_and(|columns| *columns != json!([]));
         let shed = found.is_some_and(|metadata| features::settings(metadata).any(|(name, _)| name == RETENTION));
-        if found.is_some() && table == columns && !shed && !repartitioned {
+        let reformed = found.is_some_and(|metadata| provider(metadata) != self.provider());
+        if found.is_some() && table == columns && !shed && !repartitioned && !reformed {
             return None;
         }
         let mut metadata = found.cloned().unwrap_or_else(|| self.new_metadata());
+        if found.is_none() || reformed {
+            metadata.insert("format".to_owned(), json!({"provider": self.provider(), "options": {}}));
+        }
         metadata.insert("schemaString".to_owned(), json!(schema::to_delta(columns).to_string()));
         metadata.insert("partitionColumns".to_owned(), json!([]));
         if let Some(settings) = metadata.get_mut("configuration").and_then(Value::as_object_mut) {
@@ -206,18 +237,31 @@ impl Intent {
     fn new_metadata(&self) -> Map<String, Value> {
         Map::from_iter([
             ("id".to_owned(), json!(self.table_id)),
-            ("format".to_owned(), json!({"provider": "parquet", "options": {}})),
             ("configuration".to_owned(), json!({})),
             ("createdTime".to_owned(), json!(self.now)),
         ])
     }
 
-    fn add(&self, path: &str, size: u64, stats: &str) -> Value {
+    fn add(&self, file: &NewFile) -> Value {
         json!({"add": {
-            "path": key::to_log(path), "partitionValues": {}, "size": size, "modificationTime": self.now,
-            "dataChange": true, "stats": stats,
+            "path": key::to_log(&file.path), "partitionValues": {}, "size": file.size, "modificationTime": self.now,
+            "dataChange": true, "stats": file.stats,
         }})
     }
+
+    /// What the files are, in Delta's words.
+    const fn provider(&self) -> &'static str {
+        match self.format {
+            Format::Delta | Format::ParquetFiles => "parquet",
+            Format::Csv | Format::Jsonl => self.format.as_str(),
+        }
+    }
+}
+
+/// What a table's files are, by its metadata.
+fn provider(metadata: &Map<String, Value>) -> &str {
+    let provider = metadata.get("format").and_then(|format| format.get("provider")).and_then(Value::as_str);
+    provider.unwrap_or("parquet")
 }
 
 /// A file as an earlier version of the log named it.
@@ -240,10 +284,13 @@ impl Plan {
     pub(crate) fn body(&self, head: &Head, key: &DigestKey) -> FaultResult<Bytes> {
         let intent = &self.intent;
         let change = intent.on(head)?;
+        if head.log == LogKind::Plain {
+            return plain::body(self, &change, head, key);
+        }
         let mut text = self.info();
         let txn = json!({"txn": {"appId": APP, "version": intent.epoch, "lastUpdated": intent.now}});
         let firsts = change.protocol.into_iter().chain(change.metadata).chain([txn]);
-        let adds = intent.adds.iter().map(|(path, size, stats)| intent.add(path, *size, stats));
+        let adds = intent.adds.iter().map(|file| intent.add(file));
         for action in firsts.chain(change.removes).chain(change.restored).chain(adds) {
             text.push_str(&action.to_string());
             text.push('\n');

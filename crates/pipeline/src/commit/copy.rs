@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use waybill_model::plan::Files;
 use waybill_model::{Epoch, FailureCode, Micros};
 
 use crate::bucket::Bucket;
 use crate::commit::compose::{Intent, Plan, Work};
 use crate::commit::delivery::{Committed, Outcome, Owner, Prepared};
 use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
 use crate::commit::record::{self, CopyRecord, STATE_HEAD, STATE_PURPOSE};
 use crate::commit::table::Table;
@@ -34,7 +36,8 @@ impl Found {
     pub(crate) async fn open(bucket: Arc<dyn Bucket>, dir: &str) -> FaultResult<Self> {
         let not_ours = || Fault::new(FailureCode::TableNotOurs, format!("{dir} has no commit of ours"));
         let digest = DigestKey::find(&*bucket).await?.ok_or_else(not_ours)?;
-        let head = Head::read_at(&*bucket, dir, Some(&digest), None).await?;
+        let log = LogKind::find(&*bucket, dir).await?;
+        let head = Head::read_at(&*bucket, (dir, log), Some(&digest), None).await?;
         if head.epoch.is_none() {
             return Err(not_ours());
         }
@@ -68,6 +71,7 @@ impl Found {
         let (digest, body) = repeat(&self.digest, &text, parts)
             .ok_or_else(|| Fault::new(FailureCode::CommitLogCorrupt, "a state is no object"))?;
         write::put_once(bucket, &key::state(&self.dir, own), body).await?;
+        let files = Files::default();
         let intent = Intent {
             run: repeated.state.run,
             attempt: repeated.state.attempt,
@@ -80,6 +84,7 @@ impl Found {
             adds: Vec::new(),
             rows: 0,
             columns: Vec::new(),
+            format: files.format,
             shrink_guard: 0,
             rows_expected: None,
             table_id: String::new(),
@@ -89,8 +94,8 @@ impl Found {
         let plan = Plan { intent, state: hex::encode(digest), receipt, parent: Some(hex::encode(base.digest)) };
         let prepared = Prepared { digest, receipt_digest: repeated.state.receipt, plan };
         let Self { bucket, dir, head, .. } = self;
-        let table =
-            Table { bucket, stream: String::new(), dir, owner, head, found: Some(base), limit, is_unproven: false };
+        let (stream, found) = (String::new(), Some(base));
+        let table = Table { bucket, stream, dir, owner, files, head, found, limit, is_unproven: false };
         match land::land(&table, &prepared).await? {
             Outcome::Landed(committed) => Ok(Some(committed)),
             Outcome::Adopted(_) | Outcome::Overtaken => Ok(None),

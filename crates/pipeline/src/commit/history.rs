@@ -9,6 +9,7 @@ use waybill_model::{Epoch, FailureCode, Micros};
 use crate::bucket::Bucket;
 use crate::commit::delivery::Owner;
 use crate::commit::digest::DigestKey;
+use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
 use crate::commit::record::{self, Loaded};
 use crate::commit::{key, write};
@@ -109,11 +110,11 @@ pub(crate) async fn stood_on_commit(bucket: &dyn Bucket, table: &str) -> FaultRe
 }
 
 /// The text for a table whose log is gone.
-pub(crate) fn log_lost(table: &str, why: &str) -> String {
+pub(crate) fn log_lost(table: &str, log: LogKind, why: &str) -> String {
     format!(
         "{table} has no commit log, but {why}: the log was deleted; restore {}, or move the whole directory away to begin \
          anew",
-        key::log_dir(table)
+        key::log_dir(table, log)
     )
 }
 

@@ -5,7 +5,10 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+use waybill_model::plan::{Compression, Files, Format};
 use waybill_model::{AttemptId, Epoch, RunId};
+
+use crate::commit::kind::LogKind;
 
 /// Bytes of a directory name at most; file systems stop at 255.
 const DIR_BYTES: usize = 160;
@@ -46,20 +49,45 @@ pub fn table_dir(stream: &str) -> String {
 
 /// A new data file's path below its table.
 #[must_use]
-pub fn data_path(run: RunId, attempt: AttemptId, n: u32) -> String {
-    format!("data/{run}/{attempt}-{n}-{}.parquet", uuid::Uuid::new_v4())
+pub fn data_path(run: RunId, attempt: AttemptId, n: u32, files: &Files) -> String {
+    format!("data/{run}/{attempt}-{n}-{}{}", uuid::Uuid::new_v4(), ending(files))
 }
+
+/// What the names of such files end in: readers tell format and compression by it.
+const fn ending(files: &Files) -> &'static str {
+    match (files.format, files.compression) {
+        (Format::Delta | Format::ParquetFiles, _) => ".parquet",
+        (Format::Csv, Compression::Gzip) => ".csv.gz",
+        (Format::Csv, Compression::Zstd) => ".csv.zst",
+        (Format::Csv, Compression::None | Compression::Snappy) => ".csv",
+        (Format::Jsonl, Compression::Gzip) => ".jsonl.gz",
+        (Format::Jsonl, Compression::Zstd) => ".jsonl.zst",
+        (Format::Jsonl, Compression::None | Compression::Snappy) => ".jsonl",
+    }
+}
+
+/// What the name of a data file may end in.
+const ENDINGS: [&str; 7] = [".parquet", ".csv", ".csv.gz", ".csv.zst", ".jsonl", ".jsonl.gz", ".jsonl.zst"];
 
 /// The directory of a table's log, with its last slash.
 #[must_use]
-pub fn log_dir(table: &str) -> String {
-    format!("{table}/_delta_log/")
+pub fn log_dir(table: &str, log: LogKind) -> String {
+    match log {
+        LogKind::Delta => format!("{table}/_delta_log/"),
+        LogKind::Plain => format!("{table}/_waybill/commits/"),
+    }
 }
 
 /// A version of the log.
 #[must_use]
-pub fn version(table: &str, version: u64) -> String {
-    format!("{table}/_delta_log/{version:020}.json")
+pub fn version(table: &str, log: LogKind, version: u64) -> String {
+    format!("{}{version:020}.json", log_dir(table, log))
+}
+
+/// What says which log a table has.
+#[must_use]
+pub fn claim(table: &str) -> String {
+    format!("{table}/_waybill/log.json")
 }
 
 /// The state of an epoch.
@@ -89,7 +117,7 @@ pub fn accepted_epochs(table: &str) -> String {
 /// The table that an object belongs to by being part of its log, or a state or receipt of ours.
 #[must_use]
 pub fn table_of_record(key: &str) -> Option<&str> {
-    let records = ["/_delta_log/", "/_waybill/state/", "/_waybill/receipts/"];
+    let records = ["/_delta_log/", "/_waybill/commits/", "/_waybill/state/", "/_waybill/receipts/"];
     records.iter().find_map(|dir| key.split_once(dir)).map(|(table, _)| table)
 }
 
@@ -114,7 +142,7 @@ pub fn of_log(table: &str, path: &str) -> Option<String> {
 #[must_use]
 pub fn is_data(table: &str, key: &str) -> bool {
     let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix("/data/"));
-    below.is_some_and(|name| name.ends_with(".parquet"))
+    below.is_some_and(|name| ENDINGS.iter().any(|ending| name.ends_with(ending)))
 }
 
 /// Whether an object below a table may be a data file of anybody's: logs, records and hidden files are none, whatever a log says.

@@ -70,7 +70,8 @@ impl Landing<'_> {
             Err(fault) => return Err(fault),
         };
         fault::point("before_commit_put");
-        let answer = self.table.bucket.put_if_absent(&key::version(&self.table.dir, version), body).await;
+        let answer =
+            self.table.bucket.put_if_absent(&key::version(&self.table.dir, self.head.log, version), body).await;
         fault::point("commit_applied");
         match answer {
             Ok(Put::Created) => self.created = Some(version),
@@ -159,10 +160,10 @@ impl Landing<'_> {
         if Micros::now().since(started) <= MAX_AHEAD {
             return Ok(());
         }
-        for (path, size, _) in &self.intent.adds {
-            let key = format!("{}/{path}", self.table.dir);
+        for file in &self.intent.adds {
+            let key = format!("{}/{}", self.table.dir, file.path);
             let found = self.table.bucket.head(&key).await?;
-            if found.is_none_or(|object| object.size != *size) {
+            if found.is_none_or(|object| object.size != file.size) {
                 let text = format!("{key} is not there any more as it was written; the next attempt writes it anew");
                 return Err(Fault::new(FailureCode::BucketFailed, text));
             }

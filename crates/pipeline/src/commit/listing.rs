@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::key;
+use crate::commit::kind::LogKind;
 use crate::fault::FaultResult;
 
 /// The log's directory as one listing saw it.
@@ -25,8 +26,12 @@ struct Checkpoint {
 
 impl Listing {
     /// Lists the log. `from` leaves out what lies below that version.
-    pub(crate) async fn read(bucket: &dyn Bucket, table: &str, from: Option<u64>) -> FaultResult<Self> {
-        let dir = key::log_dir(table);
+    pub(crate) async fn read(
+        bucket: &dyn Bucket,
+        (table, log): (&str, LogKind),
+        from: Option<u64>,
+    ) -> FaultResult<Self> {
+        let dir = key::log_dir(table, log);
         let after = from.map(|version| format!("{dir}{version:020}"));
         let objects = bucket.list(&dir, after.as_deref()).await?;
         Ok(Self::of(&dir, &objects))
@@ -66,7 +71,7 @@ impl Listing {
 
     /// The newest checkpoint that is whole, with the keys of its parts.
     pub(crate) fn checkpoint(&self, table: &str) -> Option<(u64, Vec<String>)> {
-        let dir = key::log_dir(table);
+        let dir = key::log_dir(table, LogKind::Delta);
         self.checkpoints.iter().rev().find_map(|(version, found)| {
             if found.single {
                 return Some((*version, vec![format!("{dir}{version:020}.checkpoint.parquet")]));

@@ -1,4 +1,5 @@
-//! The newest state of a table by its Delta log: replay of checkpoints, JSON commits and compacted ranges.
+//! The newest state of a table by its Delta log: replay of checkpoints, JSON commits and compacted ranges. Tables with a plain
+//! log have the same state, which [`crate::commit::plain`] replays.
 //!
 //! A gap is refused, as is a commit of ours that is not as we wrote it. Nothing here writes.
 
@@ -13,7 +14,9 @@ use waybill_model::{Epoch, FailureCode};
 use crate::bucket::Bucket;
 use crate::commit::action::{APP, Action, Add, Protocol, Stamp, corrupt};
 use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
+use crate::commit::plain::PlainCommit;
 use crate::commit::{checkpoint, features, key, schema};
 use crate::fault::{Fault, FaultResult};
 
@@ -52,6 +55,8 @@ pub(crate) struct Ours {
 /// The table at its newest version.
 #[derive(Clone, Default)]
 pub(crate) struct Head {
+    /// Which log it is the head of.
+    pub(crate) log: LogKind,
     /// The newest version; none for a table without a log.
     pub(crate) version: Option<u64>,
     /// The checkpoint that the replay began with.
@@ -74,11 +79,14 @@ impl Head {
     /// does not tell of any more is `commit_log_corrupt`.
     pub(crate) async fn read_at(
         bucket: &dyn Bucket,
-        table: &str,
+        (table, log): (&str, LogKind),
         digest: Option<&DigestKey>,
         version: Option<u64>,
     ) -> FaultResult<Self> {
-        let mut listing = Listing::read(bucket, table, None).await?;
+        if log == LogKind::Plain {
+            return Self::read_plain_at(bucket, table, digest, version).await;
+        }
+        let mut listing = Listing::read(bucket, (table, log), None).await?;
         listing.end_at(version);
         let mut head = Self { gone: Some(BTreeMap::new()), ..Self::default() };
         if let Some((version, keys)) = listing.checkpoint(table) {
@@ -90,11 +98,18 @@ impl Head {
     }
 
     /// Replays the log from its newest checkpoint.
-    pub(crate) async fn read(bucket: &dyn Bucket, table: &str, digest: Option<&DigestKey>) -> FaultResult<Self> {
+    pub(crate) async fn read(
+        bucket: &dyn Bucket,
+        (table, log): (&str, LogKind),
+        digest: Option<&DigestKey>,
+    ) -> FaultResult<Self> {
+        if log == LogKind::Plain {
+            return Self::read_plain(bucket, table, digest).await;
+        }
         let hint = last_checkpoint(bucket, table).await?;
-        let mut listing = Listing::read(bucket, table, hint).await?;
+        let mut listing = Listing::read(bucket, (table, log), hint).await?;
         if hint.is_some() && listing.checkpoint(table).is_none() {
-            listing = Listing::read(bucket, table, None).await?; // the hint was wrong
+            listing = Listing::read(bucket, (table, log), None).await?; // the hint was wrong
         }
         let mut head = Self::default();
         if let Some((version, keys)) = listing.checkpoint(table) {
@@ -113,14 +128,18 @@ impl Head {
         digest: Option<&DigestKey>,
     ) -> FaultResult<bool> {
         let Some(known) = self.version else {
-            *self = Self::read(bucket, table, digest).await?;
+            *self = Self::read(bucket, (table, self.log), digest).await?;
             return Ok(self.version.is_some());
         };
-        let listing = Listing::read(bucket, table, Some(known + 1)).await?;
+        if self.log == LogKind::Plain {
+            self.advance_plain(bucket, table, digest, known).await?;
+            return Ok(self.version != Some(known));
+        }
+        let listing = Listing::read(bucket, (table, self.log), Some(known + 1)).await?;
         // A put of a version that a clean-up deleted succeeds and every reader ignores it: below a checkpoint only the
         // checkpoint counts.
         if listing.checkpoint_from(known + 1) {
-            *self = Self::read(bucket, table, digest).await?;
+            *self = Self::read(bucket, (table, self.log), digest).await?;
         } else {
             self.follow(bucket, table, &listing, digest).await?;
             self.check()?;
@@ -175,10 +194,14 @@ impl Head {
         let mut steps = Vec::new();
         while newest.is_some_and(|newest| next <= newest) {
             if listing.commits.contains(&next) {
-                steps.push((next, key::version(table, next), true));
+                steps.push((next, key::version(table, self.log, next), true));
                 next += 1;
             } else if let Some(last) = listing.compacted.get(&next).and_then(BTreeSet::last) {
-                steps.push((*last, format!("{}{next:020}.{last:020}.compacted.json", key::log_dir(table)), false));
+                steps.push((
+                    *last,
+                    format!("{}{next:020}.{last:020}.compacted.json", key::log_dir(table, self.log)),
+                    false,
+                ));
                 next = last + 1;
             } else {
                 return Err(corrupt(next, "is missing while later versions are there"));
@@ -205,7 +228,7 @@ impl Head {
     }
 
     /// Adds a commit of ours to the chain: each names the state that the one before it made current.
-    fn link(&mut self, ours: Ours) -> FaultResult<()> {
+    pub(crate) fn link(&mut self, ours: Ours) -> FaultResult<()> {
         let before = self.ours.last().map(|before| before.stamp.state.as_str());
         if before.is_some() && ours.stamp.parent.as_deref() != before {
             return Err(corrupt(ours.version, "names another parent than the commit before it"));
@@ -296,7 +319,7 @@ impl Head {
 }
 
 /// One JSON commit, with removals before additions.
-pub(crate) struct Commit {
+struct Commit {
     actions: Vec<Action>,
     removals: bool,
     stamp: Option<Stamp>,
@@ -306,7 +329,7 @@ pub(crate) struct Commit {
 }
 
 impl Commit {
-    pub(crate) fn parse(version: u64, body: &[u8]) -> FaultResult<Self> {
+    fn parse(version: u64, body: &[u8]) -> FaultResult<Self> {
         let mut commit =
             Self { actions: Vec::new(), removals: false, stamp: None, epoch: None, timestamp: None, operation: None };
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
@@ -325,18 +348,8 @@ impl Commit {
         Ok(commit)
     }
 
-    /// When it was made, in milliseconds since 1970, where it says so.
-    pub(crate) const fn timestamp(&self) -> Option<i64> {
-        self.timestamp
-    }
-
-    /// What it did, in its writer's words.
-    pub(crate) fn operation(&self) -> Option<&str> {
-        self.operation.as_deref()
-    }
-
     /// What makes it a commit of ours, after its seal was checked; none for a foreign one.
-    pub(crate) fn ours(&self, version: u64, body: &[u8], digest: Option<&DigestKey>) -> FaultResult<Option<Ours>> {
+    fn ours(&self, version: u64, body: &[u8], digest: Option<&DigestKey>) -> FaultResult<Option<Ours>> {
         let (Some(epoch), stamp) = (self.epoch, self.stamp.clone()) else { return Ok(None) };
         let text = std::str::from_utf8(body).map_err(|_| corrupt(version, "is not UTF-8"))?;
         let digest = digest.ok_or_else(|| corrupt(version, "can't be checked: the digest key is missing"))?;
@@ -350,13 +363,36 @@ impl Commit {
     }
 }
 
+/// What one commit tells of itself.
+pub(crate) struct Told {
+    /// What makes it a commit of ours; none for a foreign one.
+    pub(crate) ours: Option<Ours>,
+    /// When it was made, in milliseconds since 1970, where it says so.
+    pub(crate) timestamp: Option<i64>,
+    /// What it did, in its writer's words.
+    pub(crate) operation: Option<String>,
+}
+
+impl Told {
+    /// By a version's body, after its seal was checked.
+    pub(crate) fn by(log: LogKind, version: u64, body: &[u8], digest: &DigestKey) -> FaultResult<Self> {
+        if log == LogKind::Plain {
+            let PlainCommit { ours, timestamp, operation, .. } = PlainCommit::parse(version, body, Some(digest))?;
+            return Ok(Self { ours: Some(ours), timestamp: Some(timestamp), operation: Some(operation) });
+        }
+        let commit = Commit::parse(version, body)?;
+        let ours = commit.ours(version, body, Some(digest))?;
+        Ok(Self { ours, timestamp: commit.timestamp, operation: commit.operation })
+    }
+}
+
 /// The version that `_last_checkpoint` names. It is a hint: damage to it costs time only.
 async fn last_checkpoint(bucket: &dyn Bucket, table: &str) -> FaultResult<Option<u64>> {
     #[derive(Deserialize)]
     struct Last {
         version: u64,
     }
-    let key = format!("{}_last_checkpoint", key::log_dir(table));
+    let key = format!("{}_last_checkpoint", key::log_dir(table, LogKind::Delta));
     let found = bucket.get(&key, 1 << 20).await?;
     Ok(found.and_then(|bytes| serde_json::from_slice::<Last>(&bytes).ok()).map(|last| last.version))
 }

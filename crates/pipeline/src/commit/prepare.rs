@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
-use crate::commit::compose::{Intent, Plan, Work};
+use crate::commit::compose::{Intent, NewFile, Plan, Work};
 use crate::commit::delivery::{Delivery, Prepared};
 use crate::commit::digest::DigestKey;
 use crate::commit::record::{self, Frame};
@@ -25,6 +25,10 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
     let bucket = &*table.bucket;
     table.limit.record(bucket, &table.dir, delivery.epoch).await?;
     let digest = DigestKey::find_or_make(bucket).await?;
+    // Behind the key: making that shows whether the store minds a condition.
+    if table.head.version.is_none() {
+        table.head.log.claim(bucket, &table.dir).await?;
+    }
     let frame = Frame {
         table: &table.dir,
         stream: &table.stream,
@@ -60,7 +64,8 @@ fn check_epoch(table: &Table, delivery: &Delivery) -> FaultResult<()> {
 fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
     let mut adds = Vec::with_capacity(delivery.files.len());
     for file in delivery.all_files() {
-        adds.push((record::path(&table.dir, file)?.to_owned(), file.bytes, file.stats.to_delta(file.rows)));
+        let path = record::path(&table.dir, file)?.to_owned();
+        adds.push(NewFile { path, size: file.bytes, stats: file.stats.to_delta(file.rows) });
     }
     Ok(Intent {
         run: delivery.run,
@@ -78,6 +83,7 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
         adds,
         rows: delivery.rows(),
         columns: schema::columns(&delivery.schema, &delivery.twins)?,
+        format: table.files.format,
         shrink_guard: delivery.shrink_guard,
         rows_expected: table.found.as_ref().and_then(|found| found.state.table_rows),
         table_id: uuid::Uuid::new_v4().to_string(),

@@ -14,7 +14,7 @@ use crate::commit::compose::Work;
 use crate::commit::copy::Found;
 use crate::commit::key;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Commit, Head};
+use crate::commit::log::{COMMIT_CAP, Head, Told};
 use crate::commit::record;
 use crate::fault::{Fault, FaultResult};
 
@@ -45,7 +45,7 @@ pub struct Version {
     pub version: u64,
     /// When it was committed, where it says so.
     pub at: Option<Micros>,
-    /// What it did, in Delta's words.
+    /// What it did, in its log's words.
     pub operation: Option<String>,
     /// The run that it belongs to; none for another writer's.
     pub run: Option<RunId>,
@@ -73,15 +73,16 @@ pub struct RolledBack {
 /// The versions whose commits are still in the log, oldest first.
 pub async fn versions(bucket: &Arc<dyn Bucket>, table: &str) -> FaultResult<Vec<Version>> {
     let found = Found::open(Arc::clone(bucket), table).await?;
-    let listing = Listing::read(&**bucket, table, None).await?;
+    let log = found.head.log;
+    let listing = Listing::read(&**bucket, (table, log), None).await?;
     let one = |version: u64| {
         let digest = &found.digest;
         async move {
-            let body = bucket.get(&key::version(table, version), COMMIT_CAP).await?.unwrap_or_default();
-            let commit = Commit::parse(version, &body)?;
-            let run = commit.ours(version, &body, Some(digest))?.map(|ours| ours.stamp.run);
-            let at = commit.timestamp().map(|ms| Micros(ms.saturating_mul(1000)));
-            Ok::<_, Fault>(Version { version, at, operation: commit.operation().map(str::to_owned), run })
+            let body = bucket.get(&key::version(table, log, version), COMMIT_CAP).await?.unwrap_or_default();
+            let told = Told::by(log, version, &body, digest)?;
+            let at = told.timestamp.map(|ms| Micros(ms.saturating_mul(1000)));
+            let run = told.ours.map(|ours| ours.stamp.run);
+            Ok::<_, Fault>(Version { version, at, operation: told.operation, run })
         }
     };
     stream::iter(listing.commits.iter().copied()).map(one).buffered(AT_ONCE).try_collect().await
@@ -101,7 +102,7 @@ pub async fn roll_back(
         return Err(RollbackError::Refused(format!("version {version} {what}: the newest is {newest}")));
     }
     let unknown = || RollbackError::Refused(format!("the log of {table} does not tell of version {version} any more"));
-    let then = match Head::read_at(&**bucket, table, Some(&found.digest), Some(version)).await {
+    let then = match Head::read_at(&**bucket, (table, found.head.log), Some(&found.digest), Some(version)).await {
         Ok(then) if then.version == Some(version) => then,
         Ok(_) => return Err(unknown()),
         Err(fault) if fault.code == waybill_model::FailureCode::CommitLogCorrupt => return Err(unknown()),

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 
 use arrow::datatypes::Schema;
-use waybill_model::plan::Load;
+use waybill_model::plan::{Files, Load};
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 
 use crate::bucket::Bucket;
 use crate::commit::compose::RETENTION;
 use crate::commit::delivery::{Delivered, Delivery, Outcome, Owner, Prepared, State};
 use crate::commit::digest::DigestKey;
+use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
 use crate::commit::{action, features, history, key, land, prepare, schema};
@@ -24,6 +25,8 @@ pub struct Table {
     pub(crate) stream: String,
     pub(crate) dir: String,
     pub(crate) owner: Owner,
+    /// How its files are written.
+    pub(crate) files: Files,
     pub(crate) head: Head,
     pub(crate) found: Option<Loaded>,
     pub(crate) limit: history::EpochLimit,
@@ -32,11 +35,16 @@ pub struct Table {
 }
 
 impl Table {
+    /// A Delta table, as [`Self::open_as`] opens it.
+    pub async fn open(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner) -> FaultResult<Self> {
+        Self::open_as(bucket, stream, owner, &Files::default()).await
+    }
+
     /// Reads the log, checks its chain, features and owner, and loads the newest state. Writes nothing. Whether its epoch
     /// may be followed is asked apart, by [`Self::check_epoch`]: whoever is refused must be able to say which it was.
-    pub async fn open(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner) -> FaultResult<Self> {
+    pub async fn open_as(bucket: Arc<dyn Bucket>, stream: &str, owner: &Owner, files: &Files) -> FaultResult<Self> {
         let dir = key::table_dir(stream);
-        let (head, digest) = head(&*bucket, &dir).await?;
+        let (head, digest) = head(&*bucket, &dir, LogKind::of(files.format)).await?;
         check_retention(&head, owner)?;
         let mut found = find_state(&*bucket, &dir, &head, owner, digest.as_ref()).await?;
         if let Some(found) = &mut found {
@@ -48,7 +56,8 @@ impl Table {
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
         let is_unproven = history::is_in_doubt(&*bucket, &dir, &head, newest, digest.as_ref()).await?;
-        Ok(Self { bucket, stream: stream.to_owned(), dir, owner: owner.clone(), head, found, limit, is_unproven })
+        let (stream, owner, files) = (stream.to_owned(), owner.clone(), files.clone());
+        Ok(Self { bucket, stream, dir, owner, files, head, found, limit, is_unproven })
     }
 
     /// The newest state; none for a new table, and for one that something else made.
@@ -119,10 +128,10 @@ impl Table {
         schema::append(&self.head.columns()?, &schema::columns(stream, twins)?).map(drop)
     }
 
-    /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.parquet`.
+    /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.<ending>`.
     #[must_use]
     pub fn data_key(&self, run: RunId, attempt: AttemptId, n: u32) -> String {
-        format!("{}/{}", self.dir, key::data_path(run, attempt, n))
+        format!("{}/{}", self.dir, key::data_path(run, attempt, n, &self.files))
     }
 
     /// Checks columns, shrink guard and fencing, then writes receipt and state. None where a `new` run brings no rows:
@@ -140,16 +149,17 @@ impl Table {
 
 /// The table's log, and the key that its records are sealed under. One that is not there though commits of ours were is
 /// refused, or their rows would be delivered twice.
-async fn head(bucket: &dyn Bucket, dir: &str) -> FaultResult<(Head, Option<DigestKey>)> {
+async fn head(bucket: &dyn Bucket, dir: &str, log: LogKind) -> FaultResult<(Head, Option<DigestKey>)> {
     let mut lost: Option<String> = None;
     loop {
         let digest = DigestKey::find(bucket).await?;
-        let head = Head::read(bucket, dir, digest.as_ref()).await?;
+        let head = Head::read(bucket, (dir, log), digest.as_ref()).await?;
         if head.version.is_some() {
             return Ok((head, digest));
         }
+        log.check_free(bucket, dir).await?;
         if let Some(why) = lost {
-            return Err(Fault::new(FailureCode::CommitLogCorrupt, history::log_lost(dir, &why)));
+            return Err(Fault::new(FailureCode::CommitLogCorrupt, history::log_lost(dir, log, &why)));
         }
         // The states are listed after the log: where others have begun the table in between, the next look finds it.
         lost = history::stood_on_commit(bucket, dir).await?;

@@ -12,7 +12,7 @@ use std::hash::{BuildHasher, RandomState};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Decimal128Type, Int16Type, Int32Type, Int64Type, TimeUnit};
 use arrow::datatypes::{Date32Type, Float32Type, Float64Type, TimestampMicrosecondType};
-use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
+use parquet::basic::{Compression as Codec, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder};
 use parquet::schema::types::ColumnPath;
@@ -74,10 +74,13 @@ fn codec(compression: Compression) -> Codec {
     match compression {
         Compression::Zstd => Codec::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()),
         Compression::Snappy => Codec::SNAPPY,
+        Compression::Gzip => Codec::GZIP(GzipLevel::default()),
+        Compression::None => Codec::UNCOMPRESSED,
     }
 }
 
-/// The choices for a file's columns.
+/// The choices for a file's columns; none where its format has none.
+#[derive(Default)]
 pub(super) struct ColumnPlan(Vec<Choice>);
 
 impl ColumnPlan {

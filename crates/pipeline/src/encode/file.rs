@@ -1,20 +1,17 @@
-//! One Parquet file on its way to the bucket.
+//! One file on its way to the bucket, whatever its form: its key, its columns with their twins, its rows.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
+use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::errors::ParquetError;
-use parquet::file::metadata::KeyValue;
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
-use super::columns::{ColumnPlan, page_bytes};
-use super::pages::Together;
+use super::columns::ColumnPlan;
+use super::parquet::ParquetFile;
 use super::sink::Sink;
+use super::text::TextFile;
 use super::twins::with_twins;
 use super::{DataFile, Target};
 use crate::commit::FileStats;
@@ -22,24 +19,26 @@ use crate::fault::Fault;
 use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 
-/// Memory that a column's compressor takes and the writer does not count.
-const CODEC: usize = 64 << 10;
-
-/// Memory that one column of one finished row group takes until the file ends, about.
-const CHUNK_NOTE: usize = 1 << 10;
-
-/// What a file says of its densest batch: bytes of a row there, on the average, before they were encoded.
-pub(crate) const ROW_BYTES: &str = "waybill.row_bytes";
-
 /// A file that takes rows.
 pub(super) struct OpenFile {
     key: String,
     schema: SchemaRef,
     twins: Vec<usize>,
     rows: u64,
-    densest: usize,
-    row_group_bytes: usize,
-    writer: ArrowWriter<Sink>,
+    form: Form,
+}
+
+/// What the file is.
+enum Form {
+    Parquet(Box<ParquetFile>),
+    Text(Box<TextFile>),
+}
+
+/// What is known of a file that is complete.
+pub(super) struct Written {
+    pub(super) bytes: u64,
+    pub(super) sha256: [u8; 32],
+    pub(super) stats: FileStats,
 }
 
 impl OpenFile {
@@ -55,13 +54,11 @@ impl OpenFile {
         let sink = Sink::new(upload, runtime.clone(), stop.clone());
         let twins = target.twins.places();
         let schema = with_twins(&target.schema, &twins);
-        let own = target.row_group_bytes.saturating_sub(schema.fields().len() * CODEC);
-        let row_group_bytes = own.max(target.row_group_bytes / 2);
-        let properties = columns.properties(target);
-        let options = ArrowWriterOptions::new().with_properties(properties);
-        let options = options.with_page_store_factory(Together::of_pages(page_bytes(target)));
-        let writer = ArrowWriter::try_new_with_options(sink, Arc::clone(&schema), options).map_err(|e| refused(&e))?;
-        Ok(Self { key, schema, twins, rows: 0, densest: 0, row_group_bytes, writer })
+        let form = match target.files.format.is_parquet() {
+            true => Form::Parquet(Box::new(ParquetFile::begin(sink, &schema, target, columns)?)),
+            false => Form::Text(Box::new(TextFile::begin(sink, &schema, &target.files)?)),
+        };
+        Ok(Self { key, schema, twins, rows: 0, form })
     }
 
     /// Whether the file has every twin column that the batch needs.
@@ -69,53 +66,50 @@ impl OpenFile {
         batch.twins.iter().all(|(at, _)| self.twins.contains(at))
     }
 
-    /// Whether what the file's footer will hold takes a good part of the row group's memory already.
+    /// Whether what the file's footer will hold takes a good part of the memory already.
     pub(super) fn footer_is_large(&self) -> bool {
-        self.writer.flushed_row_groups().len() * self.schema.fields().len() * CHUNK_NOTE >= self.row_group_bytes / 2
+        match &self.form {
+            Form::Parquet(file) => file.footer_is_large(),
+            Form::Text(_) => false,
+        }
     }
 
-    /// Bytes so far: those written, and about those of the row group in progress.
+    /// Bytes so far, about.
     pub(super) fn size(&self) -> u64 {
-        self.writer.inner().size() + self.writer.in_progress_size() as u64
+        match &self.form {
+            Form::Parquet(file) => file.size(),
+            Form::Text(file) => file.size(),
+        }
     }
 
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), End> {
         let rows = self.widen(batch)?;
-        let mut written = self.writer.write(&rows);
-        if written.is_ok() && self.writer.memory_size() >= self.row_group_bytes {
-            written = self.writer.flush();
-        }
         self.rows += rows.num_rows() as u64;
-        self.densest = self.densest.max(width(&rows));
-        written.map_err(|error| self.reason(&error))
+        match &mut self.form {
+            Form::Parquet(file) => file.write(&rows),
+            Form::Text(file) => file.write(&rows),
+        }
     }
 
     /// Completes the file; it is in the bucket when this returns.
     pub(super) fn finish(mut self) -> Result<DataFile, End> {
-        let done = self.complete();
-        if done.is_err() {
+        let written = match &mut self.form {
+            Form::Parquet(file) => file.finish(self.rows),
+            Form::Text(file) => file.finish(),
+        };
+        if written.is_err() {
             self.abort();
         }
-        done
-    }
-
-    fn complete(&mut self) -> Result<DataFile, End> {
-        self.writer.append_key_value_metadata(KeyValue::new(ROW_BYTES.to_owned(), self.densest.to_string()));
-        let footer = self.writer.finish().map_err(|error| self.reason(&error))?;
-        let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
-        if rows != self.rows {
-            return Err(
-                Fault::new(FailureCode::WorkerBug, "a file's footer counts other rows than were written").into()
-            );
-        }
-        let stats = FileStats::of_parquet(&footer);
-        let (bytes, sha256) = self.writer.inner_mut().finish()?;
-        Ok(DataFile { key: std::mem::take(&mut self.key), rows, bytes, sha256, stats })
+        let Written { bytes, sha256, stats } = written?;
+        Ok(DataFile { key: self.key, rows: self.rows, bytes, sha256, stats })
     }
 
     /// Gives the file up.
     pub(super) fn abort(&mut self) {
-        self.writer.inner_mut().abort();
+        match &mut self.form {
+            Form::Parquet(file) => file.abort(),
+            Form::Text(file) => file.abort(),
+        }
     }
 
     /// The batch with its twin columns where this file has them.
@@ -134,19 +128,4 @@ impl OpenFile {
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "a source's batch does not fit its own schema").into())
     }
-
-    fn reason(&mut self, error: &ParquetError) -> End {
-        self.writer.inner_mut().take_end().unwrap_or_else(|| refused(error))
-    }
-}
-
-/// Bytes of a row of the batch, on the average.
-fn width(rows: &RecordBatch) -> usize {
-    let bytes = rows.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
-    bytes.sum::<usize>().div_ceil(rows.num_rows().max(1))
-}
-
-/// What the Parquet writer itself refuses is a defect: the source's schema was checked. Its text may hold values.
-fn refused(_: &ParquetError) -> End {
-    Fault::new(FailureCode::WorkerBug, "the Parquet writer refused rows").into()
 }

@@ -1,4 +1,4 @@
-//! Where a Parquet writer's bytes go: hashed while they pass, then to the upload in pieces.
+//! Where a file's bytes go: hashed while they pass, then to the upload in pieces.
 //!
 //! An upload's failure can't travel through `std::io::Error` without losing its code, so it is kept here.
 

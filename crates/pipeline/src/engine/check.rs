@@ -66,7 +66,8 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     context.stop.or_halt(context.source.check(stream)).await??;
     passed(context.observer.as_ref(), Some(index), 2);
     let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
-    let table = context.stop.or_halt(Table::open(Arc::clone(&context.bucket), &stream.name, &owner)).await??;
+    let opening = Table::open_as(Arc::clone(&context.bucket), &stream.name, &owner, &plan.files);
+    let table = context.stop.or_halt(opening).await??;
     table.check_epoch()?;
     table.check_proven(stream.load)?;
     passed(context.observer.as_ref(), Some(index), 3);

@@ -35,6 +35,11 @@ impl StreamWork<'_> {
         if self.plan.load != Load::Changed {
             return Ok(Key::default());
         }
+        if !self.shared.plan.files.format.is_parquet() {
+            let format = self.shared.plan.files.format;
+            let text = format!("rows of {format} files can't be replaced: `load: changed` needs Parquet");
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
         let (schema, names) = (snapshot.schema(), snapshot.key());
         if names.is_empty() {
             let text = "the source has no primary key or unique index that proves the stream's key";

@@ -62,7 +62,8 @@ impl StreamWork<'_> {
         let context = &self.shared.context;
         let owner =
             Owner { pipeline: context.owner.clone(), take_over: self.plan.take_over, accepted: context.accepted };
-        let opening = Table::open(Arc::clone(&context.bucket), &self.plan.name, &owner);
+        let files = &self.shared.plan.files;
+        let opening = Table::open_as(Arc::clone(&context.bucket), &self.plan.name, &owner, files);
         let table = Arc::new(context.stop.or_halt(opening).await??);
         self.epoch = table.epoch();
         table.check_epoch()?;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
 use waybill_model::event::Event;
-use waybill_model::plan::{Plan, StreamPlan};
+use waybill_model::plan::{Files, Format, Load, Plan, StreamPlan};
 use waybill_model::receipt::Grade;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, FailureCode, RunId};
@@ -205,11 +205,19 @@ fn rig() -> Rig {
     Rig { source, permits, waiting, switch, context }
 }
 
+/// Whatever is written: text has no row group to wait in.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_bucket_stops_the_reads() {
+    for format in [Format::Delta, Format::Csv] {
+        stops_the_reads(format).await;
+    }
+}
+
+async fn stops_the_reads(format: Format) {
     let rig = rig();
     let context = rig.context.clone();
-    let running = tokio::spawn(async move { run(&plan(), &[0], &context).await });
+    let plan = Plan { files: Files::of(format), ..plan() };
+    let running = tokio::spawn(async move { run(&plan, &[0], &context).await });
     // The upload has a piece that it does not take.
     rig.waiting.acquire().await.expect("a piece").forget();
     // What is under way behind it fills the few places there are, and then nothing is read any more.
@@ -255,5 +263,18 @@ async fn a_drain_begins_no_stream() {
     rig.switch.raise(Directive::Drain);
     let ends = run(&plan(), &[0], &rig.context).await;
     assert_eq!((ends[0].halt, ends[0].outcome.state), (Some(Halt::Drain), StreamState::Skipped));
+    assert_eq!(rig.source.given.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn rows_of_text_files_are_not_replaced() {
+    let rig = rig();
+    for format in [Format::Csv, Format::Jsonl] {
+        let mut plan = Plan { files: Files::of(format), ..plan() };
+        plan.streams[0].load = Load::Changed;
+        let ends = run(&plan, &[0], &rig.context).await;
+        assert_eq!(ends[0].outcome.failure, Some(FailureCode::SpecRefused));
+        assert!(ends[0].text.for_customer().contains("needs Parquet"), "{}", ends[0].text.for_customer());
+    }
     assert_eq!(rig.source.given.load(Ordering::SeqCst), 0);
 }

@@ -1,7 +1,7 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Load, NullCursor, Op, TextPolicy,
+    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NullCursor, Op, TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -163,15 +163,19 @@ static FILES: Table = Table {
     keys: &[
         Key::new(
             "format",
-            Shape::Choice(&["parquet"], &["csv", "jsonl", "avro", "iceberg"]),
-            "parquet, with a Delta log.",
+            Shape::Choice(names!(Format), &["avro", "iceberg"]),
+            "parquet: a Delta table, which is taken where absent; parquet-files, csv, jsonl: files of that kind with Waybill's own commit log, `_waybill/commits`, in place of Delta's.",
         ),
         Key::new(
             "size",
             Shape::Size(1 << 20, 16 << 30),
             "A file is closed when it has grown to this; 256MiB where absent.",
         ),
-        Key::new("compression", Shape::Choice(names!(Compression), &["gzip", "lz4", "none"]), "zstd where absent."),
+        Key::new(
+            "compression",
+            Shape::Choice(names!(Compression), &["lz4"]),
+            "Parquet takes zstd, which it has where absent, and snappy; csv and jsonl take gzip, which they have where absent, zstd and none.",
+        ),
         Key::later("partition-by"),
     ],
 };

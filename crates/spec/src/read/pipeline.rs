@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Files, Limits, System};
+use waybill_model::plan::{Compression, Files, Limits, Load, StreamPlan, System};
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
 use super::effect::check_shared;
-use super::stream::{End, read_stream};
+use super::stream::{End, of, read_stream};
 use super::{Settings, child};
 use crate::check::read_cpu;
 use crate::diagnostic::{Code, Findings, show};
@@ -46,13 +46,18 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     }
     let defaults = keys.node("every-stream");
     check_shared(defaults, streams, end, found);
+    let files = keys.node("files").map(|node| files(node, found)).unwrap_or_default();
+    let plans: Vec<StreamPlan> = streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect();
+    for (stream, plan) in streams.iter().zip(&plans) {
+        check_load(stream, plan.load, &files, found);
+    }
     Some(Pipeline {
-        streams: streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect(),
+        streams: plans,
         from: keys.owned("from")?,
         to: keys.owned("to")?,
         data_plane: keys.owned("data-plane"),
         schedule: keys.node("schedule").and_then(|node| schedule(node, entry, found)),
-        files: keys.node("files").map(files).unwrap_or_default(),
+        files,
         limits: keys.node("limits").map(limits).unwrap_or_default(),
     })
 }
@@ -126,13 +131,32 @@ fn schedule(node: &Node, entry: &Entry, found: &mut Findings) -> Option<Schedule
     })
 }
 
-fn files(node: &Node) -> Files {
+fn files(node: &Node, found: &mut Findings) -> Files {
     let keys = Settings::of(node);
-    let default = Files::default();
+    let default = Files::of(keys.parsed("format").unwrap_or_default());
+    let format = default.format;
+    let compression = keys.parsed("compression").unwrap_or(default.compression);
+    if let (false, Some(at)) = (format.takes(compression), keys.own_place("compression")) {
+        let fits = Compression::ALL.iter().filter(|other| format.takes(**other));
+        let fits: Vec<&str> = fits.map(|other| other.as_str()).collect();
+        let message = format!("`format: {format}` can't have `compression: {compression}`");
+        found.suggest(Code::BadValue, at, message, format!("it takes {}", fits.join(", ")));
+    }
     Files {
         size: keys.text("size").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.size),
-        compression: keys.parsed("compression").unwrap_or(default.compression),
+        compression,
+        format,
     }
+}
+
+/// Rows can take the place of others only in files that are read by column.
+fn check_load(stream: &Entry, load: Load, files: &Files, found: &mut Findings) {
+    if load != Load::Changed || files.format.is_parquet() {
+        return;
+    }
+    let at = Settings::of(&stream.value).own_place("load").unwrap_or(stream.at);
+    let message = format!("`load: changed` into `format: {}` is not built yet ({})", files.format, of(stream));
+    found.suggest(Code::NotBuiltYet, at, message, "write `format: parquet` or `parquet-files`, or `load: new`");
 }
 
 fn limits(node: &Node) -> Limits {

@@ -151,6 +151,34 @@ fn every_mistake_of_a_file_is_told_in_one_pass() {
 }
 
 #[test]
+fn a_format_that_can_t_be_compressed_so_or_have_rows_replaced_is_refused_where_it_stands() {
+    let with = |files: &str, stream: &str| {
+        let ends = "from: shop, to: lake";
+        let text =
+            format!("{HEAD}pipelines:\n  p: {{ {ends}, streams: {{ a: {{{stream}}} }}, files: {{ {files} }} }}\n");
+        parse(&text).err().unwrap_or_default()
+    };
+    for (files, fits) in [
+        ("format: csv, compression: snappy", "it takes zstd, gzip, none"),
+        ("format: jsonl, compression: snappy", "it takes zstd, gzip, none"),
+        ("format: parquet-files, compression: gzip", "it takes zstd, snappy"),
+        ("compression: none", "it takes zstd, snappy"),
+    ] {
+        let found = with(files, "");
+        assert_eq!((found.len(), found[0].code), (1, Code::BadValue), "{files}: {found:?}");
+        assert_eq!(found[0].suggestion.as_deref(), Some(fits), "{files}");
+    }
+    for files in ["format: csv", "format: jsonl, compression: none", "format: parquet-files, compression: snappy"] {
+        assert_eq!(with(files, ""), [], "{files}");
+    }
+    let changed = " load: changed, cursor: c ";
+    let found = with("format: csv", changed);
+    assert_eq!((found.len(), found[0].code), (1, Code::NotBuiltYet), "{found:?}");
+    assert!(found[0].suggestion.as_deref().is_some_and(|help| help.contains("parquet-files")), "{found:?}");
+    assert_eq!(with("format: parquet-files", changed), []);
+}
+
+#[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (settings, mark) in [
         ("load: log", "      ^^^"),
@@ -161,7 +189,7 @@ fn what_is_not_built_is_refused_and_never_ignored() {
     }
     for setting in [
         "files: { partition-by: [run.day] }",
-        "files: { format: jsonl }",
+        "files: { format: avro }",
         "retry: { attempts: 3 }",
         "expect: { fresh-within: 26h }",
         "alert: [ops]",

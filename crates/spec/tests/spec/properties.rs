@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use waybill_model::plan::{
     Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor, Deletes,
-    EdgePolicy, FileFormat, FileSource, Files, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3, S3Access,
-    Ssh, StreamPlan, System, TextPolicy, TlsMode,
+    EdgePolicy, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3,
+    S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -225,8 +225,11 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
     let schedule = (when, any_of(Overlap::ALL), any_of(CatchUp::ALL));
     let schedule =
         prop::option::of(schedule.prop_map(|(when, overlap, catch_up)| Schedule { when, overlap, catch_up }));
-    let files =
-        (1_u64 << 20..1 << 34, any_of(Compression::ALL)).prop_map(|(size, compression)| Files { size, compression });
+    let files = (1_u64 << 20..1 << 34, any_of(Format::ALL), any_of(Compression::ALL));
+    let files = files.prop_map(|(size, format, wanted)| {
+        let compression = if format.takes(wanted) { wanted } else { format.compression() };
+        Files { size, format, compression }
+    });
     let cpu = prop_oneof![Just(0_u32), 256_u32..=16_384, (1_u32..=16).prop_map(|cpus| cpus * 1024)];
     let disk = prop_oneof![Just(0_u64), 1_u64 << 30..=200 << 30];
     let limits = (1_u32..=64, prop_oneof![Just(0), 64_u64 << 20..1 << 40], 1_000_u64..86_400_000, cpu, disk);
@@ -241,9 +244,12 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         },
     );
     (schedule, prop::option::of(name()), prop::collection::vec(stream(), 1..4), files, limits).prop_map(
-        |(schedule, data_plane, mut streams, files, limits)| {
+        |(schedule, data_plane, mut streams, mut files, limits)| {
             let mut seen = std::collections::HashSet::new();
             streams.retain(|stream| seen.insert(stream.name.clone()));
+            if streams.iter().any(|stream| stream.load == Load::Changed) && !files.format.is_parquet() {
+                files = Files { size: files.size, ..Files::default() };
+            }
             Pipeline { from: "from".into(), to: "to".into(), data_plane, schedule, streams, files, limits }
         },
     )

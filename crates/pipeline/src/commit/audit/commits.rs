@@ -9,7 +9,7 @@ use super::TableReport;
 use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Commit, Head, Ours};
+use crate::commit::log::{COMMIT_CAP, Head, Ours, Told};
 use crate::commit::record::{self, FileRecord, Loaded, ReceiptFile, ReceiptMerge};
 use crate::commit::{history, key};
 use crate::fault::FaultResult;
@@ -66,15 +66,15 @@ async fn commits(
     digest: &DigestKey,
     report: &mut TableReport,
 ) -> FaultResult<Vec<Ours>> {
-    let listing = Listing::read(bucket, table, None).await?;
+    let listing = Listing::read(bucket, (table, head.log), None).await?;
     let newest = head.version.unwrap_or(0);
     let mut commits = Vec::new();
     for version in (0..=newest).rev() {
         if !listing.commits.contains(&version) {
             break;
         }
-        let body = bucket.get(&key::version(table, version), COMMIT_CAP).await?.unwrap_or_default();
-        match Commit::parse(version, &body).and_then(|commit| commit.ours(version, &body, Some(digest))) {
+        let body = bucket.get(&key::version(table, head.log, version), COMMIT_CAP).await?.unwrap_or_default();
+        match Told::by(head.log, version, &body, digest).map(|told| told.ours) {
             Ok(Some(ours)) => commits.push(ours),
             Ok(None) => {}
             Err(fault) => report.wrong(&fault),

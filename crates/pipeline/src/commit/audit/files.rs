@@ -54,14 +54,19 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The footer's row count must be what log and state say.
+/// The row count must be what log and state say, and what the footer says where there is one.
 async fn rows(
     bucket: &dyn Bucket,
     object: &ObjectMeta,
     told: [Option<u64>; 2],
     report: &mut TableReport,
 ) -> FaultResult<()> {
-    match footer_rows(bucket, object).await {
+    // Files of text tell no rows by themselves: their checksum says that they are what was counted when it was written.
+    let counted = match told.iter().flatten().next() {
+        Some(told) if !object.key.ends_with(".parquet") => Ok(*told),
+        _ => footer_rows(bucket, object).await,
+    };
+    match counted {
         Ok(rows) => {
             report.rows += rows;
             if told.iter().flatten().any(|told| *told != rows) {
