@@ -3,6 +3,7 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use serde_json::json;
+use waybill_model::FailureCode;
 use waybill_model::receipt::Grade;
 use waybill_pipeline::Source;
 use waybill_tests::services::postgres::Postgres;
@@ -38,6 +39,59 @@ async fn partitions_heirs_and_views_give_all_their_rows() {
             let found = read(&source(&server), &plan, lanes).await.expect("read");
             assert_eq!((found.rows.num_rows(), found.proof.grade), (rows, Grade::Verified), "{name} by {lanes}");
         }
+    }
+}
+
+/// Tables whose rows another server keeps, and views on them and on tables of this one.
+async fn elsewhere() -> Postgres {
+    let server = Postgres::start();
+    server
+        .run(
+            "DO $$ BEGIN EXECUTE format('COPY (SELECT g, timestamptz ''2020-01-01'' FROM generate_series(1, 500) g) TO %L',
+               current_setting('data_directory') || '/rows.csv'); END $$;
+             CREATE EXTENSION file_fdw; CREATE SERVER s FOREIGN DATA WRAPPER file_fdw;
+             CREATE FOREIGN TABLE f (id int8, at timestamptz) SERVER s OPTIONS (filename 'rows.csv');
+             CREATE TABLE p (id int8, at timestamptz) PARTITION BY RANGE (id);
+             CREATE TABLE p_a PARTITION OF p FOR VALUES FROM (501) TO (1001);
+             INSERT INTO p SELECT g, timestamptz '2020-01-01' FROM generate_series(501, 1000) g;
+             CREATE FOREIGN TABLE p_f PARTITION OF p FOR VALUES FROM (1) TO (501) SERVER s OPTIONS (filename 'rows.csv');
+             CREATE VIEW v AS SELECT a.* FROM p_a a; CREATE VIEW vf AS SELECT * FROM v UNION ALL SELECT * FROM f;
+             CREATE MATERIALIZED VIEW m AS SELECT * FROM p_a; CREATE VIEW vm AS SELECT * FROM m WHERE id > 0",
+        )
+        .await;
+    server
+}
+
+#[tokio::test]
+async fn foreign_tables_and_partitions_give_all_their_rows() {
+    let server = elsewhere().await;
+    for (name, first, last) in [("f", 1, 500), ("p", 1, 1000), ("vf", 1, 1000), ("vm", 501, 1000)] {
+        for lanes in [1, 3] {
+            let plan = stream(name, json!({"verify-count": true}));
+            let found = read(&source(&server), &plan, lanes).await.expect("read");
+            assert_eq!(found.sorted("id"), (first..=last).collect::<Vec<_>>(), "{name} by {lanes}");
+            assert_eq!(found.proof.grade, Grade::Verified);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_window_says_that_it_can_not_see_who_writes_elsewhere_and_none_is_taken_of_what_is_refreshed() {
+    let server = elsewhere().await;
+    for (name, is_foreign) in [("f", true), ("p", true), ("vf", true), ("v", false), ("p_a", false)] {
+        for column in ["id", "at"] {
+            let plan = stream(name, json!({"load": "new", "cursor": {"column": column}}));
+            source(&server).check(&plan).await.expect("a cursor");
+            let found = read(&source(&server), &plan, 2).await.expect("read");
+            assert_eq!((found.note.fixed_lag, found.rows.num_rows() >= 500), (is_foreign, true), "{name} by {column}");
+        }
+    }
+    for (name, column) in [("m", "id"), ("vm", "at")] {
+        let plan = stream(name, json!({"load": "new", "cursor": {"column": column}}));
+        let fault = source(&server).check(&plan).await.expect_err("refreshed");
+        assert_eq!(fault.code, FailureCode::CursorUnusable, "{name}");
+        let fault = read(&source(&server), &plan, 1).await.map(drop).expect_err("refreshed");
+        assert!(fault.text.for_customer().contains("when it is refreshed"), "{}", fault.text.for_customer());
     }
 }
 

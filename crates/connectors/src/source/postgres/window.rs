@@ -154,15 +154,18 @@ impl Checked<'_> {
             xmin::check(relation, hello)?;
             return xmin::fix(wire, self.load, (after, kept), patience).await;
         }
+        let is_hidden = is_elsewhere(wire, relation).await? || hello.is_replica;
         let low = kept.as_ref().map(|kept| kept.at.as_str());
         // Asked for before the highest number: the replica may go on meanwhile.
         let then = kept.as_ref().and_then(|kept| kept.shown_until.as_deref());
         let is_behind = replica::is_behind(wire, hello.is_replica, then).await?;
         let mut note = WindowNote::default();
         let high = match self.form {
-            Form::Integer => self.integer_end(wire, relation, hello, patience, &mut note).await?,
-            _ => self.time_end(wire, hello, &mut note).await?,
+            Form::Integer => self.integer_end(wire, relation, patience, &mut note).await?,
+            _ => self.time_end(wire, hello, is_hidden, &mut note).await?,
         };
+        // Nothing here shows the transactions that count.
+        note.fixed_lag |= is_hidden;
         let nulls = self.without()?;
         let unchanged = Window {
             nulls: nulls.clone(),
@@ -204,8 +207,13 @@ impl Checked<'_> {
                 xmin::check(relation, hello)?;
                 xmin::check_parts(&catalog::leaves(wire, relation).await?)
             }
-            Form::Timestamp => self.local(wire, "2000-01-01 00:00:00+00").await.map(drop),
-            _ => Ok(()),
+            _ => {
+                is_elsewhere(wire, relation).await?;
+                if self.form == Form::Timestamp {
+                    self.local(wire, "2000-01-01 00:00:00+00").await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -275,7 +283,13 @@ impl Checked<'_> {
     /// The oldest open transaction less the margin. What begins after the look has a later time by its nature; prepared
     /// transactions are looked at second, since one may leave the first list for the second. A session that is not to be
     /// tracked tells no start, whoever looks; one that was not when it began tells none either.
-    async fn time_end(&self, wire: &mut Wire, hello: &Hello, note: &mut WindowNote) -> FaultResult<Option<String>> {
+    async fn time_end(
+        &self,
+        wire: &mut Wire,
+        hello: &Hello,
+        is_hidden: bool,
+        note: &mut WindowNote,
+    ) -> FaultResult<Option<String>> {
         let margin = self.cursor.margin_ms.max(LEAST_MARGIN_MS);
         if hello.is_replica {
             note.fixed_lag = true;
@@ -298,7 +312,7 @@ impl Checked<'_> {
                FROM pg_catalog.pg_stat_activity a WHERE {OTHERS}) x"
         );
         let row = wire.ask_one(&sql).await?;
-        note.fixed_lag = !row.flag(2)? || row.flag(3)?;
+        note.fixed_lag = is_hidden || !row.flag(2)? || row.flag(3)?;
         let high = row.text(usize::from(note.fixed_lag))? + "+00";
         note.held = has_prepared(wire).await?;
         if note.held {
@@ -332,19 +346,28 @@ impl Checked<'_> {
         &self,
         wire: &mut Wire,
         relation: &Relation,
-        hello: &Hello,
         patience: Duration,
         note: &mut WindowNote,
     ) -> FaultResult<Option<String>> {
         let sql = format!("SELECT pg_catalog.max({})::pg_catalog.text FROM {}", self.column, relation.sql());
         let Some(high) = wire.ask_one(&sql).await?.opt(0)? else { return Ok(None) };
-        // A replica shows none of the transactions that count.
-        note.fixed_lag = hello.is_replica;
         let open = open_transactions(wire).await?;
         // Prepared ones are asked for last: one that is prepared while it is waited for ends here and goes on there.
         note.held = !all_ended(wire, &open, patience).await? || has_prepared(wire).await?;
         Ok(if note.held { None } else { Some(high) })
     }
+}
+
+/// Whether rows come from another server, whose transactions are not seen here. Rows that appear when a view is refreshed lie in
+/// windows that are over.
+async fn is_elsewhere(wire: &mut Wire, relation: &Relation) -> FaultResult<bool> {
+    let origin = catalog::origin(wire, relation).await?;
+    if origin.is_materialized {
+        let text = "rows of a materialized view appear when it is refreshed, below cursors that were read already: use `load: full`, \
+                    or read the tables that it is made of";
+        return Err(Fault::new(FailureCode::CursorUnusable, text));
+    }
+    Ok(origin.is_foreign)
 }
 
 /// Sessions of this database that may write: not ours, and no housekeeping.
