@@ -6,6 +6,7 @@ mod full_disk;
 mod gc;
 mod hostile;
 mod interleave;
+mod large;
 pub(crate) mod plain;
 mod rollback;
 

@@ -95,6 +95,8 @@ named! {
         CommitLogCorrupt = "commit_log_corrupt",
         /// The outcome of a commit could not be read back yet.
         CommitUnknown = "commit_unknown",
+        /// The commit, its state or its receipt would name more files than can be read again.
+        CommitTooLarge = "commit_too_large",
         /// Another writer changed the table's files while rows were merged into them.
         MergeOvertaken = "merge_overtaken",
         /// The table's epoch is more than 24 h in the future.
@@ -232,6 +234,7 @@ impl FailureCode {
             | C::AppendInDoubt
             | C::TableFeatureUnsupported
             | C::CommitLogCorrupt
+            | C::CommitTooLarge
             | C::EpochAhead
             | C::TableShrank
             | C::PolicyDenied
@@ -336,6 +339,9 @@ impl FailureCode {
             C::TableFeatureUnsupported => "remove the table feature, or write to another prefix",
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
+            C::CommitTooLarge => {
+                "write larger files (`size` of `files`), compact the table with another writer (OPTIMIZE), or leave columns out: a commit names every file with statistics of its columns; nothing was committed"
+            }
             C::MergeOvertaken => "the next attempt merges anew; run compaction jobs when no run works on the table",
             C::EpochAhead => {
                 "mend the clock that was wrong, then `waybill pipeline accept-epoch PIPELINE`; after `waybill-worker once`, run it with --accept-epoch"

@@ -35,10 +35,13 @@ mod plain;
 mod prepare;
 mod record;
 mod table;
+mod told;
 mod write;
 
 pub use audit::{TableReport, audit_table, find_tables};
+pub use copy::UpkeepError;
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Merged, Origin, Outcome, Owner, Prepared, State};
+pub use history::has_states;
 pub use kind::LogKind;
 pub use probe::probe_conditions;
 pub(crate) use schema::OWN_MARK;

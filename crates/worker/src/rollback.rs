@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde_json::json;
 use waybill_model::FailureCode;
 use waybill_model::size::show_count;
-use waybill_pipeline::commit::rollback::{RollbackError, RolledBack, Version, roll_back, versions};
+use waybill_pipeline::commit::UpkeepError;
+use waybill_pipeline::commit::rollback::{RolledBack, Version, roll_back, versions};
 use waybill_pipeline::{Bucket, FaultResult};
 
 use crate::cli::RollbackArguments;
@@ -21,26 +22,26 @@ use crate::terminal;
 pub(crate) async fn run(arguments: &RollbackArguments, out: &mut (dyn Write + Send)) -> Exit {
     let done = match arguments.to_version {
         Some(version) => to(arguments, version, out).await,
-        None => list(arguments, out).await.map_err(RollbackError::Failed),
+        None => list(arguments, out).await.map_err(UpkeepError::Failed),
     };
     match done {
         Ok(()) => Exit::Ok,
-        Err(RollbackError::Refused(why)) => {
+        Err(UpkeepError::Refused(why)) => {
             terminal::say(&format!("× {why}"));
             Exit::Failed
         }
-        Err(RollbackError::Failed(fault)) if fault.code == FailureCode::TableNotOurs => {
+        Err(UpkeepError::Failed(fault)) if fault.code == FailureCode::TableNotOurs => {
             terminal::no_table(&fault, &arguments.url);
             Exit::Failed
         }
-        Err(RollbackError::Failed(fault)) => {
+        Err(UpkeepError::Failed(fault)) => {
             tell(&fault);
             Exit::Failed
         }
     }
 }
 
-async fn to(arguments: &RollbackArguments, version: u64, out: &mut (dyn Write + Send)) -> Result<(), RollbackError> {
+async fn to(arguments: &RollbackArguments, version: u64, out: &mut (dyn Write + Send)) -> Result<(), UpkeepError> {
     let bucket: Arc<dyn Bucket> = connect::bucket_at(&arguments.url).await?;
     let done = roll_back(&bucket, &arguments.table, version, arguments.dry_run).await?;
     // Whoever read the output has seen enough.

@@ -254,14 +254,17 @@ pub(crate) enum Blow {
     Overwrite,
 }
 
+/// Stands before a key that is deleted.
+const DELETED: &str = "deleted:";
+
 type Hook = Box<dyn FnOnce() + Send>;
 
 /// A bucket whose creations of commits fail in a given order; everything else passes through.
 pub(crate) struct Faulty {
     inner: Arc<dyn Bucket>,
     blows: Mutex<Vec<Blow>>,
-    /// With what the key or listed prefix holds that it waits for.
-    hook: Mutex<Option<(&'static str, Hook)>>,
+    /// With what the key or listed prefix holds that each waits for; the first that fits happens, and no more.
+    hooks: Mutex<Vec<(&'static str, Hook)>>,
     pub(crate) fired: AtomicUsize,
     only_commits: bool,
 }
@@ -279,23 +282,38 @@ impl Faulty {
 
     fn make(inner: &Arc<dyn Bucket>, blows: &[Blow], only_commits: bool) -> Arc<Self> {
         let blows = Mutex::new(blows.iter().rev().copied().collect());
-        Arc::new(Self { inner: inner.clone(), blows, hook: Mutex::new(None), fired: AtomicUsize::new(0), only_commits })
+        Arc::new(Self {
+            inner: inner.clone(),
+            blows,
+            hooks: Mutex::new(Vec::new()),
+            fired: AtomicUsize::new(0),
+            only_commits,
+        })
     }
 
     /// Something that happens right before the first put of a commit.
     pub(crate) fn before_commit(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        *self.hook.lock().expect("the hook") = Some(("/_delta_log/0", Box::new(hook)));
+        self.hooks.lock().expect("the hooks").push(("/_delta_log/0", Box::new(hook)));
         self
     }
 
     /// Something that happens right before the states are first listed.
     pub(crate) fn before_states(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
-        *self.hook.lock().expect("the hook") = Some(("/_waybill/state/", Box::new(hook)));
+        self.hooks.lock().expect("the hooks").push(("/_waybill/state/", Box::new(hook)));
+        self
+    }
+
+    /// Something that happens right before the first data file is deleted; only then may anything be.
+    pub(crate) fn before_delete(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        self.hooks.lock().expect("the hooks").push((DELETED, Box::new(hook)));
         self
     }
 
     async fn come_between(&self, key: &str) {
-        let hook = self.hook.lock().expect("the hook").take_if(|(place, _)| key.contains(*place));
+        let hook = {
+            let mut hooks = self.hooks.lock().expect("the hooks");
+            hooks.iter().position(|(place, _)| key.contains(*place)).map(|at| hooks.remove(at))
+        };
         if let Some((_, hook)) = hook {
             tokio::task::spawn_blocking(hook).await.expect("the hook");
             self.fired.fetch_add(1, Ordering::SeqCst);
@@ -361,6 +379,8 @@ impl Bucket for Faulty {
     }
 
     async fn delete(&self, key: &str) -> BucketResult<()> {
-        unreachable!("neither a committer nor a probe deletes: {key}")
+        self.come_between(&format!("{DELETED}{key}")).await;
+        assert!(self.fired() > 0, "neither a committer nor a probe deletes: {key}");
+        self.inner.delete(key).await
     }
 }

@@ -1,24 +1,36 @@
 //! What a clean-up deletes, and that nobody misses it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
-use waybill_pipeline::FaultResult;
-use waybill_pipeline::commit::Outcome;
+use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::gc::{Age, Collected, collect};
+use waybill_pipeline::commit::{Outcome, UpkeepError};
 use waybill_tests::readers::{self, Foreign};
 
-use super::fixture::{Place, STREAM, Try, code, ids, prepared, run};
+use super::fixture::{Faulty, Place, STREAM, Try, code, ids, prepared, run};
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// A clean-up with the usual week, as if so many days had passed.
-async fn after(place: &Place, days: u32) -> FaultResult<Collected> {
+pub(super) async fn after(place: &Place, days: u32) -> Result<Collected, UpkeepError> {
+    after_on(&place.bucket, days).await
+}
+
+pub(super) async fn after_on(bucket: &Arc<dyn Bucket>, days: u32) -> Result<Collected, UpkeepError> {
     let age = Age { retention: 7 * DAY, now: Micros::now().plus(DAY * days) };
-    collect(&place.bucket, STREAM, age, false).await
+    collect(bucket, STREAM, age, false).await
+}
+
+fn failed(result: Result<Collected, UpkeepError>) -> FailureCode {
+    match result.expect_err("an error") {
+        UpkeepError::Failed(fault) => fault.code,
+        UpkeepError::Refused(why) => panic!("refused: {why}"),
+    }
 }
 
 /// Data files that lie there, whoever sees them.
@@ -165,7 +177,7 @@ async fn a_clean_up_does_not_settle_that_another_writer_took_rows_away() {
     run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
     readers::change(&place.table(), Foreign::Delete(1)).expect("a foreign delete");
     let before = files(&place);
-    assert_eq!(code(after(&place, 8).await), Some(FailureCode::TableChangedByOther));
+    assert_eq!(failed(after(&place, 8).await), FailureCode::TableChangedByOther);
     assert_eq!(files(&place), before);
     let next = run(&place.bucket, Load::New, &ids(3..6)).await;
     assert_eq!(code(next), Some(FailureCode::TableChangedByOther));
@@ -176,5 +188,105 @@ async fn a_table_of_which_nothing_is_ours_is_left_alone() {
     let place = Place::new();
     readers::create(&place.table(), &json!({})).expect("a foreign table");
     readers::change(&place.table(), Foreign::Compact).expect("an OPTIMIZE");
-    assert_eq!(code(after(&place, 30).await), Some(FailureCode::TableNotOurs));
+    assert_eq!(failed(after(&place, 30).await), FailureCode::TableNotOurs);
+}
+
+/// A commit of ours would land behind it, and what it made live again would be deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_writers_commit_before_the_fence_makes_a_clean_up_look_again() {
+    let place = Place::new();
+    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+    run(&place.bucket, Load::Full, &ids(0..4)).await.expect("a run");
+    let first = std::fs::read_to_string(place.log(0)).expect("the first commit");
+    let add = first.lines().find(|line| line.starts_with("{\"add\"")).expect("its file").to_owned();
+    let log = place.log(2);
+    let faulty = Faulty::commits(&place.bucket, &[])
+        .before_commit(move || std::fs::write(log, add).expect("a foreign RESTORE that only adds"));
+    let bucket: Arc<dyn Bucket> = faulty.clone();
+    let done = after_on(&bucket, 8).await.expect("a clean-up");
+    assert_eq!((done.files, faulty.fired()), (0, 1), "the file is live again");
+    assert_eq!(place.ids(), [0, 0, 1, 1, 2, 2, 3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_up_that_others_keep_overtaking_says_so_and_deletes_nothing() {
+    let place = Place::new();
+    for rows in [0..3, 0..4] {
+        run(&place.bucket, Load::Full, &ids(rows)).await.expect("a run");
+    }
+    // One foreign commit before each try.
+    let mut faulty = Faulty::commits(&place.bucket, &[]);
+    for version in 2..7 {
+        let log = place.log(version);
+        let info = json!({"commitInfo": {"operation": "SET TBLPROPERTIES", "timestamp": 1}}).to_string();
+        faulty = faulty.before_commit(move || std::fs::write(log, info).expect("a foreign commit"));
+    }
+    let bucket: Arc<dyn Bucket> = faulty.clone();
+    let before = files(&place);
+    let why = match after_on(&bucket, 8).await {
+        Err(UpkeepError::Refused(why)) => why,
+        other => panic!("{:?}", other.map(|done| done.files)),
+    };
+    assert!(why.contains("try again between runs"), "{why}");
+    assert_eq!((faulty.fired(), files(&place)), (5, before));
+}
+
+/// A table's own setting lets checkpoints leave removals out, and clean-ups of the log take their commits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_setting_of_the_table_does_not_shorten_the_retention() {
+    for cleaned in [false, true] {
+        let place = Place::new();
+        for rows in [0..3, 0..4] {
+            run(&place.bucket, Load::Full, &ids(rows)).await.expect("a run");
+        }
+        let first = std::fs::read_to_string(place.log(0)).expect("the first commit");
+        let metadata = first.lines().find(|line| line.starts_with("{\"metaData\"")).expect("metadata");
+        let set = metadata.replace(
+            "\"configuration\":{}",
+            "\"configuration\":{\"delta.deletedFileRetentionDuration\":\"interval 0 hours\"}",
+        );
+        assert_ne!(set, metadata);
+        std::fs::write(place.log(2), set).expect("a foreign commit");
+        readers::change(&place.table(), if cleaned { Foreign::CleanUp } else { Foreign::Checkpoint }).expect("foreign");
+        age(&place.table().join("data"));
+        let now = after(&place, 0).await.expect("a clean-up");
+        assert_eq!((now.files, now.kept), (0, 1), "cleaned: {cleaned}");
+        let later = after(&place, 8).await.expect("a clean-up");
+        // Where the log tells nothing of it, it is kept until the log reaches back further than the retention.
+        let told = if cleaned { (0, 1) } else { (1, 0) };
+        assert_eq!((later.files, later.kept), told, "cleaned: {cleaned}");
+        place.sees(0..4);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_the_log_names_by_an_address_stops_a_clean_up() {
+    for path in [place_less("s3://lake/orders/"), place_less("/")] {
+        let place = Place::new();
+        for rows in [0..3, 0..4] {
+            run(&place.bucket, Load::Full, &ids(rows)).await.expect("a run");
+        }
+        let add =
+            json!({"add": {"path": path, "partitionValues": {}, "size": 1, "modificationTime": 1, "dataChange": true}});
+        std::fs::write(place.log(2), add.to_string()).expect("a foreign commit");
+        assert_eq!(failed(after(&place, 8).await), FailureCode::TableFeatureUnsupported);
+        assert_eq!(files(&place), 2);
+    }
+}
+
+fn place_less(before: &str) -> String {
+    format!("{before}data/x.parquet")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_others_beside_ours_are_left_alone() {
+    let place = Place::new();
+    for rows in [0..3, 0..4] {
+        run(&place.bucket, Load::Full, &ids(rows)).await.expect("a run");
+    }
+    let theirs = place.table().join("data/2024/part-00000.snappy.parquet");
+    std::fs::create_dir_all(theirs.parent().expect("a directory")).expect("a directory");
+    std::fs::write(&theirs, "not in any log").expect("a file");
+    assert_eq!(after(&place, 8).await.expect("a clean-up").files, 1);
+    assert!(theirs.exists(), "its name is none of ours");
 }

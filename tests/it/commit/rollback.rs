@@ -7,22 +7,23 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
-use waybill_pipeline::CursorState;
-use waybill_pipeline::commit::Outcome;
 use waybill_pipeline::commit::gc::{Age, collect};
-use waybill_pipeline::commit::rollback::{RollbackError, RolledBack, roll_back, versions};
+use waybill_pipeline::commit::rollback::{RolledBack, roll_back, versions};
+use waybill_pipeline::commit::{Outcome, UpkeepError};
+use waybill_pipeline::{Bucket, CursorState};
 use waybill_tests::readers::{self, Foreign};
 
-use super::fixture::{Place, STREAM, Try, code, delivery, file, ids, prepared, run};
+use super::fixture::{Faulty, Place, STREAM, Try, code, delivery, file, ids, prepared, run};
+use super::gc::after_on;
 
-async fn back(place: &Place, version: u64) -> Result<RolledBack, RollbackError> {
+async fn back(place: &Place, version: u64) -> Result<RolledBack, UpkeepError> {
     roll_back(&place.bucket, STREAM, version, false).await
 }
 
-fn why(result: Result<RolledBack, RollbackError>) -> String {
+fn why(result: Result<RolledBack, UpkeepError>) -> String {
     match result.expect_err("refused") {
-        RollbackError::Refused(why) => why,
-        RollbackError::Failed(fault) => panic!("it failed: {}", fault.code),
+        UpkeepError::Refused(why) => why,
+        UpkeepError::Failed(fault) => panic!("it failed: {}", fault.code),
     }
 }
 
@@ -131,7 +132,7 @@ async fn a_version_whose_files_are_gone_or_that_is_not_there_is_refused_and_noth
     let age = Age { retention: Duration::from_secs(3600), now: Micros::now().plus(Duration::from_secs(7200)) };
     assert_eq!(collect(&place.bucket, STREAM, age, false).await.expect("a clean-up").files, 1);
     let before = place.contents();
-    assert!(why(back(&place, 0).await).contains("files of that version are gone"));
+    assert!(why(back(&place, 0).await).contains("of that version is gone"));
     assert!(why(back(&place, 2).await).contains("is what readers see now"));
     assert!(why(back(&place, 9).await).contains("is not there yet: the newest is 2"));
     assert_eq!(place.contents(), before);
@@ -139,6 +140,60 @@ async fn a_version_whose_files_are_gone_or_that_is_not_there_is_refused_and_noth
     back(&place, 1).await.expect("put back");
     place.sees(0..4);
     place.is_sound().await;
+}
+
+/// A clean-up deletes for as long as it takes; its fence is in the log by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_clean_up_is_about_to_delete_can_not_be_put_back() {
+    for another_run in [false, true] {
+        let place = Place::new();
+        run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+        run(&place.bucket, Load::Full, &ids(0..4)).await.expect("a run");
+        let (bucket, runtime) = (place.bucket.clone(), tokio::runtime::Handle::current());
+        let faulty = Faulty::commits(&place.bucket, &[]).before_delete(move || {
+            runtime.block_on(async {
+                if another_run {
+                    run(&bucket, Load::New, &ids(4..5)).await.expect("a run in between");
+                }
+                assert!(why(roll_back(&bucket, STREAM, 0, false).await).contains("on the list of a clean-up"));
+            });
+        });
+        let bucket: Arc<dyn Bucket> = faulty.clone();
+        let done = after_on(&bucket, 8).await.expect("a clean-up");
+        assert_eq!((done.files, faulty.fired()), (1, 1));
+        place.sees(if another_run { 0..5 } else { 0..4 });
+        place.is_sound().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_only_table_is_refused_also_where_it_is_only_asked() {
+    let place = Place::new();
+    append(&place, 0..3).await;
+    append(&place, 3..6).await;
+    let first = std::fs::read_to_string(place.log(0)).expect("the first commit");
+    let metadata = first.lines().find(|line| line.starts_with("{\"metaData\"")).expect("metadata");
+    let set = metadata.replace("\"configuration\":{}", "\"configuration\":{\"delta.appendOnly\":\"true\"}");
+    std::fs::write(place.log(2), set).expect("a foreign commit");
+    for dry in [true, false] {
+        match roll_back(&place.bucket, STREAM, 0, dry).await.expect_err("refused") {
+            UpkeepError::Failed(fault) => assert_eq!(fault.code, FailureCode::TableFeatureUnsupported),
+            UpkeepError::Refused(why) => panic!("{why}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_writers_commit_meanwhile_is_a_refusal_that_says_so() {
+    let place = Place::new();
+    append(&place, 0..3).await;
+    append(&place, 3..6).await;
+    let dir = place.table();
+    let faulty = Faulty::commits(&place.bucket, &[])
+        .before_commit(move || readers::change(&dir, Foreign::Append(9)).expect("a foreign append"));
+    let bucket: Arc<dyn Bucket> = faulty.clone();
+    assert!(why(roll_back(&bucket, STREAM, 0, false).await).contains("somebody has committed meanwhile"));
+    assert_eq!((faulty.fired(), place.ids().len()), (1, 7));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,9 +12,9 @@ use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 use crate::commit::action::{APP, Protocol};
 use crate::commit::digest::{DigestKey, Sealed};
 use crate::commit::kind::LogKind;
-use crate::commit::log::{Active, COMMIT_HEAD, COMMIT_PURPOSE, Head};
+use crate::commit::log::{Active, COMMIT_CAP, COMMIT_HEAD, COMMIT_PURPOSE, Head};
 use crate::commit::schema::{self, Column};
-use crate::commit::{features, key, plain};
+use crate::commit::{features, key, plain, write};
 use crate::fault::{Fault, FaultResult};
 
 /// What makes our `txn` vanish from a table.
@@ -24,8 +24,9 @@ pub(crate) const RETENTION: &str = "delta.setTransactionRetentionDuration";
 pub(crate) enum Work {
     /// Rows of a run.
     Load(Load),
-    /// Nothing but our mark: no attempt that began before can land any more.
-    Fence,
+    /// Nothing but our mark: no attempt that began before can land any more, and what readers stopped to see until this millisecond
+    /// may be deleted.
+    Fence(i64),
     /// The table as it was at an earlier version.
     Restore(Box<Head>),
 }
@@ -99,27 +100,26 @@ impl Change {
 impl Intent {
     /// Checks the intent against a head and says what it changes there.
     pub(crate) fn on(&self, head: &Head) -> FaultResult<Change> {
+        if !matches!(self.work, Work::Load(_)) && head.version != self.seen {
+            return Err(Fault::new(
+                FailureCode::MergeOvertaken,
+                "another writer has committed since the table was looked at",
+            ));
+        }
         match &self.work {
             Work::Load(load) => self.load(*load, head),
-            Work::Fence if head.foreign_removal => {
+            Work::Fence(_) if head.foreign_removal => {
                 let text = "rows of this table were taken away by a commit that is not ours: settle that first";
                 Err(Fault::new(FailureCode::TableChangedByOther, text))
             }
-            Work::Fence => Ok(Change { protocol: None, metadata: None, removes: Vec::new(), restored: Vec::new() }),
+            Work::Fence(_) => Ok(Change { protocol: None, metadata: None, removes: Vec::new(), restored: Vec::new() }),
             Work::Restore(then) => self.restore(then, head),
         }
     }
 
     /// Back to `then`: what came since goes, what went since is back.
     fn restore(&self, then: &Head, head: &Head) -> FaultResult<Change> {
-        if head.version != self.seen {
-            let text = "another writer has committed meanwhile; look at the versions again";
-            return Err(Fault::new(FailureCode::TableChangedByOther, text));
-        }
-        if head.metadata.as_ref().is_some_and(features::append_only) {
-            let text = "the table is append-only (delta.appendOnly), so no earlier version can come back";
-            return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
-        }
+        can_restore(head)?;
         let removes = head.files.iter().filter(|(path, _)| !then.files.contains_key(*path));
         let removes = removes.map(|(path, file)| remove(path, file, self.now)).collect();
         let restored = then.files.iter().filter(|(path, _)| !head.files.contains_key(*path));
@@ -264,6 +264,15 @@ fn provider(metadata: &Map<String, Value>) -> &str {
     provider.unwrap_or("parquet")
 }
 
+/// Whether an earlier version may come back.
+pub(crate) fn can_restore(head: &Head) -> FaultResult<()> {
+    if head.metadata.as_ref().is_some_and(features::append_only) {
+        let text = "the table is append-only (delta.appendOnly), so no earlier version can come back";
+        return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
+    }
+    Ok(())
+}
+
 /// A file as an earlier version of the log named it.
 fn add(path: &str, file: &Active, now: i64) -> Value {
     json!({"add": {
@@ -295,7 +304,9 @@ impl Plan {
             text.push_str(&action.to_string());
             text.push('\n');
         }
-        Ok(Bytes::from(Sealed::write(key, COMMIT_PURPOSE, COMMIT_HEAD, &text).1))
+        let body = Bytes::from(Sealed::write(key, COMMIT_PURPOSE, COMMIT_HEAD, &text).1);
+        write::readable("the commit", &body, COMMIT_CAP)?;
+        Ok(body)
     }
 
     /// The first line behind its seal.
@@ -306,7 +317,7 @@ impl Plan {
             Work::Load(Load::Full) => ("WRITE", write("Overwrite")),
             Work::Load(Load::New) => ("WRITE", write("Append")),
             Work::Load(Load::Changed) => ("MERGE", json!({})),
-            Work::Fence => ("VACUUM START", json!({})),
+            Work::Fence(_) => ("VACUUM START", json!({})),
             Work::Restore(then) => ("RESTORE", json!({"version": then.version.map(|version| version.to_string())})),
         };
         let info = json!({

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use waybill_model::plan::Files;
 use waybill_model::{Epoch, FailureCode, Micros};
@@ -14,13 +13,30 @@ use waybill_model::{Epoch, FailureCode, Micros};
 use crate::bucket::Bucket;
 use crate::commit::compose::{Intent, Plan, Work};
 use crate::commit::delivery::{Committed, Outcome, Owner, Prepared};
-use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::digest::DigestKey;
 use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
-use crate::commit::record::{self, CopyRecord, STATE_HEAD, STATE_PURPOSE};
+use crate::commit::record::{self, CopyRecord};
 use crate::commit::table::Table;
-use crate::commit::{history, key, land, write};
+use crate::commit::{history, key, land, told, write};
 use crate::fault::{Fault, FaultResult};
+
+/// Why a table was not looked after.
+#[derive(Debug, thiserror::Error)]
+pub enum UpkeepError {
+    /// It can't be, as things are; says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The bucket or the table failed.
+    #[error("the table can't be looked after")]
+    Failed(Fault),
+}
+
+impl From<Fault> for UpkeepError {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
+}
 
 /// A table as whoever looks after it finds it.
 pub(crate) struct Found {
@@ -29,6 +45,8 @@ pub(crate) struct Found {
     pub(crate) digest: DigestKey,
     /// The newest version, with what was removed before.
     pub(crate) head: Head,
+    /// Since when the log tells of every file that was removed.
+    pub(crate) told_since: Micros,
 }
 
 impl Found {
@@ -37,14 +55,21 @@ impl Found {
         let not_ours = || Fault::new(FailureCode::TableNotOurs, format!("{dir} has no commit of ours"));
         let digest = DigestKey::find(&*bucket).await?.ok_or_else(not_ours)?;
         let log = LogKind::find(&*bucket, dir).await?;
-        let head = Head::read_at(&*bucket, (dir, log), Some(&digest), None).await?;
+        let mut head = Head::read_at(&*bucket, (dir, log), Some(&digest), None).await?;
         if head.epoch.is_none() {
             return Err(not_ours());
         }
-        Ok(Self { bucket, dir: dir.to_owned(), digest, head })
+        let told_since = told::complete(&*bucket, dir, &mut head).await?;
+        Ok(Self { bucket, dir: dir.to_owned(), digest, head, told_since })
     }
 
-    /// Commits `work` with the state of `epoch` repeated. None where a run has committed since the table was read.
+    /// Files that readers stopped to see until this millisecond are on the list of a clean-up.
+    pub(crate) async fn gone_before(&self) -> FaultResult<Option<i64>> {
+        let Some(newest) = self.head.epoch else { return Ok(None) };
+        Ok(record::load(&*self.bucket, &self.dir, newest, &self.digest).await?.gone_before)
+    }
+
+    /// Commits `work` with the state of `epoch` repeated. None where somebody has committed since the table was read.
     pub(crate) async fn commit(self, work: Work, epoch: Epoch) -> FaultResult<Option<Committed>> {
         let bucket = &*self.bucket;
         let newest = self.head.epoch.ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a table without an epoch"))?;
@@ -64,13 +89,13 @@ impl Found {
             Work::Restore(then) => then.rows(),
             _ => repeated.state.table_rows,
         };
+        let fence = if let Work::Fence(before) = &work { Some(*before) } else { None };
         let parts = json!({
+            "gone_before": base.gone_before.max(fence),
             "epoch": own, "base": newest, "parent": hex::encode(base.digest), "prepared_on": self.head.version,
             "table_rows": table_rows, "files": [], "kept": [], "replaced": [], "copy": copy, "delivered_files": repeated.state.files,
         });
-        let (digest, body) = repeat(&self.digest, &text, parts)
-            .ok_or_else(|| Fault::new(FailureCode::CommitLogCorrupt, "a state is no object"))?;
-        write::put_once(bucket, &key::state(&self.dir, own), body).await?;
+        let (digest, body) = record::seal(&self.digest, &repeat(&text, parts)?)?;
         let files = Files::default();
         let intent = Intent {
             run: repeated.state.run,
@@ -92,13 +117,17 @@ impl Found {
         };
         let receipt = hex::encode(repeated.state.receipt);
         let plan = Plan { intent, state: hex::encode(digest), receipt, parent: Some(hex::encode(base.digest)) };
+        plan.body(&self.head, &self.digest)?;
+        write::put_once(bucket, &key::state(&self.dir, own), body).await?;
         let prepared = Prepared { digest, receipt_digest: repeated.state.receipt, plan };
         let Self { bucket, dir, head, .. } = self;
         let (stream, found) = (String::new(), Some(base));
         let table = Table { bucket, stream, dir, owner, files, head, found, limit, is_unproven: false };
-        match land::land(&table, &prepared).await? {
-            Outcome::Landed(committed) => Ok(Some(committed)),
-            Outcome::Adopted(_) | Outcome::Overtaken => Ok(None),
+        match land::land(&table, &prepared).await {
+            Ok(Outcome::Landed(committed)) => Ok(Some(committed)),
+            Ok(Outcome::Adopted(_) | Outcome::Overtaken) => Ok(None),
+            Err(fault) if fault.code == FailureCode::MergeOvertaken => Ok(None),
+            Err(fault) => Err(fault),
         }
     }
 }
@@ -117,15 +146,12 @@ fn changes(head: &Head, work: &Work, of: Epoch) -> CopyRecord {
     CopyRecord { of, restored, removed }
 }
 
-/// The same state with other parts, under a seal of its own.
-fn repeat(key: &DigestKey, text: &str, parts: Value) -> Option<([u8; 32], Bytes)> {
-    let (Value::Object(mut state), Value::Object(parts)): (Value, Value) = (serde_json::from_str(text).ok()?, parts)
-    else {
-        return None;
+/// The same state with other parts, without its seal.
+fn repeat(text: &str, parts: Value) -> FaultResult<Value> {
+    let (Ok(Value::Object(mut state)), Value::Object(parts)) = (serde_json::from_str(text), parts) else {
+        return Err(Fault::new(FailureCode::CommitLogCorrupt, "a state is no object"));
     };
     state.remove("seal");
     state.extend(parts);
-    let text = Value::Object(state).to_string();
-    let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
-    Some((digest, Bytes::from(sealed)))
+    Ok(Value::Object(state))
 }

@@ -1,19 +1,22 @@
 //! Deletes what no reader needs any more: files of attempts that did not land, and of versions that are past their retention.
 //!
-//! First a commit of its own lands, by which no attempt that began before can land any more; only then is anything deleted, and only
-//! what the log does not name and what is older than the retention. Logs, states and receipts are never deleted.
+//! First a commit of its own lands, by which no attempt that began before can land any more, and whose state tells a `rollback` what
+//! may be gone; only then is anything deleted, and only what the log does not name and what is older than the retention. Logs,
+//! states and receipts are never deleted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros, fault};
 
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::compose::Work;
-use crate::commit::copy::Found;
+use crate::commit::copy::{Found, UpkeepError};
 use crate::commit::key;
 use crate::fault::{Fault, FaultResult};
 
@@ -57,10 +60,11 @@ pub struct Collected {
 }
 
 /// Deletes the files of one table that nothing needs and that are old enough; with `dry` it only counts them.
-pub async fn collect(bucket: &Arc<dyn Bucket>, table: &str, age: Age, dry: bool) -> FaultResult<Collected> {
+pub async fn collect(bucket: &Arc<dyn Bucket>, table: &str, age: Age, dry: bool) -> Result<Collected, UpkeepError> {
+    let before = age.before();
     for _ in 0..TRIES {
         let found = Found::open(Arc::clone(bucket), table).await?;
-        let (doomed, kept) = doomed(&found, age.before()).await?;
+        let (doomed, kept) = doomed(&found, before).await?;
         let bytes = doomed.iter().map(|object| object.size).sum();
         let files = doomed.len() as u64;
         let mut collected = Collected { table: table.to_owned(), files, bytes, kept, version: None };
@@ -68,21 +72,42 @@ pub async fn collect(bucket: &Arc<dyn Bucket>, table: &str, age: Age, dry: bool)
             return Ok(collected);
         }
         let Some(newest) = found.head.epoch else { return Ok(collected) };
-        let Some(committed) = found.commit(Work::Fence, newest).await? else { continue };
+        let Some(committed) = found.commit(Work::Fence(before.0 / 1000), newest).await? else { continue };
         collected.version = Some(committed.version);
         fault::point("fenced_for_gc");
-        let deletions = stream::iter(doomed).map(|object| async move { bucket.delete(&object.key).await });
-        deletions.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        delete(&**bucket, doomed).await?;
         return Ok(collected);
     }
-    Err(Fault::new(FailureCode::TableChangedByOther, "runs kept committing; try again between runs"))
+    Err(UpkeepError::Refused(format!("{table}: others kept committing; nothing was deleted, try again between runs")))
 }
 
-/// Files that nothing needs, and the number of those that readers do not see and that are too young to go.
+/// Deletes them. Where that fails it is told how far it came: the next clean-up goes on with the rest.
+async fn delete(bucket: &dyn Bucket, doomed: Vec<ObjectMeta>) -> FaultResult<()> {
+    let (all, deleted) = (doomed.len(), AtomicUsize::new(0));
+    let done = &deleted;
+    let deletions = stream::iter(doomed).map(|object| async move {
+        bucket.delete(&object.key).await?;
+        done.fetch_add(1, Ordering::Relaxed);
+        Ok::<(), Fault>(())
+    });
+    deletions.buffer_unordered(AT_ONCE).try_collect::<()>().await.map_err(|fault| {
+        let (deleted, all) = (deleted.load(Ordering::Relaxed), show_count(all as u64, "file"));
+        Fault::new(fault.code, format!("at least {deleted} of {all} were deleted, then: {}", fault.text.for_customer()))
+    })
+}
+
+/// Files that nothing needs, and the number of those that readers do not see and that are too young to go, or may be.
 async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, u64)> {
     let head = &found.head;
     let of_log = |path: &String| key::of_log(&found.dir, path);
-    let seen: BTreeSet<String> = head.files.keys().filter_map(of_log).collect();
+    let mut seen = BTreeSet::new();
+    for path in head.files.keys() {
+        let outside = || {
+            let text = format!("the log names {path} by an address and not below the table: nothing was deleted there");
+            Fault::new(FailureCode::TableFeatureUnsupported, text)
+        };
+        seen.insert(of_log(path).ok_or_else(outside)?);
+    }
     let gone = head.gone.iter().flatten();
     let (mut young, mut old) = (BTreeSet::new(), BTreeSet::new());
     for (path, since) in gone {
@@ -91,6 +116,8 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
             set.insert(key);
         }
     }
+    // What the log does not name went earlier than the retention only where it would still tell of anything later.
+    let is_told = found.told_since <= before;
     let (mut doomed, mut kept) = (Vec::new(), 0);
     for object in found.bucket.list(&format!("{}/", found.dir), None).await? {
         // What others put there, and the log never named, is theirs.
@@ -99,7 +126,7 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
         if !is_data || seen.contains(&object.key) {
             continue;
         }
-        if young.contains(&object.key) || object.modified > before {
+        if young.contains(&object.key) || object.modified > before || !(named || is_told) {
             kept += 1;
         } else {
             doomed.push(object);

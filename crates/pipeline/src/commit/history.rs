@@ -24,6 +24,11 @@ pub(crate) fn epoch_of(key: &str) -> Option<Epoch> {
     (digits.len() == 20).then(|| digits.parse().ok().map(Epoch))?
 }
 
+/// Whether any run of ours has prepared something for the table.
+pub async fn has_states(bucket: &dyn Bucket, table: &str) -> FaultResult<bool> {
+    Ok(!bucket.list(&key::states(table), None).await?.is_empty())
+}
+
 /// The newest state of ours whose files readers see: its commit must have landed, whatever became of its record.
 pub(crate) async fn newest_landed(
     bucket: &dyn Bucket,

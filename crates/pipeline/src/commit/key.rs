@@ -138,11 +138,17 @@ pub fn of_log(table: &str, path: &str) -> Option<String> {
     inside.then(|| format!("{table}/{plain}"))
 }
 
-/// Whether an object is a data file as this product writes them.
+/// Whether an object is a data file as [`data_path`] names them: what others put beside them is theirs.
 #[must_use]
 pub fn is_data(table: &str, key: &str) -> bool {
     let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix("/data/"));
-    below.is_some_and(|name| ENDINGS.iter().any(|ending| name.ends_with(ending)))
+    let Some((run, name)) = below.and_then(|below| below.split_once('/')) else { return false };
+    let mut parts = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or_default().splitn(3, '-');
+    let (attempt, n, uuid) = (parts.next(), parts.next(), parts.next());
+    run.parse::<RunId>().is_ok()
+        && attempt.is_some_and(|attempt| attempt.parse::<AttemptId>().is_ok())
+        && n.is_some_and(|n| n.parse::<u32>().is_ok_and(|number| number.to_string() == n))
+        && uuid.is_some_and(|uuid| uuid.parse::<uuid::Uuid>().is_ok_and(|read| read.to_string() == uuid))
 }
 
 /// Whether an object below a table may be a data file of anybody's: logs, records and hidden files are none, whatever a log says.
@@ -211,6 +217,29 @@ mod tests {
             for escape in body.split('-').skip(1) {
                 assert_eq!(escape.len(), 2, "{dir}");
             }
+        }
+    }
+
+    #[test]
+    fn a_data_file_is_told_by_the_whole_form_of_its_name() {
+        let path = data_path(RunId::generate(), AttemptId::generate(), 12, &Files::default());
+        assert!(is_data("t", &format!("t/{path}")));
+        let (dir, name) = path.rsplit_once('/').expect("a directory");
+        let other = RunId::generate();
+        for path in [
+            format!("t/{name}"),
+            "t/data/2024/part-0.parquet".to_owned(),
+            format!("t/data/{name}"),
+            format!("t/{dir}/more/{name}"),
+            format!("t/{dir}/part-0-c000.snappy.parquet"),
+            format!("t/{dir}/{}", name.replace(".parquet", ".orc")),
+            format!("t/{dir}/{}", name.replace("-12-", "-012-")),
+            format!("t/{dir}/{}", name.to_uppercase()),
+            format!("t/{dir}/{}", name.replacen("att_", "run_", 1)),
+            format!("t/data/{}x/{name}", other),
+            format!("u/{path}"),
+        ] {
+            assert!(!is_data("t", &path), "{path}");
         }
     }
 

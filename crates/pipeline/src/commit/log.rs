@@ -319,7 +319,7 @@ impl Head {
 }
 
 /// One JSON commit, with removals before additions.
-struct Commit {
+pub(crate) struct Commit {
     actions: Vec<Action>,
     removals: bool,
     stamp: Option<Stamp>,
@@ -329,7 +329,7 @@ struct Commit {
 }
 
 impl Commit {
-    fn parse(version: u64, body: &[u8]) -> FaultResult<Self> {
+    pub(crate) fn parse(version: u64, body: &[u8]) -> FaultResult<Self> {
         let mut commit =
             Self { actions: Vec::new(), removals: false, stamp: None, epoch: None, timestamp: None, operation: None };
         let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
@@ -346,6 +346,18 @@ impl Commit {
         // A file that a commit removes and adds is there after it.
         commit.actions.sort_by_key(|action| action.add.is_some());
         Ok(commit)
+    }
+
+    /// Takes note of the files that it removed, with the millisecond since when, and forgets those that it added.
+    pub(crate) fn tell_gone(self, gone: &mut BTreeMap<String, i64>) {
+        for action in self.actions {
+            if let Some(remove) = action.remove {
+                gone.insert(remove.path, remove.deletion_timestamp.unwrap_or(i64::MAX));
+            }
+            if let Some(add) = action.add {
+                gone.remove(&add.path);
+            }
+        }
     }
 
     /// What makes it a commit of ours, after its seal was checked; none for a foreign one.

@@ -159,7 +159,7 @@ pub(crate) fn body(plan: &Plan, change: &Change, head: &Head, key: &DigestKey) -
     files.retain(|path, _| !removed.contains(&path.as_str()));
     let restored = match &intent.work {
         Work::Restore(then) => then.files.iter().filter(|(path, _)| !head.files.contains_key(*path)).collect(),
-        Work::Load(_) | Work::Fence => Vec::new(),
+        Work::Load(_) | Work::Fence(_) => Vec::new(),
     };
     let new = intent.adds.iter().map(|file| {
         let rows = rows_told(&file.stats);
@@ -196,7 +196,7 @@ pub(crate) fn body(plan: &Plan, change: &Change, head: &Head, key: &DigestKey) -
 const fn operation(work: &Work) -> &'static str {
     match work {
         Work::Load(load) => load.as_str(),
-        Work::Fence => "gc",
+        Work::Fence(_) => "gc",
         Work::Restore(_) => "rollback",
     }
 }

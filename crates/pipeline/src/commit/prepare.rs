@@ -13,7 +13,7 @@ use crate::commit::table::Table;
 use crate::commit::{key, schema, write};
 use crate::fault::{Fault, FaultResult};
 
-/// Writes receipt and state of a delivery, if it can be committed on the table as it was opened.
+/// Writes receipt and state of a delivery, if it can be committed on the table as it was opened, and read again.
 pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
     if delivery.load.has_window() && delivery.rows() == 0 && delivery.merged.is_empty() {
         return Ok(None);
@@ -36,15 +36,17 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
         columns: &intent.columns,
         base: table.found.as_ref().map(|found| (found.state.epoch, found.digest)),
         prepared_on: table.head.version,
+        gone_before: table.found.as_ref().and_then(|found| found.gone_before),
         rows_before: if table.head.version.is_none() { Some(0) } else { table.head.rows() },
     };
     let (receipt_digest, receipt) = record::receipt(&digest, delivery, &frame)?;
     let (state_digest, state) = record::state(&digest, delivery, &frame, receipt_digest)?;
+    let parent = table.found.as_ref().map(|found| hex::encode(found.digest));
+    let plan = Plan { intent, state: hex::encode(state_digest), receipt: hex::encode(receipt_digest), parent };
+    plan.body(&table.head, &digest)?;
     write::put_once(bucket, &key::receipt(&table.dir, delivery.epoch), receipt).await?;
     write::put_once(bucket, &key::state(&table.dir, delivery.epoch), state).await?;
     fault::point("prepared");
-    let parent = table.found.as_ref().map(|found| hex::encode(found.digest));
-    let plan = Plan { intent, state: hex::encode(state_digest), receipt: hex::encode(receipt_digest), parent };
     Ok(Some(Prepared { digest: state_digest, receipt_digest, plan }))
 }
 

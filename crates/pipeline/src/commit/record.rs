@@ -16,14 +16,14 @@ use crate::bucket::Bucket;
 use crate::commit::delivery::{DataFile, Delivered, Delivery, Origin, State};
 use crate::commit::digest::{self, DigestKey, Sealed};
 use crate::commit::schema::{self, Column};
-use crate::commit::{key, log};
+use crate::commit::{key, log, write};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, WindowNote};
 
 /// The largest record that is read.
 const CAP: u64 = 64 << 20;
-pub(super) const STATE_HEAD: &str = "{\"seal\":\"";
-pub(super) const STATE_PURPOSE: &str = "state";
+const STATE_HEAD: &str = "{\"seal\":\"";
+const STATE_PURPOSE: &str = "state";
 const RECEIPT_PURPOSE: &str = "receipt";
 /// The form of both records.
 const FORMAT: u32 = 1;
@@ -40,6 +40,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) prepared_on: Option<u64>,
     /// Rows of the table before the commit.
     pub(crate) rows_before: Option<u64>,
+    /// As [`Loaded::gone_before`], of the state that the attempt started from.
+    pub(crate) gone_before: Option<i64>,
 }
 
 /// The path of a data file below its table.
@@ -76,6 +78,7 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
         });
     }
     let bytes = Bytes::from(receipt.to_string());
+    write::readable("the receipt", &bytes, CAP)?;
     Ok((key.digest(RECEIPT_PURPOSE, &[&bytes]), bytes))
 }
 
@@ -110,11 +113,18 @@ pub(crate) fn state(
         "grade": delivery.proof.grade,
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
         "schema": schema::to_delta(frame.columns), "files": listed(&delivery.files)?, "kept": listed(&delivery.merged.kept)?,
-        "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt),
+        "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt), "gone_before": frame.gone_before,
     });
+    seal(key, &state)
+}
+
+/// A state under its seal.
+pub(crate) fn seal(key: &DigestKey, state: &Value) -> FaultResult<([u8; 32], Bytes)> {
     let text = state.to_string();
     let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
-    Ok((digest, Bytes::from(sealed)))
+    let sealed = Bytes::from(sealed);
+    write::readable("the state", &sealed, CAP)?;
+    Ok((digest, sealed))
 }
 
 /// A state that was read back and is as it was written.
@@ -133,6 +143,8 @@ pub(crate) struct Loaded {
     pub(crate) kept: Vec<FileRecord>,
     /// The files that a merge took away, as the log names them.
     pub(crate) replaced: Vec<String>,
+    /// Files that readers stopped to see until this millisecond may be deleted: a clean-up has them on its list.
+    pub(crate) gone_before: Option<i64>,
     /// What it repeats, where it is no state of a run's own.
     pub(crate) copy: Option<CopyRecord>,
 }
@@ -188,6 +200,8 @@ struct StateRecord {
     kept: Vec<FileRecord>,
     #[serde(default)]
     replaced: Vec<String>,
+    #[serde(default)]
+    gone_before: Option<i64>,
     #[serde(default)]
     copy: Option<CopyRecord>,
     /// Files of the run, where the state repeats another's.
@@ -259,9 +273,9 @@ impl Loaded {
             grade: record.grade,
             receipt: digest::parse(&record.receipt)?,
         };
-        let (prepared_on, copy) = (record.prepared_on, record.copy);
+        let (prepared_on, gone_before, copy) = (record.prepared_on, record.gone_before, record.copy);
         let (files, kept, replaced) = (record.files, record.kept, record.replaced);
-        Some(Self { state, digest, base: record.base, parent, prepared_on, files, kept, replaced, copy })
+        Some(Self { state, digest, base: record.base, parent, prepared_on, files, kept, replaced, gone_before, copy })
     }
 
     /// What an adopting attempt reports.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
+use waybill_model::size::show_count;
 use waybill_model::{Micros, RunId};
 
 use crate::bucket::Bucket;
-use crate::commit::compose::Work;
-use crate::commit::copy::Found;
+use crate::commit::compose::{Work, can_restore};
+use crate::commit::copy::{Found, UpkeepError};
 use crate::commit::key;
 use crate::commit::listing::Listing;
 use crate::commit::log::{COMMIT_CAP, Head, Told};
@@ -20,23 +21,6 @@ use crate::fault::{Fault, FaultResult};
 
 /// Files that are looked at at once.
 const AT_ONCE: usize = 8;
-
-/// Why a table was not put back.
-#[derive(Debug, thiserror::Error)]
-pub enum RollbackError {
-    /// It can't be, as things are; says what to do.
-    #[error("{0}")]
-    Refused(String),
-    /// The bucket or the table failed.
-    #[error("the table can't be put back")]
-    Failed(Fault),
-}
-
-impl From<Fault> for RollbackError {
-    fn from(fault: Fault) -> Self {
-        Self::Failed(fault)
-    }
-}
 
 /// A version that the log still tells of.
 #[derive(Clone, Debug, Serialize)]
@@ -94,14 +78,14 @@ pub async fn roll_back(
     table: &str,
     version: u64,
     dry: bool,
-) -> Result<RolledBack, RollbackError> {
+) -> Result<RolledBack, UpkeepError> {
     let found = Found::open(Arc::clone(bucket), table).await?;
     let newest = found.head.version.unwrap_or(0);
     if version >= newest {
         let what = if version == newest { "is what readers see now" } else { "is not there yet" };
-        return Err(RollbackError::Refused(format!("version {version} {what}: the newest is {newest}")));
+        return Err(UpkeepError::Refused(format!("version {version} {what}: the newest is {newest}")));
     }
-    let unknown = || RollbackError::Refused(format!("the log of {table} does not tell of version {version} any more"));
+    let unknown = || UpkeepError::Refused(format!("the log of {table} does not tell of version {version} any more"));
     let then = match Head::read_at(&**bucket, (table, found.head.log), Some(&found.digest), Some(version)).await {
         Ok(then) if then.version == Some(version) => then,
         Ok(_) => return Err(unknown()),
@@ -109,11 +93,12 @@ pub async fn roll_back(
         Err(fault) => return Err(fault.into()),
     };
     let epoch = then.epoch.ok_or_else(|| {
-        RollbackError::Refused(format!(
+        UpkeepError::Refused(format!(
             "version {version} is older than the first commit of ours: there is no cursor for it"
         ))
     })?;
     check_files(&found, &then).await?;
+    can_restore(&found.head)?;
     let mut done = RolledBack {
         from: newest,
         to: version,
@@ -126,28 +111,47 @@ pub async fn roll_back(
     if !dry {
         let committed = found.commit(Work::Restore(Box::new(then)), epoch).await?;
         let committed = committed.ok_or_else(|| {
-            RollbackError::Refused("a run has committed meanwhile; look at the versions again".to_owned())
+            UpkeepError::Refused("somebody has committed meanwhile; look at the versions again".to_owned())
         })?;
         done.version = Some(committed.version);
     }
     Ok(done)
 }
 
-/// Every file that is to be seen again must be there as it was.
-async fn check_files(found: &Found, then: &Head) -> Result<(), RollbackError> {
+/// Every file that is to be seen again must be there as it was, and on nobody's list: a clean-up that has begun may delete for long.
+async fn check_files(found: &Found, then: &Head) -> Result<(), UpkeepError> {
     let back = then.files.iter().filter(|(path, _)| !found.head.files.contains_key(*path));
-    let looked = stream::iter(back).map(|(path, file)| async move {
+    let looked = stream::iter(back.clone()).map(|(path, file)| async move {
         let there = match key::of_log(&found.dir, path) {
             Some(key) => found.bucket.head(&key).await?.is_some_and(|object| object.size == file.size),
             None => false,
         };
-        Ok::<_, Fault>((!there).then(|| path.clone()))
+        Ok::<_, Fault>((!there).then_some(path.as_str()))
     });
-    let missing: Vec<Option<String>> = looked.buffered(AT_ONCE).try_collect().await?;
-    let mut missing = missing.into_iter().flatten();
-    let Some(first) = missing.next() else { return Ok(()) };
-    let more = missing.count();
-    Err(RollbackError::Refused(format!(
-        "{first} and {more} more files of that version are gone: gc or another clean-up removed them after their retention"
-    )))
+    let missing: Vec<Option<&str>> = looked.buffered(AT_ONCE).try_collect().await?;
+    let missing: Vec<&str> = missing.into_iter().flatten().collect();
+    if !missing.is_empty() {
+        let why = "gone: gc or another clean-up removed";
+        return Err(UpkeepError::Refused(format!("{} {why} what was past its retention", of_version(&missing))));
+    }
+    let Some(before) = found.gone_before().await? else { return Ok(()) };
+    let gone = found.head.gone.as_ref();
+    let since = |path: &str| gone.and_then(|gone| gone.get(path)).copied().unwrap_or(i64::MIN);
+    let listed: Vec<&str> = back.map(|(path, _)| path.as_str()).filter(|path| since(path) <= before).collect();
+    if listed.is_empty() {
+        return Ok(());
+    }
+    let why = "still there, but on the list of a clean-up (gc) that may be deleting: their retention is over";
+    Err(UpkeepError::Refused(format!("{} {why}", of_version(&listed))))
+}
+
+/// What is said of some files of the version that is asked for.
+fn of_version(paths: &[&str]) -> String {
+    match paths {
+        [] => "no file of that version is".to_owned(),
+        [one] => format!("{one} of that version is"),
+        [first, more @ ..] => {
+            format!("{first} and {} of that version are", show_count(more.len() as u64, "more file"))
+        }
+    }
 }

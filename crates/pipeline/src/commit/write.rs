@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use waybill_model::FailureCode;
+use waybill_model::size::show_bytes;
 
 use crate::bucket::{Bucket, Put};
 use crate::fault::{Fault, FaultResult};
@@ -33,6 +34,16 @@ impl Patience {
         tokio::time::sleep(most.mul_f64(rand::random::<f64>())).await;
         true
     }
+}
+
+/// Refuses what nobody could read again: readers have a cap, and what has landed beyond it would end the table.
+pub(crate) fn readable(what: &str, body: &Bytes, cap: u64) -> FaultResult<()> {
+    if body.len() as u64 <= cap {
+        return Ok(());
+    }
+    let (size, cap) = (show_bytes(body.len() as u64), show_bytes(cap));
+    let text = format!("{what} would take {size}, and at most {cap} can be read again: it names too many files");
+    Err(Fault::new(FailureCode::CommitTooLarge, text))
 }
 
 /// Puts an object that only this attempt writes. The same bytes there already are as good as new ones; others are
