@@ -28,6 +28,13 @@ pub mod postgres;
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 const MINUTES_OF_A_SETBACK: i32 = 1_560;
 
+/// Rows that no window ever reaches, where the policy says to fail; `why` follows the count.
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+fn without_cursor(rows: u64, why: &str) -> waybill_pipeline::Fault {
+    let text = format!("{} without a cursor{why}", waybill_model::size::show_count(rows, "row"));
+    waybill_pipeline::Fault::new(waybill_model::FailureCode::CursorNull, text)
+}
+
 /// All numbers of a cursor column lie below the last one that was read, and nothing shows that the next ones will not.
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 fn fell_back(column: &str) -> waybill_pipeline::Fault {

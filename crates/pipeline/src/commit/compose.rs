@@ -294,7 +294,9 @@ impl Plan {
         let intent = &self.intent;
         let change = intent.on(head)?;
         if head.log == LogKind::Plain {
-            return plain::body(self, &change, head, key);
+            let body = plain::body(self, &change, head, key)?;
+            write::readable("the commit", &body, COMMIT_CAP)?;
+            return Ok(body);
         }
         let mut text = self.info();
         let txn = json!({"txn": {"appId": APP, "version": intent.epoch, "lastUpdated": intent.now}});

@@ -8,6 +8,7 @@ use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use waybill_model::plan::{Deletes, Load};
+use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
 
 use super::load::Loaded;
@@ -162,8 +163,10 @@ impl StreamWork<'_> {
 fn check_values(key: &[String], files: &[DataFile], coerced: &BTreeMap<String, u64>) -> FaultResult<()> {
     for name in key {
         if let Some(bent) = coerced.get(name) {
-            let text =
-                format!("{bent} values of the key's column {name} do not fit its type, so they can't tell rows apart");
+            let values = show_count(*bent, "value");
+            let text = format!(
+                "{values} without a place in the type of the key's column {name}: rows can't be told apart by it"
+            );
             return Err(Fault::new(FailureCode::KeyUnusable, text));
         }
         let nulls: Option<u64> = files.iter().map(|file| file.stats.null_count.get(name).copied()).sum();

@@ -63,7 +63,7 @@ fn a_row_whose_key_is_null_or_does_not_fit_its_column_ends_the_run() {
     shop.delivers("c", 2);
     for (row, code, said) in [
         ("(NULL, 3), (NULL, 4)", "key_violated", "2 of the rows that were read have NULL in the key's column id"),
-        ("(x'61', 3)", "key_unusable", "1 values of the key's column id do not fit its type"),
+        ("(x'61', 3)", "key_unusable", "1 value without a place in the type of the key's column id"),
     ] {
         shop.0.sql(&format!("INSERT INTO c VALUES {row}"));
         let told = shop.fails("c", code);

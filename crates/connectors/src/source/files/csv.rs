@@ -4,6 +4,7 @@
 
 use waybill_model::FailureCode;
 use waybill_model::plan::Csv;
+use waybill_model::size::show_count;
 
 use super::rows::Broken;
 
@@ -278,7 +279,8 @@ impl Splitter {
         self.complete = true;
         match self.columns {
             Some(columns) if columns != self.record.ends.len() => {
-                let text = format!("the record has {} fields, and the table {columns}", self.record.ends.len());
+                let fields = show_count(self.record.ends.len() as u64, "field");
+                let text = format!("the record has {fields}, and the table {columns}");
                 Err(Broken { code: FailureCode::CsvMalformed, line: self.record.line, text })
             }
             _ => Ok(()),

@@ -21,7 +21,7 @@ use super::select::{is_null, named};
 use super::session::Hello;
 use super::wire::Wire;
 use crate::source::clock::earliest_local;
-use crate::source::fell_back;
+use crate::source::{fell_back, without_cursor};
 
 /// The lag where other sessions' transactions can't be seen.
 const FIXED_LAG_MS: u64 = 300_000;
@@ -272,8 +272,7 @@ impl Window {
         let Some(nulls) = self.nulls.clone().filter(|_| count > 0) else { return Ok(()) };
         match policy {
             NullCursor::Fail => {
-                let text = format!("{count} rows have no cursor: it is NULL or the zero date");
-                return Err(Fault::new(FailureCode::CursorNull, text));
+                return Err(without_cursor(count, ": it is NULL or the zero date"));
             }
             NullCursor::Ignore => {}
             NullCursor::IncludeAlways => match self.rows.take() {

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
+use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
@@ -17,7 +18,7 @@ use super::declared::Kind;
 use super::describe::Shape;
 use super::query::quoted;
 use super::written::{Times, Written};
-use crate::source::fell_back;
+use crate::source::{fell_back, without_cursor};
 
 /// The least that a window's end stays behind now.
 const LEAST_MARGIN_MS: u64 = 1_000;
@@ -66,7 +67,7 @@ impl Window {
             _ => return Err(unusable(cursor, "is neither an integer nor a date or time")),
         };
         if window.null_cursors > 0 && cursor.nulls == NullCursor::Fail {
-            return Err(Fault::new(FailureCode::CursorNull, format!("{} rows have no cursor", window.null_cursors)));
+            return Err(without_cursor(window.null_cursors, ""));
         }
         Ok(Some(window))
     }
@@ -114,7 +115,7 @@ impl Window {
         let zone = zone_of(cursor)?;
         let times = Times::look(connection, table, &cursor.column)?;
         if times.strange > 0 {
-            let why = format!("holds {} values that are {TIMES}", times.strange);
+            let why = format!("holds {} {TIMES}", show_count(times.strange, "value"));
             return Err(unusable(cursor, &why));
         }
         let (before, low) = after.map(kept_time).transpose()?.unzip();
