@@ -36,4 +36,5 @@ mod store;
 mod story;
 mod tunnel;
 mod unseen;
+mod warehouse;
 mod wire;

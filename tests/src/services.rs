@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod azurite;
+pub mod commit_proxy;
 pub mod engine;
 pub mod gcs;
 pub mod mariadb;

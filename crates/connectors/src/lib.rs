@@ -4,5 +4,6 @@
 //! a [`waybill_pipeline::CustomerText`]; what leaves is a code.
 
 pub mod bucket;
+pub mod database;
 pub mod dial;
 pub mod source;

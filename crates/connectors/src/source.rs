@@ -7,7 +7,7 @@ mod column;
 #[cfg(any(feature = "files", feature = "sqlite"))]
 mod moment;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-mod server;
+pub(crate) mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub use server::resolved::Resolved;
 pub mod shape;

@@ -83,6 +83,12 @@ named! {
         BucketFull = "bucket_full",
         /// The store ignores conditional writes, so commits there can't be atomic.
         BucketUnconditional = "bucket_unconditional",
+        /// No connection to the database that is written to could be made.
+        TargetUnreachable = "target_unreachable",
+        /// The database that is written to refused the user, or a grant is missing.
+        TargetDenied = "target_denied",
+        /// The database that is written to broke the connection or answered with an error.
+        TargetFailed = "target_failed",
         /// The table was made by something else, or belongs to another pipeline.
         TableNotOurs = "table_not_ours",
         /// A foreign commit took files of ours away.
@@ -187,6 +193,8 @@ impl FailureCode {
             | C::SshTunnelLost
             | C::BucketUnreachable
             | C::BucketFailed
+            | C::TargetUnreachable
+            | C::TargetFailed
             | C::SecretUnreachable
             | C::GuardUnreachable
             | C::CommitUnknown
@@ -229,6 +237,7 @@ impl FailureCode {
             | C::BucketDenied
             | C::BucketFull
             | C::BucketUnconditional
+            | C::TargetDenied
             | C::TableNotOurs
             | C::TableChangedByOther
             | C::AppendInDoubt
@@ -331,6 +340,13 @@ impl FailureCode {
             C::BucketFailed => "the store answered with an error; look into its status page or log",
             C::BucketFull => "make room where the table is written; nothing was committed",
             C::BucketUnconditional => "use a store that honours If-None-Match; commits can't be safe on this one",
+            C::TargetUnreachable => {
+                "check the destination connection from where the worker runs: host, port and network of the server"
+            }
+            C::TargetDenied => {
+                "check the user and the password reference of the destination, and the grants that docs/postgres-target.md lists"
+            }
+            C::TargetFailed => "look into the destination's own log; nothing was committed",
             C::TableNotOurs => "choose another prefix, or set `take-over: true` if this table is meant",
             C::TableChangedByOther => "a foreign job removed files; run one `full` load to settle what is right",
             C::AppendInDoubt => {

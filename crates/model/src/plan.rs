@@ -102,6 +102,9 @@ pub struct StreamPlan {
     /// Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source, filter or zone.
     #[serde(default)]
     pub take_over: bool,
+    /// The table of a database that rows are written to, as `schema.table`; the stream's own name where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// How the files are read, for file sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,

@@ -10,6 +10,7 @@ mod parquet;
 mod sink;
 mod text;
 mod twins;
+mod way;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -27,7 +28,8 @@ pub(crate) use self::parquet::ROW_BYTES;
 use columns::ColumnPlan;
 use file::OpenFile;
 pub use twins::TwinSet;
-pub(crate) use twins::twin_name;
+pub use twins::twin_name;
+pub(crate) use way::{RowTarget, Way};
 
 /// What all lanes of a stream write by.
 #[derive(Clone)]

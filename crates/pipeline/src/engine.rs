@@ -9,6 +9,7 @@ mod load;
 mod marked;
 mod merge;
 mod meter;
+mod place;
 mod sizing;
 mod stream;
 #[cfg(test)]
@@ -25,14 +26,14 @@ use waybill_model::receipt::{Grade, StreamOutcome};
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
-use crate::bucket::Bucket;
 use crate::budget::Budget;
+use crate::database::Destination;
 use crate::fault::CustomerText;
 use crate::observe::{CommitGate, Observer};
 use crate::source::Source;
 use crate::stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 
-pub use check::{check, check_bucket, check_source, discover};
+pub use check::{check, check_destination, check_source, discover};
 pub use sizing::Sizing;
 
 /// What one attempt works with.
@@ -41,7 +42,7 @@ pub struct Context {
     /// Where rows come from.
     pub source: Arc<dyn Source>,
     /// Where tables are written.
-    pub bucket: Arc<dyn Bucket>,
+    pub destination: Destination,
     /// The run.
     pub run: RunId,
     /// The attempt.
@@ -133,7 +134,7 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
     let limit = Duration::from_millis(plan.limits.time_ms);
     let link = tokio::spawn(pass_on(context.stop.clone(), switch, limit));
     let parallel = usize::try_from(plan.limits.parallel).unwrap_or(1);
-    let sizing = Sizing::new(&context.budget, parallel, context.bucket.upload_buffer());
+    let sizing = Sizing::new(&context.budget, parallel, context.destination.buffer());
     let shared = Arc::new(Shared {
         plan: plan.clone(),
         context: Context { stop, ..context.clone() },

@@ -9,6 +9,7 @@ pub mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod credential;
+pub mod database;
 pub mod encode;
 pub mod engine;
 pub mod fault;
@@ -21,6 +22,7 @@ pub mod stop;
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
 pub use budget::Budget;
 pub use credential::{Credential, Fixed};
+pub use database::{Database, DatabaseTable, Destination};
 pub use fault::{CustomerText, Fault, FaultResult};
 pub use observe::{CommitGate, Observer, OpenGate, Progress};
 pub use pace::{Rate, paced};

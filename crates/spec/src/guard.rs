@@ -101,6 +101,8 @@ pub struct Read {
 pub struct Write {
     /// Kinds of connections.
     pub connectors: Vec<String>,
+    /// Hosts and ports of databases.
+    pub hosts: Vec<HostPattern>,
     /// Buckets and prefixes.
     pub buckets: Vec<PathPattern>,
     /// Directories of the worker.

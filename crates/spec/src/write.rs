@@ -247,6 +247,7 @@ fn stream(stream: &StreamPlan) -> Out {
     if stream.take_over {
         keys.put("take-over", Out::Flag(true));
     }
+    keys.maybe("table", stream.table.as_ref());
     if let Some(format) = &stream.format {
         keys.put("format", file_format(format));
     }

@@ -1,4 +1,4 @@
-//! From a plan's endpoints to sources and buckets, with their secrets resolved. A system that this build leaves out is
+//! From a plan's endpoints to sources and destinations, with their secrets resolved. A system that this build leaves out is
 //! refused by name.
 
 #[cfg(feature = "azure")]
@@ -19,7 +19,7 @@ use waybill_model::{
     plan::{Ca, Ssh},
     secret::SecretRef,
 };
-use waybill_pipeline::{Bucket, Budget, Fault, FaultResult, Source};
+use waybill_pipeline::{Bucket, Budget, Destination, Fault, FaultResult, Source};
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 use {waybill_connectors::source::Resolved, waybill_pipeline::Credential, zeroize::Zeroizing};
 
@@ -48,18 +48,18 @@ impl Means {
 /// What a plan has opened.
 pub(crate) enum Ends {
     /// Both ends of a pipeline.
-    Both(Arc<dyn Source>, Arc<dyn Bucket>),
+    Both(Arc<dyn Source>, Destination),
     /// A source that is looked at by itself.
     Source(Arc<dyn Source>),
-    /// A bucket that is looked at by itself.
-    Bucket(Arc<dyn Bucket>),
+    /// A destination that is looked at by itself.
+    Destination(Destination),
 }
 
 impl Ends {
     /// The bucket, where one was opened.
     pub(crate) fn bucket(&self) -> Option<&Arc<dyn Bucket>> {
         match self {
-            Self::Both(_, bucket) | Self::Bucket(bucket) => Some(bucket),
+            Self::Both(_, destination) | Self::Destination(destination) => destination.bucket(),
             Self::Source(_) => None,
         }
     }
@@ -69,10 +69,12 @@ impl Ends {
 pub(crate) async fn open(plan: &Plan, run: &str, budget: &Budget, means: &Means) -> FaultResult<Ends> {
     Ok(match plan.lone() {
         Some(Side::Source) => Ends::Source(source(&plan.from.system, run, means).await?),
-        Some(Side::Destination) => Ends::Bucket(bucket(&plan.to.system, budget.per_lane(1), means).await?),
+        Some(Side::Destination) => {
+            Ends::Destination(destination(&plan.to.system, budget.per_lane(1), run, means).await?)
+        }
         None => {
-            let (source, bucket) = ends(plan, run, budget, means).await?;
-            Ends::Both(source, bucket)
+            let (source, destination) = ends(plan, run, budget, means).await?;
+            Ends::Both(source, destination)
         }
     })
 }
@@ -83,10 +85,18 @@ pub(crate) async fn ends(
     run: &str,
     budget: &Budget,
     means: &Means,
-) -> FaultResult<(Arc<dyn Source>, Arc<dyn Bucket>)> {
+) -> FaultResult<(Arc<dyn Source>, Destination)> {
     let source = source(&plan.from.system, run, means).await?;
-    let bucket = bucket(&plan.to.system, budget.per_lane(plan.limits.parallel), means).await?;
-    Ok((source, bucket))
+    let memory = budget.per_lane(plan.limits.parallel);
+    Ok((source, destination(&plan.to.system, memory, run, means).await?))
+}
+
+/// The destination of a plan: a database, or a bucket.
+pub async fn destination(system: &System, memory: u64, run: &str, means: &Means) -> FaultResult<Destination> {
+    match system {
+        System::Postgres(settings) => postgres_target(settings, run, means).await,
+        _ => bucket(system, memory, means).await.map(Destination::Bucket),
+    }
 }
 
 /// The source of a plan. `run` is what the source's own lists of sessions show; every
@@ -175,10 +185,29 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 #[cfg(feature = "postgres")]
 async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::postgres::PostgresSource;
+    let (password, resolved) = proofs(settings, means).await?;
+    Ok(Arc::new(PostgresSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
+}
+
+#[cfg(feature = "postgres")]
+async fn postgres_target(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Destination> {
+    use waybill_connectors::database::postgres::PostgresDatabase;
+    let (password, resolved) = proofs(settings, means).await?;
+    let database = PostgresDatabase::with(settings, password, &resolved, run)?.through(means.dialer.clone());
+    Ok(Destination::Database(Arc::new(database)))
+}
+
+/// What a connection to a PostgreSQL server proves itself by, at either end of a pipeline.
+#[cfg(feature = "postgres")]
+async fn proofs(settings: &Postgres, means: &Means) -> FaultResult<(Option<Arc<dyn Credential>>, Resolved)> {
     let password = credential(settings.password.as_ref(), means).await?;
     let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
-    let resolved = resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?;
-    Ok(Arc::new(PostgresSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
+    Ok((password, resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?))
+}
+
+#[cfg(not(feature = "postgres"))]
+async fn postgres_target(_: &Postgres, _: &str, _: &Means) -> FaultResult<Destination> {
+    Err(left_out("postgres"))
 }
 
 #[cfg(not(feature = "postgres"))]

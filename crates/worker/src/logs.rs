@@ -46,6 +46,16 @@ pub struct AttemptLog {
 }
 
 impl AttemptLog {
+    /// The log of an attempt that writes to this bucket. One that writes to a database has none to keep its log in: it goes to
+    /// the process's own standard error, which stays with whoever runs it.
+    #[must_use]
+    pub fn of(bucket: Option<&Arc<dyn Bucket>>, run: RunId, attempt: AttemptId) -> Option<Self> {
+        if bucket.is_none() {
+            let _ = tracing_subscriber::registry().with(LineLayer::to_terminal()).try_init();
+        }
+        bucket.map(|bucket| Self::start(Arc::clone(bucket), run, attempt))
+    }
+
     /// Sends everything that is traced in this process to the bucket from now on. Once per process.
     #[must_use]
     pub fn start(bucket: Arc<dyn Bucket>, run: RunId, attempt: AttemptId) -> Self {

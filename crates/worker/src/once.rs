@@ -44,15 +44,20 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
         Ok((context, log, _guarded)) => {
             let ends = engine::run(&plan, &streams, &context).await;
             terminal.summary(&ends);
-            say(&format!(
-                "run {}; its log is in the bucket: `waybill-worker logs URL --run {0}` reads it",
-                context.run
-            ));
+            let kept = match context.destination.bucket() {
+                Some(_) => {
+                    format!("its log is in the bucket: `waybill-worker logs URL --run {}` reads it", context.run)
+                }
+                None => "a database keeps no log: what stands above is all of it".to_owned(),
+            };
+            say(&format!("run {}; {kept}", context.run));
             let exit = exit_of(&ends);
             if arguments.json {
                 report::print(&plan, &context, &ends).await;
             }
-            log.finish().await;
+            if let Some(log) = log {
+                log.finish().await;
+            }
             exit
         }
         Err(End::Fault(fault)) => {
@@ -117,7 +122,7 @@ async fn prepare(
     budget: Budget,
     terminal: Arc<Terminal>,
     (switch, stop): (StopSwitch, StopSignal),
-) -> Result<(Context, AttemptLog, Guarded), End> {
+) -> Result<(Context, Option<AttemptLog>, Guarded), End> {
     let (run, attempt) = (RunId::generate(), AttemptId::generate());
     let bytes = waybill_spec::plan_canonical(plan);
     let file = arguments.guard.as_deref();
@@ -126,15 +131,15 @@ async fn prepare(
     let wanted = Wanted { place: Place::Process, file, plan, bytes, signature };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     let means = guarded.means();
-    let (source, bucket) = stop.or_halt(connect::ends(plan, &run.to_string(), &budget, &means)).await??;
-    let log = AttemptLog::start(Arc::clone(&bucket), run, attempt);
+    let (source, destination) = stop.or_halt(connect::ends(plan, &run.to_string(), &budget, &means)).await??;
+    let log = destination.bucket().map(|bucket| AttemptLog::start(Arc::clone(bucket), run, attempt));
     tracing::info!(pipeline = plan.pipeline, memory = budget.limit(), "run begins without an orchestrator");
     let observer: Arc<dyn Observer> = Arc::new(Logged(Both(terminal)));
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
     let context = Context {
         source: guarded.source(source),
-        bucket,
+        destination,
         run,
         attempt,
         epoch: None,

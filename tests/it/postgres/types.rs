@@ -1,6 +1,7 @@
 //! Every type that a table of this server can have a column of, through the real steered worker under default settings, as
 //! DuckDB and delta-rs read it: itself, in a domain, in arrays of every shape, and in arrays of domains.
 
+mod restored;
 mod table;
 
 use std::path::Path;
@@ -63,6 +64,17 @@ impl Column {
     }
 }
 
+/// Gives a server the types that its catalogue does not bring.
+async fn install(client: &Client) {
+    let vectors: String = [("vector", "bytea"), ("halfvec", "bytea"), ("sparsevec", "text")]
+        .map(|(name, base)| VECTORS.replace('%', name).replace('!', base))
+        .concat();
+    client.batch_execute("SET allow_system_table_mods = on; SET client_min_messages = error").await.expect("a setting");
+    for script in [KIT, &vectors, SESSION] {
+        client.batch_execute(script).await.unwrap_or_else(|error| panic!("{error:?} in {script}"));
+    }
+}
+
 /// The source: a server, its session, and the entries.
 struct Source {
     server: Postgres,
@@ -79,16 +91,7 @@ impl Source {
     async fn start() -> Self {
         let server = Postgres::start();
         let client = server.client().await;
-        let vectors: String = [("vector", "bytea"), ("halfvec", "bytea"), ("sparsevec", "text")]
-            .map(|(name, base)| VECTORS.replace('%', name).replace('!', base))
-            .concat();
-        client
-            .batch_execute("SET allow_system_table_mods = on; SET client_min_messages = error")
-            .await
-            .expect("a setting");
-        for script in [KIT, &vectors, SESSION] {
-            client.batch_execute(script).await.unwrap_or_else(|error| panic!("{error:?} in {script}"));
-        }
+        install(&client).await;
         let source = Self { server, client, entries: entries() };
         source.fill().await;
         source

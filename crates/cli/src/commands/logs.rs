@@ -76,6 +76,10 @@ async fn place(client: &Client, id: RunId) -> Result<Where> {
         Failure::new(Exit::Failed, "plan_unknown", "this version does not understand where the run writes to")
             .next("upgrade waybill to the orchestrator's version")
     })?;
+    if matches!(system, System::Postgres(_)) {
+        let text = "this run writes to a database, which keeps no log: it is where the worker's standard error went";
+        return Err(Failure::new(Exit::NotFound, "no_bucket", text).next(format!("waybill run events {id}")));
+    }
     Ok(bucket(id, &system))
 }
 

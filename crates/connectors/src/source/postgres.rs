@@ -5,22 +5,22 @@
 
 mod catalog;
 mod compare;
-mod connect;
+pub(crate) mod connect;
 mod copy;
-mod decode;
+pub(crate) mod decode;
 mod discover;
 mod kind;
 mod lane;
 pub mod literal;
 mod plan;
-mod query;
-mod refusal;
+pub(crate) mod query;
+pub(crate) mod refusal;
 mod replica;
 mod select;
-mod session;
+pub(crate) mod session;
 mod snapshot;
 mod window;
-mod wire;
+pub(crate) mod wire;
 mod xmin;
 
 use std::sync::Arc;

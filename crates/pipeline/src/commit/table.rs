@@ -97,6 +97,11 @@ impl Table {
         self.head.rows()
     }
 
+    /// Where it lies.
+    pub(crate) const fn bucket(&self) -> &Arc<dyn Bucket> {
+        &self.bucket
+    }
+
     /// The table's directory below the connection's prefix.
     #[must_use]
     pub fn dir(&self) -> &str {

@@ -56,7 +56,8 @@ fn taken(schema: &Schema, name: &str) -> bool {
 }
 
 /// The twin's name of a column.
-pub(crate) fn twin_name(name: &str) -> String {
+#[must_use]
+pub fn twin_name(name: &str) -> String {
     format!("{name}{SUFFIX}")
 }
 

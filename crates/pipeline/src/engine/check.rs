@@ -1,34 +1,33 @@
 //! Runs that move nothing: a check of both ends, and a listing of the source.
 
-use std::sync::Arc;
-
 use waybill_model::FailureCode;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 
+use super::place::Place;
 use super::{Context, StreamEnd};
-use crate::bucket::Bucket;
-use crate::commit::{Owner, Table, probe_conditions};
+use crate::commit::probe_conditions;
+use crate::database::Destination;
 use crate::fault::{Fault, FaultResult};
 use crate::observe::Observer;
 use crate::source::{Source, Table as SourceTable};
 use crate::stop::{End, StopSignal};
 
-/// Probes what a run of these streams needs: the bucket's conditional writes once, then source and table of each.
+/// Probes what a run of these streams needs: the bucket's conditional writes or the database's log-in once, then source and table of each.
 /// A stream that passed is `Skipped` without a failure: nothing was moved. Where there is no stream yet, both ends are
 /// reached all the same, and their failure is that of the whole.
 pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Result<Vec<StreamEnd>, End> {
     let watched = (context.observer.as_ref(), &context.stop);
-    let bucket = check_bucket(context.bucket.as_ref(), watched).await;
+    let destination = check_destination(&context.destination, watched).await;
     if streams.is_empty() {
-        bucket?;
+        destination?;
         check_source(context.source.as_ref(), watched).await?;
         return Ok(Vec::new());
     }
     let mut ends = Vec::with_capacity(streams.len());
     for index in streams {
-        let end = match &bucket {
+        let end = match &destination {
             Err(end) => Err(end.clone()),
             Ok(()) => one(plan, *index, context).await,
         };
@@ -45,9 +44,15 @@ pub async fn check(plan: &Plan, streams: &[u32], context: &Context) -> Result<Ve
     Ok(ends)
 }
 
-/// Probes a bucket's conditional writes, whatever is written to it.
-pub async fn check_bucket(bucket: &dyn Bucket, (observer, stop): (&dyn Observer, &StopSignal)) -> Result<(), End> {
-    stop.or_halt(probe_conditions(bucket)).await??;
+/// Probes a bucket's conditional writes, or logs in to a database, whatever is written to it.
+pub async fn check_destination(
+    destination: &Destination,
+    (observer, stop): (&dyn Observer, &StopSignal),
+) -> Result<(), End> {
+    match destination {
+        Destination::Bucket(bucket) => stop.or_halt(probe_conditions(bucket.as_ref())).await??,
+        Destination::Database(database) => stop.or_halt(database.reach()).await??,
+    }
     passed(observer, None, 1);
     Ok(())
 }
@@ -65,10 +70,8 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     };
     context.stop.or_halt(context.source.check(stream)).await??;
     passed(context.observer.as_ref(), Some(index), 2);
-    let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
-    let opening = Table::open_as(Arc::clone(&context.bucket), &stream.name, &owner, &plan.files);
-    let table = context.stop.or_halt(opening).await??;
-    table.check_epoch()?;
+    let table = context.stop.or_halt(Place::open(context, stream, plan)).await??;
+    table.check_epoch(context.accepted)?;
     table.check_proven(stream.load)?;
     passed(context.observer.as_ref(), Some(index), 3);
     Ok(())

@@ -1,6 +1,6 @@
 //! One lane: its rows are read on the runtime and encoded on a blocking thread, beside each other.
 //!
-//! The channel is what gives back-pressure: while the bucket is slow the encoder waits, then the reader, then the source.
+//! The channel is what gives back-pressure: while the destination is slow the encoder waits, then the reader, then the source.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use waybill_model::{FailureCode, fault};
 use super::meter::Meter;
 use crate::budget::Reservation;
 use crate::commit::DataFile;
-use crate::encode::{LaneWriter, Target};
+use crate::encode::Way;
 use crate::fault::Fault;
 use crate::source::{Batch, Lane};
 use crate::stop::{End, StopSignal};
@@ -24,7 +24,7 @@ enum Message {
 
 /// What a lane works with besides its source.
 pub(super) struct LaneWork {
-    pub(super) target: Target,
+    pub(super) way: Way,
     pub(super) stop: StopSignal,
     pub(super) meter: Arc<Meter>,
     /// Batches between reader and encoder.
@@ -72,8 +72,8 @@ async fn read(
 }
 
 fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle) -> Result<Vec<DataFile>, End> {
-    let LaneWork { target, stop, meter, memory, queue: _ } = work;
-    let mut writer = LaneWriter::new(target, runtime, stop);
+    let LaneWork { way, stop, meter, memory, queue: _ } = work;
+    let mut writer = way.writer(runtime, stop);
     let mut files = Vec::new();
     let mut grown = 0;
     while let Some(message) = receiver.blocking_recv() {

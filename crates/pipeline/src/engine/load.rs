@@ -10,10 +10,12 @@ use waybill_model::run::StreamState;
 use super::lane;
 use super::lane::LaneWork;
 use super::meter::Meter;
+use super::place::Place;
 use super::stream::StreamWork;
+use crate::bucket::Bucket;
 use crate::budget::Reservation;
 use crate::commit::{DataFile, Table};
-use crate::encode::{Target, TwinSet};
+use crate::encode::{Target, TwinSet, Way};
 use crate::fault::Fault;
 use crate::source::{Lane, Snapshot};
 use crate::stop::{Directive, End, StopSignal, stop_pair};
@@ -21,7 +23,7 @@ use crate::stop::{Directive, End, StopSignal, stop_pair};
 /// What the lanes brought.
 pub(super) struct Loaded {
     pub(super) files: Vec<DataFile>,
-    pub(super) target: Target,
+    pub(super) way: Way,
     pub(super) meter: Arc<Meter>,
     /// The place of the connection that holds the snapshot, which stays open until that is finished.
     pub(super) lead: Option<OwnedSemaphorePermit>,
@@ -32,14 +34,14 @@ impl StreamWork<'_> {
     pub(super) async fn load(
         &self,
         snapshot: &dyn Snapshot,
-        table: &Arc<Table>,
+        place: &Place,
         mut permits: Vec<OwnedSemaphorePermit>,
     ) -> Result<Loaded, End> {
         let context = &self.shared.context;
+        let way = place.way(self, snapshot).await?;
         permits.truncate(snapshot.lanes().max(1));
         let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
         meter.tell(StreamState::Reading);
-        let target = self.target(snapshot, table);
         let (switch, stop) = stop_pair();
         switch.raise(context.stop.current());
         let (outer, inner) = (context.stop.clone(), switch.clone());
@@ -50,8 +52,8 @@ impl StreamWork<'_> {
         for permit in permits {
             match self.open_lane(snapshot, &stop).await {
                 Ok((lane, memory)) => {
-                    let (target, stop, meter) = (target.clone(), stop.clone(), Arc::clone(&meter));
-                    let work = LaneWork { target, stop, meter, queue: self.shared.sizing.queue, memory };
+                    let (way, stop, meter) = (way.clone(), stop.clone(), Arc::clone(&meter));
+                    let work = LaneWork { way, stop, meter, queue: self.shared.sizing.queue, memory };
                     let permit = if lead.is_none() {
                         lead = Some(permit);
                         None
@@ -86,7 +88,7 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, target, meter, lead }),
+            (None, _) => Ok(Loaded { files, way, meter, lead }),
         }
     }
 
@@ -102,7 +104,8 @@ impl StreamWork<'_> {
         Ok((lane, Arc::new(memory)))
     }
 
-    fn target(&self, snapshot: &dyn Snapshot, table: &Arc<Table>) -> Target {
+    /// What lanes write files by.
+    pub(super) fn target(&self, snapshot: &dyn Snapshot, bucket: &Arc<dyn Bucket>, table: &Arc<Table>) -> Target {
         let context = &self.shared.context;
         let schema = snapshot.schema();
         let in_table = |name: &str| {
@@ -113,7 +116,7 @@ impl StreamWork<'_> {
         let (run, attempt) = (context.run, context.attempt);
         let namer = Arc::clone(table);
         Target {
-            bucket: Arc::clone(&context.bucket),
+            bucket: Arc::clone(bucket),
             key: Arc::new(move |n| namer.data_key(run, attempt, n)),
             begun: Arc::default(),
             schema,

@@ -13,8 +13,10 @@ use waybill_model::{FailureCode, Micros};
 
 use super::load::Loaded;
 use super::marked::DELETED_AT;
+use super::place::Place;
 use super::stream::StreamWork;
-use crate::commit::{DataFile, Merged, Table};
+use crate::commit::{DataFile, Merged};
+use crate::encode::Target;
 use crate::fault::{Fault, FaultResult};
 use crate::merge::{self, Existing, KeyRequest, SourceKeys, Sweep, Work};
 use crate::source::Snapshot;
@@ -32,7 +34,7 @@ impl Key {
 
 impl StreamWork<'_> {
     /// The key that the source proves, if rows can be told apart by it and the table's rows are merged by no other.
-    pub(super) fn key(&self, snapshot: &dyn Snapshot, table: &Table) -> FaultResult<Key> {
+    pub(super) fn key(&self, snapshot: &dyn Snapshot, table: &Place) -> FaultResult<Key> {
         if self.plan.load != Load::Changed {
             return Ok(Key::default());
         }
@@ -72,7 +74,7 @@ impl StreamWork<'_> {
     /// none yet, only the keys are looked at.
     pub(super) async fn merge(
         &self,
-        table: &Arc<Table>,
+        place: &Place,
         key: &Key,
         loaded: &Loaded,
         (coerced, snapshot): (&BTreeMap<String, u64>, Option<&dyn Snapshot>),
@@ -80,7 +82,12 @@ impl StreamWork<'_> {
         if self.plan.load != Load::Changed || (loaded.meter.rows() == 0 && snapshot.is_none()) {
             return Ok(Merged::default());
         }
-        let target = &loaded.target;
+        // A database merges by statements of its own.
+        let Place::Files(table) = place else {
+            let refused = || Fault::new(FailureCode::SpecRefused, "`deletes` into a database is not built yet");
+            return if snapshot.is_some() { Err(refused().into()) } else { Ok(Merged::default()) };
+        };
+        let target = loaded.way.files()?;
         check_values(&key.names(&target.schema), &loaded.files, coerced)?;
         let existing = if self.load == Load::Full { Vec::new() } else { table.existing()? };
         if existing.is_empty() {
@@ -110,7 +117,7 @@ impl StreamWork<'_> {
         };
         let memory = context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?;
         let (keys, asked) = SourceKeys::new();
-        let work = self.work(key, loaded, snapshot.map(|_| keys));
+        let work = self.work(key, loaded.way.files()?.clone(), snapshot.map(|_| keys));
         let fresh = loaded.files.clone();
         let merging = tokio::task::spawn_blocking(move || {
             let merged = merge::merge(&work, &fresh, &existing);
@@ -130,10 +137,9 @@ impl StreamWork<'_> {
 
     /// What the merge works with. A lane's row group and batches: half of a row group is under way again, and what is read of the
     /// table, its bits and the digests share the rest.
-    fn work(&self, key: &Key, loaded: &Loaded, keys: Option<SourceKeys>) -> Work {
+    fn work(&self, key: &Key, mut target: Target, keys: Option<SourceKeys>) -> Work {
         let (context, sizing) = (&self.shared.context, &self.shared.sizing);
         let (half, batches) = (sizing.row_group_bytes / 2, sizing.queue * sizing.batch_bytes);
-        let mut target = loaded.target.clone();
         target.row_group_bytes = half;
         let mark = target.schema.index_of(DELETED_AT).ok().filter(|_| self.plan.deletes == Deletes::Mark);
         let (at, shrink_guard) = (Micros::now().0, self.plan.shrink_guard);

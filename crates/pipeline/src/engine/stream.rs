@@ -15,8 +15,9 @@ use waybill_model::{Epoch, FailureCode, Micros, fault};
 
 use super::marked::marked;
 use super::meter::Meter;
+use super::place::{Place, Ready};
 use super::{Shared, StreamEnd};
-use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, Owner, Prepared, State, Table};
+use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
@@ -60,13 +61,10 @@ pub(super) struct StreamWork<'a> {
 impl StreamWork<'_> {
     async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
-        let owner =
-            Owner { pipeline: context.owner.clone(), take_over: self.plan.take_over, accepted: context.accepted };
-        let files = &self.shared.plan.files;
-        let opening = Table::open_as(Arc::clone(&context.bucket), &self.plan.name, &owner, files);
-        let table = Arc::new(context.stop.or_halt(opening).await??);
+        let opening = Place::open(context, self.plan, &self.shared.plan);
+        let table = context.stop.or_halt(opening).await??;
         self.epoch = table.epoch();
-        table.check_epoch()?;
+        table.check_epoch(context.accepted)?;
         if let Some(delivered) = table.delivered(context.run) {
             return Ok(self.adopted(&delivered));
         }
@@ -114,7 +112,7 @@ impl StreamWork<'_> {
             files: loaded.files,
             merged,
             schema: Arc::clone(&schema),
-            twins: loaded.target.twins.places(),
+            twins: loaded.way.twins(),
             key: key.names(&schema),
             origin: Origin::of(&self.shared.plan.from.system, self.plan),
             cursor_column: cursor.is_some().then(|| self.plan.cursor.as_ref().map(|c| c.column.clone())).flatten(),
@@ -131,7 +129,7 @@ impl StreamWork<'_> {
     /// Where the source's window begins. What another column's values say about the last one read says nothing about this
     /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice. So does
     /// what a `new` load left, before rows are merged into it: it may hold several rows of one key.
-    fn start_from(&mut self, table: &Table) -> FaultResult<Option<CursorState>> {
+    fn start_from(&mut self, table: &Place) -> FaultResult<Option<CursorState>> {
         let Some(state) = table.state().filter(|_| self.plan.load.has_window()) else { return Ok(None) };
         let is_whole = state.load == Load::Full && state.cursor.is_none();
         if is_whole || (self.plan.load == Load::Changed && state.key.is_empty()) {
@@ -159,7 +157,7 @@ impl StreamWork<'_> {
     }
 
     /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.
-    fn own_epoch(&self, table: &Table) -> FaultResult<Epoch> {
+    fn own_epoch(&self, table: &Place) -> FaultResult<Epoch> {
         let (found, now) = (table.epoch(), Micros::now());
         match (self.shared.context.epoch, found) {
             (None, found) => Ok(Epoch::next(found, now)),
@@ -199,7 +197,7 @@ impl StreamWork<'_> {
         }
     }
 
-    async fn commit(&mut self, table: &Table, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
+    async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
         let Some(prepared) = context.stop.or_halt(table.prepare(delivery)).await?? else {
             context.observer.event(Event::of_stream(EventCode::StreamUnchanged, self.index));
@@ -220,12 +218,12 @@ impl StreamWork<'_> {
             Outcome::Landed(committed) => {
                 self.epoch = Some(delivery.epoch);
                 meter.tell(StreamState::Committed);
-                Ok(self.landed(&committed, delivery, &prepared))
+                Ok(self.landed(&committed, delivery, (table.files(delivery), prepared.receipt)))
             }
         }
     }
 
-    fn landed(&self, committed: &Committed, delivery: &Delivery, prepared: &Prepared) -> StreamEnd {
+    fn landed(&self, committed: &Committed, delivery: &Delivery, (files, receipt): (u64, [u8; 32])) -> StreamEnd {
         let observer = &self.shared.context.observer;
         let event = |code| Event::of_stream(code, self.index);
         if committed.rebased {
@@ -251,11 +249,11 @@ impl StreamWork<'_> {
         let mut end = StreamEnd::blank(self.index, StreamState::Committed);
         end.outcome.rows = rows;
         end.outcome.bytes = bytes;
-        end.outcome.files = delivery.files.len() as u64;
+        end.outcome.files = files;
         end.outcome.coerced = coerced;
         end.outcome.grade = delivery.proof.grade;
         end.outcome.version = Some(committed.version);
-        end.outcome.receipt = Some(hex::encode(prepared.receipt_digest));
+        end.outcome.receipt = Some(hex::encode(receipt));
         end
     }
 
@@ -291,8 +289,8 @@ fn check_count(rows: u64, files: &[DataFile], proof: &Proof) -> FaultResult<()> 
     }
 }
 
-/// Commits, and asks again while the bucket can't be reached or the outcome can't be read.
-async fn settle(table: &Table, prepared: &Prepared) -> FaultResult<Outcome> {
+/// Commits, and asks again while the destination can't be reached or the outcome can't be read.
+async fn settle(table: &Place, prepared: &Ready) -> FaultResult<Outcome> {
     let tries = async {
         let mut waits = SETTLE.into_iter();
         loop {
@@ -302,7 +300,10 @@ async fn settle(table: &Table, prepared: &Prepared) -> FaultResult<Outcome> {
             };
             let passing = matches!(
                 fault.code,
-                FailureCode::CommitUnknown | FailureCode::BucketUnreachable | FailureCode::BucketThrottled
+                FailureCode::CommitUnknown
+                    | FailureCode::BucketUnreachable
+                    | FailureCode::BucketThrottled
+                    | FailureCode::TargetUnreachable
             );
             match waits.next() {
                 Some(wait) if passing => tokio::time::sleep(wait).await,
@@ -310,6 +311,7 @@ async fn settle(table: &Table, prepared: &Prepared) -> FaultResult<Outcome> {
             }
         }
     };
-    let late = || Fault::new(FailureCode::CommitUnknown, "the bucket did not tell in time whether the commit landed");
+    let late =
+        || Fault::new(FailureCode::CommitUnknown, "the destination did not tell in time whether the commit landed");
     tokio::time::timeout(COMMIT_BOUND, tries).await.unwrap_or_else(|_| Err(late()))
 }

@@ -19,6 +19,7 @@ use waybill_model::{AttemptId, FailureCode, RunId};
 use super::{Context, run};
 use crate::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
 use crate::budget::Budget;
+use crate::database::Destination;
 use crate::fault::FaultResult;
 use crate::observe::{Observer, OpenGate, Progress};
 use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
@@ -191,7 +192,10 @@ fn rig() -> Rig {
     let (switch, stop) = stop_pair();
     let context = Context {
         source: Arc::new(source.clone()),
-        bucket: Arc::new(Slow { permits: Arc::clone(&permits), waiting: Arc::clone(&waiting) }),
+        destination: Destination::Bucket(Arc::new(Slow {
+            permits: Arc::clone(&permits),
+            waiting: Arc::clone(&waiting),
+        })),
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,

@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use waybill_model::net::{Host, endpoint_of};
-use waybill_model::plan::{Azure, Ca, Gcs, MySql, Plan, Postgres, System, TlsMode};
+use waybill_model::plan::{Azure, Ca, Gcs, MySql, Plan, Postgres, Ssh, System, TlsMode};
 
 /// Everything that plans need, in the guard's own words.
 #[derive(Default)]
 struct Needs {
     read_connectors: BTreeSet<String>,
     hosts: BTreeSet<String>,
+    write_hosts: BTreeSet<String>,
     tables: BTreeSet<String>,
     read_buckets: BTreeSet<String>,
     read_paths: BTreeSet<String>,
@@ -41,14 +42,8 @@ impl Needs {
         match &plan.from.system {
             System::Postgres(Postgres { host, port, tls, ca, ssh, .. })
             | System::MySql(MySql { host, port, tls, ca, ssh, .. }) => {
-                self.host(host, *port, false);
-                if let Some(ssh) = ssh {
-                    self.host(&ssh.host, ssh.port, false);
-                }
-                self.plain |= *tls == TlsMode::Disable;
-                if let Some(Ca::Path(path)) = ca {
-                    self.read_paths.extend(plain(path));
-                }
+                let hosts = self.server((host, *port), ssh.as_ref(), *tls, ca.as_ref());
+                self.hosts.extend(hosts);
             }
             System::Sqlite { path } => self.read_paths.extend(plain(path)),
             System::Files(files) => match files.url.strip_prefix("file://") {
@@ -79,33 +74,44 @@ impl Needs {
                 self.write_buckets.insert(place.trim_end_matches('/').to_owned());
                 self.endpoint(access.endpoint.as_deref());
             }
-            System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {}
+            System::Postgres(Postgres { host, port, tls, ca, ssh, .. }) => {
+                let hosts = self.server((host, *port), ssh.as_ref(), *tls, ca.as_ref());
+                self.write_hosts.extend(hosts);
+            }
+            System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {}
         }
+    }
+
+    /// What a server needs besides; returns its host and that of the server between.
+    fn server(&mut self, (host, port): (&str, u16), ssh: Option<&Ssh>, tls: TlsMode, ca: Option<&Ca>) -> Vec<String> {
+        self.plain |= tls == TlsMode::Disable;
+        if let Some(Ca::Path(path)) = ca {
+            self.read_paths.extend(plain(path));
+        }
+        let between = ssh.and_then(|ssh| self.host(&ssh.host, ssh.port));
+        self.host(host, port).into_iter().chain(between).collect()
     }
 
     fn endpoint(&mut self, endpoint: Option<&str>) {
         if let Some((host, port)) = endpoint.and_then(endpoint_of) {
-            self.host(host, port, true);
+            let shown = self.host(host, port);
+            self.endpoints.extend(shown);
             self.plain |= endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
         }
     }
 
-    fn host(&mut self, text: &str, port: u16, is_endpoint: bool) {
-        let Ok(host) = Host::read(text) else { return };
+    /// A host as a guard names it.
+    fn host(&mut self, text: &str, port: u16) -> Option<String> {
+        let host = Host::read(text).ok()?;
         if let Host::Address(address) = &host
             && waybill_model::net::class_of(*address) != waybill_model::net::AddressClass::Ordinary
         {
             self.special.insert(address.to_string());
         }
-        let shown = match &host {
+        Some(match &host {
             Host::Address(address) if address.is_ipv6() => format!("[{address}]:{port}"),
             _ => format!("{host}:{port}"),
-        };
-        if is_endpoint {
-            self.endpoints.insert(shown)
-        } else {
-            self.hosts.insert(shown)
-        };
+        })
     }
 
     fn text(&self) -> String {
@@ -114,6 +120,9 @@ impl Needs {
         text += &format!("hosts = {}\ntables = {}\n", list(&self.hosts), list(&self.tables));
         text += &format!("buckets = {}\npaths = {}\n\n", list(&self.read_buckets), list(&self.read_paths));
         text += &format!("[write]\nconnectors = {}\n", list(&self.write_connectors));
+        if !self.write_hosts.is_empty() {
+            text += &format!("hosts = {}\n", list(&self.write_hosts));
+        }
         text += &format!("buckets = {}\npaths = {}\n\n", list(&self.write_buckets), list(&self.write_paths));
         text += &format!("[network]\nendpoints = {}\nspecial = {}\n", list(&self.endpoints), list(&self.special));
         text += &format!("require_tls = {}\n", !self.plain);

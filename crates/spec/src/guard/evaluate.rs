@@ -107,8 +107,8 @@ impl Held<'_> {
                 client_cert: _,
                 client_key: _,
             }) => {
-                self.server((host, *port), *tls, ca.as_ref());
-                self.between(ssh.as_ref());
+                self.server((host, *port), *tls, ca.as_ref(), "read.hosts");
+                self.between(ssh.as_ref(), "read.hosts");
             }
             System::Sqlite { path } => self.path(path, "read.paths"),
             System::Files(files) => self.files(files),
@@ -143,14 +143,29 @@ impl Held<'_> {
                 self.bucket(is_name, &format!("gs://{bucket}{slash}{prefix}"), "write.buckets");
                 self.gcs(access);
             }
-            System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {
+            System::Postgres(Postgres {
+                host,
+                port,
+                tls,
+                ca,
+                ssh,
+                password: _,
+                database: _,
+                user: _,
+                client_cert: _,
+                client_key: _,
+            }) => {
+                self.server((host, *port), *tls, ca.as_ref(), "write.hosts");
+                self.between(ssh.as_ref(), "write.hosts");
+            }
+            System::MySql(_) | System::Sqlite { .. } | System::Files(_) => {
                 self.malformed("a source stands as the destination");
             }
         }
     }
 
-    fn server(&mut self, (host, port): (&str, u16), tls: TlsMode, ca: Option<&Ca>) {
-        self.host(host, port, "read.hosts");
+    fn server(&mut self, (host, port): (&str, u16), tls: TlsMode, ca: Option<&Ca>, key: &'static str) {
+        self.host(host, port, key);
         if tls == TlsMode::Disable {
             self.no_tls("a connection without TLS");
         }
@@ -161,12 +176,12 @@ impl Held<'_> {
     }
 
     /// An SSH server that is gone through is dialed as a source is; the database behind it is looked at all the same.
-    fn between(&mut self, ssh: Option<&Ssh>) {
+    fn between(&mut self, ssh: Option<&Ssh>, key: &'static str) {
         let Some(Ssh { host, port, user, key: _, host_key: _ }) = ssh else { return };
         if (FOREIGN.check)(user).is_err() {
             self.malformed("a user of an SSH server that can't be one");
         }
-        self.host(host, *port, "read.hosts");
+        self.host(host, *port, key);
     }
 
     fn files(&mut self, files: &FileSource) {
@@ -247,6 +262,7 @@ impl Held<'_> {
         };
         let (list, reason) = match key {
             "network.endpoints" => (&self.guard.network.endpoints, Reason::Endpoint),
+            "write.hosts" => (&self.guard.write.hosts, Reason::Host),
             _ => (&self.guard.read.hosts, Reason::Host),
         };
         if !list.iter().any(|pattern| pattern.covers(&host, port)) {

@@ -12,7 +12,7 @@ const VERSION: u64 = 1;
 /// Connections that plans may read from.
 const SOURCES: &[&str] = &["files", "mysql", "postgres", "sqlite"];
 /// Connections that plans may write to.
-const DESTINATIONS: &[&str] = &["azure", "gcs", "local", "s3"];
+const DESTINATIONS: &[&str] = &["azure", "gcs", "local", "postgres", "s3"];
 
 const fn text(check: fn(&str) -> Result<(), &'static str>) -> Shape {
     Shape::Text(Rule { code: Code::BadValue, check, pattern: None })
@@ -127,6 +127,7 @@ static WRITE: Table = Table {
     doc: "What may be written",
     keys: &[
         Key::new("connectors", Shape::List(&Shape::Choice(DESTINATIONS, &[])), "Kinds of destination connections."),
+        Key::new("hosts", Shape::List(&HOST), "Hosts and ports of databases that are written to."),
         Key::new("buckets", Shape::List(&BUCKETS), "Buckets and prefixes that tables are written below."),
         Key::new("paths", Shape::List(&PATH), "Directories of the worker."),
     ],

@@ -29,6 +29,7 @@ const PLACED: &[&str] = &[
     "read.paths",
     "write",
     "write.connectors",
+    "write.hosts",
     "write.buckets",
     "write.paths",
     "network",
@@ -148,6 +149,7 @@ fn read(keys: Keys<'_>) -> Read {
 fn write(keys: Keys<'_>) -> Write {
     Write {
         connectors: keys.list("connectors").unwrap_or_default(),
+        hosts: keys.list("hosts").unwrap_or_default(),
         buckets: keys.list("buckets").unwrap_or_default(),
         paths: keys.list("paths").unwrap_or_default(),
     }

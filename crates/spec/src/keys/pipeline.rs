@@ -15,7 +15,11 @@ pub(crate) static PIPELINE: Table = Table {
     doc: "What is moved from where to where",
     keys: &[
         Key::must("from", Shape::Text(NAME), "Name of the source connection."),
-        Key::must("to", Shape::Text(NAME), "Name of the connection to the bucket."),
+        Key::must(
+            "to",
+            Shape::Text(NAME),
+            "Name of the connection to the bucket, or to the database of type postgres, that is written to.",
+        ),
         Key::new("data-plane", Shape::Text(NAME), "Where its workers run; the project's only data plane where absent."),
         Key::new("schedule", Shape::Table(&SCHEDULE), "When it runs by itself."),
         Key::new("every-stream", Shape::Table(&STREAM), "Settings of every stream that does not say otherwise itself."),
@@ -91,6 +95,11 @@ pub(crate) static STREAM: Table = Table {
             "take-over",
             Shape::Flag,
             "Accept a table that something else made, that belongs to another pipeline, or whose cursor is of another source, filter or `cursor-zone`: `new` goes on from it, and rows below it never come.",
+        ),
+        Key::new(
+            "table",
+            Shape::Text(FOREIGN),
+            "The table that is written, as `schema.table`, for a destination of type postgres; the stream's own name where absent. Streams of files need it there.",
         ),
         Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
         Key::later("new-columns"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Compression, Files, Limits, Load, StreamPlan, System};
+use waybill_model::plan::{Compression, Deletes, Files, Limits, Load, StreamPlan, System};
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
@@ -30,7 +30,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     let from = connection(entry, "from", known, found);
     let to = connection(entry, "to", known, found);
     check_kind(entry, ("from", from, is_source), "a source: postgres, mysql, sqlite or files", found);
-    check_kind(entry, ("to", to, is_bucket), "a bucket: local, s3, azure or gcs", found);
+    check_kind(entry, ("to", to, is_destination), "a bucket (local, s3, azure or gcs) or postgres", found);
     let end = End::of(from);
     let streams = child(&entry.value, "streams");
     if entry.value.get("streams").is_some_and(|e| matches!(e.value.value, crate::tree::Value::Map(_)))
@@ -48,6 +48,12 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     check_shared(defaults, streams, end, found);
     let files = keys.node("files").map(|node| files(node, found)).unwrap_or_default();
     let plans: Vec<StreamPlan> = streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect();
+    if let Some(to) = to {
+        check_destination(entry, (to, end), defaults, found);
+        for (stream, plan) in streams.iter().zip(&plans).filter(|_| is_database(to)) {
+            check_deletes(stream, plan.deletes, found);
+        }
+    }
     for (stream, plan) in streams.iter().zip(&plans) {
         check_load(stream, plan.load, &files, found);
     }
@@ -78,6 +84,45 @@ fn connection<'k>(entry: &Entry, end: &str, known: &Known<'k>, found: &mut Findi
     known.connections.get(name)
 }
 
+/// What a database and a bucket do not have in common: `table` is for one, `files` for the other.
+fn check_destination(entry: &Entry, (to, end): (&System, Option<End>), defaults: Option<&Node>, found: &mut Findings) {
+    let of = show(&entry.key);
+    let keys = Settings::of(&entry.value);
+    if is_database(to) && keys.text("from") == keys.text("to") {
+        let at = keys.own_place("to").unwrap_or(entry.at);
+        let message = format!("pipeline {of} reads and writes one connection");
+        found.suggest(
+            Code::WrongEnd,
+            at,
+            message,
+            "write a connection of its own for each end, with a role of its own",
+        );
+    }
+    if let Some(at) = keys.own_place("files").filter(|_| is_database(to)) {
+        let message = format!("`files` of pipeline {of} does nothing here");
+        found.suggest(Code::WrongEnd, at, message, "remove it: a database has no data files");
+    }
+    let shared = defaults.and_then(|node| Settings::of(node).own_place("table"));
+    if let Some(at) = shared {
+        let message = format!("`table` can't be one for every stream of pipeline {of}");
+        found.suggest(Code::WrongEnd, at, message, "write it at the stream that it is for");
+    }
+    for stream in child(&entry.value, "streams") {
+        let own = Settings::of(&stream.value).own_place("table");
+        match own {
+            Some(at) if !is_database(to) => {
+                let message = format!("`table` of stream {} does nothing here", show(&stream.key));
+                found.suggest(Code::WrongEnd, at, message, "remove it: it names a table of a database");
+            }
+            None if is_database(to) && end == Some(End::Files) => {
+                let message = format!("`table` is missing in stream {}: a path is no table's name", show(&stream.key));
+                found.suggest(Code::MissingField, stream.at, message, "name the table: `table: raw.orders`");
+            }
+            _ => {}
+        }
+    }
+}
+
 type EndOf<'s> = (&'s str, Option<&'s System>, fn(&System) -> bool);
 
 fn check_kind(entry: &Entry, end: EndOf<'_>, wanted: &str, found: &mut Findings) {
@@ -93,8 +138,13 @@ const fn is_source(system: &System) -> bool {
     matches!(system, System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_))
 }
 
-const fn is_bucket(system: &System) -> bool {
-    matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_))
+const fn is_destination(system: &System) -> bool {
+    is_database(system) || matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_))
+}
+
+/// Whether rows are written into tables of its own, and not into files.
+const fn is_database(system: &System) -> bool {
+    matches!(system, System::Postgres(_))
 }
 
 fn schedule(node: &Node, entry: &Entry, found: &mut Findings) -> Option<Schedule> {
@@ -147,6 +197,16 @@ fn files(node: &Node, found: &mut Findings) -> Files {
         compression,
         format,
     }
+}
+
+/// Rows that the source has no more are looked for in tables of files.
+fn check_deletes(stream: &Entry, deletes: Deletes, found: &mut Findings) {
+    if deletes == Deletes::Keep {
+        return;
+    }
+    let at = Settings::of(&stream.value).own_place("deletes").unwrap_or(stream.at);
+    let message = format!("`deletes: {deletes}` into a database is not built yet ({})", of(stream));
+    found.suggest(Code::NotBuiltYet, at, message, "leave it out, or write into a bucket");
 }
 
 /// Rows can take the place of others only in files that are read by column.

@@ -80,6 +80,7 @@ pub(super) fn read_stream(
         verify_count: keys.flag("verify-count"),
         shrink_guard: keys.text("shrink-guard").and_then(read_share).unwrap_or(50),
         take_over: keys.flag("take-over"),
+        table: keys.owned("table"),
         format: keys.node("format").and_then(format).filter(|_| !end.is_some_and(End::has_tables)),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use waybill_model::plan::System;
 
-use super::child;
+use super::{Settings, child};
 use crate::diagnostic::{Code, Findings, show};
 use crate::document::Document;
 use crate::tree::Node;
@@ -16,7 +16,8 @@ pub(super) fn check_tables(root: &Node, document: &Document, found: &mut Finding
         let system = document.pipelines.get(&entry.key).and_then(|this| document.connections.get(&this.to));
         let Some(place) = system.and_then(place) else { continue };
         for stream in child(&entry.value, "streams") {
-            let table = (place.clone(), stream.key.as_str());
+            let table = Settings::of(&stream.value).text("table").unwrap_or(&stream.key);
+            let table = (place.clone(), table);
             if let Some(other) = writers.insert(table, &entry.key) {
                 let message = format!(
                     "pipelines {} and {} would write one table: {}",
@@ -28,7 +29,7 @@ pub(super) fn check_tables(root: &Node, document: &Document, found: &mut Finding
                     Code::TableClash,
                     stream.at,
                     message,
-                    "give one of them a connection with another prefix or path",
+                    "give one of them a connection with another prefix or path, or another `table`",
                 );
             }
         }
@@ -52,6 +53,7 @@ fn place(system: &System) -> Option<String> {
         System::Gcs(gcs) => {
             Some(format!("gcs:{}:{}:{}", gcs.access.endpoint.as_deref().unwrap_or_default(), gcs.bucket, gcs.prefix))
         }
-        System::Postgres(_) | System::MySql(_) | System::Sqlite { .. } | System::Files(_) => None,
+        System::Postgres(_) => Some(system.place()),
+        System::MySql(_) | System::Sqlite { .. } | System::Files(_) => None,
     }
 }

@@ -90,7 +90,7 @@ fn a_connection_that_is_looked_at_alone_is_held_on_its_own_side() {
     assert_eq!(reasons(&lake), [(Reason::Bucket, "write.buckets")]);
     // Two ends that are the same kind of thing but not the same thing are no look at one.
     let torn = Plan { to: from.clone(), ..source };
-    assert!(reasons(&torn).contains(&(Reason::PlanMalformed, "guard")), "{:?}", reasons(&torn));
+    assert!(reasons(&torn).contains(&(Reason::Connector, "write.connectors")), "{:?}", reasons(&torn));
 }
 
 /// An SSH server at the port of the database that the guard knows.
@@ -432,4 +432,25 @@ proptest! {
         let inside = bucket == "lake" && parts[0] == "raw" && !parts.iter().any(|part| matches!(*part, "" | "." | ".."));
         prop_assert_eq!(found.is_empty(), inside);
     }
+}
+
+#[test]
+fn a_database_is_written_to_only_where_write_hosts_names_it() {
+    let writes = |hosts: &str| {
+        let text = GUARD
+            .replace("[write]\nconnectors = [", &format!("[write]\nhosts = [{hosts}]\nconnectors = [\"postgres\", "));
+        assert_ne!(text, GUARD);
+        guard(&text)
+    };
+    let Plan { from, .. } = plan("nightly");
+    let mut copy = plan("nightly");
+    copy.to = waybill_model::plan::Endpoint { connection: "copy".into(), ..from };
+    let reasons = |guard: &Guard| refused(guard, &copy).into_iter().map(|(why, key, _)| (why, key)).collect::<Vec<_>>();
+    // Its host is one that may be read from.
+    assert_eq!(reasons(&writes("")), [(Reason::Host, "write.hosts")]);
+    let System::Postgres(settings) = &copy.to.system else { panic!("a Postgres destination") };
+    assert_eq!(reasons(&writes(&format!("\"{}:{}\"", settings.host, settings.port))), []);
+    assert_eq!(reasons(&guard(GUARD))[0], (Reason::Connector, "write.connectors"));
+    let drafted = Guard::parse(&draft(std::slice::from_ref(&copy))).expect("a guard");
+    assert_eq!(refused(&drafted, &copy), []);
 }

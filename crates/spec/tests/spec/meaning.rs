@@ -347,3 +347,28 @@ fn a_schedule_may_be_a_distance_and_a_change_from_a_cron_line_names_both_keys() 
     }
     assert_eq!(read(&to_yaml(&hourly)), hourly);
 }
+
+#[test]
+fn what_means_nothing_for_a_destination_is_refused() {
+    let text = |from: &str, to: &str, more: &str, streams: &str| {
+        format!(
+            "waybill: 1\nconnections:\n  db: {{ type: postgres, host: h, database: d, user: u }}\n  inbox: {{ type: files, url: \"file:///in\" }}\n  \
+             copy: {{ type: postgres, host: w, database: d, user: u }}\n  lake: {{ type: local, path: /lake }}\npipelines:\n  p:\n    from: {from}\n    \
+             to: {to}\n{more}    streams: {{ {streams} }}\n"
+        )
+    };
+    let read = read(&text("db", "copy", "", "public.t: { load: full, table: raw.t }"));
+    let plan = read.plan("p").expect("a plan");
+    assert_eq!(plan.streams[0].table.as_deref(), Some("raw.t"));
+    assert_eq!(parse(&to_yaml(&read)).expect("reads back"), read);
+    refused(Code::WrongEnd, &text("db", "db", "", "t: {}"));
+    refused(Code::WrongEnd, &text("db", "lake", "", "t: { table: raw.t }"));
+    refused(Code::WrongEnd, &text("db", "copy", "    files: { size: 1GiB }\n", "t: {}"));
+    refused(Code::WrongEnd, &text("db", "copy", "    every-stream: { table: raw.t }\n", "t: {}"));
+    refused(Code::NotBuiltYet, &text("db", "copy", "", "t: { load: changed, cursor: c, deletes: remove }"));
+    let found = refused(Code::MissingField, &text("inbox", "copy", "", "\"a.csv\": {}"));
+    assert!(found.message.contains("`table` is missing"), "{}", found.message);
+    let two = text("db", "copy", "", "t: { table: raw.t }")
+        + "  q:\n    from: db\n    to: copy\n    streams: { u: { table: raw.t } }\n";
+    refused(Code::TableClash, &two);
+}

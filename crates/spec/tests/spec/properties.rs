@@ -211,6 +211,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 verify_count,
                 shrink_guard,
                 take_over,
+                table: None,
                 format: None,
             }
         },
@@ -340,6 +341,7 @@ fn a_csv_source_reads_back_too() {
         arrays: ArrayPolicy::default(),
         invalid_text: TextPolicy::default(),
         verify_count: false,
+        table: None,
         shrink_guard: 50,
         take_over: false,
         format,

@@ -91,26 +91,26 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let means = guarded.means();
     let ends = stop.or_halt(connect::open(&plan, &assignment.run.to_string(), &budget, &means)).await?;
     let ends = ends.inspect_err(|fault| tell_secret(link, &plan, &means.secrets, fault.code))?;
-    let log = ends.bucket().map(|bucket| AttemptLog::start(Arc::clone(bucket), assignment.run, link.attempt()));
+    let log = AttemptLog::of(ends.bucket(), assignment.run, link.attempt());
     if !guarded.is_held() {
         tracing::warn!("{UNGUARDED}");
     }
     let observer: Arc<dyn Observer> = Arc::new(Logged(Shared(link.observer())));
     let observer = guarded.observer(observer).await;
     panic::install(Some(Arc::clone(&observer)));
-    let (source, bucket) = match ends {
-        Ends::Both(source, bucket) => (guarded.source(source), bucket),
+    let (source, destination) = match ends {
+        Ends::Both(source, destination) => (guarded.source(source), destination),
         Ends::Source(source) => {
             let work = Work::Source(guarded.source(source), Watched { observer, stop });
             return Ok(Begun { work, log, guarded });
         }
-        Ends::Bucket(bucket) => {
-            return Ok(Begun { work: Work::Bucket(bucket, Watched { observer, stop }), log, guarded });
+        Ends::Destination(destination) => {
+            return Ok(Begun { work: Work::Destination(destination, Watched { observer, stop }), log, guarded });
         }
     };
     let context = Context {
         source,
-        bucket,
+        destination,
         run: assignment.run,
         attempt: link.attempt(),
         epoch: Some(assignment.epoch),

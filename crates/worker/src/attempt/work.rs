@@ -9,7 +9,7 @@ use waybill_model::report::Completion;
 use waybill_model::run::RunKind;
 use waybill_pipeline::engine::{self, Context};
 use waybill_pipeline::stop::End;
-use waybill_pipeline::{Bucket, Fault, Observer, Source, StopSignal};
+use waybill_pipeline::{Destination, Fault, Observer, Source, StopSignal};
 
 use super::outcome;
 use crate::guard::Guarded;
@@ -19,7 +19,7 @@ use crate::link::{Asked, Link};
 pub(super) enum Work {
     Pipeline(Box<Plan>, Box<Context>),
     Source(Arc<dyn Source>, Watched),
-    Bucket(Arc<dyn Bucket>, Watched),
+    Destination(Destination, Watched),
 }
 
 /// Who is told of a look, and who ends it.
@@ -55,14 +55,14 @@ impl Work {
             (RunKind::Check, Self::Source(source, watched)) => {
                 reached(engine::check_source(source.as_ref(), watched.both()).await)
             }
-            (RunKind::Check, Self::Bucket(bucket, watched)) => {
-                reached(engine::check_bucket(bucket.as_ref(), watched.both()).await)
+            (RunKind::Check, Self::Destination(destination, watched)) => {
+                reached(engine::check_destination(destination, watched.both()).await)
             }
             (RunKind::Discover, Self::Pipeline(_, context)) => listed(context.source.as_ref(), &context.stop).await,
             (RunKind::Discover, Self::Source(source, watched)) => listed(source.as_ref(), &watched.stop).await,
             (RunKind::Test, _) => outcome::of_test(),
             (RunKind::Sync, _) => refused("rows can't be moved with one connection alone"),
-            (RunKind::Discover, Self::Bucket(..)) => refused("a destination has no tables to list"),
+            (RunKind::Discover, Self::Destination(..)) => refused("a destination has no tables to list"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Turns what is traced into lines of JSON. Only our own crates are heard below a warning: drivers may print rows.
 
-use std::fmt::{Debug, Write};
+use std::fmt::{Debug, Write as _};
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -13,21 +14,36 @@ use tracing_subscriber::layer::Context;
 use waybill_model::Micros;
 
 /// A layer that gives every line to the writer of chunks and never waits for it.
-pub(super) struct LineLayer {
-    lines: mpsc::Sender<String>,
-    lost: Arc<AtomicU64>,
+pub(super) struct LineLayer(To);
+
+enum To {
+    Writer(mpsc::Sender<String>, Arc<AtomicU64>),
+    /// Standard error, without the small talk.
+    Terminal,
 }
 
 impl LineLayer {
     pub(super) const fn new(lines: mpsc::Sender<String>, lost: Arc<AtomicU64>) -> Self {
-        Self { lines, lost }
+        Self(To::Writer(lines, lost))
+    }
+
+    /// A layer that prints every line where the process's own messages go.
+    pub(super) const fn to_terminal() -> Self {
+        Self(To::Terminal)
+    }
+
+    fn most(&self, target: &str) -> Level {
+        match (&self.0, target.starts_with("waybill")) {
+            (To::Writer(..), true) => Level::DEBUG,
+            (To::Terminal, true) => Level::INFO,
+            (_, false) => Level::WARN,
+        }
     }
 }
 
 impl<S: Subscriber> Layer<S> for LineLayer {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let most = if metadata.target().starts_with("waybill") { Level::DEBUG } else { Level::WARN };
-        metadata.is_event() && *metadata.level() <= most
+        metadata.is_event() && *metadata.level() <= self.most(metadata.target())
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -37,8 +53,14 @@ impl<S: Subscriber> Layer<S> for LineLayer {
         line.0.insert("level".to_owned(), Value::from(metadata.level().as_str()));
         line.0.insert("target".to_owned(), Value::from(metadata.target()));
         event.record(&mut line);
-        if self.lines.try_send(Value::Object(line.0).to_string()).is_err() {
-            super::count_lost(&self.lost);
+        let line = Value::Object(line.0).to_string();
+        match &self.0 {
+            To::Writer(lines, lost) => {
+                if lines.try_send(line).is_err() {
+                    super::count_lost(lost);
+                }
+            }
+            To::Terminal => drop(writeln!(std::io::stderr(), "{line}")),
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn print(plan: &Plan, context: &Context, ends: &[StreamEnd]) {
         "pipeline": plan.pipeline,
         "run": context.run,
         "attempt": context.attempt,
-        "table_root": context.bucket.url(),
+        "table_root": context.destination.url(),
         "streams": streams,
     });
     let _ = writeln!(std::io::stdout(), "{report}");
@@ -37,9 +37,9 @@ async fn stream(plan: &Plan, context: &Context, end: &StreamEnd) -> Value {
     shown.insert("name".to_owned(), json!(name));
     if let (Some(receipt), Some(epoch), Some(name)) = (shown.remove("receipt"), outcome.epoch, name) {
         shown.insert("receipt_digest".to_owned(), receipt);
-        if outcome.version.is_some() {
+        if let (Some(_), Some(bucket)) = (outcome.version, context.destination.bucket()) {
             let key = key::receipt(&key::table_dir(name), epoch);
-            let bytes = context.bucket.get(&key, CAP).await.ok().flatten();
+            let bytes = bucket.get(&key, CAP).await.ok().flatten();
             let receipt: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
             shown.insert("receipt".to_owned(), json!(receipt));
         }

@@ -39,6 +39,7 @@ fn stream(name: &str) -> StreamPlan {
         verify_count: false,
         shrink_guard: 50,
         take_over: false,
+        table: None,
         format: None,
     }
 }

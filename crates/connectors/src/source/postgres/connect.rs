@@ -28,11 +28,11 @@ use crate::source::server::transport::Stream;
 const WRONG_PASSWORD: &str = "28P01";
 
 /// SQLSTATE of a server that takes no more sessions, of this user or at all.
-pub(super) const TOO_MANY: &str = "53300";
+pub(crate) const TOO_MANY: &str = "53300";
 
 /// Where and as whom to connect.
 #[derive(Clone)]
-pub(super) struct Address {
+pub(crate) struct Address {
     reach: Reach,
     database: String,
     user: String,
@@ -41,7 +41,7 @@ pub(super) struct Address {
 
 impl Address {
     /// `resolved` is what the settings' other references led to.
-    pub(super) fn new(
+    pub(crate) fn new(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
         resolved: &Resolved,
@@ -62,17 +62,17 @@ impl Address {
     }
 
     /// The same through another dialer.
-    pub(super) fn through(self, dialer: Dialer) -> Self {
+    pub(crate) fn through(self, dialer: Dialer) -> Self {
         Self { reach: self.reach.through(dialer), ..self }
     }
 
     /// Looks the name up once and connects to the first checked address that answers, which is then pinned.
-    pub(super) async fn connect(&self) -> FaultResult<(Wire, Goal)> {
+    pub(crate) async fn connect(&self) -> FaultResult<(Wire, Goal)> {
         self.reach.connect(|fault| fault.sqlstate == Some(TOO_MANY), |to| self.connect_to(to)).await
     }
 
     /// Connects to one address: the same server for every connection of a snapshot.
-    pub(super) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
+    pub(crate) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
         self.reach.log_in(to, |socket, password| self.log_in(socket, password)).await
     }
 

@@ -5,7 +5,7 @@
 
 mod array;
 mod field;
-mod numeric;
+pub(crate) mod numeric;
 mod text;
 mod time;
 

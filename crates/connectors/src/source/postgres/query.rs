@@ -10,28 +10,28 @@ use waybill_pipeline::FaultResult;
 const RESULT_CAP: usize = 64 << 20;
 
 /// A row of text fields.
-pub(super) struct Row(Vec<Option<Vec<u8>>>);
+pub(crate) struct Row(Vec<Option<Vec<u8>>>);
 
 impl Row {
     /// A field that can't be NULL.
-    pub(super) fn text(&self, at: usize) -> FaultResult<String> {
+    pub(crate) fn text(&self, at: usize) -> FaultResult<String> {
         self.opt(at)?.ok_or_else(|| malformed("a catalogue field is NULL"))
     }
 
     /// A field that may be NULL. A name that is not UTF-8 can't be carried.
-    pub(super) fn opt(&self, at: usize) -> FaultResult<Option<String>> {
+    pub(crate) fn opt(&self, at: usize) -> FaultResult<Option<String>> {
         let field = self.0.get(at).ok_or_else(|| malformed("a catalogue row is too short"))?;
         let text = field.clone().map(String::from_utf8).transpose();
         text.map_err(|_| malformed("a name in the catalogue is not valid UTF-8"))
     }
 
     /// A number field.
-    pub(super) fn number<T: std::str::FromStr>(&self, at: usize) -> FaultResult<T> {
+    pub(crate) fn number<T: std::str::FromStr>(&self, at: usize) -> FaultResult<T> {
         self.text(at)?.parse().map_err(|_| malformed("a catalogue number can't be read"))
     }
 
     /// A truth field.
-    pub(super) fn flag(&self, at: usize) -> FaultResult<bool> {
+    pub(crate) fn flag(&self, at: usize) -> FaultResult<bool> {
         Ok(self.text(at)? == "t")
     }
 
@@ -61,7 +61,7 @@ impl Row {
 
 impl Wire {
     /// Runs statements and gives the rows of all of them.
-    pub(super) async fn ask(&mut self, sql: &str) -> Exchange<Vec<Row>> {
+    pub(crate) async fn ask(&mut self, sql: &str) -> Exchange<Vec<Row>> {
         self.send_query(sql).await?;
         let mut rows = Vec::new();
         let mut held = 0;
@@ -83,8 +83,24 @@ impl Wire {
         }
     }
 
+    /// Runs statements that give no rows, and gives the last one's tag: `INSERT 0 5`, `COMMIT`.
+    pub(crate) async fn run(&mut self, sql: &str) -> Exchange<String> {
+        self.send_query(sql).await?;
+        let mut tag = String::new();
+        loop {
+            let message = self.message().await?;
+            match message.tag {
+                b'C' => tag = String::from_utf8_lossy(message.body.strip_suffix(&[0]).unwrap_or(&[])).into_owned(),
+                b'T' | b'D' | b'I' => {}
+                b'Z' => return Ok(tag),
+                b'E' => return Err(Failure::Server(self.refused(&message.body).await)),
+                _ => return Err(malformed("an unexpected message in an answer").into()),
+            }
+        }
+    }
+
     /// Runs a statement that must give one row at least.
-    pub(super) async fn ask_one(&mut self, sql: &str) -> Exchange<Row> {
+    pub(crate) async fn ask_one(&mut self, sql: &str) -> Exchange<Row> {
         match self.ask(sql).await?.into_iter().next() {
             Some(row) => Ok(row),
             None => Err(malformed("the server gave no row where one is certain").into()),

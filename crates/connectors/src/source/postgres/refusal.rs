@@ -9,23 +9,23 @@ use waybill_pipeline::Fault;
 const SPEAKABLE: [&str; 12] = ["08", "0A", "25", "28", "3D", "3F", "40", "42", "53", "55", "57", "58"];
 
 /// An ErrorResponse, cut down to what may be kept.
-pub(super) struct ServerError {
+pub(crate) struct ServerError {
     state: String,
     message: String,
     routine: String,
 }
 
 /// Why an exchange failed: the server said no and is ready again, or the connection can't be used any more.
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Server(ServerError),
     Fault(Fault),
 }
 
 /// The result of an exchange.
-pub(super) type Exchange<T> = Result<T, Failure>;
+pub(crate) type Exchange<T> = Result<T, Failure>;
 
 impl ServerError {
-    pub(super) fn parse(body: &[u8]) -> Self {
+    pub(crate) fn parse(body: &[u8]) -> Self {
         let mut error = Self { state: String::new(), message: String::new(), routine: String::new() };
         let mut rest = body;
         while let Some((&field, tail)) = rest.split_first() {
@@ -43,7 +43,7 @@ impl ServerError {
     }
 
     /// The SQLSTATE that the server gave.
-    pub(super) fn state(&self) -> &str {
+    pub(crate) fn state(&self) -> &str {
         &self.state
     }
 

@@ -32,14 +32,14 @@ pub(super) struct Identity {
 }
 
 /// What a session learns at its start.
-pub(super) struct Hello {
-    pub(super) is_replica: bool,
+pub(crate) struct Hello {
+    pub(crate) is_replica: bool,
     /// Text of this database has no encoding: its bytes come as they are.
-    pub(super) is_sql_ascii: bool,
+    pub(crate) is_sql_ascii: bool,
 }
 
 /// Looks at the server before anything else, and refuses one that can't read ranges of row ids.
-pub(super) async fn greet(wire: &mut Wire) -> Exchange<Hello> {
+pub(crate) async fn greet(wire: &mut Wire) -> Exchange<Hello> {
     // Some platforms can't check a connection while they work; nothing else depends on it.
     if let Err(Failure::Fault(fault)) = wire.ask(NOTICE_LOSS).await {
         return Err(fault.into());

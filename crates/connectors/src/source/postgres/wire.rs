@@ -9,7 +9,7 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::refusal::ServerError;
-pub(super) use crate::source::server::malformed;
+pub(crate) use crate::source::server::malformed;
 use crate::source::server::transport::{Stream, Transport};
 
 /// A message outside of COPY is never longer.
@@ -18,33 +18,33 @@ const MESSAGE_CAP: usize = 16 << 20;
 const NOTICE_CAP: u32 = 10_000;
 
 /// A connection's two directions.
-pub(super) struct Wire {
+pub(crate) struct Wire {
     transport: Transport,
     notices: u32,
 }
 
 /// A message that the caller has to look at. Notices and parameter changes never come through.
-pub(super) struct Message {
-    pub(super) tag: u8,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) tag: u8,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(crate) fn new(stream: Stream) -> Self {
         Self { transport: Transport::new(stream), notices: 0 }
     }
 
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> FaultResult<()> {
         self.transport.send(bytes).await
     }
 
     /// Whether the connection itself ended, whatever was said on it before.
-    pub(super) const fn is_lost(&self) -> bool {
+    pub(crate) const fn is_lost(&self) -> bool {
         self.transport.is_lost()
     }
 
     /// Sends a simple query and forgets the notices of the last one.
-    pub(super) async fn send_query(&mut self, sql: &str) -> FaultResult<()> {
+    pub(crate) async fn send_query(&mut self, sql: &str) -> FaultResult<()> {
         self.notices = 0;
         let mut out = BytesMut::with_capacity(sql.len() + 8);
         frontend::query(sql, &mut out)
@@ -53,7 +53,7 @@ impl Wire {
     }
 
     /// Tells the server that we leave. Nobody waits for it: who meets a session that still counts asks again.
-    pub(super) async fn terminate(&mut self) {
+    pub(crate) async fn terminate(&mut self) {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
         // The work is done by now: a server that is gone already changes nothing.
@@ -61,22 +61,22 @@ impl Wire {
     }
 
     /// Unread bytes at hand.
-    pub(super) fn at_hand(&self) -> &[u8] {
+    pub(crate) fn at_hand(&self) -> &[u8] {
         self.transport.at_hand()
     }
 
     /// Marks bytes at hand as read.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.transport.consume(count);
     }
 
     /// Reads once; `need` bytes in all must have room.
-    pub(super) async fn fill(&mut self, need: usize) -> FaultResult<()> {
+    pub(crate) async fn fill(&mut self, need: usize) -> FaultResult<()> {
         self.transport.fill(need).await
     }
 
     /// Tag and length of the next message, which is read up to its body.
-    pub(super) async fn header(&mut self) -> FaultResult<(u8, usize)> {
+    pub(crate) async fn header(&mut self) -> FaultResult<(u8, usize)> {
         while self.at_hand().len() < 5 {
             self.fill(5).await?;
         }
@@ -86,7 +86,7 @@ impl Wire {
     }
 
     /// The body of a message that is not row data.
-    pub(super) async fn body(&mut self, length: usize) -> FaultResult<Vec<u8>> {
+    pub(crate) async fn body(&mut self, length: usize) -> FaultResult<Vec<u8>> {
         if length > MESSAGE_CAP {
             return Err(malformed("a message of the server is longer than 16 MiB"));
         }
@@ -99,7 +99,7 @@ impl Wire {
     }
 
     /// The next message that matters, or the server's error.
-    pub(super) async fn message(&mut self) -> FaultResult<Message> {
+    pub(crate) async fn message(&mut self) -> FaultResult<Message> {
         loop {
             let (tag, length) = self.header().await?;
             let body = self.body(length).await?;
@@ -110,7 +110,7 @@ impl Wire {
     }
 
     /// Whether a message is a notice or the like, which are skipped, but not for ever.
-    pub(super) fn is_aside(&mut self, tag: u8) -> FaultResult<bool> {
+    pub(crate) fn is_aside(&mut self, tag: u8) -> FaultResult<bool> {
         if !matches!(tag, b'N' | b'S' | b'A') {
             return Ok(false);
         }
@@ -122,7 +122,7 @@ impl Wire {
     }
 
     /// Reads an error's body and what follows up to the server being ready again, so that the connection stays usable.
-    pub(super) async fn refused(&mut self, body: &[u8]) -> ServerError {
+    pub(crate) async fn refused(&mut self, body: &[u8]) -> ServerError {
         let error = ServerError::parse(body);
         while let Ok(message) = self.message().await {
             if message.tag == b'Z' {
@@ -134,7 +134,7 @@ impl Wire {
 }
 
 /// Tag and body length of a message header; `bytes` are at least five.
-pub(super) fn header_of(bytes: &[u8]) -> FaultResult<(u8, usize)> {
+pub(crate) fn header_of(bytes: &[u8]) -> FaultResult<(u8, usize)> {
     let length = i32::from_be_bytes([bytes[1], bytes[2], bytes[3], bytes[4]]);
     match usize::try_from(i64::from(length) - 4) {
         Ok(length) => Ok((bytes[0], length)),

@@ -24,7 +24,7 @@ const POWERS: [u128; 39] = {
 
 /// The decimal type of a column.
 #[derive(Clone, Copy)]
-pub(super) struct Target {
+pub(crate) struct Target {
     scale: i32,
     /// 10 to the power of the precision: the first magnitude that does not fit.
     limit: u128,
@@ -58,13 +58,13 @@ fn digit(pair: &[u8]) -> FaultResult<u16> {
 }
 
 impl Target {
-    pub(super) fn new(precision: u8, scale: i8) -> Self {
+    pub(crate) fn new(precision: u8, scale: i8) -> Self {
         Self { scale: i32::from(scale), limit: POWERS[usize::from(precision.min(38))] }
     }
 
     /// The value as an integer of the target's scale; none where it does not fit exactly.
     #[inline]
-    pub(super) fn read(self, bytes: &[u8]) -> FaultResult<Option<i128>> {
+    pub(crate) fn read(self, bytes: &[u8]) -> FaultResult<Option<i128>> {
         let numeric = parts(bytes)?;
         let magnitude = match numeric.sign {
             0 | NEGATIVE => self.magnitude(numeric.digits, numeric.weight)?,
@@ -134,14 +134,14 @@ impl Target {
 }
 
 /// The canonical text: what the server itself prints.
-pub(super) fn text(bytes: &[u8]) -> FaultResult<String> {
+pub(crate) fn text(bytes: &[u8]) -> FaultResult<String> {
     let mut out = Vec::with_capacity(32);
     write_text(bytes, &mut out)?;
     Ok(out.iter().map(|b| *b as char).collect())
 }
 
 /// Appends the canonical text.
-pub(super) fn write_text(bytes: &[u8], out: &mut Vec<u8>) -> FaultResult<()> {
+pub(crate) fn write_text(bytes: &[u8], out: &mut Vec<u8>) -> FaultResult<()> {
     let numeric = parts(bytes)?;
     match numeric.sign {
         NAN => out.extend_from_slice(b"NaN"),

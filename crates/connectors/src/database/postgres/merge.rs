@@ -1,0 +1,279 @@
+//! The rows in their place: statements of one transaction, after the fence and before the commit.
+//!
+//! The table stays the same object, so grants, views, indexes and policies on it stay what they are. Rows that go are
+//! deleted and not truncated: whoever reads in an older snapshot still sees them.
+
+use std::collections::BTreeSet;
+
+use waybill_model::FailureCode;
+use waybill_model::plan::Load;
+use waybill_pipeline::commit::{Delivery, State};
+use waybill_pipeline::encode::twin_name;
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::copy::Sheet;
+use super::fault::of_target;
+use super::kind::{Column, Restore};
+use super::relation::{self, Relation, sql};
+use super::session::{count, run};
+use crate::source::postgres::literal::{identifier, literal};
+use crate::source::postgres::wire::Wire;
+
+/// What is put in its place.
+pub(super) struct Merge<'a> {
+    pub(super) schema: &'a str,
+    pub(super) table: &'a str,
+    pub(super) columns: &'a [Column],
+    pub(super) sheet: &'a Sheet,
+    /// Places of the columns whose twins the sheet has.
+    pub(super) twins: &'a BTreeSet<usize>,
+    pub(super) delivery: &'a Delivery,
+    /// What was committed last.
+    pub(super) state: Option<&'a State>,
+    /// The table as it was when the attempt began.
+    pub(super) oid: Option<u32>,
+}
+
+/// What the table holds then.
+pub(super) struct Merged {
+    /// Our columns with their types.
+    pub(super) columns: Vec<(String, String)>,
+    pub(super) rows: Option<u64>,
+}
+
+impl Merge<'_> {
+    pub(super) async fn apply(&self, wire: &mut Wire) -> FaultResult<Merged> {
+        if self.sheet.is_fresh {
+            self.check_key(wire, &self.sheet.table, identifier).await?;
+            self.index(wire, &self.sheet.table, None).await?;
+            let renamed = format!("ALTER TABLE {} RENAME TO {}", self.sheet.table, identifier(self.table));
+            run(wire, &renamed).await?;
+            let columns = self.wanted(self.twins.iter().copied());
+            return Ok(Merged { columns, rows: Some(self.delivery.rows()) });
+        }
+        let found = relation::find(wire, self.schema, self.table).await?;
+        if found.as_ref().map(|found| found.oid) != self.oid {
+            let text = format!("{}.{} was made or replaced by something else meanwhile", self.schema, self.table);
+            return Err(Fault::new(FailureCode::TableChangedByOther, text));
+        }
+        let staged = |name: &str| self.place(name).map_or_else(String::new, |at| self.expression(at));
+        self.check_key(wire, &format!("{} s", self.sheet.table), staged).await?;
+        let columns = match &found {
+            None => self.create(wire).await?,
+            Some(found) => self.make_room(wire, found).await?,
+        };
+        self.index(wire, &self.sql(), found.as_ref()).await?;
+        self.insert(wire, &columns).await?;
+        let rows = match self.delivery.load {
+            Load::Full => Some(self.delivery.rows()),
+            _ if found.is_none() => Some(self.delivery.rows()),
+            Load::New => self.state.and_then(|state| state.table_rows).map(|rows| rows + self.delivery.rows()),
+            Load::Changed => None,
+        };
+        Ok(Merged { columns, rows })
+    }
+
+    fn sql(&self) -> String {
+        sql(self.schema, self.table)
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Columns of ours with the twins of these places, and their types.
+    fn wanted(&self, twins: impl Iterator<Item = usize>) -> Vec<(String, String)> {
+        let own = self.columns.iter().map(|column| (column.name.clone(), column.kind.clone()));
+        own.chain(twins.map(|at| (twin_name(&self.columns[at].name), "text".to_owned()))).collect()
+    }
+
+    async fn create(&self, wire: &mut Wire) -> FaultResult<Vec<(String, String)>> {
+        let columns = self.wanted(self.twins.iter().copied());
+        let listed: Vec<String> = columns.iter().map(|(name, kind)| format!("{} {kind}", identifier(name))).collect();
+        run(wire, &format!("CREATE TABLE {} ({})", self.sql(), listed.join(", "))).await?;
+        Ok(columns)
+    }
+
+    /// Takes the rows away that go and brings the columns in shape; gives our columns.
+    async fn make_room(&self, wire: &mut Wire, found: &Relation) -> FaultResult<Vec<(String, String)>> {
+        let load = self.delivery.load;
+        if load != Load::New {
+            // Readers go on; whoever else writes waits.
+            run(wire, &format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.sql())).await?;
+        }
+        if load == Load::Full {
+            let gone = count(wire, &format!("DELETE FROM {}", self.sql())).await?;
+            self.check_shrink(gone)?;
+        }
+        let ours: BTreeSet<&str> =
+            self.state.iter().flat_map(|state| state.columns.iter()).map(|(name, _)| name.as_str()).collect();
+        let is_twinned = |at: &usize| {
+            let twin = twin_name(&self.columns[*at].name);
+            self.twins.contains(at) || (ours.contains(twin.as_str()) && self.place(&twin).is_none())
+        };
+        let wanted = self.wanted((0..self.columns.len()).filter(is_twinned));
+        for (place, (name, kind)) in wanted.iter().enumerate() {
+            let there = found.columns.iter().find(|(found, _)| found == name).map(|(_, kind)| kind);
+            let quoted = identifier(name);
+            let change = match there {
+                Some(there) if there == kind => continue,
+                Some(_) if load == Load::Full => format!("ALTER COLUMN {quoted} TYPE {kind} USING NULL"),
+                None if load == Load::Full || place >= self.columns.len() => format!("ADD COLUMN {quoted} {kind}"),
+                Some(there) => {
+                    return Err(changed(format!("the column {name} is {there} in the table and {kind} in the stream")));
+                }
+                None => return Err(changed(format!("the table has no column {name}"))),
+            };
+            self.alter(wire, &change, name).await?;
+        }
+        for name in ours.iter().filter(|name| found.columns.iter().any(|(found, _)| found == *name)) {
+            if wanted.iter().any(|(wanted, _)| wanted == name) {
+                continue;
+            }
+            if load != Load::Full {
+                return Err(changed(format!("the stream has no column {name} any more")));
+            }
+            self.alter(wire, &format!("DROP COLUMN {}", identifier(name)), name).await?;
+        }
+        Ok(wanted)
+    }
+
+    async fn alter(&self, wire: &mut Wire, change: &str, column: &str) -> FaultResult<()> {
+        run(wire, &format!("ALTER TABLE {} {change}", self.sql())).await.map_err(|fault| match fault.code {
+            FailureCode::SchemaChanged => {
+                let text = format!(
+                    "the column {column} is another one now, and a view, a rule, a policy or a default stands on it: take that away, or \
+                     leave the column out"
+                );
+                Fault { text: waybill_pipeline::CustomerText::new(text), ..fault }
+            }
+            _ => fault,
+        })
+    }
+
+    fn check_shrink(&self, before: u64) -> FaultResult<()> {
+        let (rows, guard) = (self.delivery.rows(), self.delivery.shrink_guard.min(100));
+        if u128::from(rows) * 100 >= u128::from(before) * u128::from(guard) {
+            return Ok(());
+        }
+        let text = format!("the table has {before} rows and this load brings {rows}, less than {guard} %");
+        Err(Fault::new(FailureCode::TableShrank, text))
+    }
+
+    /// The value of a column as it waits.
+    fn expression(&self, at: usize) -> String {
+        let column = &self.columns[at];
+        let cast = if column.is_cast { format!("::{}", column.kind) } else { String::new() };
+        match column.restore {
+            // Elements stand between commas there, whatever the type itself would have between them.
+            Restore::Cast => {
+                let by = if column.is_cast { format!("::{}", column.form.sql()) } else { String::new() };
+                let whole = format!("s.t{at}::pg_catalog.text[]{by}::{}", column.kind);
+                format!("CASE WHEN s.t{at} IS NULL THEN s.c{at}{cast} ELSE {whole} END")
+            }
+            _ => format!("s.c{at}{cast}"),
+        }
+    }
+
+    /// The column of these rows whose twin has this name.
+    fn twin(&self, name: &str) -> Option<usize> {
+        self.twins.iter().copied().find(|at| twin_name(&self.columns[*at].name) == name)
+    }
+
+    async fn insert(&self, wire: &mut Wire, columns: &[(String, String)]) -> FaultResult<()> {
+        let value = |place: usize, name: &str| match self.columns.get(place) {
+            Some(_) => self.expression(place),
+            // A twin that the table has, and these rows do not need.
+            None => self.twin(name).map_or_else(|| "NULL".to_owned(), |at| format!("s.w{at}")),
+        };
+        let places = columns.iter().enumerate();
+        let (names, values): (Vec<String>, Vec<String>) =
+            places.map(|(place, (name, _))| (identifier(name), value(place, name))).unzip();
+        let statement = format!(
+            "INSERT INTO {} ({}) SELECT {} FROM {} s{}",
+            self.sql(),
+            names.join(", "),
+            values.join(", "),
+            self.sheet.table,
+            self.upsert(&names)
+        );
+        let rows = count(wire, &statement).await?;
+        if rows == self.delivery.rows() {
+            return Ok(());
+        }
+        let text = format!("{} rows were to come, and the server put {rows} in their place", self.delivery.rows());
+        Err(Fault::new(FailureCode::TargetFailed, text))
+    }
+
+    /// What becomes of a row whose key is there already: all of it is the new one's, twins too.
+    fn upsert(&self, names: &[String]) -> String {
+        if self.delivery.load != Load::Changed {
+            return String::new();
+        }
+        let set: Vec<String> = names.iter().map(|name| format!("{name} = excluded.{name}")).collect();
+        format!(" ON CONFLICT ({}) DO UPDATE SET {}", self.key(), set.join(", "))
+    }
+
+    fn key(&self) -> String {
+        self.delivery.key.iter().map(|name| identifier(name)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A key must be whole in every row: neither NULL nor bent by a policy.
+    async fn check_key(&self, wire: &mut Wire, from: &str, value: impl Fn(&str) -> String) -> FaultResult<()> {
+        let key = &self.delivery.key;
+        if key.is_empty() {
+            return Ok(());
+        }
+        if let Some((name, bent)) = key.iter().find_map(|name| Some((name, self.delivery.coerced.get(name)?))) {
+            let text =
+                format!("{bent} values of the key's column {name} do not fit its type, so they can't tell rows apart");
+            return Err(Fault::new(FailureCode::KeyUnusable, text));
+        }
+        let absent: Vec<String> = key.iter().map(|name| format!("{} IS NULL", value(name))).collect();
+        let asked = format!("SELECT pg_catalog.count(*) FROM {from} WHERE {}", absent.join(" OR "));
+        let nulls: u64 = wire.ask_one(&asked).await.map_err(of_target)?.number(0)?;
+        if nulls == 0 {
+            return Ok(());
+        }
+        let text = format!("{nulls} of the rows that were read have NULL in the key ({})", key.join(", "));
+        Err(Fault::new(FailureCode::KeyViolated, text))
+    }
+
+    /// The unique index that rows are merged by, made where the table has none of these columns.
+    async fn index(&self, wire: &mut Wire, table: &str, found: Option<&Relation>) -> FaultResult<()> {
+        if self.delivery.key.is_empty() {
+            return Ok(());
+        }
+        if let Some(found) = found
+            && self.has_index(wire, found.oid).await?
+        {
+            return Ok(());
+        }
+        let made = wire.run(&format!("CREATE UNIQUE INDEX ON {table} ({})", self.key())).await;
+        made.map(drop).map_err(of_target).map_err(|fault| match fault.code {
+            FailureCode::ValueRefused => {
+                let text = format!("several rows of the table have one key ({})", self.delivery.key.join(", "));
+                Fault { code: FailureCode::KeyViolated, text: waybill_pipeline::CustomerText::new(text), ..fault }
+            }
+            _ => fault,
+        })
+    }
+
+    async fn has_index(&self, wire: &mut Wire, oid: u32) -> FaultResult<bool> {
+        let mut names: Vec<&String> = self.delivery.key.iter().collect();
+        names.sort_unstable();
+        let names = names.iter().map(|name| literal(name, "pg_catalog.name")).collect::<FaultResult<Vec<_>>>()?;
+        let asked = format!(
+            "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid \
+             AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND ARRAY[{}] OPERATOR(pg_catalog.=) \
+             (SELECT pg_catalog.array_agg(a.attname ORDER BY a.attname) FROM pg_catalog.pg_attribute a \
+              WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])))",
+            names.join(", ")
+        );
+        wire.ask_one(&asked).await.map_err(of_target)?.flag(0)
+    }
+}
+
+fn changed(text: String) -> Fault {
+    Fault::new(FailureCode::SchemaChanged, text)
+}

@@ -1,0 +1,135 @@
+//! What a database must offer as a destination: rows are sent into one transaction of a stream, and become visible in it
+//! together with the state that says so, or not at all.
+//!
+//! It knows no vendor. Everything that is not committed vanishes with its connection, so nothing is swept later. A table
+//! is opened, rows are sent, [`DatabaseTable::prepare`] does all but the commit, and whoever gives leave is asked then.
+
+mod record;
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use waybill_model::plan::{StreamPlan, System};
+use waybill_model::{AttemptId, RunId};
+
+use crate::bucket::Bucket;
+use crate::commit::{Delivery, Outcome, Owner, State};
+use crate::fault::FaultResult;
+use crate::source::Batch;
+
+pub use record::{delivered, digest, read_state, write_state};
+
+/// Where tables are written.
+#[derive(Clone)]
+pub enum Destination {
+    /// Files below a prefix, with a commit log.
+    Bucket(Arc<dyn Bucket>),
+    /// Tables of a database.
+    Database(Arc<dyn Database>),
+}
+
+impl Destination {
+    /// The address for people and receipts, without credentials.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match self {
+            Self::Bucket(bucket) => bucket.url(),
+            Self::Database(database) => database.url(),
+        }
+    }
+
+    /// The bucket, where it is one.
+    #[must_use]
+    pub const fn bucket(&self) -> Option<&Arc<dyn Bucket>> {
+        match self {
+            Self::Bucket(bucket) => Some(bucket),
+            Self::Database(_) => None,
+        }
+    }
+
+    /// Bytes on their way that one lane may hold besides its batches.
+    pub(crate) fn buffer(&self) -> u64 {
+        match self {
+            Self::Bucket(bucket) => bucket.upload_buffer(),
+            Self::Database(database) => database.buffer(),
+        }
+    }
+}
+
+/// What one attempt wants to write to one table.
+#[derive(Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The stream.
+    pub stream: &'a StreamPlan,
+    /// Where its rows come from: a source of the same kind gets its own types back.
+    pub source: &'a System,
+    /// In whose name.
+    pub owner: &'a Owner,
+    /// The run.
+    pub run: RunId,
+    /// The attempt.
+    pub attempt: AttemptId,
+}
+
+/// A database as a destination, configured for one connection, with its secrets resolved.
+#[async_trait]
+pub trait Database: Send + Sync {
+    /// The address for people and receipts, without credentials.
+    fn url(&self) -> String;
+
+    /// Connects and logs in, without looking at any table.
+    async fn reach(&self) -> FaultResult<()>;
+
+    /// Looks for a stream's table and for what was committed to it last; refuses one that is not ours, and a role that could
+    /// not write. Writes nothing.
+    async fn open(&self, wanted: Wanted<'_>) -> FaultResult<Arc<dyn DatabaseTable>>;
+
+    /// Bytes on their way that one lane may hold besides its batches.
+    fn buffer(&self) -> u64 {
+        8 << 20
+    }
+}
+
+/// One table as one attempt sees it. Dropping it takes everything back that was not committed.
+#[async_trait]
+pub trait DatabaseTable: Send + Sync {
+    /// What was committed last; none for a new table, and for one that something else made.
+    fn state(&self) -> Option<&State>;
+
+    /// How many commits of ours the table has.
+    fn version(&self) -> u64;
+
+    /// Opens the transaction that rows of these columns are sent into.
+    async fn begin(&self, schema: SchemaRef) -> FaultResult<Arc<dyn RowSink>>;
+
+    /// Everything but the commit: the fence, the rows in their place, the state beside them. None where a window brought no
+    /// rows: such a run commits nothing.
+    async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<[u8; 32]>>;
+
+    /// Commits, or finds out what became of it. May be called again after `commit_unknown` or `target_unreachable`.
+    async fn commit(&self) -> FaultResult<Outcome>;
+}
+
+/// Rows of one batch as the database takes them.
+pub struct Chunk {
+    /// Rows in it.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: Vec<u8>,
+    /// Places of the columns whose twins are in it.
+    pub twins: Vec<usize>,
+}
+
+/// Takes the rows of all lanes of a stream.
+#[async_trait]
+pub trait RowSink: Send + Sync {
+    /// Places of the columns whose texts in this batch need a column of their own, since the table's type holds no such value.
+    fn twins(&self, batch: &Batch) -> Vec<usize>;
+
+    /// Encodes rows with the twins of these places, in order. Takes a processor's time and does no I/O.
+    fn encode(&self, batch: &Batch, twins: &[usize]) -> FaultResult<Chunk>;
+
+    /// Sends rows; waits while too many are on their way.
+    async fn send(&self, chunk: Chunk) -> FaultResult<()>;
+}

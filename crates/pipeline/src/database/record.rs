@@ -1,0 +1,121 @@
+//! The state of a table as it stands in the database, beside the rows that it speaks of.
+//!
+//! It holds the cursor, so it is turned into text here and nowhere else, and the digest that leaves is one under a key that
+//! stays in the same row.
+
+use aws_lc_rs::hmac;
+use serde::{Deserialize, Serialize};
+use waybill_model::plan::Load;
+use waybill_model::receipt::Grade;
+use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
+
+use crate::commit::{Delivered, Delivery, Origin, State};
+use crate::fault::{Fault, FaultResult};
+use crate::source::CursorState;
+
+/// The form of the record.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    format: u32,
+    pipeline: String,
+    run: RunId,
+    attempt: AttemptId,
+    epoch: Epoch,
+    load: Load,
+    cursor: Option<String>,
+    cursor_column: Option<String>,
+    origin: Option<Origin>,
+    key: Vec<String>,
+    columns: Vec<(String, String)>,
+    rows: u64,
+    bytes: u64,
+    table_rows: Option<u64>,
+    coerced: u64,
+    grade: Grade,
+    source_count: Option<u64>,
+    snapshot: String,
+}
+
+/// What a delivery leaves in a table of these columns with so many rows, as text.
+pub fn write_state(
+    delivery: &Delivery,
+    pipeline: &str,
+    columns: Vec<(String, String)>,
+    table_rows: Option<u64>,
+) -> FaultResult<String> {
+    let record = Record {
+        format: FORMAT,
+        pipeline: pipeline.to_owned(),
+        run: delivery.run,
+        attempt: delivery.attempt,
+        epoch: delivery.epoch,
+        load: delivery.load,
+        cursor: delivery.cursor.as_ref().map(|cursor| cursor.reveal().to_owned()),
+        cursor_column: delivery.cursor_column.clone(),
+        origin: Some(delivery.origin.clone()),
+        key: delivery.key.clone(),
+        columns,
+        rows: delivery.rows(),
+        bytes: delivery.bytes(),
+        table_rows,
+        coerced: delivery.coerced.values().sum(),
+        grade: delivery.proof.grade,
+        source_count: delivery.proof.source_count,
+        snapshot: delivery.proof.snapshot.clone(),
+    };
+    serde_json::to_string(&record).map_err(|_| Fault::new(FailureCode::WorkerBug, "a state can't be written"))
+}
+
+/// The state that a text holds, as the row with this key has it.
+pub fn read_state(text: &str, key: &[u8]) -> FaultResult<State> {
+    let damaged = || Fault::new(FailureCode::CommitLogCorrupt, "the table's state in _waybill_commit can't be read");
+    let record: Record = serde_json::from_str(text).map_err(|_| damaged())?;
+    if record.format != FORMAT {
+        let text = "the table's state in _waybill_commit has a newer format: use the version that wrote it";
+        return Err(Fault::new(FailureCode::CommitLogCorrupt, text));
+    }
+    Ok(State {
+        run: record.run,
+        attempt: record.attempt,
+        epoch: record.epoch,
+        pipeline: record.pipeline,
+        load: record.load,
+        cursor: record.cursor.map(CursorState::new),
+        origin: record.origin,
+        cursor_column: record.cursor_column,
+        key: record.key,
+        columns: record.columns,
+        rows: record.rows,
+        bytes: record.bytes,
+        files: 0,
+        table_rows: record.table_rows,
+        coerced: record.coerced,
+        grade: record.grade,
+        receipt: digest(key, text),
+    })
+}
+
+/// What leaves of a state.
+#[must_use]
+pub fn digest(key: &[u8], state: &str) -> [u8; 32] {
+    let mut out = [0; 32];
+    out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), state.as_bytes()).as_ref());
+    out
+}
+
+/// What an attempt reports that finds this state of its own run, after so many commits.
+#[must_use]
+pub const fn delivered(state: &State, version: u64) -> Delivered {
+    Delivered {
+        version,
+        epoch: state.epoch,
+        rows: state.rows,
+        bytes: state.bytes,
+        files: 0,
+        coerced: state.coerced,
+        grade: state.grade,
+        receipt_digest: state.receipt,
+    }
+}

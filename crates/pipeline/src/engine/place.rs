@@ -1,0 +1,134 @@
+//! Where a stream's rows become visible: a table of files, or one of a database. The steps and their order are the same.
+
+use std::sync::Arc;
+
+use waybill_model::plan::{Load, Plan, StreamPlan};
+use waybill_model::{Epoch, FailureCode, Micros, RunId};
+
+use super::Context;
+use super::stream::StreamWork;
+use crate::commit::{Delivered, Delivery, Outcome, Owner, Prepared, State, Table};
+use crate::database::{self, DatabaseTable, Destination, Wanted};
+use crate::encode::{RowTarget, TwinSet, Way};
+use crate::fault::{Fault, FaultResult};
+use crate::source::Snapshot;
+use crate::stop::End;
+
+/// One stream's table.
+pub(super) enum Place {
+    Files(Arc<Table>),
+    Rows(Arc<dyn DatabaseTable>),
+}
+
+/// Everything is written but the commit.
+pub(super) struct Ready {
+    /// What `PrepareCommit` carries.
+    pub(super) digest: [u8; 32],
+    /// Of the receipt; in a database the state is the receipt.
+    pub(super) receipt: [u8; 32],
+    files: Option<Prepared>,
+}
+
+impl Place {
+    /// Looks at the table; writes nothing.
+    pub(super) async fn open(context: &Context, stream: &StreamPlan, plan: &Plan) -> FaultResult<Self> {
+        let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
+        Ok(match &context.destination {
+            Destination::Bucket(bucket) => {
+                Self::Files(Arc::new(Table::open_as(Arc::clone(bucket), &stream.name, &owner, &plan.files).await?))
+            }
+            Destination::Database(database) => {
+                let (run, attempt) = (context.run, context.attempt);
+                let wanted = Wanted { stream, source: &plan.from.system, owner: &owner, run, attempt };
+                Self::Rows(database.open(wanted).await?)
+            }
+        })
+    }
+
+    pub(super) fn state(&self) -> Option<&State> {
+        match self {
+            Self::Files(table) => table.state(),
+            Self::Rows(table) => table.state(),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Option<Epoch> {
+        self.state().map(|state| state.epoch)
+    }
+
+    /// Refuses an epoch that stands too far in the future, unless it was accepted: `epoch_ahead`.
+    pub(super) fn check_epoch(&self, accepted: Option<Epoch>) -> FaultResult<()> {
+        match self {
+            Self::Files(table) => table.check_epoch(),
+            Self::Rows(_) => match self.epoch().filter(|epoch| epoch.is_ahead(Micros::now(), accepted)) {
+                Some(found) => {
+                    let text = format!("the table has epoch {found}, more than 24 h in the future");
+                    Err(Fault::new(FailureCode::EpochAhead, text))
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Refuses to append where nothing tells whether rows of ours are there already. A database always tells.
+    pub(super) fn check_proven(&self, load: Load) -> FaultResult<()> {
+        match self {
+            Self::Files(table) => table.check_proven(load),
+            Self::Rows(_) => Ok(()),
+        }
+    }
+
+    /// The commit of an earlier attempt of this run, if it is the newest one.
+    pub(super) fn delivered(&self, run: RunId) -> Option<Delivered> {
+        match self {
+            Self::Files(table) => table.delivered(run),
+            Self::Rows(table) => {
+                table.state().filter(|state| state.run == run).map(|state| database::delivered(state, table.version()))
+            }
+        }
+    }
+
+    /// What the stream's lanes write by.
+    pub(super) async fn way(&self, work: &StreamWork<'_>, snapshot: &dyn Snapshot) -> Result<Way, End> {
+        match self {
+            Self::Files(table) => Ok(Way::Files(work.target(snapshot, table.bucket(), table))),
+            Self::Rows(table) => {
+                let schema = snapshot.schema();
+                let begun = table.begin(Arc::clone(&schema));
+                let sink = work.shared.context.stop.or_halt(begun).await??;
+                let twins = TwinSet::known(&schema, |_| false);
+                Ok(Way::Rows(RowTarget { sink, schema, twins }))
+            }
+        }
+    }
+
+    pub(super) async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<Ready>> {
+        match self {
+            Self::Files(table) => Ok(table.prepare(delivery).await?.map(|prepared| Ready {
+                digest: prepared.digest,
+                receipt: prepared.receipt_digest,
+                files: Some(prepared),
+            })),
+            Self::Rows(table) => {
+                let digest = table.prepare(delivery).await?;
+                Ok(digest.map(|digest| Ready { digest, receipt: digest, files: None }))
+            }
+        }
+    }
+
+    pub(super) async fn commit(&self, ready: &Ready) -> FaultResult<Outcome> {
+        match (self, &ready.files) {
+            (Self::Files(table), Some(prepared)) => table.commit(prepared).await,
+            (Self::Rows(table), _) => table.commit().await,
+            (Self::Files(_), None) => Err(Fault::new(FailureCode::WorkerBug, "a commit without its records")),
+        }
+    }
+
+    /// How many data files a delivery is; a database has none.
+    pub(super) fn files(&self, delivery: &Delivery) -> u64 {
+        match self {
+            Self::Files(_) => delivery.files.len() as u64,
+            Self::Rows(_) => 0,
+        }
+    }
+}

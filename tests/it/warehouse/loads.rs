@@ -1,0 +1,126 @@
+//! What each way of loading leaves in the table.
+
+use serde_json::json;
+
+use super::{Copy, numbers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_load_makes_the_table_and_then_replaces_its_rows() {
+    let copy = Copy::with(&numbers(1000), "t: {}");
+    let report = copy.delivered();
+    assert_eq!((&report["streams"][0]["rows"], &report["streams"][0]["files"]), (&json!(1000), &json!(0)));
+    assert_eq!(copy.one("SELECT count(*) || ' ' || sum(id) || ' ' || min(note) FROM t").await, "1000 500500 note 1");
+    copy.source(
+        "DELETE FROM t WHERE id > 800; UPDATE t SET note = 'new' WHERE id = 1; INSERT INTO t VALUES (2000, NULL)",
+    );
+    let report = copy.delivered();
+    assert_eq!(report["streams"][0]["version"], 2);
+    assert_eq!(copy.one("SELECT count(*) || ' ' || sum(id) FROM t").await, "801 322400");
+    assert_eq!(copy.rows("SELECT id, note FROM t WHERE id IN (1, 2000) ORDER BY 1").await, ["(1,new)", "(2000,)"]);
+    let kept = copy.rows("SELECT table_name, version, pipeline, epoch > 0 FROM _waybill_commit").await;
+    assert_eq!(kept, ["(t,2,once/moved,t)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rows_are_appended_with_their_cursor_and_none_comes_twice() {
+    let copy = Copy::with(&numbers(1000), "t: { load: new, cursor: id }");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1000);
+    // Nothing new commits nothing.
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 0);
+    assert_eq!(copy.one("SELECT version FROM _waybill_commit").await, "1");
+    copy.source("INSERT INTO t VALUES (1001, 'a'), (1002, 'b')");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 2);
+    assert_eq!(
+        copy.one("SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || max(id) FROM t").await,
+        "1002 1002 1002"
+    );
+    // A column more is a decision of somebody's; one `full` load takes it, and the first `new` after it brings no row twice.
+    copy.source("ALTER TABLE t ADD COLUMN more TEXT; INSERT INTO t VALUES (1003, 'c', 'x')");
+    assert!(copy.fails("schema_changed").contains("the table has no column more"));
+    assert_eq!(copy.one("SELECT count(*) FROM t").await, "1002");
+    copy.streams("t: {}");
+    copy.delivered();
+    copy.streams("t: { load: new, cursor: id }");
+    copy.source("INSERT INTO t VALUES (1004, 'd', 'y')");
+    copy.delivered();
+    assert_eq!(
+        copy.one("SELECT count(*) || ' ' || count(DISTINCT id) || ' ' || count(more) FROM t").await,
+        "1004 1004 2"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_gone_is_not_begun_anew_by_a_window() {
+    let copy = Copy::with(&numbers(10), "t: { load: new, cursor: id }");
+    copy.delivered();
+    copy.server.run("DROP TABLE t").await;
+    copy.source("INSERT INTO t VALUES (11, 'late')");
+    assert!(copy.fails("table_changed_by_other").contains("run one `full` load"));
+    copy.streams("t: {}");
+    copy.delivered();
+    assert_eq!(copy.one("SELECT count(*) FROM t").await, "11");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_the_column_can_not_hold_stands_in_its_twin() {
+    let copy = Copy::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE, sum DECIMAL(6,2));
+         INSERT INTO t VALUES (1, '2024-02-29', 1.25), (2, 'never', 12345678.5)",
+        "t: {}",
+    );
+    for _ in 0..2 {
+        copy.delivered();
+        let rows = copy.rows("SELECT id, day, sum, day__text, sum__text FROM t ORDER BY id").await;
+        assert_eq!(rows, ["(1,2024-02-29,1.25,,)", "(2,,,'never',12345678.5)"]);
+    }
+    // The twins stay when they are not needed any more, and the text that no text of Postgres holds is refused.
+    copy.source("DELETE FROM t WHERE id = 2");
+    copy.delivered();
+    assert_eq!(copy.rows("SELECT * FROM t").await, ["(1,2024-02-29,1.25,,)"]);
+    copy.source("CREATE TABLE u (id INTEGER PRIMARY KEY, word TEXT); INSERT INTO u VALUES (1, 'a' || char(0) || 'b')");
+    copy.streams("u: {}");
+    let told = copy.fails("value_refused");
+    assert!(told.contains("column word") && told.contains("U+0000"), "{told}");
+    assert_eq!(copy.one("SELECT to_regclass('public.u') IS NULL").await, "true");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_row_takes_the_place_of_the_one_with_its_key() {
+    let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, seen INTEGER NOT NULL, day DATE);
+         INSERT INTO t VALUES (1, 1, '2024-01-01'), (2, 2, 'odd'), (3, 3, NULL)";
+    let copy = Copy::with(sql, "t: { load: changed, cursor: seen }");
+    copy.delivered();
+    copy.source("UPDATE t SET seen = 4, day = '2024-05-05' WHERE id = 2; INSERT INTO t VALUES (4, 5, 'strange')");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 2);
+    // The twin of the row that was odd is gone with it.
+    let rows = ["(1,1,2024-01-01,)", "(2,4,2024-05-05,)", "(3,3,,)", "(4,5,,'strange')"];
+    assert_eq!(copy.rows("SELECT id, seen, day, day__text FROM t ORDER BY id").await, rows);
+    copy.source("UPDATE t SET seen = 6, day = NULL WHERE id = 4");
+    copy.delivered();
+    assert_eq!(copy.rows("SELECT id, seen, day, day__text FROM t WHERE id = 4").await, ["(4,6,,)"]);
+    let unique = "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND indisunique";
+    assert_eq!(copy.one(unique).await, "1");
+    // Back and forth between the ways of loading: no row twice.
+    for streams in ["t: {}", "t: { load: changed, cursor: seen }"] {
+        copy.streams(streams);
+        copy.delivered();
+        assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "4 4");
+        assert_eq!(copy.one(unique).await, "1");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_files_goes_where_its_table_says() {
+    let copy = Copy::with("CREATE TABLE t (id INTEGER)", "t: {}");
+    std::fs::write(copy.path("a.csv"), "id,name\n1,\"x, y\"\n2,\n").expect("write");
+    copy.server.run("CREATE SCHEMA raw").await;
+    let spec = std::fs::read_to_string(copy.path("spec.yaml")).expect("the spec");
+    let folder = copy.path("a.csv").parent().expect("a folder").display().to_string();
+    let files = format!("{{ type: files, url: \"file://{folder}\" }}");
+    let from = spec.lines().find(|line| line.contains("type: sqlite")).expect("the source").to_owned();
+    let to = "streams: { \"*.csv\": { table: raw.Things, format: csv } }";
+    let spec = spec.replace(&from, &format!("  shop: {files}")).replace("streams: { t: {} }", to);
+    std::fs::write(copy.path("spec.yaml"), spec).expect("write");
+    copy.delivered();
+    assert_eq!(copy.rows("SELECT * FROM raw.things ORDER BY id").await, ["(1,\"x, y\")", "(2,\"\")"]);
+}
