@@ -282,7 +282,8 @@ async fn replaced(engine: &Engine) -> Result<()> {
     office.until_agent(host.id, |agent| agent.connected).await?;
     let run = office.running().await?;
     let id = only_container(engine)?["Id"].as_str().context("an id")?.to_owned();
-    engine.docker(&["pause", &id])?;
+    // runc gives up freezing a container whose processes are busy starting others or waiting for a disk: it is asked again.
+    until("the engine pauses the worker", || engine.docker(&["pause", &id]).is_ok()).await?;
     let (guard, next) = (office.sandbox.path("guard.toml"), office.sandbox.path("guard.next"));
     let on = std::fs::read_to_string(&guard)?.replace("guard = 1\n", "guard = 1\nstop = true\n");
     std::fs::write(&next, on)?;
