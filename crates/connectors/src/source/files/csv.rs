@@ -28,6 +28,8 @@ enum Place {
 pub(super) struct Record {
     bytes: Vec<u8>,
     ends: Vec<(usize, bool)>,
+    /// Bytes between one field and the next: the delimiter, where the record was taken as it stood in the file.
+    gap: usize,
     /// Line on which it began, from 1.
     pub(super) line: u64,
 }
@@ -40,9 +42,24 @@ impl Record {
 
     /// A field's bytes and whether it was quoted.
     pub(super) fn field(&self, at: usize) -> (&[u8], bool) {
-        let start = if at == 0 { 0 } else { self.ends[at - 1].0 };
-        let (end, quoted) = self.ends[at];
-        (&self.bytes[start..end], quoted)
+        let (start, end) = self.place(at);
+        (&self.bytes[start..end], self.ends[at].1)
+    }
+
+    /// All of it as text, where it is: fields of that need not be looked at one by one.
+    pub(super) fn text(&self) -> Option<&str> {
+        simdutf8::basic::from_utf8(&self.bytes).ok()
+    }
+
+    /// A field out of `text`; none where half a character stands at its end, which the next field seems to complete.
+    pub(super) fn text_field<'t>(&self, text: &'t str, at: usize) -> Option<&'t str> {
+        let (start, end) = self.place(at);
+        text.get(start..end)
+    }
+
+    fn place(&self, at: usize) -> (usize, usize) {
+        let start = if at == 0 { 0 } else { self.ends[at - 1].0 + self.gap };
+        (start, self.ends[at].0)
     }
 
     /// Bytes of its fields.
@@ -116,15 +133,45 @@ impl Splitter {
         self.complete = false;
         self.record.bytes.clear();
         self.record.ends.clear();
+        self.record.gap = 0;
     }
 
     /// Takes bytes up to the end of a record; gives how many.
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let mut at = self.begin(bytes)?;
         while at < bytes.len() && !self.complete {
-            at += self.advance(&bytes[at..])?;
+            let taken = self.whole(&bytes[at..])?;
+            at += if taken > 0 { taken } else { self.advance(&bytes[at..])? };
         }
         Ok(at)
+    }
+
+    /// Takes a whole record at once where it stands in these bytes with its line end and without a quote or anything else that
+    /// needs a closer look; nothing otherwise.
+    fn whole(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        if self.place != Place::Record || self.after_cr || self.blank.is_some() {
+            return Ok(0);
+        }
+        let (delimiter, ends) = (self.delimiter, &mut self.record.ends);
+        let mut stops = bytes.iter().enumerate().filter(|(_, byte)| self.stops[usize::from(**byte)]);
+        let end = loop {
+            match stops.next() {
+                Some((at, byte)) if *byte == delimiter => ends.push((at, false)),
+                Some((at, b'\n')) if at > 0 => break Some((at, at + 1)),
+                Some((at, b'\r')) if at > 0 && bytes.get(at + 1) == Some(&b'\n') => break Some((at, at + 2)),
+                _ => break None,
+            }
+        };
+        let Some((end, taken)) = end.filter(|(end, _)| *end <= self.cap && ends.len() * 8 <= self.cap) else {
+            ends.clear();
+            return Ok(0);
+        };
+        ends.push((end, false));
+        self.record.bytes.extend_from_slice(&bytes[..end]);
+        (self.record.gap, self.record.line) = (1, self.line);
+        self.line += 1;
+        self.complete = true;
+        self.check_fields().map(|()| taken)
     }
 
     /// The file has ended. A record without a line end is complete with it.
@@ -277,6 +324,11 @@ impl Splitter {
         self.finish_field();
         self.place = Place::Record;
         self.complete = true;
+        self.check_fields()
+    }
+
+    /// Every record has as many fields as the table has columns.
+    fn check_fields(&self) -> Result<(), Broken> {
         match self.columns {
             Some(columns) if columns != self.record.ends.len() => {
                 let fields = show_count(self.record.ends.len() as u64, "field");
@@ -335,6 +387,8 @@ mod tests {
         assert_eq!(rows, [["a", "b"], ["x,\"y\"\nz", "1"], ["2", ""], ["", "3"]]);
         assert_eq!(both(b"a\n1\n\n2\n").expect("rows"), [["a"], ["1"], [""], ["2"]]);
         assert_eq!(both(b"a,b\n1,2\n\n\r\n").expect("rows"), [["a", "b"], ["1", "2"]]);
+        assert_eq!(both(b"a,b\r\n,\r\n1,2\n").expect("rows"), [["a", "b"], ["", ""], ["1", "2"]]);
+        assert_eq!(both(b"a,b\n1,2\r3,4\r\r\n").expect("rows"), [["a", "b"], ["1", "2"], ["3", "4"]]);
         assert_eq!(both(b"\xef").expect("rows").len(), 1);
         assert_eq!(both(b"").expect("rows").len(), 0);
     }

@@ -76,9 +76,18 @@ impl CsvColumn {
         Self { values, edge, text, edges: Vec::new() }
     }
 
-    /// Takes a field of a row; `quoted` where it stood in quotes.
-    pub(super) fn push(&mut self, row: usize, field: &[u8], quoted: bool) -> Result<(), Refusal> {
+    /// Takes a field of a row: its bytes, whether it stood in quotes, and its text where that is known already.
+    pub(super) fn push(
+        &mut self,
+        row: usize,
+        (field, quoted): (&[u8], bool),
+        known: Option<&str>,
+    ) -> Result<(), Refusal> {
         if let Values::Text(to) = &mut self.values {
+            if known.is_some() {
+                to.push(known);
+                return Ok(());
+            }
             return push_text(to, row, field, self.text);
         }
         if field.is_empty() && !quoted {

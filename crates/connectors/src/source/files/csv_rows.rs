@@ -128,13 +128,15 @@ impl CsvRows {
     fn row(&mut self) -> Result<(), Broken> {
         let (Some(record), Some(fields)) = (self.splitter.record(), &self.fields) else { return Ok(()) };
         let null = self.dialect.null.as_deref().map(str::as_bytes);
+        let text = record.text();
         for (column, field) in self.columns.iter_mut().zip(fields) {
             let (bytes, is_quoted) = record.field(*field);
+            let known = text.and_then(|text| record.text_field(text, *field));
             if !is_quoted && null == Some(bytes) {
                 column.push_null();
                 continue;
             }
-            column.push(self.rows, bytes, is_quoted).map_err(|refusal| {
+            column.push(self.rows, (bytes, is_quoted), known).map_err(|refusal| {
                 let why = match refusal {
                     Refusal::NoText => "is not valid UTF-8",
                     Refusal::Edge => "is not of the type that `types` gives it, and `edge-values` says fail",

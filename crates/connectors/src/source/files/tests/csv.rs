@@ -121,3 +121,13 @@ async fn a_null_text_of_the_dialect_is_null_in_every_column() {
     assert_eq!(read.text("name"), [None, Some("-".to_owned())]);
     assert_eq!(read.twin(0), [None, Some("-".to_owned())]);
 }
+
+/// Halves of a character on both sides of a delimiter are no character, however the record is looked at.
+#[tokio::test]
+async fn half_characters_of_two_fields_make_no_whole_one() {
+    for text in [&b"a,b\nx\xc3,\xa9y\n"[..], b"a,b\n\"x\xc3\",\"\xa9y\"\n"] {
+        let read = read(text, &stream("data.csv")).await.expect("rows");
+        assert_eq!((read.text("a"), read.text("b")), (some(&["x\u{FFFD}"]), some(&["\u{FFFD}y"])));
+        assert_eq!((read.twin(0), read.twin(1)), (some(&["78c3"]), some(&["a979"])));
+    }
+}
