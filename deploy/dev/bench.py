@@ -111,9 +111,9 @@ def postgres(server, schema, limits):
     two, one = large["waybill, two streams, 256 MiB"], large["waybill, one stream, 128 MiB"]
     peer = large["duckdb, two threads"]
     print(f"two streams / duckdb with two threads: wall {two['wall'] / peer['wall']:.2f}, cpu {two['cpu'] / peer['cpu']:.2f}")
-    print(f"two streams / two COPY halves: wall {two['wall'] / large['psql COPY binary, two halves']['wall']:.2f}")
+    print(f"two streams / two COPY halves: wall {two['wall'] / large['psql COPY binary, two halves > /dev/null']['wall']:.2f}")
     print(f"files: two streams / duckdb with two threads {two['size'] / peer['size']:.2f}")
-    print(f"one stream / psql COPY binary: wall {one['wall'] / large['psql COPY binary']['wall']:.2f}")
+    print(f"one stream / psql COPY binary: wall {one['wall'] / large['psql COPY binary > /dev/null']['wall']:.2f}")
     small = compare("one row: start of the process to the commit", 1, {
         "waybill": waybill(server, "public.one_row", 1, "128MiB"), "duckdb": duckdb(server, "public.one_row", 1)}, ROUNDS)
     system = whole_system(waybill(server, "public.one_row", 1, "128MiB"))

@@ -94,11 +94,11 @@ def compare(title, rows, commands, rounds, written=rows_written, before=lambda: 
             if name.startswith("waybill") and (reported := rows_reported()) != rows:
                 sys.exit(f"{name}: reported {reported} rows, {rows} at the source")
     print(f"\n## {title} ({rows:,} rows, medians of {rounds})")
-    print(f"{'':34s} {'wall s':>8s} {'min-max':>14s} {'cpu s':>8s} {'peak MiB':>9s} {'files MB':>9s}")
+    print(f"{'':42s} {'wall s':>8s} {'min-max':>14s} {'cpu s':>8s} {'peak MiB':>9s} {'files MB':>9s}")
     medians = {}
     for name, runs in results.items():
         wall, cpu, peak, size = (statistics.median(run[i] for run in runs) for i in range(4))
         medians[name] = dict(wall=wall, cpu=cpu, peak=peak, size=size)
         walls = f"{min(run[0] for run in runs):6.2f}-{max(run[0] for run in runs):6.2f}"
-        print(f"{name:34s} {wall:8.2f} {walls:>14s} {cpu:8.2f} {peak:9.0f} {size:9.1f}")
+        print(f"{name:42s} {wall:8.2f} {walls:>14s} {cpu:8.2f} {peak:9.0f} {size:9.1f}")
     return medians
