@@ -66,10 +66,10 @@ impl Copied {
         DirBuilder::new().recursive(true).mode(0o755).create(dir).map_err(failed(dir))?;
         fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(failed(dir))?;
         let dir = dir.canonicalize().map_err(failed(dir))?;
-        // An earlier start may have copied a guard of another name: nobody would renew that one, and older containers see it.
-        take_away(&dir).map_err(failed(&dir))?;
         let ending = from.extension().map_or_else(String::new, |ending| format!(".{}", ending.to_string_lossy()));
         let copied = Self { from: from.to_path_buf(), dir, name: format!("guard{ending}") };
+        // An earlier start may have copied a guard of another name: nobody would renew that one, and older containers see it.
+        copied.take_others_away().map_err(failed(&copied.dir))?;
         copied.renew().map_err(|stale| {
             let place = if matches!(stale, Stale::Read(_)) { from } else { &copied.dir };
             StateError::Io { path: place.to_path_buf(), source: std::io::Error::other(stale) }
@@ -128,6 +128,18 @@ impl Copied {
         })
     }
 
+    /// Its own name stays: workers that an earlier start left look for it all the time, and refuse where it is gone.
+    fn take_others_away(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let (entry, own) = (entry?, self.name.as_str());
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with("guard") && name != own && !entry.file_type()?.is_dir() {
+                gone(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&self, wanted: &Text) -> std::io::Result<()> {
         let copy = self.copy();
         if read(&copy).is_ok_and(|found| found == *wanted) {
@@ -141,17 +153,6 @@ impl Copied {
         file.sync_all()?;
         fs::rename(&draft, &copy)
     }
-}
-
-/// Takes every copy of before away.
-fn take_away(dir: &Path) -> std::io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("guard") && !entry.file_type()?.is_dir() {
-            gone(&entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 /// Takes a file away that may not be there.
@@ -218,6 +219,14 @@ mod tests {
         let seen: Vec<_> =
             fs::read_dir(&state).expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
         assert_eq!(seen, ["guard.conf"]);
+        // Under its own name it never goes, however short: a worker that looked then would end its run.
+        let untouched = || {
+            let copy = fs::metadata(state.join("guard.conf")).expect("the copy");
+            (copy.ino(), copy.ctime(), copy.ctime_nsec())
+        };
+        let before = untouched();
+        Copied::of(&now, &state).expect("the same copy");
+        assert_eq!(untouched(), before);
     }
 
     /// An earlier copy would go on to allow what its owner has just forbidden.
