@@ -11,7 +11,8 @@ import time
 import bench_sources
 import measure
 import servers
-from measure import HOME, OUT, ROUNDS, Limits, compare, extension
+from measure import HOME, OUT, ROUNDS, Limits, compare
+from peers import extension
 
 SCALE = float(os.environ["SCALE"])
 LARGE = os.environ.get("BENCH_LARGE")

@@ -5,7 +5,8 @@ import sys
 
 import measure
 import servers
-from measure import HOME, OUT, ROUNDS, compare, extension
+from measure import HOME, OUT, ROUNDS, compare
+from peers import extension
 
 # The columns of `lineitem`: the type that a CSV column is given, and MariaDB's.
 COLUMNS = {

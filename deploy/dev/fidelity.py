@@ -5,9 +5,6 @@ Each tool reads each value in a process of its own, since some of them end the w
 with --check it ends with 1 where that table says something else.
 """
 import decimal
-import glob
-import importlib.metadata
-import importlib.util
 import json
 import os
 import re
@@ -17,6 +14,7 @@ import sys
 import tempfile
 
 import servers
+from peers import extension
 
 PAGE = "docs/fidelity.md"
 # Server, what it is, the column's type, the value as a literal, and every text that tells it: numbers by their value.
@@ -59,11 +57,6 @@ files = glob.glob(sys.argv[1] + '/**/*.parquet', recursive=True)
 columns = {r[0]: r[1] for r in d.execute("describe select * from read_parquet(?)", [files]).fetchall()}
 row = d.execute('select ' + ', '.join('cast("' + c + '" as varchar)' for c in columns) + ' from read_parquet(?)', [files]).fetchall()
 print(json.dumps({"rows": len(row), "types": columns, "values": dict(zip(columns, row[0])) if row else {}}))"""
-
-
-def extension(name):
-    folder = os.path.dirname(importlib.util.find_spec(f"duckdb_extension_{name}").origin)
-    return glob.glob(f"{folder}/extensions/v{importlib.metadata.version('duckdb')}/*.duckdb_extension")[0]
 
 
 def duckdb(server, kind, table, out):

@@ -5,8 +5,6 @@ exit 0 is no proof that they are there. A server shares the cores with what is m
 A child's peak memory begins at this process's own before exec, so nothing large is ever imported here.
 """
 import glob
-import importlib.metadata
-import importlib.util
 import json
 import os
 import shutil
@@ -18,12 +16,6 @@ import time
 HOME = os.environ["BENCH_DIR"]
 ROUNDS = int(os.environ["ROUNDS"])
 OUT = f"{HOME}/out"
-
-
-def extension(name):
-    """DuckDB's extension of this name, from its package: nothing is fetched while it is measured."""
-    folder = os.path.dirname(importlib.util.find_spec(f"duckdb_extension_{name}").origin)
-    return glob.glob(f"{folder}/extensions/v{importlib.metadata.version('duckdb')}/*.duckdb_extension")[0]
 
 
 def waybill(name, connection, pipeline, memory):

@@ -3,6 +3,7 @@
 //! Pure: no I/O, no async, no clock but the one that [`id::Id::generate`] and [`time::Micros::now`] read.
 //! Nothing in here may hold a row, a key or a cursor value.
 
+pub mod calendar;
 pub mod egress;
 pub mod epoch;
 pub mod event;
@@ -17,6 +18,7 @@ pub mod run;
 pub mod schedule;
 pub mod secret;
 pub mod size;
+mod text;
 pub mod time;
 
 pub use epoch::Epoch;

@@ -6,11 +6,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 mod aws;
 mod tail;
 mod vault;
+
+use crate::text::as_text;
 
 pub use aws::{AwsParameter, AwsSecret, AwsVersion};
 pub use vault::VaultSecret;
@@ -145,17 +145,7 @@ impl fmt::Display for SecretRef {
     }
 }
 
-impl Serialize for SecretRef {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretRef {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(SecretRef);
 
 #[cfg(test)]
 mod tests;

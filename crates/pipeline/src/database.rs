@@ -18,7 +18,7 @@ use crate::commit::{Delivery, Outcome, Owner, State};
 use crate::fault::FaultResult;
 use crate::source::Batch;
 
-pub use record::{delivered, digest, read_state, write_state};
+pub use record::{digest, read_state, write_state};
 
 /// Where tables are written.
 #[derive(Clone)]

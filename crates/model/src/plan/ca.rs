@@ -5,9 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::secret::{SecretRef, SecretRefError};
+use crate::text::as_text;
 
 /// Where the CA is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,17 +46,7 @@ impl fmt::Display for Ca {
     }
 }
 
-impl Serialize for Ca {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Ca {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(Ca);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
+
+use crate::text::as_text;
 
 /// A CSV dialect, and the types of its columns.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,11 +56,14 @@ pub enum CsvType {
 
 /// A text names no type of a CSV column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "a type is text, boolean, bigint, double, decimal(digits, digits behind the point) with at most 38 digits, date, \
-     timestamp or timestamptz"
-)]
+#[error("{}", Self::TEXT)]
 pub struct NoCsvType;
+
+impl NoCsvType {
+    /// What there is.
+    pub const TEXT: &str = "a type is text, boolean, bigint, double, decimal(digits, digits behind the point) with at most 38 \
+                            digits, date, timestamp or timestamptz";
+}
 
 impl FromStr for CsvType {
     type Err = NoCsvType;
@@ -105,17 +110,7 @@ impl fmt::Display for CsvType {
     }
 }
 
-impl Serialize for CsvType {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for CsvType {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+as_text!(CsvType);
 
 #[cfg(test)]
 mod tests {

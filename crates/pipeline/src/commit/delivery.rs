@@ -214,6 +214,23 @@ pub struct State {
     pub receipt: [u8; 32],
 }
 
+impl State {
+    /// What an attempt reports that adopts this delivery of its run, which became visible as this version.
+    #[must_use]
+    pub const fn delivered(&self, version: u64) -> Delivered {
+        Delivered {
+            version,
+            epoch: self.epoch,
+            rows: self.rows,
+            bytes: self.bytes,
+            files: self.files,
+            coerced: self.coerced,
+            grade: self.grade,
+            receipt_digest: self.receipt,
+        }
+    }
+}
+
 /// A commit of this run that an earlier attempt has landed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {

@@ -280,17 +280,7 @@ impl Loaded {
 
     /// What an adopting attempt reports.
     pub(crate) fn delivered(&self, head: &log::Head) -> Delivered {
-        let state = &self.state;
-        Delivered {
-            version: head.version_of(state.epoch).or(head.version).unwrap_or(0),
-            epoch: state.epoch,
-            rows: state.rows,
-            bytes: state.bytes,
-            files: state.files,
-            coerced: state.coerced,
-            grade: state.grade,
-            receipt_digest: state.receipt,
-        }
+        self.state.delivered(head.version_of(self.state.epoch).or(head.version).unwrap_or(0))
     }
 }
 

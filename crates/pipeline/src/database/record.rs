@@ -9,7 +9,7 @@ use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
-use crate::commit::{Delivered, Delivery, Origin, State};
+use crate::commit::{Delivery, Origin, State};
 use crate::fault::{Fault, FaultResult};
 use crate::source::CursorState;
 
@@ -103,19 +103,4 @@ pub fn digest(key: &[u8], state: &str) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), state.as_bytes()).as_ref());
     out
-}
-
-/// What an attempt reports that finds this state of its own run, after so many commits.
-#[must_use]
-pub const fn delivered(state: &State, version: u64) -> Delivered {
-    Delivered {
-        version,
-        epoch: state.epoch,
-        rows: state.rows,
-        bytes: state.bytes,
-        files: 0,
-        coerced: state.coerced,
-        grade: state.grade,
-        receipt_digest: state.receipt,
-    }
 }

@@ -8,7 +8,7 @@ use waybill_model::{Epoch, FailureCode, Micros, RunId};
 use super::Context;
 use super::stream::StreamWork;
 use crate::commit::{Delivered, Delivery, Outcome, Owner, Prepared, State, Table};
-use crate::database::{self, DatabaseTable, Destination, Wanted};
+use crate::database::{DatabaseTable, Destination, Wanted};
 use crate::encode::{RowTarget, TwinSet, Way};
 use crate::fault::{Fault, FaultResult};
 use crate::source::Snapshot;
@@ -83,7 +83,7 @@ impl Place {
         match self {
             Self::Files(table) => table.delivered(run),
             Self::Rows(table) => {
-                table.state().filter(|state| state.run == run).map(|state| database::delivered(state, table.version()))
+                table.state().filter(|state| state.run == run).map(|state| state.delivered(table.version()))
             }
         }
     }

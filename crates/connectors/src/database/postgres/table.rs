@@ -162,7 +162,7 @@ impl PgTable {
             return Ok(None);
         }
         if now.state.run == self.run {
-            return Ok(Some(Step::Adopted(database::delivered(&now.state, now.version))));
+            return Ok(Some(Step::Adopted(now.state.delivered(now.version))));
         }
         if now.state.epoch >= delivery.epoch {
             return Err(Fault::new(FailureCode::Fenced, "the table has a commit of a later epoch"));
@@ -211,9 +211,7 @@ impl PgTable {
             Some(now) if now.attempt == self.attempt => {
                 Ok(Outcome::Landed(Committed { version: now.version, rebased: false, read_back: true }))
             }
-            Some(now) if now.state.run == self.run => {
-                Ok(Outcome::Adopted(database::delivered(&now.state, now.version)))
-            }
+            Some(now) if now.state.run == self.run => Ok(Outcome::Adopted(now.state.delivered(now.version))),
             Some(now) if now.version > before => Ok(Outcome::Overtaken),
             _ => {
                 let text = "the connection ended before the commit, which the server took back: nothing has changed";

@@ -7,6 +7,7 @@ use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType,
 };
+use waybill_model::calendar::date_of_day;
 
 /// Seconds of a day, in microseconds.
 const DAY: i64 = 86_400_000_000;
@@ -91,7 +92,7 @@ pub(super) fn decimal(value: i128, scale: i8, out: &mut impl Write) -> io::Resul
 
 /// `2024-02-29`. The year before 0001 is 0000, the one before that -0001; one beyond 9999 has more digits.
 pub(super) fn date(days: i64, out: &mut impl Write) -> io::Result<()> {
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of_day(days);
     let sign = if year < 0 { "-" } else { "" };
     write!(out, "{sign}{:04}-{month:02}-{day:02}", year.unsigned_abs())
 }
@@ -105,40 +106,14 @@ pub(super) fn time(micros: i64, is_utc: bool, out: &mut impl Write) -> io::Resul
     write!(out, "T{hour:02}:{minute:02}:{second:02}.{fraction:06}{}", if is_utc { "Z" } else { "" })
 }
 
-/// Year, month and day of the Gregorian calendar, carried on in both directions: chrono's ends before the sources' do. Years
-/// are counted from March, by eras of 400 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-const fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400;
-    (if month <= 2 { year + 1 } else { year }, month, day)
-}
-
 #[cfg(test)]
 mod tests {
-    use chrono::{Datelike, NaiveDate};
-
     use super::*;
 
     fn text(write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut out = Vec::new();
         write(&mut out).expect("text");
         String::from_utf8(out).expect("UTF-8")
-    }
-
-    #[test]
-    fn days_are_those_of_the_calendar_as_far_as_another_one_goes() {
-        for days in (-95_000_000..95_000_000).step_by(10_007).chain(-1000..1000) {
-            let other = NaiveDate::from_epoch_days(days).expect("within chrono's years");
-            let wanted = (i64::from(other.year()), i64::from(other.month()), i64::from(other.day()));
-            assert_eq!(civil(i64::from(days)), wanted, "{days}");
-        }
     }
 
     #[test]

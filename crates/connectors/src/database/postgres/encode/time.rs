@@ -1,5 +1,7 @@
 //! Dates and times as the server counts them: from 2000-01-01, with infinity at both ends.
 
+use waybill_model::calendar::day_of_date;
+
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 const DAY: i64 = 86_400_000_000;
@@ -70,10 +72,7 @@ fn days(text: &str, is_bc: bool) -> Option<i64> {
         return None;
     }
     let year = if is_bc { 1 - year } else { year };
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    Some(year.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
+    Some(day_of_date(year, month, day))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! What both can hold arrives exact. Years before 1 and after 9999 are kept and counted, since some readers can't show them.
 
+use waybill_model::calendar::date_of_day;
+
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 const DAY: i64 = 86_400_000_000;
@@ -58,7 +60,7 @@ pub(super) fn timestamp(micros: i64, zoned: bool) -> Moment<i64> {
 
 /// Days since 1970 as Postgres prints a date.
 pub(super) fn date_text(days: i64) -> String {
-    let (year, month, day) = civil(days);
+    let (year, month, day) = date_of_day(days);
     let (year, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
     format!("{year:04}-{month:02}-{day:02}{era}")
 }
@@ -78,19 +80,6 @@ pub(super) fn timestamp_text(micros: i128, zoned: bool) -> String {
         text.push_str("+00");
     }
     text + era
-}
-
-/// Year, month and day of a day since 1970, by the proleptic Gregorian calendar (year 0 is 1 BC).
-fn civil(days: i64) -> (i64, i64, i64) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]
