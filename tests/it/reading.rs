@@ -1,11 +1,46 @@
 //! Reading a stream of a database to its end with every lane at once, and looking at what came.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int64Type;
+use async_trait::async_trait;
 use waybill_model::plan::StreamPlan;
 use waybill_pipeline::source::{Want, WindowNote};
-use waybill_pipeline::{Batch, CursorState, FaultResult, Lane, Proof, Source};
+use waybill_pipeline::{Batch, Credential, CursorState, FaultResult, Lane, Proof, Source};
+use zeroize::Zeroizing;
+
+/// A secret that was exchanged: whoever keeps it gives the old value until that is refused.
+pub(crate) struct Rotated {
+    old: String,
+    new: String,
+    refused: AtomicBool,
+}
+
+impl Rotated {
+    pub(crate) fn of(old: &str, new: &str) -> Self {
+        Self { old: old.to_owned(), new: new.to_owned(), refused: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Credential for Rotated {
+    async fn value(&self) -> FaultResult<Zeroizing<String>> {
+        let text = if self.was_refused() { &self.new } else { &self.old };
+        Ok(Zeroizing::new(text.clone()))
+    }
+
+    async fn anew(&self, refused: &str) -> FaultResult<Zeroizing<String>> {
+        assert!(refused == self.old, "only the old one is refused");
+        self.refused.store(true, Ordering::SeqCst);
+        self.value().await
+    }
+}
 
 /// A stream from the JSON of its keys beside `name`.
 pub(crate) fn stream(name: &str, keys: serde_json::Value) -> StreamPlan {

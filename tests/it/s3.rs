@@ -13,8 +13,8 @@ use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::FailureCode;
 use waybill_model::plan::S3Access;
-use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::probe_conditions;
+use waybill_pipeline::{Bucket, Fixed};
 use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
@@ -69,7 +69,7 @@ impl Store for Roto {
 
     async fn bucket(endpoint: String, patience: Patience) -> S3Bucket {
         let access = S3Access { region: Some("us-east-1".into()), endpoint: Some(endpoint), ..S3Access::default() };
-        let keys = StaticKeys::new("AKIDEXAMPLE", "very-secret-key");
+        let keys = StaticKeys::new(Arc::new(Fixed::new("AKIDEXAMPLE")), Arc::new(Fixed::new("very-secret-key")));
         let way = Way { access: &access, keys: Some(keys), dialer: Dialer::new(Rules::local()) };
         let bucket = S3Bucket::connect(BUCKET, "raw/shop", way, 256 << 20).await.expect("a bucket");
         bucket.with(patience, Parts { bytes: 5 << 20, in_flight: 2 })

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
-use waybill_connectors::source::Resolved;
+use waybill_connectors::source::References;
 use waybill_connectors::source::mysql::MySqlSource;
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::FailureCode;
 use waybill_model::failure::RetryPolicy;
 use waybill_model::plan::{MySql, Postgres as Settings, Ssh, TlsMode};
-use waybill_pipeline::{Fault, FaultResult, Fixed, Source};
+use waybill_pipeline::{Credential, Fault, FaultResult, Fixed, Source};
 use waybill_tests::services::postgres::{Postgres, Setup};
 use waybill_tests::services::sshd::Sshd;
 
 use crate::postgres::settings;
 use crate::postgres::tls::{leaf, trusted};
-use crate::reading::{drain, full, read, want};
+use crate::reading::{Rotated, drain, full, read, want};
 
 const CURVE: [&str; 2] = ["-t", "ed25519"];
 const ROWS: i64 = 60_000;
@@ -35,8 +35,12 @@ fn ssh(sshd: &Sshd) -> Ssh {
 }
 
 fn behind(ssh: Ssh, key: &str, settings: Settings) -> FaultResult<PostgresSource> {
-    let resolved = Resolved { ssh_key: Some(key.to_owned().into()), ..Resolved::default() };
-    PostgresSource::with(&Settings { ssh: Some(ssh), ..settings }, None, &resolved, "run")
+    by(ssh, Arc::new(Fixed::new(key)), settings)
+}
+
+fn by(ssh: Ssh, key: Arc<dyn Credential>, settings: Settings) -> FaultResult<PostgresSource> {
+    let ways = References { ssh_key: Some(key), ..References::default() };
+    PostgresSource::with(&Settings { ssh: Some(ssh), ..settings }, None, &ways, "run")
 }
 
 fn told(fault: &Fault) -> String {
@@ -118,11 +122,23 @@ async fn what_the_server_between_refuses_is_told_from_what_the_database_does() {
     let (locked, _) = sshd.stranger(&["-t", "ed25519", "-N", "hunter2hunter2"]);
     let (weak, _) = sshd.stranger(&["-t", "rsa", "-b", "1024"]);
     for (text, tells) in [(locked.as_str(), "passphrase"), ("hunter2", "no private key"), (weak.as_str(), "2048")] {
-        let fault = behind(ssh(&sshd), text, settings(server.port())).map(drop).expect_err(tells);
+        let source = behind(ssh(&sshd), text, settings(server.port())).map_err(|fault| told(&fault)).expect("a source");
+        let fault = source.reach().await.expect_err(tells);
         let said = fault.text.for_customer();
         assert!(fault.code == C::SecretUnresolved && said.contains(tells) && said.contains("env://SSH_KEY"), "{said}");
         assert!(!said.contains("hunter2"), "{said}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_rotated_opens_the_next_session() {
+    let (server, sshd) = (Postgres::start(), Sshd::start(&[]));
+    let ((old, _), new) = (sshd.stranger(&CURVE), sshd.key(&CURVE));
+    let key = Arc::new(Rotated::of(&old, &new));
+    let source = by(ssh(&sshd), key.clone(), settings(server.port())).map_err(|fault| told(&fault)).expect("a source");
+    source.reach().await.map_err(|fault| told(&fault)).expect("the new key");
+    assert!(key.was_refused(), "the server refused the old one");
+    assert_eq!(count(&sshd.log(), "Accepted publickey"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,10 +194,9 @@ async fn rows_of_mariadb_come_through_a_server_between() {
     server.run("CREATE TABLE t (id bigint PRIMARY KEY, pad varchar(600) NOT NULL); INSERT INTO t SELECT seq, repeat('x', 500) FROM seq_1_to_30000;
                 ANALYZE TABLE t");
     let settings = MySql { ssh: Some(ssh(&sshd)), ..crate::mysql::settings(server.port(), "reader") };
-    let resolved = Resolved { ssh_key: Some(sshd.key(&CURVE).into()), ..Resolved::default() };
-    let password = Some(Arc::new(Fixed::new("right")) as Arc<dyn waybill_pipeline::Credential>);
-    let source =
-        MySqlSource::with(&settings, password, &resolved, "run").map_err(|fault| told(&fault)).expect("a source");
+    let ways = References { ssh_key: Some(Arc::new(Fixed::new(sshd.key(&CURVE)))), ..References::default() };
+    let password = Some(Arc::new(Fixed::new("right")) as Arc<dyn Credential>);
+    let source = MySqlSource::with(&settings, password, &ways, "run").map_err(|fault| told(&fault)).expect("a source");
     let found = read(&source, &full("t"), 4).await.map_err(|fault| told(&fault)).expect("rows");
     assert_eq!(found.sorted("id"), (1..=30_000).collect::<Vec<_>>());
     assert!(found.proof.snapshot.starts_with("3 connections"), "{}", found.proof.snapshot);

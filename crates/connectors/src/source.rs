@@ -9,7 +9,7 @@ mod moment;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-pub use server::resolved::Resolved;
+pub use server::references::References;
 pub mod shape;
 
 #[cfg(feature = "sqlite")]

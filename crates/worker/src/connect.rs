@@ -10,18 +10,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 use waybill_connectors::dial::{Dialer, Rules};
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+use waybill_connectors::source::References;
 use waybill_model::FailureCode;
 use waybill_model::plan::{
     Azure, FileSource, Gcs, MySql, Plan, Postgres, S3, S3Access, Side, System, azure_place, gcs_place,
 };
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-use waybill_model::{
-    plan::{Ca, Ssh},
-    secret::SecretRef,
-};
+use waybill_model::plan::{Ca, Ssh};
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "aws"))]
+use waybill_model::secret::SecretRef;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "aws"))]
+use waybill_pipeline::Credential;
 use waybill_pipeline::{Bucket, Budget, Destination, Fault, FaultResult, Source};
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-use {waybill_connectors::source::Resolved, waybill_pipeline::Credential, zeroize::Zeroizing};
 
 use crate::secret::{Resolver, Servers};
 
@@ -185,24 +186,24 @@ fn sqlite(_: &str) -> FaultResult<Arc<dyn Source>> {
 #[cfg(feature = "postgres")]
 async fn postgres(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Arc<dyn Source>> {
     use waybill_connectors::source::postgres::PostgresSource;
-    let (password, resolved) = proofs(settings, means).await?;
-    Ok(Arc::new(PostgresSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
+    let (password, ways) = proofs(settings, means).await?;
+    Ok(Arc::new(PostgresSource::with(settings, password, &ways, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(feature = "postgres")]
 async fn postgres_target(settings: &Postgres, run: &str, means: &Means) -> FaultResult<Destination> {
     use waybill_connectors::database::postgres::PostgresDatabase;
-    let (password, resolved) = proofs(settings, means).await?;
-    let database = PostgresDatabase::with(settings, password, &resolved, run)?.through(means.dialer.clone());
+    let (password, ways) = proofs(settings, means).await?;
+    let database = PostgresDatabase::with(settings, password, &ways, run)?.through(means.dialer.clone());
     Ok(Destination::Database(Arc::new(database)))
 }
 
 /// What a connection to a PostgreSQL server proves itself by, at either end of a pipeline.
 #[cfg(feature = "postgres")]
-async fn proofs(settings: &Postgres, means: &Means) -> FaultResult<(Option<Arc<dyn Credential>>, Resolved)> {
+async fn proofs(settings: &Postgres, means: &Means) -> FaultResult<(Option<Arc<dyn Credential>>, References)> {
     let password = credential(settings.password.as_ref(), means).await?;
     let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
-    Ok((password, resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?))
+    Ok((password, ways(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?))
 }
 
 #[cfg(not(feature = "postgres"))]
@@ -220,8 +221,8 @@ async fn mysql(settings: &MySql, run: &str, means: &Means) -> FaultResult<Arc<dy
     use waybill_connectors::source::mysql::MySqlSource;
     let password = credential(settings.password.as_ref(), means).await?;
     let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
-    let resolved = resolved(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?;
-    Ok(Arc::new(MySqlSource::with(settings, password, &resolved, run)?.through(means.dialer.clone())))
+    let ways = ways(settings.ca.as_ref(), client, settings.ssh.as_ref(), means).await?;
+    Ok(Arc::new(MySqlSource::with(settings, password, &ways, run)?.through(means.dialer.clone())))
 }
 
 #[cfg(not(feature = "mysql"))]
@@ -229,38 +230,36 @@ async fn mysql(_: &MySql, _: &str, _: &Means) -> FaultResult<Arc<dyn Source>> {
     Err(left_out("mysql"))
 }
 
-/// The way to a password, where a connection has one. A reference that can't be followed fails here, before anything is
-/// opened.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-async fn credential(reference: Option<&SecretRef>, means: &Means) -> FaultResult<Option<Arc<dyn Credential>>> {
-    let Some(reference) = reference else { return Ok(None) };
+/// The way to what a reference names. One that can't be followed fails here, before anything is opened.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "aws"))]
+async fn followed(reference: &SecretRef, means: &Means) -> FaultResult<Arc<dyn Credential>> {
     means.secrets.resolve(reference).await?;
-    Ok(Some(means.secrets.credential(reference)))
+    Ok(means.secrets.credential(reference))
 }
 
-/// What the other references of a server's connection lead to.
+/// The same, where a connection has one.
 #[cfg(any(feature = "mysql", feature = "postgres"))]
-async fn resolved(
+async fn credential(reference: Option<&SecretRef>, means: &Means) -> FaultResult<Option<Arc<dyn Credential>>> {
+    match reference {
+        Some(reference) => followed(reference, means).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The ways to what the other references of a server's connection name.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+async fn ways(
     ca: Option<&Ca>,
     (certificate, key): (Option<&SecretRef>, Option<&SecretRef>),
     ssh: Option<&Ssh>,
     means: &Means,
-) -> FaultResult<Resolved> {
-    Ok(Resolved {
-        ca: text(ca.and_then(Ca::reference), means).await?,
-        client_cert: text(certificate, means).await?,
-        client_key: text(key, means).await?,
-        ssh_key: text(ssh.map(|ssh| &ssh.key), means).await?,
+) -> FaultResult<References> {
+    Ok(References {
+        ca: credential(ca.and_then(Ca::reference), means).await?,
+        client_cert: credential(certificate, means).await?,
+        client_key: credential(key, means).await?,
+        ssh_key: credential(ssh.map(|ssh| &ssh.key), means).await?,
     })
-}
-
-/// The text that a reference leads to.
-#[cfg(any(feature = "mysql", feature = "postgres"))]
-async fn text(reference: Option<&SecretRef>, means: &Means) -> FaultResult<Option<Zeroizing<String>>> {
-    match reference {
-        Some(reference) => Ok(Some(means.secrets.resolve(reference).await?.into_inner())),
-        None => Ok(None),
-    }
 }
 
 #[cfg(feature = "files")]
@@ -291,10 +290,7 @@ async fn s3(settings: &S3, memory: u64, means: &Means) -> FaultResult<Arc<dyn Bu
     use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
     let S3 { bucket, prefix, access } = settings;
     let keys = match (&access.access_key, &access.secret_key) {
-        (Some(key), Some(value)) => {
-            let (key, value) = (means.secrets.resolve(key).await?, means.secrets.resolve(value).await?);
-            Some(StaticKeys::new(key.reveal(), value.reveal()))
-        }
+        (Some(key), Some(value)) => Some(StaticKeys::new(followed(key, means).await?, followed(value, means).await?)),
         (None, None) => None,
         _ => {
             let text = "`access-key` and `secret-key` go together: give both, or none to use the worker's own role";

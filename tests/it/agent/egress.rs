@@ -5,6 +5,7 @@
 mod fence;
 
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -14,7 +15,7 @@ use waybill_connectors::bucket::s3::{S3Bucket, StaticKeys, Way};
 use waybill_connectors::dial::{Dialer, Rules};
 use waybill_model::RunId;
 use waybill_model::plan::S3Access;
-use waybill_pipeline::{Bucket as _, BucketError};
+use waybill_pipeline::{Bucket as _, BucketError, Fixed};
 use waybill_tests::binaries::binary;
 use waybill_tests::process;
 use waybill_tests::sandbox::Options;
@@ -140,7 +141,7 @@ fn failed(error: &BucketError) -> anyhow::Error {
 async fn store(server: &Roto, prefix: &str) -> Result<S3Bucket> {
     let (region, endpoint) = (Some("us-east-1".into()), Some(server.endpoint()));
     let access = S3Access { region, endpoint, ..S3Access::default() };
-    let keys = Some(StaticKeys::new(KEYS[0].1, KEYS[1].1));
+    let keys = Some(StaticKeys::new(Arc::new(Fixed::new(KEYS[0].1)), Arc::new(Fixed::new(KEYS[1].1))));
     let way = Way { access: &access, keys, dialer: Dialer::new(Rules::local()) };
     S3Bucket::connect(BUCKET, prefix, way, 256 << 20).await.map_err(|error| failed(&error))
 }

@@ -1,6 +1,8 @@
 //! TLS to MariaDB: verified to the name, and what can't be trusted is refused with the reason.
 
-use waybill_connectors::source::Resolved;
+use std::sync::Arc;
+
+use waybill_connectors::source::References;
 use waybill_connectors::source::mysql::MySqlSource;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Ca, MySql as Settings, TlsMode};
@@ -90,10 +92,12 @@ async fn an_account_of_mariadb_that_asks_for_a_certificate_gets_one_and_a_foreig
         let settings = settings(server.port(), "reader");
         let settings =
             Settings { host: "localhost".into(), tls: TlsMode::VerifyFull, ca, client_cert, client_key, ..settings };
-        let resolved =
-            Resolved { client_cert: Some(certificate.into()), client_key: Some(key.into()), ..Resolved::default() };
-        MySqlSource::with(&settings, Some(std::sync::Arc::new(Fixed::new("right"))), &resolved, "run")
-            .expect("a source")
+        let ways = References {
+            client_cert: Some(Arc::new(Fixed::new(certificate))),
+            client_key: Some(Arc::new(Fixed::new(key))),
+            ..References::default()
+        };
+        MySqlSource::with(&settings, Some(Arc::new(Fixed::new("right"))), &ways, "run").expect("a source")
     };
     let found = read(&showing(client(&authority, "anybody", false)), &full("t"), 2).await.expect("read");
     assert_eq!(found.sorted("id").len(), 30_000);

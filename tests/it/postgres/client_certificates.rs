@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use waybill_connectors::source::Resolved;
+use waybill_connectors::source::References;
 use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Postgres as Settings, TlsMode};
@@ -12,6 +12,7 @@ use waybill_tests::services::postgres::{Postgres, Setup};
 
 use super::tls::{Authority, Pair, authority_named, client, leaf, trusted};
 use super::{full, read, settings};
+use crate::reading::Rotated;
 
 /// `by_certificate` needs nothing else, `by_both` needs a password besides; nobody else gets in over TLS.
 const ACCESS: [&str; 2] = [
@@ -42,24 +43,27 @@ async fn server(authority: &Authority) -> Postgres {
 }
 
 fn source(server: &Postgres, user: &str, ca: &Path, shown: Option<&Pair>) -> FaultResult<PostgresSource> {
-    let reference = |name: &str| shown.map(|_| format!("env://{name}").parse().expect("a reference"));
+    let way = |text: &String| Arc::new(Fixed::new(text.as_str())) as Arc<dyn Credential>;
+    by(server, user, ca.to_str().expect("a path"), shown.map(|(certificate, key)| (way(certificate), way(key))))
+}
+
+type Ways = (Arc<dyn Credential>, Arc<dyn Credential>);
+
+fn by(server: &Postgres, user: &str, ca: &str, shown: Option<Ways>) -> FaultResult<PostgresSource> {
+    let reference = |name: &str| shown.as_ref().map(|_| format!("env://{name}").parse().expect("a reference"));
     let settings = Settings {
         host: "localhost".into(),
         user: user.into(),
         tls: TlsMode::VerifyFull,
-        ca: ca.to_str().expect("a path").parse().ok(),
+        ca: ca.parse().ok(),
         client_cert: reference("CERT"),
         client_key: reference("KEY"),
         ..settings(server.port())
     };
-    let text = |text: &String| text.clone().into();
-    let resolved = Resolved {
-        client_cert: shown.map(|(certificate, _)| text(certificate)),
-        client_key: shown.map(|(_, key)| text(key)),
-        ..Resolved::default()
-    };
+    let (client_cert, client_key) = shown.unzip();
+    let ways = References { client_cert, client_key, ..References::default() };
     let password = (user == "by_both").then(|| Arc::new(Fixed::new("right")) as Arc<dyn Credential>);
-    PostgresSource::with(&settings, password, &resolved, "run")
+    PostgresSource::with(&settings, password, &ways, "run")
 }
 
 #[tokio::test]
@@ -109,4 +113,37 @@ async fn a_certificate_that_the_server_does_not_take_has_its_own_code_and_reason
         assert!(fault.code == code && text.contains(tells), "{case}: {} {text}", fault.code);
         assert!(!text.contains("PRIVATE") && !text.contains("BEGIN"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_ended_is_followed_anew_and_so_is_an_authority_that_was_exchanged() {
+    let ((own, ca), former) = (trusted(), authority_named("the former authority"));
+    let server = server(&own).await;
+    let (ended, present) = (client(&own, "by_certificate", true), client(&own, "by_certificate", false));
+    let certificate = Arc::new(Rotated::of(&ended.0, &present.0));
+    let key = Arc::new(Rotated::of(&ended.1, &present.1));
+    let path = ca.path().to_str().expect("a path");
+    let source = by(&server, "by_certificate", path, Some((certificate.clone(), key))).expect("a source");
+    source.reach().await.map_err(|fault| told(&fault)).expect("the new certificate");
+    assert!(certificate.was_refused(), "the server refused the old one");
+    let authority = Arc::new(Rotated::of(&former.pem, &own.pem));
+    let settings = Settings {
+        host: "localhost".into(),
+        user: "by_both".into(),
+        tls: TlsMode::VerifyFull,
+        ca: "env://CA".parse().ok(),
+        client_cert: "env://CERT".parse().ok(),
+        client_key: "env://KEY".parse().ok(),
+        ..settings(server.port())
+    };
+    let both = client(&own, "by_both", false);
+    let ways = References {
+        ca: Some(authority.clone()),
+        client_cert: Some(Arc::new(Fixed::new(both.0))),
+        client_key: Some(Arc::new(Fixed::new(both.1))),
+        ..References::default()
+    };
+    let source = PostgresSource::with(&settings, Some(Arc::new(Fixed::new("right"))), &ways, "run").expect("a source");
+    source.reach().await.map_err(|fault| told(&fault)).expect("the new authority");
+    assert!(authority.was_refused(), "the server was not known by the old one");
 }

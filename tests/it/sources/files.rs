@@ -17,7 +17,7 @@ use waybill_connectors::source::files::{Files, of_source};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, FileFormat, S3Access, StreamPlan};
 use waybill_pipeline::conformance::source::{self, Broken, COLUMNS, Holds, Refused, Row, Subject, items, large};
-use waybill_pipeline::{Bucket, FaultResult, Source};
+use waybill_pipeline::{Bucket, FaultResult, Fixed, Source};
 use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
@@ -192,7 +192,7 @@ struct Objects {
 
 async fn bucket(endpoint: String) -> S3Bucket {
     let access = S3Access { region: Some("us-east-1".into()), endpoint: Some(endpoint), ..S3Access::default() };
-    let keys = Some(StaticKeys::new("AKIDEXAMPLE", "very-secret-key"));
+    let keys = Some(StaticKeys::new(Arc::new(Fixed::new("AKIDEXAMPLE")), Arc::new(Fixed::new("very-secret-key"))));
     let way = Way { access: &access, keys, dialer: Dialer::new(Rules::local()) };
     let patience = Patience {
         tries: 4,

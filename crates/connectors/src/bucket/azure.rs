@@ -4,6 +4,7 @@
 //! its error code. Blocks of an upload that is given up can't be removed by any call; nobody sees them, and the service drops
 //! them after a week.
 
+mod application;
 mod credential;
 mod error;
 mod sign;

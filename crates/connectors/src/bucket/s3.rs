@@ -5,6 +5,7 @@
 
 mod client;
 mod error;
+mod keys;
 mod list;
 mod multipart;
 
@@ -21,7 +22,8 @@ use waybill_model::net::partition_of;
 use waybill_pipeline::bucket::BucketResult;
 
 use super::remote::{Answer, Ask, CALL, Failed, Kind, PART, Page, Place, Remote, Seen, Sent, Store};
-pub use client::{StaticKeys, Way};
+pub use client::Way;
+pub use keys::StaticKeys;
 
 /// A bucket of S3.
 pub type S3Bucket = Remote<S3Store>;

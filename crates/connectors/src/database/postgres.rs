@@ -25,7 +25,7 @@ use waybill_pipeline::{Credential, Database, DatabaseTable, Fault, FaultResult};
 use self::fault::of_target;
 use self::table::PgTable;
 use crate::dial::Dialer;
-use crate::source::Resolved;
+use crate::source::References;
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::TableName;
 use crate::source::postgres::session::greet;
@@ -41,16 +41,16 @@ pub struct PostgresDatabase {
 }
 
 impl PostgresDatabase {
-    /// A destination for one connection, with what the settings' references led to. The password is asked for before each
-    /// log-in, and anew after it was refused. `run` shows in the server's list of sessions.
+    /// A destination for one connection, with ways to what the settings' references name. They are asked for before each
+    /// log-in, and anew after they were refused. `run` shows in the server's list of sessions.
     pub fn with(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
-        resolved: &Resolved,
+        ways: &References,
         run: &str,
     ) -> FaultResult<Self> {
         let place = System::Postgres(settings.clone()).place();
-        Ok(Self { address: Address::new(settings, password, resolved, run)?, place })
+        Ok(Self { address: Address::new(settings, password, ways, run)?, place })
     }
 
     /// The same through a dialer with rules of its own.

@@ -47,7 +47,7 @@ use self::wire::Wire;
 use crate::dial::Dialer;
 use crate::source::server::part::{Part, Parts};
 use crate::source::server::reach::Goal;
-use crate::source::{Resolved, shape};
+use crate::source::{References, shape};
 
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -77,17 +77,17 @@ impl PostgresSource {
     /// A source for one connection. The password is asked for before each log-in, and anew after it was refused. `run`
     /// shows in the server's list of sessions.
     pub fn new(settings: &Postgres, password: Option<Arc<dyn Credential>>, run: &str) -> FaultResult<Self> {
-        Self::with(settings, password, &Resolved::default(), run)
+        Self::with(settings, password, &References::default(), run)
     }
 
-    /// The same, with what the settings' other references led to; without it settings that have some are refused.
+    /// The same, with ways to what the settings' other references name; without them settings that have some are refused.
     pub fn with(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
-        resolved: &Resolved,
+        ways: &References,
         run: &str,
     ) -> FaultResult<Self> {
-        Ok(Self { address: Address::new(settings, password, resolved, run)?, patience: PATIENCE })
+        Ok(Self { address: Address::new(settings, password, ways, run)?, patience: PATIENCE })
     }
 
     /// The same through a dialer with rules of its own.

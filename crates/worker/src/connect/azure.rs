@@ -28,7 +28,7 @@ async fn login(access: &AzureAccess, means: &Means) -> FaultResult<Login> {
                 let text = "`tenant`, `client` and `client-secret` go together: give all three";
                 return Err(Fault::new(FailureCode::SpecRefused, text));
             };
-            let secret = means.secrets.resolve(reference).await?.into_inner();
+            let secret = means.secrets.credential(reference);
             Ok(Login::Application { tenant, client, secret })
         }
         (None, None, None) => Ok(Login::Own { client: client.clone() }),

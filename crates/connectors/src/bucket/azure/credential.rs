@@ -19,8 +19,8 @@ use waybill_model::net::{Host, endpoint_of};
 use waybill_model::plan::Azure;
 use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{BucketError, Credential};
-use zeroize::Zeroizing;
 
+use super::application::Application;
 use super::sign::{self, Digested, SharedAccess, SharedKey};
 use super::transport::Http;
 use crate::dial::{self, Dialer};
@@ -42,8 +42,8 @@ pub enum Login {
         tenant: String,
         /// The application.
         client: String,
-        /// Its secret.
-        secret: Zeroizing<String>,
+        /// The way to its secret.
+        secret: Arc<dyn Credential>,
     },
     /// The worker's own identity: a federated token where its environment has one, a managed identity otherwise.
     Own {
@@ -72,7 +72,7 @@ pub(super) async fn connect(settings: &Azure, way: Way) -> BucketResult<BlobCont
     let http =
         Http(built.map_err(|_| refuse(FailureCode::BucketUnreachable, "no trusted root certificates are found"))?);
     let mut policies: Vec<Arc<dyn Policy>> = vec![Arc::new(Digested)];
-    let token = match login {
+    let token: Option<Arc<dyn TokenCredential>> = match login {
         Login::Key(key) => {
             sign::read_key(&key.value().await.map_err(|fault| of_secret(&fault))?)
                 .ok_or_else(|| refuse(FailureCode::SecretUnresolved, sign::KEY_FORM))?;
@@ -90,7 +90,10 @@ pub(super) async fn connect(settings: &Azure, way: Way) -> BucketResult<BlobCont
                 "`endpoint` needs https: a token is sent nowhere else; without TLS only `account-key` and `sas` work";
             return Err(refuse(FailureCode::SpecRefused, text));
         }
-        Login::Application { tenant, client, secret } => Some(application(&tenant, client, &secret, &dialer)?),
+        Login::Application { tenant, client, secret } => {
+            let make = move |secret: &str| application(&tenant, client.clone(), secret, &dialer);
+            Some(Arc::new(Application::new(secret, Box::new(make)).await?))
+        }
         Login::Own { client } => Some(own(client, &dialer)?),
     };
     let options = BlobContainerClientOptions { client_options: options(http, policies), ..Default::default() };
@@ -98,7 +101,7 @@ pub(super) async fn connect(settings: &Azure, way: Way) -> BucketResult<BlobCont
         .map_err(|_| refuse(FailureCode::SpecRefused, "the address of the container can't be built"))
 }
 
-fn of_secret(fault: &waybill_pipeline::Fault) -> BucketError {
+pub(super) fn of_secret(fault: &waybill_pipeline::Fault) -> BucketError {
     BucketError::new(fault.code, fault.text.for_customer())
 }
 
@@ -203,7 +206,7 @@ mod tests {
         let application = || Login::Application {
             tenant: "example.com".into(),
             client: "00000000-0000-0000-0000-000000000000".into(),
-            secret: Zeroizing::new("a secret".to_owned()),
+            secret: Arc::new(Fixed::new("a secret")),
         };
         let once = Patience { tries: 1, ..Patience::default() };
         for (endpoint, login) in

@@ -6,36 +6,28 @@
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
+use aws_config::identity::IdentityCache;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation, StalledStreamProtectionConfig};
+use aws_sdk_s3::config::{Region, RequestChecksumCalculation, StalledStreamProtectionConfig};
 use waybill_model::FailureCode;
 use waybill_model::net::endpoint_of;
 use waybill_model::plan::S3Access;
 use waybill_pipeline::BucketError;
 use waybill_pipeline::bucket::BucketResult;
 
+use super::keys::StaticKeys;
 use crate::dial::{Dialer, sdk};
 
-/// A static key pair, resolved from its references. It can't be printed.
-pub struct StaticKeys {
-    access: String,
-    secret: String,
-}
-
-impl StaticKeys {
-    /// The pair as the references resolved to.
-    pub fn new(access: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { access: access.into(), secret: secret.into() }
-    }
-}
+/// What asking for keys may take: as long as all tries of whoever keeps them.
+const ASKING: Duration = Duration::from_secs(40);
 
 /// How a bucket is reached: as the plan says, as whom, and through which dialer.
 pub struct Way<'a> {
     /// Region and endpoint.
     pub access: &'a S3Access,
-    /// Static keys; the worker's own role where absent.
+    /// The ways to static keys; the worker's own role where absent.
     pub keys: Option<StaticKeys>,
     /// Checks every address.
     pub dialer: Dialer,
@@ -65,7 +57,8 @@ pub(super) async fn connect(way: Way<'_>) -> BucketResult<Client> {
         loader = loader.endpoint_url(endpoint);
     }
     if let Some(keys) = keys {
-        loader = loader.credentials_provider(Credentials::new(keys.access, keys.secret, None, None, "waybill"));
+        let cache = IdentityCache::lazy().load_timeout(ASKING).build();
+        loader = loader.identity_cache(cache).credentials_provider(keys);
     }
     let shared = loader.load().await;
     if shared.region().is_none() {
@@ -82,6 +75,7 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
+    use waybill_pipeline::Fixed;
 
     use super::*;
     use crate::bucket::remote::Kind;
@@ -104,7 +98,8 @@ mod tests {
             let region = Some("eu-central-1".to_owned());
             let access = S3Access { region, endpoint: endpoint.clone(), ..S3Access::default() };
             let dialer = Dialer::with(Rules::local(), Arc::new(Rebound));
-            let way = Way { access: &access, keys: Some(StaticKeys::new("AKIDEXAMPLE", "secret")), dialer };
+            let (key, secret) = (Arc::new(Fixed::new("AKIDEXAMPLE")), Arc::new(Fixed::new("secret")));
+            let way = Way { access: &access, keys: Some(StaticKeys::new(key, secret)), dialer };
             let client = connect(way).await.unwrap_or_else(|error| panic!("a client: {error:?}"));
             let call = client.head_object().bucket("lake").key("x").send();
             let failed = error::call("HeadObject", Duration::from_secs(5), call).await.expect_err("it was dialed");

@@ -13,12 +13,15 @@ use super::proof::{self, NATIVE};
 use super::refusal::{Failure, ServerError};
 use super::wire::Wire;
 use crate::dial::Dialer;
-use crate::source::Resolved;
+use crate::source::References;
 use crate::source::server::loss::was_ended;
+use crate::source::server::malformed;
 use crate::source::server::reach::{Goal, Reach, check_field, shown};
 use crate::source::server::socket::Socket;
+use crate::source::server::tls::trust::Trust;
+use crate::source::server::tls::{self, Tls};
 use crate::source::server::transport::Stream;
-use crate::source::server::{malformed, tls};
+use crate::source::server::tunnel::Tunnel;
 
 /// SQLSTATE of a refused log-in.
 const WRONG_PASSWORD: &str = "28000";
@@ -35,21 +38,20 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// `resolved` is what the settings' other references led to.
+    /// `ways` lead to what the settings' other references name.
     pub(super) fn new(
         settings: &MySql,
         password: Option<Arc<dyn Credential>>,
-        resolved: &Resolved,
+        ways: &References,
         run: &str,
     ) -> FaultResult<Self> {
         check_field("database", &settings.database)?;
         check_field("user", &settings.user)?;
-        let roots = resolved.roots(settings.ca.as_ref())?;
-        let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
-        let tls = tls::of(settings.tls, &settings.host, roots, client)?;
+        let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
+        let trust = Trust::of(settings.tls, &settings.host, settings.ca.as_ref(), client, ways)?;
         Ok(Self {
-            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?
-                .behind(resolved.tunnel(settings.ssh.as_ref())?),
+            reach: Reach::new(&settings.host, settings.port, trust, (password, WRONG_PASSWORD))?
+                .behind(Tunnel::of(settings.ssh.as_ref(), ways)?),
             database: settings.database.clone(),
             user: settings.user.clone(),
             application: shown(run),
@@ -68,10 +70,10 @@ impl Address {
 
     /// Connects to one address: the same server for every connection of a snapshot.
     pub(super) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
-        self.reach.log_in(to, |socket, password| self.log_in(socket, password)).await
+        self.reach.log_in(to, |socket, tls, password| self.log_in(socket, tls, password)).await
     }
 
-    async fn log_in(&self, socket: Socket, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
+    async fn log_in(&self, socket: Socket, tls: Option<Tls>, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
         let password = password.as_ref().map(|text| text.as_str());
         let mut wire = Wire::new(Stream::Plain(socket));
         let greeting = Greeting::read(&wire.packet().await?).map_err(Fault::from)?;
@@ -79,9 +81,9 @@ impl Address {
             user: &self.user,
             database: &self.database,
             application: &self.application,
-            is_tls: self.reach.tls.is_some(),
+            is_tls: tls.is_some(),
         };
-        if let Some(tls) = &self.reach.tls {
+        if let Some(tls) = &tls {
             if !greeting.has_tls() {
                 return Err(tls::missing());
             }

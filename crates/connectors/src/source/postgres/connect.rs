@@ -17,12 +17,14 @@ use zeroize::Zeroizing;
 use super::refusal::ServerError;
 use super::wire::{Wire, malformed};
 use crate::dial::Dialer;
-use crate::source::Resolved;
+use crate::source::References;
 use crate::source::server::loss::broken;
 use crate::source::server::reach::{Goal, Reach, check_field, needed, shown};
 use crate::source::server::socket::Socket;
+use crate::source::server::tls::trust::Trust;
 use crate::source::server::tls::{self, Tls};
 use crate::source::server::transport::Stream;
+use crate::source::server::tunnel::Tunnel;
 
 /// SQLSTATE of a wrong password.
 const WRONG_PASSWORD: &str = "28P01";
@@ -40,21 +42,20 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// `resolved` is what the settings' other references led to.
+    /// `ways` lead to what the settings' other references name.
     pub(crate) fn new(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
-        resolved: &Resolved,
+        ways: &References,
         run: &str,
     ) -> FaultResult<Self> {
         check_field("database", &settings.database)?;
         check_field("user", &settings.user)?;
-        let roots = resolved.roots(settings.ca.as_ref())?;
-        let client = resolved.client(settings.client_cert.as_ref(), settings.client_key.as_ref())?;
-        let tls = tls::of(settings.tls, &settings.host, roots, client)?;
+        let client = (settings.client_cert.as_ref(), settings.client_key.as_ref());
+        let trust = Trust::of(settings.tls, &settings.host, settings.ca.as_ref(), client, ways)?;
         Ok(Self {
-            reach: Reach::new(&settings.host, settings.port, tls, (password, WRONG_PASSWORD))?
-                .behind(resolved.tunnel(settings.ssh.as_ref())?),
+            reach: Reach::new(&settings.host, settings.port, trust, (password, WRONG_PASSWORD))?
+                .behind(Tunnel::of(settings.ssh.as_ref(), ways)?),
             database: settings.database.clone(),
             user: settings.user.clone(),
             application: shown(run),
@@ -73,12 +74,12 @@ impl Address {
 
     /// Connects to one address: the same server for every connection of a snapshot.
     pub(crate) async fn connect_to(&self, to: Goal) -> FaultResult<Wire> {
-        self.reach.log_in(to, |socket, password| self.log_in(socket, password)).await
+        self.reach.log_in(to, |socket, tls, password| self.log_in(socket, tls, password)).await
     }
 
-    async fn log_in(&self, socket: Socket, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
+    async fn log_in(&self, socket: Socket, tls: Option<Tls>, password: Option<Zeroizing<String>>) -> FaultResult<Wire> {
         let password = password.as_ref().map(|text| text.as_str());
-        let stream = match &self.reach.tls {
+        let stream = match tls {
             Some(tls) => tls.shake(ask_for_tls(socket).await?).await?,
             None => Stream::Plain(socket),
         };
@@ -106,7 +107,7 @@ impl Address {
 
     /// A log-in that was refused. The server calls a certificate of another name a wrong password where it wants both.
     fn refused(&self, fault: Fault) -> Fault {
-        if fault.sqlstate != Some(WRONG_PASSWORD) || !self.reach.tls.as_ref().is_some_and(Tls::has_client) {
+        if fault.sqlstate != Some(WRONG_PASSWORD) || !self.reach.trust.as_ref().is_some_and(Trust::has_client) {
             return fault;
         }
         let said = fault.text.for_customer();
@@ -119,7 +120,7 @@ impl Address {
         let mut out = BytesMut::new();
         match kind {
             0 => return Ok(()),
-            3 if self.reach.tls.is_none() => {
+            3 if self.reach.trust.is_none() => {
                 let text = "the server wants the password in the clear, which is never sent without TLS";
                 return Err(Fault::new(FailureCode::SourceDenied, text));
             }

@@ -1,23 +1,11 @@
 //! The password of a connection: asked for before every log-in, and anew after it was refused.
-//!
-//! One that worked earlier in the run and is refused now is being rotated: the server has the new one already, and whoever
-//! keeps the secret will have it in a moment. So it is waited for, within a bound. One that never worked is not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use waybill_pipeline::{Credential, Fault, FaultResult};
 use zeroize::Zeroizing;
 
-/// How long a rotation may leave server and keeper apart, in waits.
-const WAITS: [Duration; 5] = [
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-];
+use super::rotation::{Rotation, WAITS};
 
 /// A way to the password. Clones know together whether one has worked.
 #[derive(Clone)]
@@ -25,13 +13,13 @@ pub(crate) struct Password {
     credential: Arc<dyn Credential>,
     /// SQLSTATE of a wrong password.
     wrong: &'static str,
-    has_worked: Arc<AtomicBool>,
+    rotation: Rotation,
 }
 
 impl Password {
     /// `wrong` is the SQLSTATE with which the server refuses a password.
     pub(crate) fn new(credential: Arc<dyn Credential>, wrong: &'static str) -> Self {
-        Self { credential, wrong, has_worked: Arc::default() }
+        Self { credential, wrong, rotation: Rotation::default() }
     }
 
     /// Tries to log in, again with each new password, until one is taken or there is no new one.
@@ -40,36 +28,22 @@ impl Password {
         F: Future<Output = FaultResult<T>>,
     {
         let mut given = self.credential.value().await?;
-        let mut waits = WAITS.iter();
+        let mut waits = WAITS.into_iter();
         loop {
-            let refused = match attempt(given.clone()).await {
-                Err(fault) if fault.sqlstate == Some(self.wrong) => fault,
-                settled => {
-                    self.has_worked.fetch_or(settled.is_ok(), Ordering::Relaxed);
-                    return settled;
+            let refused: Fault = match attempt(given.clone()).await {
+                Ok(done) => {
+                    self.rotation.worked();
+                    return Ok(done);
                 }
+                Err(fault) if fault.sqlstate == Some(self.wrong) => fault,
+                Err(fault) => return Err(fault),
             };
-            given = self.next(&given, refused, &mut waits).await?;
-        }
-    }
-
-    /// Another password than the refused one, or the refusal.
-    async fn next(
-        &self,
-        given: &Zeroizing<String>,
-        refused: Fault,
-        waits: &mut std::slice::Iter<'_, Duration>,
-    ) -> FaultResult<Zeroizing<String>> {
-        loop {
-            let found = self.credential.anew(given).await?;
-            if found != *given {
-                tracing::info!("the password was refused and has changed since: logging in with the new one");
-                return Ok(found);
-            }
-            match waits.next().filter(|_| self.has_worked.load(Ordering::Relaxed)) {
-                Some(wait) => tokio::time::sleep(*wait).await,
-                None => return Err(refused),
-            }
+            let another = || async {
+                let found = self.credential.anew(&given).await?;
+                Ok((found != given).then_some(found))
+            };
+            given = self.rotation.next(&mut waits, another).await?.ok_or(refused)?;
+            tracing::info!("the password was refused and has changed since: logging in with the new one");
         }
     }
 }
@@ -77,6 +51,7 @@ impl Password {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::time::Duration;
 
     use async_trait::async_trait;
     use waybill_model::FailureCode;

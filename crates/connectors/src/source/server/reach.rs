@@ -13,8 +13,10 @@ use zeroize::Zeroizing;
 
 use super::loss::lost_as;
 use super::password::Password;
+use super::rotation::WAITS as ROTATION;
 use super::socket::Socket;
 use super::tls::Tls;
+use super::tls::trust::Trust;
 use super::tunnel::Tunnel;
 use crate::dial::{Checked, Dialer, Rules};
 
@@ -29,7 +31,7 @@ pub(crate) struct Reach {
     host: String,
     port: u16,
     password: Option<Password>,
-    pub(crate) tls: Option<Tls>,
+    pub(crate) trust: Option<Trust>,
     dialer: Dialer,
     tunnel: Option<Tunnel>,
 }
@@ -48,7 +50,7 @@ impl Reach {
     pub(crate) fn new(
         host: &str,
         port: u16,
-        tls: Option<Tls>,
+        trust: Option<Trust>,
         (password, wrong): (Option<Arc<dyn Credential>>, &'static str),
     ) -> FaultResult<Self> {
         check_field("host", host)?;
@@ -58,7 +60,7 @@ impl Reach {
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
         let (host, password) = (host.to_owned(), password.map(|password| Password::new(password, wrong)));
-        Ok(Self { host, port, password, tls, dialer: Dialer::new(Rules::local()), tunnel: None })
+        Ok(Self { host, port, password, trust, dialer: Dialer::new(Rules::local()), tunnel: None })
     }
 
     /// The same through a server between.
@@ -114,33 +116,53 @@ impl Reach {
         Err(last)
     }
 
-    /// Connects to one address and logs in, again with a new password where the old one was refused: it may have been
-    /// rotated since.
+    /// Connects to one address and logs in, again with a new password or new certificates where the old ones were refused:
+    /// they may have been rotated since.
     pub(crate) async fn log_in<W, F>(
         &self,
         to: Goal,
-        log_in: impl Fn(Socket, Option<Zeroizing<String>>) -> F,
+        log_in: impl Fn(Socket, Option<Tls>, Option<Zeroizing<String>>) -> F,
     ) -> FaultResult<W>
     where
         F: Future<Output = FaultResult<W>>,
     {
         match &self.password {
-            Some(password) => password.log_in(|given| self.try_once(to, &log_in, Some(given))).await,
-            None => self.try_once(to, &log_in, None).await,
+            Some(password) => password.log_in(|given| self.shake(to, &log_in, Some(given))).await,
+            None => self.shake(to, &log_in, None).await,
         }
     }
 
-    async fn try_once<W, F>(
+    async fn shake<W, F>(
         &self,
         to: Goal,
-        log_in: &impl Fn(Socket, Option<Zeroizing<String>>) -> F,
+        log_in: &impl Fn(Socket, Option<Tls>, Option<Zeroizing<String>>) -> F,
         password: Option<Zeroizing<String>>,
     ) -> FaultResult<W>
     where
         F: Future<Output = FaultResult<W>>,
     {
+        let Some(trust) = &self.trust else {
+            return self.try_once(to, |socket| log_in(socket, None, password)).await;
+        };
+        let (mut made, mut waits) = (trust.now().await?, ROTATION.into_iter());
+        loop {
+            let (tls, password) = (Some(made.tls.clone()), password.clone());
+            match self.try_once(to, |socket| log_in(socket, tls, password)).await {
+                Ok(done) => {
+                    trust.worked();
+                    return Ok(done);
+                }
+                Err(fault) => made = trust.next(&made, fault, &mut waits).await?,
+            }
+        }
+    }
+
+    async fn try_once<W, F>(&self, to: Goal, log_in: impl FnOnce(Socket) -> F) -> FaultResult<W>
+    where
+        F: Future<Output = FaultResult<W>>,
+    {
         let socket = self.open(to).await?;
-        match timeout(PATIENCE, log_in(socket, password)).await {
+        match timeout(PATIENCE, log_in(socket)).await {
             Ok(done) => lost_as(done, FailureCode::SourceUnreachable),
             Err(_) => {
                 let text = format!("{}:{}: the log-in took too long", self.host, self.port);

@@ -2,10 +2,10 @@
 //!
 //! There is no mode that encrypts without verifying; `disable` is the only other one and is handled by the caller.
 
-pub(crate) mod client;
+mod client;
+pub(crate) mod trust;
 pub(crate) mod witness;
 
-use std::borrow::Cow;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -15,8 +15,6 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use waybill_model::FailureCode;
-use waybill_model::plan::{Ca, TlsMode};
-use waybill_model::secret::SecretRef;
 use waybill_pipeline::{Fault, FaultResult};
 
 use self::client::Client;
@@ -33,52 +31,29 @@ const LARGEST_CA: u64 = 1 << 20;
 pub(crate) struct Tls {
     connector: TlsConnector,
     name: ServerName<'static>,
-    has_client: bool,
 }
 
 /// Whom a server's certificate must come from.
 #[derive(Clone, Copy)]
-pub(crate) enum Roots<'a> {
+enum Roots<'a> {
     /// Anybody whom the system trusts.
     System,
-    /// Whoever stands in this file.
-    File(&'a str),
-    /// Whoever stands in this text, which a reference led to.
-    Text { reference: &'a SecretRef, pem: &'a str },
+    /// Whoever stands in this text, which this file held or this reference led to.
+    Text { from: &'a str, pem: &'a [u8] },
 }
 
-impl<'a> Roots<'a> {
-    /// Those that the settings name; `pem` is the text that their reference led to.
-    pub(crate) fn of(ca: Option<&'a Ca>, pem: Option<&'a str>) -> FaultResult<Self> {
-        Ok(match (ca, pem) {
-            (None, _) => Self::System,
-            (Some(Ca::Path(path)), _) => Self::File(path),
-            (Some(Ca::Reference(reference)), Some(pem)) => Self::Text { reference, pem },
-            (Some(Ca::Reference(reference)), None) => {
-                let text = format!("`ca` {reference} was not looked up, so nobody can be trusted");
-                return Err(Fault::new(FailureCode::SecretUnresolved, text));
-            }
-        })
-    }
-
+impl Roots<'_> {
     fn read(self) -> FaultResult<RootCertStore> {
-        let (from, text) = match self {
-            Self::System => return of_system(),
-            Self::File(path) => {
-                let unreadable = |error: std::io::Error| unusable(path, &error.to_string());
-                (path.to_owned(), Cow::Owned(read(path).map_err(unreadable)?))
-            }
-            Self::Text { reference, pem } => (reference.to_string(), Cow::Borrowed(pem.as_bytes())),
-        };
-        of_text(&text).map_err(|why| unusable(&from, why))
+        match self {
+            Self::System => of_system(),
+            Self::Text { from, pem } => of_text(pem).map_err(|why| unusable(from, why)),
+        }
     }
 }
 
 impl Tls {
     /// Trusts these roots for a server of this name, and proves itself with this certificate to one that wants one.
-    pub(crate) fn new(host: &str, roots: Roots<'_>, client: Option<Client>) -> FaultResult<Self> {
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Fault::new(FailureCode::SpecRefused, "`host` is neither a DNS name nor an address"))?;
+    fn new(name: &ServerName<'static>, roots: Roots<'_>, client: Option<Client>) -> FaultResult<Self> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let unusable = |why: String| Fault::new(FailureCode::TlsFailed, format!("TLS: {why}"));
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.read()?), Arc::clone(&provider));
@@ -88,18 +63,11 @@ impl Tls {
             .map_err(|error| unusable(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(Witness(verifier)));
-        let has_client = client.is_some();
         let config = match client {
             Some(client) => client.into_config(config)?,
             None => config.with_no_client_auth(),
         };
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name, has_client })
-    }
-
-    /// Whether the worker has a certificate of its own.
-    #[cfg(feature = "postgres")]
-    pub(crate) const fn has_client(&self) -> bool {
-        self.has_client
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name: name.clone() })
     }
 
     /// Shakes hands on a connection whose server agreed to it.
@@ -115,18 +83,6 @@ impl Tls {
                 Err(Fault::new(FailureCode::TlsFailed, text))
             }
         }
-    }
-}
-
-/// What the settings of a server ask for: none where they turn TLS off.
-pub(crate) fn of(mode: TlsMode, host: &str, roots: Roots<'_>, client: Option<Client>) -> FaultResult<Option<Tls>> {
-    match mode {
-        TlsMode::VerifyFull => Tls::new(host, roots, client).map(Some),
-        TlsMode::Disable if client.is_some() => {
-            let text = "`client-cert` has no meaning with `tls: disable`: leave `tls` at verify-full";
-            Err(Fault::new(FailureCode::SpecRefused, text))
-        }
-        TlsMode::Disable => Ok(None),
     }
 }
 
@@ -173,42 +129,53 @@ fn read(path: &str) -> std::io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use waybill_model::plan::TlsMode;
+    use waybill_pipeline::{Credential, Fixed};
+
+    use super::trust::Trust;
     use super::*;
+    use crate::source::server::references::References;
+
+    fn refused(ca: &str) -> Fault {
+        let ca = ca.parse().expect("a path or a reference");
+        let (text, none) = (Arc::new(Fixed::new("hunter2")) as Arc<dyn Credential>, (None, None));
+        let ways = References { ca: Some(text), ..References::default() };
+        let trust = Trust::of(TlsMode::VerifyFull, "db.example", Some(&ca), none, &ways);
+        let trust = trust.unwrap_or_else(|fault| panic!("{}", fault.text.for_customer())).expect("TLS");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(trust.now()).err().expect("refused")
+    }
 
     #[test]
     fn a_ca_path_that_leads_to_a_device_a_directory_or_too_much_is_not_read() {
         let large = tempfile::NamedTempFile::new().expect("a file");
         large.as_file().set_len(LARGEST_CA + 1).expect("its size");
         for path in ["/dev/zero", "/", large.path().to_str().expect("a path")] {
-            let fault = Tls::new("db.example", Roots::File(path), None).err().expect(path);
+            let fault = refused(path);
             assert!(fault.text.for_customer().contains("no regular file"), "{path}: {}", fault.text.for_customer());
         }
     }
 
     #[test]
     fn a_ca_file_that_is_missing_or_empty_is_named() {
-        let fault = Tls::new("db.example", Roots::File("/nowhere/ca.pem"), None).err().expect("no such file");
+        let fault = refused("/nowhere/ca.pem");
         assert_eq!(fault.code, FailureCode::TlsFailed);
         assert!(fault.text.for_customer().contains("/nowhere/ca.pem"));
         let empty = tempfile::NamedTempFile::new().expect("a file");
-        let path = empty.path().to_str().expect("a path");
-        let fault = Tls::new("db.example", Roots::File(path), None).err().expect("empty");
+        let fault = refused(empty.path().to_str().expect("a path"));
         assert!(fault.text.for_customer().contains("no PEM"));
     }
 
     #[test]
     fn a_text_that_is_no_ca_is_told_by_its_reference_and_not_repeated() {
-        let reference: SecretRef = "env://SHOP_CA".parse().expect("a reference");
+        let fault = refused("env://SHOP_CA");
+        let told = fault.text.for_customer();
+        assert!(fault.code == FailureCode::TlsFailed && told.contains("env://SHOP_CA"), "{told}");
+        assert!(!told.contains("hunter2"), "{told}");
         let broken = "-----BEGIN CERTIFICATE-----\nhunter2\n-----END CERTIFICATE-----\n";
         for pem in ["", "hunter2", broken, "-----BEGIN hunter2-----\n"] {
-            let fault =
-                Tls::new("db.example", Roots::Text { reference: &reference, pem }, None).err().expect("refused");
-            let told = fault.text.for_customer();
-            assert!(fault.code == FailureCode::TlsFailed && told.contains("env://SHOP_CA"), "{pem:?}: {told}");
-            assert!(!told.contains("hunter2"), "{told}");
+            let why = of_text(pem.as_bytes()).expect_err("refused");
+            assert!(!why.contains("hunter2"), "{why}");
         }
-        let ca = Ca::Reference(reference);
-        let fault = Roots::of(Some(&ca), None).err().expect("nobody looked it up");
-        assert_eq!(fault.code, FailureCode::SecretUnresolved);
     }
 }

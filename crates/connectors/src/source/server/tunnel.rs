@@ -22,6 +22,8 @@ use self::channel::Channel;
 use self::key::Key;
 use self::meet::{Keeper, Met};
 use super::reach::{check_field, keep_alive};
+use super::references::{References, Referred};
+use super::rotation::{Rotation, WAITS};
 use super::socket::Socket;
 use crate::dial::Dialer;
 
@@ -39,24 +41,27 @@ struct Inner {
     host: String,
     port: u16,
     user: String,
-    key: Key,
+    key: Referred,
     pinned: Fingerprint,
     session: Mutex<Option<Arc<Session>>>,
+    rotation: Rotation,
 }
 
 impl Tunnel {
-    /// `key` is the text that the settings' reference led to.
-    pub(crate) fn new(settings: &Ssh, key: Option<&str>) -> FaultResult<Self> {
+    /// The way that the settings name; none where they name none.
+    pub(crate) fn of(settings: Option<&Ssh>, ways: &References) -> FaultResult<Option<Self>> {
+        let Some(settings) = settings else { return Ok(None) };
         check_field("ssh.host", &settings.host)?;
         check_field("ssh.user", &settings.user)?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Some(Self(Arc::new(Inner {
             host: settings.host.clone(),
             port: settings.port,
             user: settings.user.clone(),
-            key: Key::read(&settings.key, key)?,
+            key: Referred::of("ssh.key", &settings.key, ways.ssh_key.as_ref())?,
             pinned: settings.host_key.clone(),
             session: Mutex::new(None),
-        })))
+            rotation: Rotation::default(),
+        }))))
     }
 
     /// A connection to a host as the server between finds it.
@@ -84,13 +89,35 @@ impl Inner {
         Ok(made)
     }
 
+    /// Logs in, again with a new key where the old one was refused: it may have been rotated since.
     async fn log_in(&self, dialer: &Dialer) -> FaultResult<Session> {
+        let (mut text, mut waits) = (self.key.way.value().await?, WAITS.into_iter());
+        loop {
+            let refused = match self.prove(dialer, &text).await? {
+                Ok(session) => {
+                    self.rotation.worked();
+                    return Ok(session);
+                }
+                Err(refused) => refused,
+            };
+            let another = || async {
+                let found = self.key.way.anew(&text).await?;
+                Ok((found != text).then_some(found))
+            };
+            text = self.rotation.next(&mut waits, another).await?.ok_or(refused)?;
+            tracing::info!("the SSH server refused the key, which has changed since: logging in with the new one");
+        }
+    }
+
+    /// A session by this key, or the server's refusal of it.
+    async fn prove(&self, dialer: &Dialer, key: &str) -> FaultResult<Result<Session, Fault>> {
+        let key = Key::read(&self.key.reference, key)?;
         let mut session = self.meet(dialer).await?;
-        match self.key.prove(&mut session, &self.user).await {
-            Ok(AuthResult::Success) => Ok(session),
+        match key.prove(&mut session, &self.user).await {
+            Ok(AuthResult::Success) => Ok(Ok(session)),
             Ok(AuthResult::Failure { .. }) => {
                 let text = "it does not take the key in `ssh.key` for the user in `ssh.user`";
-                Err(self.fault(FailureCode::SshDenied, text))
+                Ok(Err(self.fault(FailureCode::SshDenied, text)))
             }
             Err(_) => Err(self.fault(FailureCode::SourceUnreachable, "it ended the session during the log-in")),
         }

@@ -10,8 +10,8 @@ use waybill_model::FailureCode;
 use waybill_model::secret::SecretRef;
 use waybill_pipeline::{Fault, FaultResult};
 
-/// What the settings name and the text that it led to.
-pub(crate) type Named<'a> = (Option<&'a SecretRef>, Option<&'a str>);
+/// A reference and the text that it led to.
+pub(crate) type Text<'a> = (&'a SecretRef, &'a str);
 
 /// A certificate with the ones above it, and its key.
 pub(crate) struct Client {
@@ -21,17 +21,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The one that the settings name; none where they name none.
-    pub(crate) fn of(certificate: Named<'_>, key: Named<'_>) -> FaultResult<Option<Self>> {
-        let (certificate, key) = (found("client-cert", certificate)?, found("client-key", key)?);
-        match (certificate, key) {
-            (None, None) => Ok(None),
-            (Some(certificate), Some(key)) => Self::read(certificate, key).map(Some),
-            _ => Err(Fault::new(FailureCode::SpecRefused, "`client-cert` and `client-key` go together: give both")),
-        }
-    }
-
-    fn read((certificate, chain): Text<'_>, (reference, key): Text<'_>) -> FaultResult<Self> {
+    /// From PEM.
+    pub(crate) fn read((certificate, chain): Text<'_>, (reference, key): Text<'_>) -> FaultResult<Self> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
         let chain = chain.ok().filter(|chain| !chain.is_empty());
         let chain = chain.ok_or_else(|| unusable("client-cert", certificate, "holds no PEM certificate"))?;
@@ -58,16 +49,6 @@ impl Client {
     }
 }
 
-type Text<'a> = (&'a SecretRef, &'a str);
-
-fn found<'a>(field: &str, (reference, text): Named<'a>) -> FaultResult<Option<Text<'a>>> {
-    match (reference, text) {
-        (None, _) => Ok(None),
-        (Some(reference), Some(text)) => Ok(Some((reference, text))),
-        (Some(reference), None) => Err(unusable(field, reference, "was not looked up")),
-    }
-}
-
 fn unusable(field: &str, reference: &SecretRef, why: &str) -> Fault {
     Fault::new(FailureCode::SecretUnresolved, format!("`{field}` {reference} {why}"))
 }
@@ -91,7 +72,7 @@ mod tests {
             (&good, &pem("ENCRYPTED PRIVATE KEY"), ["env://KEY", "passphrase"]),
             (&good, old, ["env://KEY", "passphrase"]),
         ] {
-            let fault = Client::of((Some(&certificate), Some(chain)), (Some(&key), Some(text))).err().expect("refused");
+            let fault = Client::read((&certificate, chain), (&key, text)).err().expect("refused");
             let told = fault.text.for_customer();
             assert!(
                 fault.code == FailureCode::SecretUnresolved && tells.iter().all(|part| told.contains(part)),
@@ -99,17 +80,5 @@ mod tests {
             );
             assert!(!told.contains("hunter2"), "{told}");
         }
-    }
-
-    #[test]
-    fn one_without_the_other_is_refused() {
-        let reference: SecretRef = "env://ONE".parse().expect("a reference");
-        let one = (Some(&reference), Some("x"));
-        for (certificate, key) in [(one, (None, None)), ((None, None), one)] {
-            assert_eq!(Client::of(certificate, key).err().expect("refused").code, FailureCode::SpecRefused);
-        }
-        assert!(Client::of((None, None), (None, None)).expect("none").is_none());
-        let fault = Client::of((Some(&reference), None), one).err().expect("nobody looked it up");
-        assert_eq!(fault.code, FailureCode::SecretUnresolved);
     }
 }

@@ -42,9 +42,8 @@ pub(super) struct Rsa {
 }
 
 impl Key {
-    pub(super) fn read(reference: &SecretRef, text: Option<&str>) -> FaultResult<Self> {
+    pub(super) fn read(reference: &SecretRef, text: &str) -> FaultResult<Self> {
         let unusable = |why: &str| Fault::new(FailureCode::SecretUnresolved, format!("`ssh.key` {reference} {why}"));
-        let text = text.ok_or_else(|| unusable("was not looked up"))?;
         if text.contains("BEGIN ENCRYPTED PRIVATE KEY") || text.contains("Proc-Type: 4,ENCRYPTED") {
             return Err(unusable(LOCKED));
         }

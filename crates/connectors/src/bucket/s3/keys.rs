@@ -1,0 +1,151 @@
+//! Static keys by reference: asked for again while a run goes on, since they may be rotated.
+//!
+//! Both are asked for in one go, so that no new key goes with an old secret. They can't be printed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, Result, future};
+use tokio::sync::Mutex;
+use waybill_model::FailureCode;
+use waybill_pipeline::{Credential, FaultResult};
+use zeroize::Zeroizing;
+
+/// How long a pair is used before it is asked for again.
+const KEEP: Duration = Duration::from_secs(300);
+/// How long an earlier pair counts on before whoever keeps it, and did not answer, is asked again.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// The ways to an access key and its secret.
+pub struct StaticKeys {
+    access: Arc<dyn Credential>,
+    secret: Arc<dyn Credential>,
+    known: Mutex<Option<Pair>>,
+}
+
+type Pair = (Zeroizing<String>, Zeroizing<String>);
+
+impl StaticKeys {
+    /// The ways to both.
+    #[must_use]
+    pub fn new(access: Arc<dyn Credential>, secret: Arc<dyn Credential>) -> Self {
+        Self { access, secret, known: Mutex::default() }
+    }
+
+    async fn pair(&self) -> FaultResult<(Pair, Duration)> {
+        let mut known = self.known.lock().await;
+        let found = match known.as_ref() {
+            None => both(self.access.value().await, self.secret.value().await),
+            // Not those in memory, one of which may be older than the other.
+            Some((access, secret)) => both(self.access.anew(access).await, self.secret.anew(secret).await),
+        };
+        match (found, known.as_ref()) {
+            (Ok(pair), _) => Ok((known.insert(pair).clone(), KEEP)),
+            (Err(fault), Some(earlier)) if fault.code == FailureCode::SecretUnreachable => {
+                tracing::warn!("the bucket's keys can't be asked for again yet: the earlier ones are kept");
+                Ok((earlier.clone(), AGAIN))
+            }
+            (Err(fault), _) => Err(fault),
+        }
+    }
+}
+
+fn both(access: FaultResult<Zeroizing<String>>, secret: FaultResult<Zeroizing<String>>) -> FaultResult<Pair> {
+    Ok((access?, secret?))
+}
+
+impl std::fmt::Debug for StaticKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StaticKeys")
+    }
+}
+
+impl ProvideCredentials for StaticKeys {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::new(async {
+            let ((access, secret), counts) = self.pair().await.map_err(|fault| unfollowed(fault.code))?;
+            let until = SystemTime::now() + counts;
+            let given: Result = Ok(Credentials::new(access.as_str(), secret.as_str(), None, Some(until), "waybill"));
+            given
+        })
+    }
+}
+
+/// The failure without the text, which is the customer's.
+fn unfollowed(code: FailureCode) -> CredentialsError {
+    CredentialsError::provider_error(format!("the reference of a key can't be followed: {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as StdMutex;
+
+    use async_trait::async_trait;
+    use waybill_pipeline::Fault;
+
+    use super::*;
+
+    /// Says each time what it was told to say, as one that is asked anew only when it must be.
+    struct Kept(StdMutex<std::result::Result<&'static str, FailureCode>>);
+
+    impl Kept {
+        fn of(text: &'static str) -> Arc<Self> {
+            Arc::new(Self(StdMutex::new(Ok(text))))
+        }
+
+        fn says(&self, answer: std::result::Result<&'static str, FailureCode>) {
+            *self.0.lock().expect("an answer") = answer;
+        }
+    }
+
+    #[async_trait]
+    impl Credential for Kept {
+        async fn value(&self) -> FaultResult<Zeroizing<String>> {
+            self.anew("").await
+        }
+
+        async fn anew(&self, _: &str) -> FaultResult<Zeroizing<String>> {
+            let answer = *self.0.lock().expect("an answer");
+            answer.map(|text| Zeroizing::new(text.to_owned())).map_err(|code| Fault::new(code, "the customer's text"))
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_rotated_are_given_out_within_minutes_and_an_outage_leaves_the_earlier_ones() {
+        let (access, secret) = (Kept::of("AKIDOLD"), Kept::of("old"));
+        let keys = StaticKeys::new(access.clone(), secret.clone());
+        let now = async || {
+            let given = keys.provide_credentials().await?;
+            let left = given.expiry().expect("an end").duration_since(SystemTime::now()).expect("later");
+            std::result::Result::<_, CredentialsError>::Ok((
+                given.access_key_id().to_owned(),
+                given.secret_access_key().to_owned(),
+                left,
+            ))
+        };
+        let (id, text, left) = now().await.expect("keys");
+        assert_eq!((id.as_str(), text.as_str()), ("AKIDOLD", "old"));
+        assert!(left <= KEEP && left > AGAIN);
+        access.says(Ok("AKIDNEW"));
+        secret.says(Ok("new"));
+        let (id, text, _) = now().await.expect("keys");
+        assert_eq!((id.as_str(), text.as_str()), ("AKIDNEW", "new"));
+        secret.says(Err(FailureCode::SecretUnreachable));
+        let (id, text, left) = now().await.expect("the earlier ones");
+        assert_eq!((id.as_str(), text.as_str()), ("AKIDNEW", "new"));
+        assert!(left <= AGAIN);
+        secret.says(Err(FailureCode::SecretAccessDenied));
+        let refused = now().await.expect_err("they were taken away");
+        let said = format!("{:?}", chain(&refused));
+        assert!(said.contains("secret_access_denied") && !said.contains("customer"), "{said}");
+    }
+
+    fn chain(error: &dyn std::error::Error) -> Vec<String> {
+        std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect()
+    }
+}
