@@ -9,6 +9,7 @@ pub mod epoch;
 pub mod event;
 pub mod failure;
 pub mod fault;
+pub mod guard;
 pub mod id;
 pub mod net;
 pub mod plan;

@@ -2,15 +2,17 @@
 //!
 //! A container that is given a file holds on to that file: whoever replaces it changes nothing for workers under way. So the
 //! copy follows the host's file, whatever way that one is changed. It must never allow more than the host's file does: one that
-//! can't be made what the file is, for whatever reason, is taken away, and workers refuse without it.
+//! can't be made what the file is, for whatever reason, is taken away, and workers refuse without it. A file beside it says when it
+//! was last held against the host's: workers whose copy nobody renews end, as they do where a guard can't be reached.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::NamedTempFile;
+use waybill_model::guard::RENEWED;
 
 use crate::state::StateError;
 
@@ -33,12 +35,15 @@ enum Stale {
         "the guard's earlier copy can't be taken away and still holds: make its directory writable, or end the workers"
     )]
     Stays(#[source] std::io::Error),
+    /// The copy is right, and workers can't see since when.
+    #[error("the guard's copy can't be marked as renewed: workers end in a minute; make its directory writable")]
+    Unmarked(#[source] std::io::Error),
 }
 
 impl Stale {
     const fn cause(&self) -> &std::io::Error {
         match self {
-            Self::Read(cause) | Self::Written(cause) | Self::Stays(cause) => cause,
+            Self::Read(cause) | Self::Written(cause) | Self::Stays(cause) | Self::Unmarked(cause) => cause,
         }
     }
 
@@ -74,6 +79,8 @@ impl Copied {
             let place = if matches!(stale, Stale::Read(_)) { from } else { &copied.dir };
             StateError::Io { path: place.to_path_buf(), source: std::io::Error::other(stale) }
         })?;
+        // From the first moment on: a worker looks for what it saw when it began.
+        copied.seen().map_err(failed(&copied.dir))?;
         Ok(copied)
     }
 
@@ -99,7 +106,7 @@ impl Copied {
             let mut missed = None;
             loop {
                 std::thread::sleep(LOOK);
-                let renewed = self.renew();
+                let renewed = self.look();
                 let now = renewed.as_ref().err().map(Stale::kind);
                 if now != missed {
                     match renewed {
@@ -119,6 +126,19 @@ impl Copied {
         self.dir.join(&self.name)
     }
 
+    /// Renews the copy, and says so where that could be done.
+    fn look(&self) -> Result<(), Stale> {
+        self.renew()?;
+        self.seen().map_err(Stale::Unmarked)
+    }
+
+    /// Says that the copy is what the host's file is now. Only the time counts: that needs no space.
+    fn seen(&self) -> std::io::Result<()> {
+        let mark = self.dir.join(format!("{}{RENEWED}", self.name));
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(mark)?;
+        file.set_modified(SystemTime::now())
+    }
+
     /// Makes the copy what the file is, in one step; takes it away, which needs no space, where that fails.
     fn renew(&self) -> Result<(), Stale> {
         let made = read(&self.from).map_err(Stale::Read);
@@ -133,7 +153,8 @@ impl Copied {
         for entry in fs::read_dir(&self.dir)? {
             let (entry, own) = (entry?, self.name.as_str());
             let name = entry.file_name();
-            if name.to_string_lossy().starts_with("guard") && name != own && !entry.file_type()?.is_dir() {
+            let is_own = name == *own || name.to_string_lossy().strip_suffix(RENEWED) == Some(own);
+            if name.to_string_lossy().starts_with("guard") && !is_own && !entry.file_type()?.is_dir() {
                 gone(&entry.path())?;
             }
         }
@@ -218,7 +239,8 @@ mod tests {
         Copied::of(&now, &state).expect("another copy");
         let seen: Vec<_> =
             fs::read_dir(&state).expect("read").map(|entry| entry.expect("an entry").file_name()).collect();
-        assert_eq!(seen, ["guard.conf"]);
+        let seen: std::collections::BTreeSet<_> = seen.iter().filter_map(|name| name.to_str()).collect();
+        assert_eq!(seen, ["guard.conf", "guard.conf.renewed"].into());
         // Under its own name it never goes, however short: a worker that looked then would end its run.
         let untouched = || {
             let copy = fs::metadata(state.join("guard.conf")).expect("the copy");
@@ -256,5 +278,30 @@ mod tests {
         // What can't even be taken away is told as that.
         fs::create_dir_all(copied.dir().join("guard.toml")).expect("in the way");
         assert!(matches!(copied.renew(), Err(Stale::Stays(_))));
+    }
+
+    #[test]
+    fn the_mark_beside_the_copy_is_renewed_only_where_the_copy_is_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = dir.path().join("guard.toml");
+        fs::write(&from, "guard = 1\n").expect("written");
+        let copied = Copied::of(&from, &dir.path().join("state/guard")).expect("a copy");
+        let mark = copied.dir().join("guard.toml.renewed");
+        let age = || fs::metadata(&mark).expect("a mark").modified().expect("its time").elapsed().expect("in the past");
+        let long_ago = || {
+            let file = File::options().write(true).open(&mark).expect("the mark");
+            file.set_modified(SystemTime::now() - Duration::from_secs(3600)).expect("its time");
+        };
+        assert!(age() < Duration::from_secs(60), "from the start on");
+        long_ago();
+        copied.look().expect("renewed");
+        assert!(age() < Duration::from_secs(60));
+        long_ago();
+        fs::remove_file(&from).expect("removed");
+        assert!(copied.look().is_err() && age() > Duration::from_secs(60), "what is no copy is not marked as one");
+        fs::write(&from, "guard = 1\n").expect("written");
+        fs::remove_file(&mark).expect("removed");
+        copied.look().expect("marked again");
+        assert!(age() < Duration::from_secs(60));
     }
 }

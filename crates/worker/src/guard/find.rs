@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use waybill_model::guard::{RENEWED, RENEWED_WITHIN};
 use waybill_spec::Guard;
 use waybill_spec::guard::{MOST_BYTES, Reason, Refusal};
 
@@ -14,7 +15,8 @@ use super::parameter::Parameter;
 
 /// Where a guard was found, and will be looked at again.
 pub(super) enum Origin {
-    File(PathBuf),
+    /// A file; where an agent renews it as a copy, with the mark beside it.
+    File { path: PathBuf, mark: Option<PathBuf> },
     #[cfg(feature = "aws")]
     Parameter(Parameter),
     /// A place that answers as a test says.
@@ -26,17 +28,14 @@ pub(super) enum Origin {
 pub(super) enum Lost {
     /// It was taken away or is not right: everything is refused at once.
     Gone(Refusal),
-    /// Its place can't be reached: what was read last counts for a little while.
-    #[cfg(feature = "aws")]
+    /// Its place can't be reached, or nobody renews it: what was read last counts for a little while.
     Unreached(Refusal),
 }
 
 impl Lost {
     pub(super) fn into_refusal(self) -> Refusal {
         match self {
-            Self::Gone(refusal) => refusal,
-            #[cfg(feature = "aws")]
-            Self::Unreached(refusal) => refusal,
+            Self::Gone(refusal) | Self::Unreached(refusal) => refusal,
         }
     }
 }
@@ -45,7 +44,7 @@ impl Lost {
 pub(super) async fn find(place: Place, file: Option<&Path>) -> Result<Option<(Origin, Guard)>, Refusal> {
     let origin = match (place, file) {
         (Place::Process, None) => return Ok(None),
-        (Place::Process, Some(file)) => Origin::File(file.to_owned()),
+        (Place::Process, Some(file)) => Origin::file(file),
         (Place::AwsEcs, Some(_)) => {
             let text = "the command line names a guard: in a cloud it is found by the worker's own role only";
             return Err(Refusal::without_guard(Reason::LaunchRefused, text));
@@ -81,10 +80,23 @@ pub(super) async fn image(place: Place) -> Vec<String> {
 }
 
 impl Origin {
+    /// A file. What stands beside it now is looked for from then on.
+    pub(super) fn file(path: &Path) -> Self {
+        let mut mark = path.as_os_str().to_owned();
+        mark.push(RENEWED);
+        let mark = PathBuf::from(mark);
+        Self::File { path: path.to_owned(), mark: mark.exists().then_some(mark) }
+    }
+
     /// Reads the guard as it is now.
     pub(super) async fn read(&self) -> Result<Guard, Lost> {
         let text = match self {
-            Self::File(path) => read_file(path).map_err(Lost::Gone)?,
+            Self::File { path, mark } => {
+                let text = read_file(path).map_err(Lost::Gone)?;
+                // After the copy: one that is renewed in between is no older than that.
+                mark.as_deref().map_or(Ok(()), |mark| renewed(path, mark)).map_err(Lost::Unreached)?;
+                text
+            }
             #[cfg(feature = "aws")]
             Self::Parameter(parameter) => parameter.read().await?,
             #[cfg(test)]
@@ -102,13 +114,26 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File { path, .. } => write!(f, "{}", path.display()),
             #[cfg(feature = "aws")]
             Self::Parameter(parameter) => f.write_str(parameter.name()),
             #[cfg(test)]
             Self::Script(_) => f.write_str("a script"),
         }
     }
+}
+
+/// Whether the mark says that the copy was held against the host's guard a moment ago. A mark of the future, after the clock
+/// was set back, says nothing.
+fn renewed(copy: &Path, mark: &Path) -> Result<(), Refusal> {
+    let since = std::fs::metadata(mark).and_then(|about| about.modified()).ok().and_then(|at| at.elapsed().ok());
+    let why = match since {
+        Some(since) if since < RENEWED_WITHIN => return Ok(()),
+        Some(since) => format!("was renewed {} s ago", since.as_secs()),
+        None => "is not marked as renewed".to_owned(),
+    };
+    let text = format!("{}, the agent's copy of the guard, {why}: is the agent running?", copy.display());
+    Err(Refusal::without_guard(Reason::Unreached, text))
 }
 
 fn read_file(path: &Path) -> Result<String, Refusal> {

@@ -23,8 +23,7 @@ use super::ways::Ways;
 
 /// How long a reading counts without question.
 pub(super) const FRESH: Duration = Duration::from_secs(3);
-/// How long it counts while the guard's place can't be reached.
-#[cfg(feature = "aws")]
+/// How long it counts while the guard's place can't be reached, or nobody renews the copy that is read.
 const STALE: Duration = Duration::from_secs(60);
 /// Between looks while no part ends.
 const EVERY: Duration = Duration::from_secs(10);
@@ -159,12 +158,10 @@ impl Watch {
                 Ok(Arc::clone(&seen.guard))
             }
             Err(Lost::Gone(refusal)) => Err(refusal),
-            #[cfg(feature = "aws")]
             Err(Lost::Unreached(refusal)) if seen.at.elapsed() < STALE => {
                 tracing::warn!(text = refusal.sentence(), "the guard can't be read again yet");
                 Ok(Arc::clone(&seen.guard))
             }
-            #[cfg(feature = "aws")]
             Err(Lost::Unreached(refusal)) => Err(refusal),
         }
     }

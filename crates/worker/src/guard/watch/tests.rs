@@ -3,6 +3,8 @@
 #[cfg(feature = "aws")]
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use std::time::SystemTime;
+
 use waybill_model::FailureCode;
 use waybill_model::run::StreamState;
 use waybill_pipeline::{StopSignal, stop_pair};
@@ -30,7 +32,7 @@ fn run() -> Run {
 fn run_with(images: Vec<String>) -> Run {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), GUARD).expect("write");
-    let (watch, stop) = watch(Origin::File(file.path().to_owned()), images);
+    let (watch, stop) = watch(Origin::file(file.path()), images);
     Run { file, watch, stop }
 }
 
@@ -98,6 +100,40 @@ async fn a_guard_that_everybody_can_write_is_none() {
     std::fs::set_permissions(run.file.path(), std::fs::Permissions::from_mode(0o666)).expect("mode");
     run.later().await;
     assert!(run.watch.allows().await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_its_agent_does_not_renew_counts_for_a_minute() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (copy, mark) = (dir.path().join("guard.toml"), dir.path().join("guard.toml.renewed"));
+    std::fs::write(&copy, GUARD).expect("write");
+    let file = std::fs::File::create(&mark).expect("a mark");
+    let renewed = |ago: u64| file.set_modified(SystemTime::now() - Duration::from_secs(ago)).expect("its time");
+    let (watch, stop) = watch(Origin::file(&copy), Vec::new());
+    for ago in [0, 3600, 0, 3600] {
+        renewed(ago);
+        tokio::time::advance(STALE - FRESH).await;
+        assert!(watch.allows().await.is_ok(), "{ago} s: an agent that starts anew is waited for");
+    }
+    // It is gone or of the future: neither says that the guard is as it was.
+    for step in 0..2 {
+        let run = self::watch(Origin::file(&copy), Vec::new());
+        if step == 0 {
+            file.set_modified(SystemTime::now() + STALE).expect("its time")
+        } else {
+            std::fs::remove_file(&mark).expect("remove")
+        }
+        tokio::time::advance(STALE).await;
+        assert!(run.0.allows().await.is_err(), "{step}");
+        assert_eq!(run.1.halt(), Some(Halt::Forbidden(FailureCode::GuardUnreachable)));
+    }
+    tokio::time::advance(FRESH).await;
+    assert!(watch.allows().await.is_err());
+    assert_eq!(stop.halt(), Some(Halt::Forbidden(FailureCode::GuardUnreachable)));
+    // A file that nobody renews as a copy counts as it is.
+    let (watch, _stop) = self::watch(Origin::file(&copy), Vec::new());
+    tokio::time::advance(STALE * 2).await;
+    assert!(watch.allows().await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
