@@ -1,7 +1,7 @@
 # The tasks of this repository. `make` alone lists them; the scripts behind them stand in deploy/dev.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo dev test check bench fidelity overhead proof generate clean
+.PHONY: help demo dev test check bench fidelity overhead fuzz proof generate clean
 
 help: ## List these tasks
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ fidelity: ## Compare which values arrive with other tools, on servers made here
 
 overhead: ## Measure what the orchestrator adds to a run, with a scripted cloud
 	@deploy/dev/overhead.sh
+
+fuzz: ## Feed the readers of foreign bytes with anything, ten minutes each (SECONDS_EACH=60 for less)
+	@deploy/dev/fuzz.sh
 
 proof: ## Run the long matrices with recorded seeds
 	@deploy/dev/proof.sh

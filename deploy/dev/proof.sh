@@ -23,6 +23,8 @@ FAULT_RUNS=${HISTORIES:-200} SEED=$seed run --no-capture -E 'test(random_history
 run -E 'test(/^demo::/)'
 # Which values arrive, beside other tools, as the page says.
 deploy/dev/fidelity.sh --check >/dev/null
+# The readers of foreign bytes, fed with anything.
+deploy/dev/fuzz.sh
 # Each connector compiled by itself.
 deploy/dev/features.sh
 # The way between an agent and its orchestrator is cut for five minutes, within the grace.

@@ -6,4 +6,6 @@
 pub mod bucket;
 pub mod database;
 pub mod dial;
+#[cfg(all(any(test, fuzzing), feature = "files", feature = "mysql", feature = "postgres"))]
+pub mod fuzz;
 pub mod source;

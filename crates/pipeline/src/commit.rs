@@ -26,6 +26,8 @@ mod compose;
 mod copy;
 mod digest;
 mod features;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod history;
 mod kind;
 mod land;

@@ -13,6 +13,8 @@ pub mod database;
 pub mod encode;
 pub mod engine;
 pub mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod merge;
 pub mod observe;
 mod pace;

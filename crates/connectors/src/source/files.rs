@@ -9,6 +9,8 @@ mod csv;
 mod csv_column;
 mod csv_rows;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod glob;
 mod inflate;
 mod json_array;

@@ -48,6 +48,9 @@ use crate::source::server::part::{Part, Parts};
 use crate::source::server::reach::Goal;
 use crate::source::{References, shape};
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::decode::fuzz;
+
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -162,7 +162,7 @@ impl Intent {
             return Err(Fault::new(FailureCode::TableFeatureUnsupported, text));
         }
         // Files that do not tell their rows are not counted: the guard then allows too much, never too little.
-        let before: u64 = head.files.values().filter_map(|file| file.rows).sum();
+        let before: u64 = head.files.values().filter_map(|file| file.rows).fold(0, u64::saturating_add);
         let least = u128::from(before) * u128::from(self.shrink_guard.min(100));
         if u128::from(self.rows) * 100 < least {
             let text = format!(

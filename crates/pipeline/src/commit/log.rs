@@ -210,7 +210,7 @@ impl Head {
         Ok(steps)
     }
 
-    fn apply_commit(&mut self, version: u64, body: &Bytes, digest: Option<&DigestKey>) -> FaultResult<()> {
+    pub(crate) fn apply_commit(&mut self, version: u64, body: &Bytes, digest: Option<&DigestKey>) -> FaultResult<()> {
         let commit = Commit::parse(version, body)?;
         let ours = commit.ours(version, body, digest)?;
         let removal = commit.removals;
@@ -288,7 +288,7 @@ impl Head {
     }
 
     /// Refuses a table that this product can't write to, and one without its two first actions.
-    fn check(&self) -> FaultResult<()> {
+    pub(crate) fn check(&self) -> FaultResult<()> {
         let Some(version) = self.version else { return Ok(()) };
         let protocol = self.protocol.as_ref().ok_or_else(|| corrupt(version, "has no protocol"))?;
         protocol.check()?;
@@ -307,9 +307,9 @@ impl Head {
             .ok_or_else(|| corrupt(self.version.unwrap_or(0), "has a schema that can't be read"))
     }
 
-    /// Rows that readers see; none where a file does not tell.
+    /// Rows that readers see; none where a file does not tell, or more than can be.
     pub(crate) fn rows(&self) -> Option<u64> {
-        self.files.values().map(|file| file.rows).sum()
+        self.files.values().try_fold(0_u64, |sum, file| sum.checked_add(file.rows?))
     }
 
     /// The version at which a commit of ours with this epoch stands, if it is still in the log.

@@ -20,9 +20,9 @@ use crate::commit::log::{Active, COMMIT_CAP, Head, Ours};
 use crate::fault::{Fault, FaultResult};
 
 /// What an object begins with, up to its seal.
-const HEAD: &str = "{\"seal\":\"";
+pub(crate) const HEAD: &str = "{\"seal\":\"";
 /// What separates its seal from other seals.
-const PURPOSE: &str = "plain-commit";
+pub(crate) const PURPOSE: &str = "plain-commit";
 /// The form of the objects.
 const FORMAT: u32 = 1;
 
@@ -174,7 +174,7 @@ pub(crate) fn body(plan: &Plan, change: &Change, head: &Head, key: &DigestKey) -
         "writer": concat!("waybill/", env!("CARGO_PKG_VERSION")),
         "run": intent.run, "attempt": intent.attempt, "epoch": intent.epoch, "state": plan.state, "receipt": plan.receipt,
         "parent": plan.parent, "table": table(change, head)?, "added": added, "removed": removed,
-        "rows": files.values().chain(come.iter().map(|(_, file)| file)).filter_map(|file| file.rows).sum::<u64>(),
+        "rows": files.values().chain(come.iter().map(|(_, file)| file)).filter_map(|file| file.rows).fold(0, u64::saturating_add),
         "files": files.iter().chain(come.iter().map(|(path, file)| (path, file)))
             .map(|(path, file)| FileRecord::write(path, file)).collect::<Vec<_>>(),
     });

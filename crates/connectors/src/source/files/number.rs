@@ -32,7 +32,7 @@ fn read_float(text: &str) -> Number {
 fn prints_back(text: &str, value: f64) -> bool {
     let Some((digits, power)) = decimal(text) else { return false };
     // Up to fifteen digits survive the way through a float, far from its smallest and largest values.
-    if digits.len() <= 15 && power.abs() < 280 {
+    if digits.len() <= 15 && power.unsigned_abs() < 280 {
         return true;
     }
     decimal(&format!("{value:e}")).is_some_and(|back| back == (digits, power))
@@ -50,7 +50,7 @@ fn decimal(text: &str) -> Option<(Vec<u8>, i64)> {
     let mut power = exponent.checked_add(i64::try_from(whole.len()).ok()?)?;
     let zeros = digits.iter().take_while(|d| **d == b'0').count();
     digits.drain(..zeros);
-    power -= i64::try_from(zeros).ok()?;
+    power = power.checked_sub(i64::try_from(zeros).ok()?)?;
     while digits.last() == Some(&b'0') {
         digits.pop();
     }
@@ -77,6 +77,10 @@ mod tests {
             assert!(matches!(read(text), Number::Float(_)), "{text}");
         }
         for text in ["0.10000000000000000555", "1e400", "1.00000000000000000001", "123456789012345678.9", "1e-400"] {
+            assert_eq!(read(text), Number::Neither, "{text}");
+        }
+        // At the end of what an exponent can be: counted wrong, it would be taken for a small one.
+        for text in ["0.1e-9223372036854775808", "0.00001e-9223372036854775808", "1e-9223372036854775808"] {
             assert_eq!(read(text), Number::Neither, "{text}");
         }
     }

@@ -4,6 +4,8 @@
 
 mod decimal;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 mod moment;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 
 mod array;
 mod field;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzz;
 pub(crate) mod numeric;
 mod text;
 mod time;

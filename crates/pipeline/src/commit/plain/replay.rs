@@ -69,12 +69,13 @@ impl Head {
             })
             .buffered(FETCHES);
         while let Some((version, body)) = bodies.try_next().await? {
-            self.apply_plain(version, PlainCommit::parse(version, &body, digest)?)?;
+            self.apply_plain(version, &body, digest)?;
         }
         Ok(())
     }
 
-    fn apply_plain(&mut self, version: u64, commit: PlainCommit) -> FaultResult<()> {
+    pub(crate) fn apply_plain(&mut self, version: u64, body: &[u8], digest: Option<&DigestKey>) -> FaultResult<()> {
+        let commit = PlainCommit::parse(version, body, digest)?;
         let epoch = commit.ours.stamp.epoch;
         if self.epoch.is_some_and(|before| before >= epoch) {
             return Err(corrupt(version, "carries an epoch that does not rise"));

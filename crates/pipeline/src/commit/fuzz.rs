@@ -1,0 +1,56 @@
+//! Bytes of any kind in place of commits: a table, or a refusal.
+//!
+//! What begins with `s` is sealed as ours is, so that what lies behind the seal is reached as well.
+
+use bytes::Bytes;
+
+use crate::commit::digest::{DigestKey, Sealed};
+use crate::commit::kind::LogKind;
+use crate::commit::log::{COMMIT_HEAD, COMMIT_PURPOSE, Head, Told};
+use crate::commit::plain::{HEAD, PURPOSE};
+
+fn sealed(key: &DigestKey, purpose: &str, head: &str, body: &[u8]) -> Bytes {
+    match (body.first(), std::str::from_utf8(body)) {
+        (Some(b's'), Ok(text)) => Sealed::write(key, purpose, head, &text[1..]).1.into(),
+        _ => Bytes::copy_from_slice(body),
+    }
+}
+
+/// Commits of Delta's log, apart by a byte that no JSON holds.
+pub(crate) fn delta_log(data: &[u8]) {
+    let key = DigestKey::of(b"a key of tests alone");
+    let bodies: Vec<Bytes> =
+        data.split(|byte| *byte == 0).map(|body| sealed(&key, COMMIT_PURPOSE, COMMIT_HEAD, body)).collect();
+    for history in [false, true] {
+        let mut head = Head { gone: history.then(Default::default), ..Head::default() };
+        for (version, body) in (0..).zip(&bodies) {
+            if head.apply_commit(version, body, Some(&key)).is_err() {
+                return;
+            }
+            head.version = Some(version);
+        }
+        if head.check().is_ok() {
+            let rows = head.rows();
+            assert!(
+                rows.is_none_or(|rows| rows >= head.files.values().filter_map(|file| file.rows).max().unwrap_or(0))
+            );
+        }
+    }
+    for (version, body) in (0..).zip(&bodies) {
+        let _ = Told::by(LogKind::Delta, version, body, &key);
+    }
+}
+
+/// Versions of the plain log, likewise.
+pub(crate) fn plain_log(data: &[u8]) {
+    let key = DigestKey::of(b"a key of tests alone");
+    let mut head = Head { log: LogKind::Plain, gone: Some(Default::default()), ..Head::default() };
+    for (version, body) in (0..).zip(data.split(|byte| *byte == 0)) {
+        let body = sealed(&key, PURPOSE, HEAD, body);
+        let _ = Told::by(LogKind::Plain, version, &body, &key);
+        if head.apply_plain(version, &body, Some(&key)).is_err() {
+            return;
+        }
+        let _ = head.rows();
+    }
+}

@@ -1,0 +1,5 @@
+//! Feeds `csv`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| waybill_connectors::fuzz::csv(data));

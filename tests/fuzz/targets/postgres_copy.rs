@@ -1,0 +1,5 @@
+//! Feeds `postgres_copy`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| waybill_connectors::fuzz::postgres_copy(data));
