@@ -1,4 +1,4 @@
-"""The benchmark: Waybill beside other tools, from PostgreSQL to Parquet and to PostgreSQL, from CSV and from MariaDB. CASES chooses among them."""
+"""The benchmark: Waybill beside other tools, from PostgreSQL to Parquet, to CSV and to PostgreSQL, from CSV and from MariaDB. CASES chooses among them."""
 import datetime
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 
 import bench_sources
+import bench_text
 import measure
 import servers
 from measure import HOME, OUT, ROUNDS, Limits, compare
@@ -16,7 +17,7 @@ from peers import extension
 
 SCALE = float(os.environ["SCALE"])
 LARGE = os.environ.get("BENCH_LARGE")
-CASES = os.environ.get("CASES", "postgres target csv mariadb").split()
+CASES = os.environ.get("CASES", "postgres text target csv mariadb").split()
 
 
 class Server(servers.Postgres):
@@ -141,14 +142,16 @@ def postgres(server, schema, limits):
 
 
 def main():
-    if unknown := set(CASES) - {"postgres", "target", "csv", "mariadb"}:
-        sys.exit(f"CASES: {', '.join(unknown)} is none of postgres, target, csv, mariadb")
+    if unknown := set(CASES) - {"postgres", "text", "target", "csv", "mariadb"}:
+        sys.exit(f"CASES: {', '.join(unknown)} is none of postgres, text, target, csv, mariadb")
     limits, results = Limits(), {"scale": SCALE, "rounds": ROUNDS}
     server = Server()
     try:
         schema = server.seed(SCALE)
         if "postgres" in CASES:
             results["postgres"] = postgres(server, schema, limits)
+        if "text" in CASES:
+            results["text"] = bench_text.text(server, schema, SCALE, limits)
         if "target" in CASES:
             results["target"] = bench_sources.target(server, schema, SCALE, limits)
         if {"csv", "mariadb"} & set(CASES):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures `waybill-worker once` beside other tools, in turn in one run, on throw-away servers made here.
-#   make bench                     TPC-H scale 1, five rounds; from PostgreSQL, from CSV and from MariaDB
+#   make bench                     TPC-H scale 1, five rounds; from PostgreSQL (also to CSV and to PostgreSQL), from CSV and from MariaDB
 #   CASES="csv mariadb" make bench only these
 #   SCALE=0.1 ROUNDS=3 make bench  smaller
 #   BENCH_LARGE=5 make bench       also shows whether memory grows with the table

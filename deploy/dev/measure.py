@@ -46,7 +46,7 @@ def once(command):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{command[0]} ended with {process.returncode}; see {HOME}/commands.log")
-    files = glob.glob(f"{OUT}/**/*.parquet", recursive=True)
+    files = [path for ending in ("parquet", "csv", "csv.gz") for path in glob.glob(f"{OUT}/**/*.{ending}", recursive=True)]
     return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, sum(map(os.path.getsize, files)) / 1e6
 
 
