@@ -328,7 +328,7 @@ variable "egress" {
 }
 
 variable "https_proxy" {
-  description = "A proxy on a worker's way to the orchestrator, such as http://proxy.internal:3128: TLS runs through it end to end. Sources, secrets and buckets are reached without it. Name the proxy in egress too. Null for none."
+  description = "A proxy on a worker's way to the orchestrator, such as http://proxy.internal:3128: TLS runs through it end to end. Sources, secrets, buckets and AWS itself are reached without it. Name the proxy in egress too. Null for none."
   type        = string
   default     = null
 

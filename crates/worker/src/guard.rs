@@ -24,6 +24,8 @@ use waybill_pipeline::{CommitGate, Fault, FaultResult, Observer, Source, StopSwi
 use waybill_spec::guard::{Names, Refusal};
 
 use crate::connect::Means;
+#[cfg(feature = "aws")]
+pub(crate) use launch::misleads;
 pub(crate) use launch::{Cloud, Place};
 use watch::Watch;
 

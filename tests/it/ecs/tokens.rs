@@ -55,7 +55,9 @@ async fn not_let_in(story: &Story, worker: Program, log: &Path) -> Result<String
 async fn a_real_worker_enrols_by_a_token_that_its_accounts_sts_signed() -> Result<()> {
     let (story, dir) = (Story::start().await?, tempfile::tempdir()?);
     story.aws.give_tokens(true);
-    let worker = worker_of(&story.aws, "waybill-worker-faults", &dir.path().join("log"), &[]);
+    // Its keys and its token are asked for straight: nobody listens where the proxy would be.
+    let proxy = [("HTTP_PROXY", "http://127.0.0.1:1".to_owned())];
+    let worker = worker_of(&story.aws, "waybill-worker-faults", &dir.path().join("log"), &proxy);
     let seen = refused_by_its_guard(&story, (with_issuer(), worker)).await?;
     let proven = seen.iter().find(|event| event.code == "role_proven").with_context(|| format!("{seen:#?}"))?;
     ensure!(proven.text.ends_with("by a token of its account"), "{}", proven.text);
@@ -92,6 +94,9 @@ async fn t02_a_launch_leads_the_request_for_a_token_nowhere_else() -> Result<()>
             ("AWS_ENDPOINT_URL", there.clone()),
             ("AWS_ENDPOINT_URL_STS", there.clone()),
             ("AWS_CONFIG_FILE", profile.display().to_string()),
+            // The orchestrator is reached straight: who is led to the proxy asks it for STS.
+            ("HTTPS_PROXY", there.clone()),
+            ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
             // What ships does not know it; a fault build does, which shows that here is listened and that the worker asks.
             ("WAYBILL_TAP_STS", there),
         ];
@@ -106,14 +111,18 @@ async fn t02_a_launch_leads_the_request_for_a_token_nowhere_else() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn t02_what_is_no_region_makes_no_host() -> Result<()> {
+async fn t02_what_is_no_region_makes_no_host_and_a_certificate_of_the_launch_makes_no_sts() -> Result<()> {
     let ears = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    for region in [format!("{}/", ears.local_addr()?), "s3".to_owned()] {
+    for (name, value, refused) in [
+        ("AWS_REGION", format!("{}/", ears.local_addr()?), "AWS_REGION is no region"),
+        ("AWS_REGION", "s3".to_owned(), "AWS_REGION is no region"),
+        ("SSL_CERT_FILE", "/proc/self/environ".to_owned(), "no token is asked for"),
+    ] {
         let (story, dir) = (impatient("3s").await?, tempfile::tempdir()?);
         let log = dir.path().join("log");
-        let more = [("AWS_REGION", region.clone())];
+        let more = [(name, value.clone())];
         let said = not_let_in(&story, worker_of(&story.aws, "waybill-worker", &log, &more), &log).await?;
-        ensure!(said.contains("AWS_REGION is no region"), "{region}: {said}");
+        ensure!(said.contains(refused), "{name}={value}: {said}");
     }
     ensure!(tokio::time::timeout(Duration::ZERO, ears.accept()).await.is_err(), "it was led elsewhere");
     Ok(())

@@ -1,5 +1,6 @@
 //! The dialer as the AWS SDK asks it. Hosts that are addresses are not asked for: they are checked beforehand.
 
+use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
@@ -25,9 +26,18 @@ impl ResolveDns for CheckedNames {
     }
 }
 
+/// What every client here speaks TLS with.
+const TLS: Provider = Provider::Rustls(CryptoMode::AwsLc);
+
 /// An HTTP client for a service of the SDK that dials checked addresses only.
 #[must_use]
 pub fn http_client(dialer: Dialer) -> SharedHttpClient {
-    let provider = Provider::Rustls(CryptoMode::AwsLc);
-    aws_smithy_http_client::Builder::new().tls_provider(provider).build_with_resolver(CheckedNames(dialer))
+    Builder::new().tls_provider(TLS).build_with_resolver(CheckedNames(dialer))
+}
+
+/// The same without the dialer: for the worker's own identity, keys and guard, whose services the plan can't name. The SDK's own
+/// client would ask the environment for a proxy.
+#[must_use]
+pub fn straight() -> SharedHttpClient {
+    Builder::new().tls_provider(TLS).build_https()
 }

@@ -49,9 +49,6 @@ const NEVER: &[&str] = &[
     "ALL_PROXY",
     "all_proxy",
     "WAYBILL_GUARD",
-    // Where the C library looks a name up, and what it puts behind it: another host would then answer to the name in the plan.
-    "LOCALDOMAIN",
-    "HOSTALIASES",
     // A task of AWS has no identity of Azure's: an application stands in the plan, and who gives it tokens is Microsoft.
     "AZURE_AUTHORITY_HOST",
     "AZURE_FEDERATED_TOKEN_FILE",
@@ -62,8 +59,11 @@ const NEVER: &[&str] = &[
     "GCE_METADATA_HOST",
 ];
 /// Families of such names: of the cloud's services, of where Azure's clients ask for the identity of a machine, of the C library's
-/// resolver and loader.
-const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_", "RES_", "RESOLV_", "LD_"];
+/// loader.
+const NEVER_BEGINS: &[&str] = &["AWS_ENDPOINT_URL", "IDENTITY_", "MSI_", "IMDS_", "LD_"];
+/// Where the C library looks a name up, and what it puts behind it: another host would then answer to the name in the plan.
+const RESOLVER: &[&str] = &["LOCALDOMAIN", "HOSTALIASES"];
+const RESOLVER_BEGINS: &[&str] = &["RES_", "RESOLV_"];
 /// What may name a trusted certificate, but only one that the image brings.
 const CERTIFICATES: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "VAULT_CACERT"];
 /// Where an image keeps certificates.
@@ -90,10 +90,22 @@ pub(super) fn refused() -> Option<Refusal> {
     )
 }
 
+/// Whether the launch has names looked up in its own way, or has certificates of its own believed: another host could then pass
+/// for a service of the cloud.
+#[cfg(feature = "aws")]
+pub(crate) fn misleads() -> bool {
+    std::env::vars_os().any(|(name, value)| is_misleading(&name.to_string_lossy(), &value.to_string_lossy()))
+}
+
+fn is_misleading(name: &str, value: &str) -> bool {
+    let of_names = RESOLVER.contains(&name) || RESOLVER_BEGINS.iter().any(|start| name.starts_with(start));
+    !value.is_empty() && (of_names || (CERTIFICATES.contains(&name) && !is_of_the_image(value)))
+}
+
 fn judge(variables: impl Iterator<Item = (String, String)>) -> Option<Refusal> {
     let bad = |(name, value): &(String, String)| {
         let named = NEVER.contains(&name.as_str()) || NEVER_BEGINS.iter().any(|start| name.starts_with(start));
-        !value.is_empty() && (named || (CERTIFICATES.contains(&name.as_str()) && !is_of_the_image(value)))
+        (named && !value.is_empty()) || is_misleading(name, value)
     };
     let mut variables = variables;
     variables.find(bad).map(|(name, _)| {
@@ -120,7 +132,7 @@ mod tests {
 
     #[test]
     fn t02_nothing_in_a_launch_request_lends_another_identity_or_another_way() {
-        for name in NEVER {
+        for name in NEVER.iter().chain(RESOLVER) {
             assert_eq!(one(name, "x").map(|found| found.reason), Some(Reason::LaunchRefused), "{name}");
         }
         for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SSM", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_S3"] {

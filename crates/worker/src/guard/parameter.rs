@@ -1,6 +1,6 @@
 //! The guard of a task in AWS: a parameter of the worker's own account whose name follows from the worker's own role.
 //!
-//! Both are asked of AWS with the task's own credentials. Nothing that launched the task says which name or account to look at; the region
+//! Both are asked of AWS with the task's own credentials, and through no proxy. Nothing that launched the task says which name or account to look at; the region
 //! is the environment's, so the role's policy has to name one.
 
 use std::error::Error;
@@ -36,8 +36,8 @@ impl Parameter {
         let times =
             TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(PATIENCE).build();
         let retry = RetryConfig::standard().with_max_attempts(4);
-        let loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(times).retry_config(retry);
-        Self::of(&loader.load().await).await
+        let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(dial::sdk::straight());
+        Self::of(&loader.timeout_config(times).retry_config(retry).load().await).await
     }
 
     /// The parameter of whoever these credentials belong to.

@@ -5,6 +5,8 @@
 use std::time::{Duration, SystemTime};
 
 #[cfg(feature = "aws")]
+use aws_config::provider_config::ProviderConfig;
+#[cfg(feature = "aws")]
 use aws_config::timeout::TimeoutConfig;
 #[cfg(feature = "aws")]
 use aws_config::{BehaviorVersion, Region};
@@ -12,6 +14,8 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::{Credentials, provider::ProvideCredentials as _};
 #[cfg(feature = "aws")]
 use aws_sdk_sts::error::ProvideErrorMetadata as _;
+#[cfg(feature = "aws")]
+use waybill_connectors::dial::sdk;
 use waybill_identity::{AgentAttestation, ProcessAttestation, Ticket, WorkerKey};
 use waybill_protocol::pb::enrolment as pb;
 
@@ -67,12 +71,18 @@ impl<'a> Prover<'a> {
         }
         let fips = std::env::var("AWS_USE_FIPS_ENDPOINT").is_ok_and(|value| value == "true");
         let host = waybill_identity::attest::aws::sts_host(&region, fips);
-        let keys = aws_config::ecs::EcsCredentialsProvider::builder().build();
+        let straight = ProviderConfig::default().with_http_client(sdk::straight());
+        let keys = aws_config::ecs::EcsCredentialsProvider::builder().configure(&straight).build();
         let by_token = match std::env::var("WAYBILL_PROOF").as_deref() {
             Err(_) => false,
             Ok("web-identity-token") => true,
             Ok(_) => return Err(LinkError::Proof("WAYBILL_PROOF names a proof that this worker does not know")),
         };
+        if by_token && crate::guard::misleads() {
+            return Err(LinkError::Proof(
+                "the launch sets certificates or ways to look names up: no token is asked for",
+            ));
+        }
         Ok(Self::Aws(Box::new(AwsTask { keys, region, host, by_token })))
     }
 
@@ -141,12 +151,13 @@ impl AwsTask {
     }
 
     /// A token that STS signs for this one enrolment: the challenge is its only audience, so it is worth nothing elsewhere. Only the
-    /// region's own STS is asked: no variable and no profile of a launch leads anywhere else.
+    /// region's own STS is asked: no variable, no proxy and no profile of a launch leads anywhere else.
     async fn token(&self, challenge: &str) -> Result<String, LinkError> {
         let times =
             TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(PATIENCE).build();
         let config = aws_sdk_sts::Config::builder()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(sdk::straight())
             .region(Region::new(self.region.clone()))
             .credentials_provider(self.credentials().await?)
             .endpoint_url(endpoint(&self.host))

@@ -73,6 +73,7 @@ pub(super) async fn aws() -> aws_config::SdkConfig {
 
     let times = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(REQUEST).build();
     aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(dial::sdk::straight())
         .retry_config(RetryConfig::disabled())
         .timeout_config(times)
         .load()

@@ -39,6 +39,7 @@ pub(super) async fn connect(way: Way<'_>) -> BucketResult<Client> {
     let refuse = |text: &str| Err(BucketError::new(FailureCode::SpecRefused, text));
     let times = TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(sdk::straight())
         .retry_config(RetryConfig::disabled())
         .timeout_config(times)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

@@ -143,3 +143,34 @@ fn a_role_is_read_from_its_arn_and_anything_else_is_no_role() {
         assert_eq!(caller_of(arn), None, "{arn}");
     }
 }
+
+/// The environment belongs to a process, so a process of its own asks: this test again.
+#[tokio::test]
+async fn no_proxy_of_the_environment_is_asked_for_the_keys_or_the_guard_of_a_role() {
+    const ASKS: &str = "WAYBILL_TEST_ASKS_FOR_ITS_GUARD";
+    if std::env::var_os(ASKS).is_some() {
+        // The first connection tells; who waits for it ends this process.
+        let _ = Parameter::find().await;
+        return;
+    }
+    let name = "guard::parameter::tests::no_proxy_of_the_environment_is_asked_for_the_keys_or_the_guard_of_a_role";
+    let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|name| (name, "AKIDEXAMPLE"));
+    for (asked, scheme, keys) in
+        [("AWS_ENDPOINT_URL", "https", &keys[..]), ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http", &[])]
+    {
+        let door = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let proxy = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        let url = |scheme, of: &TcpListener| format!("{scheme}://{}", of.local_addr().expect("its address"));
+        let mut asks = tokio::process::Command::new(std::env::current_exe().expect("this program"));
+        asks.args(["--exact", name]).env_clear().env(ASKS, "1").env("AWS_REGION", "eu-central-1");
+        asks.envs(keys.iter().copied()).env(asked, url(scheme, &door));
+        asks.envs(["HTTPS_PROXY", "HTTP_PROXY"].map(|name| (name, url("http", &proxy))));
+        let mut asking = asks.kill_on_drop(true).spawn().expect("a process");
+        let led = tokio::select! {
+            came = door.accept() => came.map(|_| false).expect("a connection"),
+            came = proxy.accept() => came.map(|_| true).expect("a connection"),
+            ended = asking.wait() => panic!("it asked nobody: {ended:?}"),
+        };
+        assert!(!led, "the proxy was asked where {asked} names the service");
+    }
+}
