@@ -3,7 +3,7 @@
 
 use waybill_identity::attest::aws::{self, AwsProof, AwsRole, Caller};
 use waybill_identity::{AgentAttestation, AttestationError, AttestationKind, Binding, TicketClaim};
-use waybill_model::AgentId;
+use waybill_model::{AgentId, AttemptId};
 use waybill_protocol::enrolment::{AwsAttestation, Enrol};
 use waybill_protocol::pb::enrolment as pb;
 
@@ -73,10 +73,10 @@ pub(super) async fn check(
         // Everybody who may describe tasks can read the voucher there: the role counts as well.
         (Expected::AgentTask(agent, role), pb::AttestationKind::Agent, Some(presented)) => {
             vouched(services, (claim, enrol), *agent, &binding)?;
-            role_of(services, presented, role, &binding).await.map(Some)
+            role_of(services, (claim.attempt, presented), role, &binding).await.map(Some)
         }
         (Expected::Aws(role), pb::AttestationKind::Aws, Some(presented)) => {
-            role_of(services, presented, role, &binding).await.map(Some)
+            role_of(services, (claim.attempt, presented), role, &binding).await.map(Some)
         }
         _ => Err(Unproven::Refused(AttestationError("it is of another kind than the data plane asks for"))),
     }
@@ -94,7 +94,7 @@ fn vouched(
 
 async fn role_of(
     services: &Services,
-    presented: &AwsAttestation,
+    (attempt, presented): (AttemptId, &AwsAttestation),
     role: &AwsRole,
     binding: &Binding,
 ) -> Result<Caller, Unproven> {
@@ -103,7 +103,7 @@ async fn role_of(
     let caller = match (&role.token_issuer, presented) {
         (None, AwsAttestation::Call(presented)) => services.sts.ask(&proof(presented), role, &challenge).await?,
         (Some(issuer), AwsAttestation::Token(token)) => {
-            let key = services.sts.issuers.key_of(issuer, token).await?;
+            let key = services.sts.issuers.key_of(issuer, token, attempt).await?;
             token::read(token, &key, (issuer, &role.region), &challenge).map_err(Unproven::Refused)?
         }
         // Either alone would do, but which one is asked for is for the data plane to say.

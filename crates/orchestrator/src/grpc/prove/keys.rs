@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, decode_header};
 use waybill_identity::AttestationError;
+use waybill_model::AttemptId;
 use waybill_model::net::token_issuer_host;
 
 use super::{Unproven, answer};
@@ -29,8 +30,9 @@ struct Issuer {
     keys: Option<(JwkSet, Instant)>,
     /// When it gave no answer last.
     silent: Option<Instant>,
-    /// The key that was looked for in vain last: one that it begins to use may show a little later.
-    missed: Option<String>,
+    /// For whom a key was looked for in vain, and when: one that it begins to use may show a little later. By attempt and not by
+    /// the key's name, which whoever brings a token chooses.
+    missed: HashMap<AttemptId, Instant>,
 }
 
 /// Why an issuer gave no keys: of its own, never what it said.
@@ -60,8 +62,9 @@ impl IssuerDoor {
         Ok(Self { client: answer::client()?, endpoint, known: Mutex::default() })
     }
 
-    /// The issuer's key that this token says it is signed with.
-    pub(super) async fn key_of(&self, issuer: &str, token: &str) -> Result<DecodingKey, Unproven> {
+    /// The issuer's key that this token, which came for an attempt, says it is signed with. Where the issuer does not have it when it
+    /// is asked for that attempt again, the token is refused.
+    pub(super) async fn key_of(&self, issuer: &str, token: &str, attempt: AttemptId) -> Result<DecodingKey, Unproven> {
         let refuse = |reason| Unproven::Refused(AttestationError(reason));
         let header = decode_header(token).map_err(|_| refuse("the token is not one"))?;
         let name = header.kid.ok_or_else(|| refuse("the token names no key"))?;
@@ -82,13 +85,15 @@ impl IssuerDoor {
             Ok(keys) => {
                 let key = keys.find(&name).map(usable);
                 (known.keys, known.silent) = (Some((keys, Instant::now())), None);
-                let before = if key.is_some() { None } else { known.missed.replace(name.clone()) };
-                key.unwrap_or_else(|| match before {
-                    Some(before) if before == name => {
-                        Err(refuse("the token is signed with a key that its issuer does not have"))
+                known.missed.retain(|_, since| since.elapsed() < LIFE);
+                let Some(key) = key else {
+                    if known.missed.insert(attempt, Instant::now()).is_some() {
+                        return Err(refuse("the token is signed with a key that its issuer does not have"));
                     }
-                    _ => Err(Unproven::Unavailable),
-                })
+                    tracing::warn!(%attempt, issuer, "a token names a key that its issuer does not have yet");
+                    return Err(Unproven::Unavailable);
+                };
+                key
             }
             Err(error) => {
                 tracing::warn!(%error, issuer, "the issuer's keys could not be had");
