@@ -65,11 +65,12 @@ impl Witness for Trail {
     fn saw(&self, call: CloudCall) {
         let Some(owner) = call.owner else { return };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.len() >= ROOM {
-            make_room(&mut waiting, owner);
+        let is_full = waiting.len() >= ROOM;
+        // One is lost, another or this one. What was put back stays beyond the room.
+        if is_full {
             crate::metrics::trail_lost(1);
         }
-        if waiting.len() < ROOM {
+        if !is_full || make_room(&mut waiting, owner) {
             waiting.push_back((owner, call));
         }
         drop(waiting);
@@ -137,8 +138,8 @@ impl Trail {
 }
 
 /// Where there is no room, a call of the data plane that has most of it gives way: none can crowd the others out. The newcomer
-/// itself where that is its own.
-fn make_room(waiting: &mut VecDeque<Owned>, newcomer: (OrgId, DataPlaneId)) {
+/// itself where that is its own, and then there is none.
+fn make_room(waiting: &mut VecDeque<Owned>, newcomer: (OrgId, DataPlaneId)) -> bool {
     let mut of: HashMap<(OrgId, DataPlaneId), usize> = HashMap::new();
     for (owner, _) in waiting.iter() {
         *of.entry(*owner).or_default() += 1;
@@ -146,9 +147,7 @@ fn make_room(waiting: &mut VecDeque<Owned>, newcomer: (OrgId, DataPlaneId)) {
     let own = of.get(&newcomer).copied().unwrap_or_default();
     let most = of.into_iter().max_by_key(|(_, calls)| *calls).filter(|(_, calls)| *calls > own + 1);
     let last = most.and_then(|(most, _)| waiting.iter().rposition(|(owner, _)| *owner == most));
-    if let Some(last) = last {
-        waiting.remove(last);
-    }
+    last.is_some_and(|last| waiting.remove(last).is_some())
 }
 
 /// Writes a batch in one transaction: all of it or nothing.
@@ -290,5 +289,22 @@ mod tests {
         let waiting = trail.waiting.lock().expect("whole");
         let of = |call: &CloudCall| waiting.iter().filter(|(owner, _)| Some(*owner) == call.owner).count();
         assert_eq!((of(&other), of(&flood)), (3, ROOM - 3));
+    }
+
+    /// While the database is away, a batch comes back into a room that filled up meanwhile.
+    #[test]
+    fn where_a_batch_is_put_back_into_a_full_room_newcomers_are_kept_and_each_loss_is_counted() {
+        let (trail, flood, other) = (Trail::default(), look(0, None), look(1, None));
+        (0..ROOM).for_each(|_| trail.saw(flood.clone()));
+        let batch = trail.take();
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || (0..BATCH).for_each(|_| trail.saw(flood.clone())));
+        trail.put_back(batch);
+        metrics::with_local_recorder(&recorder, || (0..3).for_each(|_| trail.saw(other.clone())));
+        let lost = recorder.handle().render();
+        assert!(lost.lines().any(|line| line == "waybill_trail_lost_total 3"), "{lost}");
+        let waiting = trail.waiting.lock().expect("whole");
+        let of = |call: &CloudCall| waiting.iter().filter(|(owner, _)| Some(*owner) == call.owner).count();
+        assert_eq!((of(&other), of(&flood)), (3, ROOM + BATCH - 3));
     }
 }
