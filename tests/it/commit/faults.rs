@@ -152,6 +152,8 @@ async fn f36_a_store_that_ignores_the_condition_is_refused() {
         let liar = Faulty::all(&place.bucket, &[Blow::Pass, Blow::Overwrite]);
         assert_eq!(code(probe_conditions(&*liar).await), Some(FailureCode::BucketUnconditional));
         assert_eq!(liar.fired(), 1);
+        // What the liar let through stays, and speaks against no store that keeps its word from then on.
+        probe_conditions(&*place.bucket).await.expect("sound again");
     }
     // Nor does a run begin there, with or without a commit before it: the first puts are those of the key and of its test.
     for blows in [&[Blow::Pass, Blow::Overwrite][..], &[Blow::Overwrite]] {

@@ -1,6 +1,7 @@
 //! Whether a store keeps its word on conditional creation, asked before anything is trusted to it.
 
 use bytes::Bytes;
+use uuid::Uuid;
 use waybill_model::FailureCode;
 
 use crate::bucket::{Bucket, Put};
@@ -14,18 +15,25 @@ const REPLACED: &str = "replaced an object that was to be created only if absent
 const KEY: &str = "_waybill/probe/conditions";
 
 /// Asks twice to create one object. A store that lets the second one through is `bucket_unconditional`: no commit there would
-/// be safe. The object stays: the next probe finds it, and asks for nothing more than a run does.
+/// be safe. The object stays: the next probe finds it, and asks for nothing more than a run does. What an earlier probe left in it
+/// makes no difference, so that a store that was mended, or a bucket that was moved, is sound again.
 pub async fn probe_conditions(bucket: &dyn Bucket) -> FaultResult<()> {
-    // Whether it is there already makes no difference to what follows: nobody ever takes it away or writes it anew.
     put(bucket, KEY, &FIRST).await?;
-    if put(bucket, KEY, &Bytes::from_static(b"second")).await? != Put::Exists {
+    let before = held(bucket).await?;
+    let second = Bytes::from(format!("second {}", Uuid::new_v4()));
+    if put(bucket, KEY, &second).await? != Put::Exists {
         return Err(unconditional(REPLACED));
     }
-    match bucket.get(KEY, 64).await? {
-        Some(body) if body == FIRST => Ok(()),
-        Some(_) => Err(unconditional("answered that the object exists, and replaced it")),
-        None => Err(unconditional("does not show an object that it says is there")),
+    if held(bucket).await? != before {
+        return Err(unconditional("answered that the object exists, and replaced it"));
     }
+    Ok(())
+}
+
+/// What the object holds.
+async fn held(bucket: &dyn Bucket) -> FaultResult<Bytes> {
+    let held = bucket.get(KEY, 64).await?;
+    held.ok_or_else(|| unconditional("does not show an object that it says is there"))
 }
 
 /// Asks to create an object that is there, with the bytes that it has. An answer that did not come is asked for again.
