@@ -63,8 +63,7 @@ pub(crate) async fn run(arguments: RunArguments, place: Place) -> Exit {
         return Exit::Usage;
     };
     let (switch, stop) = stop_pair();
-    let bound = (place != Place::Process).then_some(DRAIN_IN_A_CLOUD);
-    let signals = tokio::spawn(listen(switch.clone(), bound));
+    let signals = tokio::spawn(listen(switch.clone(), drain_bound(place)));
     let address = Address { endpoint: arguments.orchestrator, pin: arguments.ca_pin };
     let exit = match Link::join(&address, &ticket, switch.clone(), START).await {
         Ok(link) => {
@@ -75,6 +74,14 @@ pub(crate) async fn run(arguments: RunArguments, place: Place) -> Exit {
     };
     signals.abort();
     exit
+}
+
+/// How long a drain may take: where nobody kills the worker soon after, as long as it takes.
+fn drain_bound(place: Place) -> Option<Duration> {
+    match place {
+        Place::Process => None,
+        Place::AwsEcs => Some(DRAIN_IN_A_CLOUD),
+    }
 }
 
 fn refused(error: &LinkError) -> Exit {
@@ -161,7 +168,7 @@ mod tests {
         let (signal, mut signals) = mpsc::channel(2);
         signal.try_send(()).expect("room");
         let began = tokio::time::Instant::now();
-        stop_in_steps(&switch, &mut signals, Some(DRAIN_IN_A_CLOUD)).await;
+        stop_in_steps(&switch, &mut signals, drain_bound(Place::AwsEcs)).await;
         let took = began.elapsed();
         assert!(took == DRAIN_IN_A_CLOUD && took < Duration::from_secs(115), "{took:?}");
         assert_eq!(stop.halt(), Some(Halt::Cancel));
@@ -172,7 +179,7 @@ mod tests {
         let (switch, stop) = stop_pair();
         let (signal, mut signals) = mpsc::channel(2);
         signal.try_send(()).expect("room");
-        let steps = stop_in_steps(&switch, &mut signals, None);
+        let steps = stop_in_steps(&switch, &mut signals, drain_bound(Place::Process));
         assert!(tokio::time::timeout(Duration::from_secs(3_600), steps).await.is_err());
         assert_eq!(stop.halt(), None, "a drain gives nothing up");
     }

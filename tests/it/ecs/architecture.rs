@@ -1,10 +1,12 @@
-//! The processor of a task: RunTask can't name one, so each has a family of its own, which pipelines choose by their limits.
+//! What a pipeline asks of its task by its limits: a processor, which RunTask can't name, so that each has a family of its own, and
+//! a disk, which tasks on instances have none of.
 
 use anyhow::{Context, Result};
 use waybill_api::client::EventQuery;
 use waybill_api::data_plane::{AwsEcsSettings, DataPlane, DataPlaneUpdate};
 use waybill_api::problem::Problem;
 use waybill_api::spec::SpecApply;
+use waybill_launcher::ecs::place::EC2_OPT_IN;
 use waybill_model::FailureCode;
 use waybill_tests::aws::{Aws, Program};
 
@@ -14,25 +16,34 @@ use crate::loops::fixture::until;
 impl Story {
     /// Gives the data plane a family for ARM, or takes it away.
     async fn families(&self, plane: &DataPlane, other: Option<&str>) -> Result<DataPlane> {
+        self.changed(plane, AwsEcsSettings { other_task_family: other.map(str::to_owned), ..settings() }).await
+    }
+
+    /// The data plane with these settings.
+    async fn changed(&self, plane: &DataPlane, settings: AwsEcsSettings) -> Result<DataPlane> {
         let client = &self.sandbox.client;
         let held = client.data_plane_get(plane.id).await?;
-        let aws_ecs = Some(AwsEcsSettings { other_task_family: other.map(str::to_owned), ..settings() });
-        Ok(client.data_plane_update(plane.id, &held.etag, &DataPlaneUpdate { settings: None, aws_ecs }).await?)
+        let update = DataPlaneUpdate { settings: None, aws_ecs: Some(settings) };
+        Ok(client.data_plane_update(plane.id, &held.etag, &update).await?)
     }
 
     /// Applies a pipeline of this name for each processor, or only says what would be; the problem, where it is refused.
     async fn two_processors(&self, dry: bool) -> Result<Option<Problem>> {
-        let pipeline = |name: &str, limits: &str| {
+        let wishes = [("any", ""), ("intel", "architecture: x86_64"), ("arm", "architecture: arm64")];
+        self.limited(&wishes, dry).await
+    }
+
+    /// The same for pipelines with these limits.
+    async fn limited(&self, pipelines: &[(&str, &str)], dry: bool) -> Result<Option<Problem>> {
+        let pipeline = |(name, limits): &(&str, &str)| {
             format!(
-                "  {name}:\n    data-plane: cloud\n    from: shop\n    to: lake\n    streams:\n      {name}: {{ load: full }}\n{limits}"
+                "  {name}:\n    data-plane: cloud\n    from: shop\n    to: lake\n    streams:\n      {name}: {{ load: full }}\n    limits: {{ {limits} }}\n"
             )
         };
         let document = format!(
-            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: /shop.db }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n{}{}{}",
+            "waybill: 1\nconnections:\n  shop: {{ type: sqlite, path: /shop.db }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n{}",
             self.sandbox.path("lake").display(),
-            pipeline("any", ""),
-            pipeline("intel", "    limits: { architecture: x86_64 }\n"),
-            pipeline("arm", "    limits: { architecture: arm64 }\n"),
+            pipelines.iter().map(pipeline).collect::<String>(),
         );
         let body = SpecApply {
             project_id: self.sandbox.project,
@@ -46,6 +57,18 @@ impl Story {
             Ok(_) => Ok(None),
             Err(error) => Ok(Some(error.problem().context("a problem")?.clone())),
         }
+    }
+
+    /// Why the launch of a pipeline's run was refused, once that ended it.
+    async fn refused_at_the_launch(&self, pipeline: &str) -> Result<String> {
+        let run = self.sandbox.trigger(pipeline).await?;
+        let ended = self.sandbox.ended(run).await?;
+        assert_eq!(ended.run.failure.context("a failure")?.code, FailureCode::LaunchRefused);
+        let told = self.sandbox.client.run_events(run, &EventQuery::default()).await?.items;
+        let event = told.into_iter().find(|event| event.code == "task_refused").context("the reason")?;
+        assert_eq!(event.level, "error");
+        assert!(self.aws.tasks().is_empty(), "nothing was launched");
+        Ok(event.text)
     }
 }
 
@@ -93,14 +116,32 @@ async fn a_processor_without_a_family_is_refused_when_it_is_applied_and_at_the_l
     assert_eq!(story.two_processors(false).await?, None);
     // The family is taken away behind the pipeline's back.
     story.families(&plane, None).await?;
-    let run = story.sandbox.trigger("arm").await?;
-    let ended = story.sandbox.ended(run).await?;
-    assert_eq!(ended.run.failure.context("a failure")?.code, FailureCode::LaunchRefused);
-    let told = story.sandbox.client.run_events(run, &EventQuery::default()).await?.items;
-    let event = told.iter().find(|event| event.code == "task_refused").context("the reason")?;
-    assert_eq!(event.text, "nothing was started: limits.architecture: there is no task family for arm64");
-    assert_eq!(event.level, "error");
-    assert!(story.aws.tasks().is_empty(), "nothing was launched");
+    let told = story.refused_at_the_launch("arm").await?;
+    assert_eq!(told, "nothing was started: limits.architecture: there is no task family for arm64");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_on_instances_is_refused_when_it_is_applied_and_at_the_launch() -> Result<()> {
+    let story = Story::start().await?;
+    let plane = story.granted().await?;
+    let ec2 = AwsEcsSettings { capacity: "ec2".into(), ec2_opt_in: Some(EC2_OPT_IN.into()), ..settings() };
+    story.changed(&plane, ec2.clone()).await?;
+    let wish = [("big", "disk: 50GiB")];
+    for dry in [true, false] {
+        let problem = story.limited(&wish, dry).await?.context("refused")?;
+        assert_eq!((problem.status, problem.code.as_str()), (422, "spec_invalid"), "{problem:?}");
+        let error = &problem.errors[0];
+        assert_eq!(error.pointer.as_deref(), Some("pipelines.big.limits.disk"));
+        assert!(error.message.contains("on EC2 a task has the disk of its host"), "{error:?}");
+    }
+    let plane = story.changed(&plane, settings()).await?;
+    assert!(story.check(&plane).await?.ready);
+    assert_eq!(story.limited(&wish, false).await?, None);
+    // The data plane moves to instances behind the pipeline's back.
+    story.changed(&plane, ec2).await?;
+    let told = story.refused_at_the_launch("big").await?;
+    assert_eq!(told, "nothing was started: limits.disk: on EC2 a task has the disk of its host: leave it out");
     Ok(())
 }
 
