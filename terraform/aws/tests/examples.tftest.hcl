@@ -169,6 +169,10 @@ run "new_network" {
     error_message = "endpoints must refuse identities of other accounts"
   }
   assert {
+    condition     = !strcontains(aws_vpc_endpoint.s3.policy, "Delete") && contains(jsondecode(aws_vpc_endpoint.s3.policy).Statement[0].Action, "s3:PutObject")
+    error_message = "workers delete nothing, so the way to S3 lets nothing be deleted"
+  }
+  assert {
     condition     = aws_vpc_endpoint.interface["sts"].service_name == "com.amazonaws.eu-west-1.sts" && contains(aws_route53_resolver_firewall_domain_list.allowed.domains, "*.amazonaws.com")
     error_message = "names of services must be those of the partition"
   }
