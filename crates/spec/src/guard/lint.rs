@@ -28,6 +28,9 @@ pub fn lint(guard: &Guard, now: Micros) -> Vec<String> {
     if guard.read.hosts.iter().any(waybill_model::net::HostPattern::is_wide) && guard.network.egress.is_none() {
         remark("read.hosts", "it names many hosts; `egress` would bound the addresses that they resolve to");
     }
+    if guard.write.hosts.iter().any(waybill_model::net::HostPattern::is_wide) {
+        remark("write.hosts", "it names many hosts: name each server that is written to");
+    }
     if guard.read.tables.as_ref().is_none_or(|tables| tables.iter().any(super::TextPattern::is_all)) {
         remark("read.tables", "every table that the source's user can read may be copied");
     }

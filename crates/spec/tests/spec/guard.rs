@@ -388,10 +388,11 @@ fn only_a_listed_image_runs_and_one_that_is_not_known_is_none_of_them() {
 #[test]
 fn what_is_wide_is_remarked_on() {
     let wide = guard(
-        "guard = 1\nsecrets = [\"env://*\"]\n[read]\nhosts = [\"*.internal:*\"]\n[network]\nrequire_tls = false\n",
+        "guard = 1\nsecrets = [\"env://*\"]\n[read]\nhosts = [\"*.internal:*\"]\n\
+         [write]\nhosts = [\"10.0.0.0/8:5432\"]\n[network]\nrequire_tls = false\n",
     );
     let remarks = lint(&wide, NOW);
-    for key in ["expires", "secrets", "read.hosts", "read.tables", "network.require_tls", "limits"] {
+    for key in ["expires", "secrets", "read.hosts", "write.hosts", "read.tables", "network.require_tls", "limits"] {
         assert!(remarks.iter().any(|remark| remark.contains(&format!("`{key}`"))), "{key}: {remarks:#?}");
     }
     let end = "expires = 2027-06-01";
