@@ -3,6 +3,7 @@
 mod attempts;
 mod loads;
 mod readers;
+mod streams;
 mod tables;
 
 use std::path::{Path, PathBuf};

@@ -19,6 +19,7 @@ mod regions;
 mod secrets;
 mod ssh;
 mod system;
+mod target;
 
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;

@@ -4,6 +4,7 @@
 
 use waybill_model::FailureCode;
 use waybill_model::failure::known_sqlstate;
+use waybill_model::name::NoName;
 
 /// The result of everything that can fail with a public code.
 pub type FaultResult<T> = Result<T, Fault>;
@@ -47,6 +48,12 @@ impl Fault {
     pub fn with_sqlstate(mut self, state: &str) -> Self {
         self.sqlstate = Some(known_sqlstate(state));
         self
+    }
+}
+
+impl From<NoName> for Fault {
+    fn from(why: NoName) -> Self {
+        Self::new(FailureCode::SpecRefused, why.to_string())
     }
 }
 

@@ -29,7 +29,6 @@ use crate::source::References;
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::TableName;
 use crate::source::postgres::session::greet;
-use crate::source::server::name;
 
 /// The longest name that the server keeps whole, in bytes.
 const NAME_BYTES: usize = 63;
@@ -61,23 +60,10 @@ impl PostgresDatabase {
     }
 }
 
-fn parts(name: TableName) -> (Option<String>, String) {
-    (name.schema, name.table)
-}
-
 /// The table that a stream is written to.
 fn table_of(wanted: &Wanted<'_>, own: &str) -> FaultResult<(String, String)> {
     let refused = |text: String| Err(Fault::new(FailureCode::SpecRefused, text));
-    let stream = &wanted.stream.name;
-    // A name is what its source reads it as.
-    let (schema, table) = match (&wanted.stream.table, wanted.source) {
-        (Some(table), _) => parts(TableName::parse(table)?),
-        (None, System::Sqlite { .. }) => (None, stream.clone()),
-        (None, System::MySql(_)) => name::parse(stream, |c| c)?,
-        (None, System::Postgres(_)) => parts(TableName::parse(stream)?),
-        (None, _) => return refused("a stream of files needs `table`: a path is no table's name".into()),
-    };
-    let schema = schema.unwrap_or_else(|| "public".to_owned());
+    let (schema, table) = wanted.stream.postgres_table(wanted.source)?;
     if schema.len() > NAME_BYTES || table.len() > NAME_BYTES {
         return refused(format!("the server cuts names over {NAME_BYTES} bytes: name a shorter table with `table`"));
     }
@@ -85,8 +71,8 @@ fn table_of(wanted: &Wanted<'_>, own: &str) -> FaultResult<(String, String)> {
         return refused(format!("{schema}.{table} is no place for rows: name another table with `table`"));
     }
     if wanted.source.place() == own {
-        let (from, read) = parts(TableName::parse(stream)?);
-        if from.as_deref().unwrap_or("public") == schema && read == table {
+        let read = TableName::parse(&wanted.stream.name)?;
+        if read.schema.as_deref().unwrap_or("public") == schema && read.table == table {
             let text = format!("{schema}.{table} is the table that is read: name another one with `table`");
             return refused(text);
         }

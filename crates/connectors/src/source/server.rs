@@ -4,7 +4,6 @@
 //! It knows no protocol: what is said on a connection stands with its source.
 
 pub(crate) mod loss;
-pub(crate) mod name;
 pub(crate) mod part;
 pub(crate) mod password;
 pub(crate) mod reach;

@@ -372,3 +372,34 @@ fn what_means_nothing_for_a_destination_is_refused() {
         + "  q:\n    from: db\n    to: copy\n    streams: { u: { table: raw.t } }\n";
     refused(Code::TableClash, &two);
 }
+
+#[test]
+fn two_streams_must_not_write_one_table_however_it_is_spelled() {
+    let text = |from: &str, streams: &str| {
+        format!(
+            "waybill: 1\nconnections:\n  db: {{ type: postgres, host: h, database: d, user: u }}\n  my: {{ type: mysql, host: h, \
+             database: shop, user: u }}\n  file: {{ type: sqlite, path: x }}\n  copy: {{ type: postgres, host: w, database: d, user: u }}\npipelines:\n  p:\n    from: {from}\n    to: copy\n    streams: {{ {streams} }}\n"
+        )
+    };
+    for (from, streams) in [
+        ("db", "t: { table: raw.x }, u: { table: RAW.x }"),
+        ("db", "t: { table: raw.x }, u: { table: '\"raw\".\"x\"' }"),
+        ("db", "t: {}, u: { table: public.t }"),
+        ("db", "t: {}, Public.T: {}"),
+        ("my", "shop.t: {}, u: { table: Shop.T }"),
+        ("my", "t: {}, u: { table: t }"),
+        ("file", "t: {}, u: { table: '\"public\".t' }"),
+    ] {
+        let found = refused(Code::TableClash, &text(from, streams));
+        assert!(found.message.ends_with("of pipeline `p` would write one table"), "{}", found.message);
+    }
+    for (from, streams) in [
+        ("db", "t: { table: raw.x }, u: { table: '\"RAW\".x' }"),
+        ("db", "t: {}, u: { table: raw.t }"),
+        ("my", "t: {}, T: {}"),
+        ("my", "other.t: {}, t: {}"),
+        ("file", "a.b: {}, u: { table: a.b }"),
+    ] {
+        read(&text(from, streams));
+    }
+}

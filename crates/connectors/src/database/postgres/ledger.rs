@@ -18,10 +18,24 @@ pub(super) const TABLE: &str = "_waybill_commit";
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) table_oid: u32,
+    pub(super) stream: String,
     pub(super) version: u64,
     pub(super) attempt: AttemptId,
     pub(super) digest_key: Vec<u8>,
     pub(super) state: State,
+}
+
+impl Entry {
+    /// Refuses a commit of this run that another stream made: it would pass for the stream's own. One of an earlier run is
+    /// none: a stream may have got another name since.
+    pub(super) fn check_stream(&self, run: RunId, stream: &str) -> FaultResult<()> {
+        if self.state.run != run || self.stream == stream {
+            return Ok(());
+        }
+        let text =
+            format!("two streams write this table, {} and {stream}: give one of them another `table`", self.stream);
+        Err(Fault::new(FailureCode::SpecRefused, text))
+    }
 }
 
 /// What a commit leaves.
@@ -68,17 +82,18 @@ pub(super) async fn lock(wire: &mut Wire, schema: &str, table: &str) -> FaultRes
 async fn row(wire: &mut Wire, schema: &str, table: &str, lock: &str) -> FaultResult<Option<Entry>> {
     let name = literal(table, "pg_catalog.text")?;
     let asked = format!(
-        "SELECT table_oid, version, attempt, digest_key, state FROM {} WHERE table_name = {name} {lock}",
+        "SELECT table_oid, stream, version, attempt, digest_key, state FROM {} WHERE table_name = {name} {lock}",
         sql(schema, TABLE)
     );
     let Some(row) = wire.ask(&asked).await.map_err(of_target)?.into_iter().next() else { return Ok(None) };
     let damaged = || Fault::new(FailureCode::CommitLogCorrupt, format!("a row of {schema}.{TABLE} can't be read"));
-    let digest_key = hex::decode(row.text(3)?).map_err(|_| damaged())?;
+    let digest_key = hex::decode(row.text(4)?).map_err(|_| damaged())?;
     Ok(Some(Entry {
         table_oid: row.number(0)?,
-        version: row.number(1)?,
-        attempt: row.text(2)?.parse().map_err(|_| damaged())?,
-        state: read_state(&row.text(4)?, &digest_key)?,
+        stream: row.text(1)?,
+        version: row.number(2)?,
+        attempt: row.text(3)?.parse().map_err(|_| damaged())?,
+        state: read_state(&row.text(5)?, &digest_key)?,
         digest_key,
     }))
 }

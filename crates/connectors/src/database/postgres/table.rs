@@ -106,6 +106,9 @@ impl PgTable {
                 return not_ours(format!("{schema}.{table} belongs to another pipeline"));
             }
         }
+        if let Some(found) = &found {
+            found.check_stream(wanted.run, &wanted.stream.name)?;
+        }
         if oid.is_none() && found.is_some() && wanted.stream.load.has_window() {
             let text = format!("{schema}.{table} is gone, with the rows up to its cursor: run one `full` load");
             return Err(Fault::new(FailureCode::TableChangedByOther, text));
@@ -161,6 +164,7 @@ impl PgTable {
         if self.found.as_ref().is_some_and(|found| found.version == now.version) {
             return Ok(None);
         }
+        now.check_stream(self.run, &self.stream)?;
         if now.state.run == self.run {
             return Ok(Some(Step::Adopted(now.state.delivered(now.version))));
         }
@@ -206,6 +210,9 @@ impl PgTable {
         };
         let late = || Fault::new(FailureCode::CommitUnknown, "the server still works at the commit");
         let now = tokio::time::timeout(session::READ_BACK, asked).await.map_err(|_| late())?.map_err(unknown)?;
+        if let Some(now) = &now {
+            now.check_stream(self.run, &self.stream)?;
+        }
         let before = self.version();
         match now {
             Some(now) if now.attempt == self.attempt => {

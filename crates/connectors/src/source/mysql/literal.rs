@@ -3,10 +3,10 @@
 //! A value is always a literal of its column's kind, a name always a quoted identifier; nothing else of a spec or a cursor is
 //! ever spliced into a statement. Sessions have an empty `sql_mode`, so that a backslash always escapes.
 
+use waybill_model::name;
 use waybill_pipeline::FaultResult;
 
 use super::kind::{Kind, Width};
-use crate::source::server::name;
 
 /// A name in backticks.
 #[must_use]

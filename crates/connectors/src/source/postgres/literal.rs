@@ -3,10 +3,8 @@
 //! A value is always a typed literal, a name always a quoted identifier; nothing else of a spec or a cursor is ever
 //! spliced into a statement.
 
-use waybill_model::FailureCode;
+use waybill_model::{FailureCode, name};
 use waybill_pipeline::{Fault, FaultResult};
-
-use crate::source::server::name;
 
 /// A name in double quotes.
 #[must_use]
@@ -38,7 +36,7 @@ pub struct TableName {
 impl TableName {
     /// Reads `table`, `schema.table`, `"Odd.Name"` and the like. As in SQL, what is not quoted is folded to lower case.
     pub fn parse(text: &str) -> FaultResult<Self> {
-        let (schema, table) = name::parse(text, |c| c.to_ascii_lowercase())?;
+        let (schema, table) = name::parse(text, name::folded)?;
         Ok(Self { schema, table })
     }
 
