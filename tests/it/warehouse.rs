@@ -1,6 +1,7 @@
 //! Postgres as a destination, through the real worker into a real server: what readers see, whose a table is, what a fault leaves.
 
 mod attempts;
+mod clearing;
 mod loads;
 mod readers;
 mod streams;
@@ -60,6 +61,13 @@ impl Copy {
             self.port
         );
         std::fs::write(self.path("spec.yaml"), text).expect("write the spec");
+    }
+
+    /// Writes as another role from now on.
+    pub(super) fn log_in_as(&self, user: &str) {
+        let spec = std::fs::read_to_string(self.path("spec.yaml")).expect("the spec");
+        let spec = spec.replace("user: postgres", &format!("user: {user}"));
+        std::fs::write(self.path("spec.yaml"), spec).expect("write the spec");
     }
 
     pub(super) fn command(&self, program: &str) -> Command {

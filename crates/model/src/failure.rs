@@ -297,7 +297,9 @@ impl FailureCode {
             }
             C::StreamNotFound => "run `waybill connection discover` to see what this user can read",
             C::ColumnNotFound => "compare the spec's columns with `waybill connection discover`",
-            C::RowSecurity => "read with a user that row-level security does not filter (BYPASSRLS), or a view",
+            C::RowSecurity => {
+                "log in as a user that row-level security does not filter (BYPASSRLS), or, where rows are read, read a view"
+            }
             C::ValueRefused => "a value does not fit its type; choose `twin`, the default, to keep it as text",
             C::ArrayShape => "take `arrays: fail` out: arrays of any shape are kept then",
             C::RowTooLarge => {
@@ -344,7 +346,7 @@ impl FailureCode {
                 "check the destination connection from where the worker runs: host, port and network of the server"
             }
             C::TargetDenied => {
-                "check the user and the password reference of the destination, and the grants that docs/postgres-target.md lists"
+                "check the user and the password reference of the destination, the grants that docs/postgres-target.md lists, and, where the worker's log names one, a trigger, rule or foreign key"
             }
             C::TargetFailed => "look into the destination's own log; nothing was committed",
             C::TableNotOurs => "choose another prefix, or set `take-over: true` if this table is meant",

@@ -4,6 +4,7 @@
 //! What is on its way is a temporary table, or a table that nobody else can see yet: the server itself takes both back when
 //! the session ends. It speaks the protocol through what the source of the same kind has. No error text holds a value.
 
+mod clear;
 mod copy;
 mod encode;
 mod fault;

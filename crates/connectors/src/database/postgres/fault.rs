@@ -9,6 +9,7 @@ use crate::source::postgres::refusal::Failure;
 pub(super) fn of_target(failure: impl Into<Failure>) -> Fault {
     let failure = failure.into();
     let code = match &failure {
+        Failure::Server(error) if error.is_row_security() => Some(FailureCode::RowSecurity),
         Failure::Server(error) => Some(of_state(error.state())),
         Failure::Fault(_) => None,
     };

@@ -11,6 +11,7 @@ use waybill_pipeline::commit::{Delivery, State};
 use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Fault, FaultResult};
 
+use super::clear::clear;
 use super::copy::Sheet;
 use super::fault::of_target;
 use super::kind::{Column, Restore};
@@ -51,11 +52,7 @@ impl Merge<'_> {
             let columns = self.wanted(self.twins.iter().copied());
             return Ok(Merged { columns, rows: Some(self.delivery.rows()) });
         }
-        let found = relation::find(wire, self.schema, self.table).await?;
-        if found.as_ref().map(|found| found.oid) != self.oid {
-            let text = format!("{}.{} was made or replaced by something else meanwhile", self.schema, self.table);
-            return Err(Fault::new(FailureCode::TableChangedByOther, text));
-        }
+        let found = self.hold(wire).await?;
         let staged = |name: &str| self.place(name).map_or_else(String::new, |at| self.expression(at));
         self.check_key(wire, &format!("{} s", self.sheet.table), staged).await?;
         let columns = match &found {
@@ -71,6 +68,25 @@ impl Merge<'_> {
             Load::Changed => None,
         };
         Ok(Merged { columns, rows })
+    }
+
+    /// Holds the table as it is until the transaction ends, and says what it is. Readers go on; where rows go or others take
+    /// their place, whoever else writes waits.
+    async fn hold(&self, wire: &mut Wire) -> FaultResult<Option<Relation>> {
+        let Some(found) = self.find(wire).await? else { return Ok(None) };
+        let mode = if self.delivery.load == Load::New { "ROW EXCLUSIVE" } else { "SHARE ROW EXCLUSIVE" };
+        run(wire, &format!("LOCK TABLE {}{} IN {mode} MODE", found.only(), self.sql())).await?;
+        self.find(wire).await
+    }
+
+    /// The table that was there when the attempt began; none where there was none, and there is none.
+    async fn find(&self, wire: &mut Wire) -> FaultResult<Option<Relation>> {
+        let found = relation::find(wire, self.schema, self.table).await?;
+        if found.as_ref().map(|found| found.oid) == self.oid && found.as_ref().is_none_or(Relation::is_table) {
+            return Ok(found);
+        }
+        let text = format!("{}.{} was made or replaced by something else meanwhile", self.schema, self.table);
+        Err(Fault::new(FailureCode::TableChangedByOther, text))
     }
 
     fn sql(&self) -> String {
@@ -97,12 +113,8 @@ impl Merge<'_> {
     /// Takes the rows away that go and brings the columns in shape; gives our columns.
     async fn make_room(&self, wire: &mut Wire, found: &Relation) -> FaultResult<Vec<(String, String)>> {
         let load = self.delivery.load;
-        if load != Load::New {
-            // Readers go on; whoever else writes waits.
-            run(wire, &format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", self.sql())).await?;
-        }
         if load == Load::Full {
-            let gone = count(wire, &format!("DELETE FROM {}", self.sql())).await?;
+            let gone = clear(wire, found, &self.sql()).await?;
             self.check_shrink(gone)?;
         }
         let ours: BTreeSet<&str> =
@@ -124,7 +136,7 @@ impl Merge<'_> {
                 }
                 None => return Err(changed(format!("the table has no column {name}"))),
             };
-            self.alter(wire, &change, name).await?;
+            self.alter(wire, found, &change, name).await?;
         }
         for name in ours.iter().filter(|name| found.columns.iter().any(|(found, _)| found == *name)) {
             if wanted.iter().any(|(wanted, _)| wanted == name) {
@@ -133,17 +145,17 @@ impl Merge<'_> {
             if load != Load::Full {
                 return Err(changed(format!("the stream has no column {name} any more")));
             }
-            self.alter(wire, &format!("DROP COLUMN {}", identifier(name)), name).await?;
+            self.alter(wire, found, &format!("DROP COLUMN {}", identifier(name)), name).await?;
         }
         Ok(wanted)
     }
 
-    async fn alter(&self, wire: &mut Wire, change: &str, column: &str) -> FaultResult<()> {
-        run(wire, &format!("ALTER TABLE {} {change}", self.sql())).await.map_err(|fault| match fault.code {
+    async fn alter(&self, wire: &mut Wire, found: &Relation, change: &str, column: &str) -> FaultResult<()> {
+        run(wire, &format!("ALTER TABLE {}{} {change}", found.only(), self.sql())).await.map_err(|fault| match fault.code {
             FailureCode::SchemaChanged => {
                 let text = format!(
-                    "the column {column} is another one now, and a view, a rule, a policy or a default stands on it: take that away, or \
-                     leave the column out"
+                    "the column {column} is another one now, and a view, a rule, a policy, a default or a table that inherits it stands \
+                     on it: take that away, or leave the column out"
                 );
                 Fault { text: waybill_pipeline::CustomerText::new(text), ..fault }
             }
@@ -201,8 +213,11 @@ impl Merge<'_> {
         if rows == self.delivery.rows() {
             return Ok(());
         }
-        let text = format!("{} rows were to come, and the server put {rows} in their place", self.delivery.rows());
-        Err(Fault::new(FailureCode::TargetFailed, text))
+        let text = format!(
+            "{} rows were to come, and the server put {rows} in their place: a trigger or a rule of the table keeps rows out; take it away",
+            self.delivery.rows()
+        );
+        Err(Fault::new(FailureCode::TargetDenied, text))
     }
 
     /// What becomes of a row whose key is there already: all of it is the new one's, twins too.

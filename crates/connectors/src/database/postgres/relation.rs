@@ -17,6 +17,18 @@ pub(super) struct Relation {
     pub(super) columns: Vec<(String, String)>,
 }
 
+impl Relation {
+    /// Whether rows can stand in it: in another kind they never do.
+    pub(super) const fn is_table(&self) -> bool {
+        matches!(self.kind, 'r' | 'p')
+    }
+
+    /// What a statement says before its name, so that it touches no table that inherits from it. Partitions are the table itself.
+    pub(super) const fn only(&self) -> &'static str {
+        if self.kind == 'p' { "" } else { "ONLY " }
+    }
+}
+
 /// Schema and table, quoted.
 pub(super) fn sql(schema: &str, table: &str) -> String {
     format!("{}.{}", identifier(schema), identifier(table))

@@ -9,10 +9,11 @@ use crate::source::postgres::connect::Address;
 use crate::source::postgres::session::greet;
 use crate::source::postgres::wire::Wire;
 
-/// As where the source reads: the styles make the casts of texts exact. A wait for a lock ends after all that a frozen
+/// As where the source reads: the styles make the casts of texts exact, and with row security off a policy is an error instead
+/// of a silent filter. A wait for a lock ends after all that a frozen
 /// attempt may hold one.
 const SETTINGS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0; \
-    SET LOCAL lock_timeout = '6min'; SET LOCAL search_path = ''; \
+    SET LOCAL lock_timeout = '6min'; SET LOCAL row_security = off; SET LOCAL search_path = ''; \
     SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
     SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL xmloption = 'content'; \
     SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off; \

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
-use waybill_model::plan::System;
+use waybill_model::plan::{Load, System};
 use waybill_model::{AttemptId, FailureCode, RunId, fault};
 use waybill_pipeline::commit::{Committed, Delivered, Delivery, Outcome, Owner, State};
 use waybill_pipeline::database::{self, Chunk, DatabaseTable, RowSink, Wanted};
@@ -13,6 +13,7 @@ use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Batch, Fault, FaultResult};
 
 use super::NAME_BYTES;
+use super::clear;
 use super::copy::{self, Feed, Pump, Sheet};
 use super::encode::Encoder;
 use super::kind::{self, Column, Restore};
@@ -95,8 +96,8 @@ impl PgTable {
         let oid = relation.as_ref().map(|relation| relation.oid);
         let is_ours = found.as_ref().is_some_and(|found| oid.is_none_or(|oid| oid == found.table_oid));
         let not_ours = |text: String| Err(Fault::new(FailureCode::TableNotOurs, text));
-        if let Some(kind) = relation.map(|relation| relation.kind).filter(|kind| !matches!(kind, 'r' | 'p')) {
-            return not_ours(format!("{schema}.{table} is no table (relkind {kind})"));
+        if let Some(relation) = relation.as_ref().filter(|relation| !relation.is_table()) {
+            return not_ours(format!("{schema}.{table} is no table (relkind {})", relation.kind));
         }
         if !wanted.owner.take_over {
             if oid.is_some() && !is_ours {
@@ -108,6 +109,9 @@ impl PgTable {
         }
         if let Some(found) = &found {
             found.check_stream(wanted.run, &wanted.stream.name)?;
+        }
+        if let Some(relation) = relation.as_ref().filter(|_| wanted.stream.load == Load::Full) {
+            clear::check_references(&mut wire, relation).await?;
         }
         if oid.is_none() && found.is_some() && wanted.stream.load.has_window() {
             let text = format!("{schema}.{table} is gone, with the rows up to its cursor: run one `full` load");

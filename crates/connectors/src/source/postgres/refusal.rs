@@ -47,6 +47,11 @@ impl ServerError {
         &self.state
     }
 
+    /// Whether a policy would hide rows, where the session said that none may.
+    pub(crate) fn is_row_security(&self) -> bool {
+        self.code() == FailureCode::RowSecurity
+    }
+
     fn code(&self) -> FailureCode {
         use FailureCode as C;
         match (self.state.as_str(), self.routine.as_str()) {

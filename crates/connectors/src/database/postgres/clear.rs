@@ -1,0 +1,45 @@
+//! The rows that a replace takes away: all of the table and none of another one, or the load is refused.
+
+use waybill_model::FailureCode;
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::fault::of_target;
+use super::relation::Relation;
+use super::session::count;
+use crate::source::postgres::wire::Wire;
+
+/// Refuses a table whose rows take others along when they go, in a table that is none of ours.
+pub(super) async fn check_references(wire: &mut Wire, table: &Relation) -> FaultResult<()> {
+    let own = format!(
+        "SELECT {oid}::pg_catalog.oid UNION SELECT relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree({oid})",
+        oid = table.oid
+    );
+    let asked = format!(
+        "WITH own(oid) AS ({own}) SELECT c.conname, c.conrelid::pg_catalog.regclass::pg_catalog.text \
+         FROM pg_catalog.pg_constraint c WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd') \
+         AND c.confrelid IN (SELECT oid FROM own) AND c.conrelid NOT IN (SELECT oid FROM own) ORDER BY 2, 1 LIMIT 1"
+    );
+    let Some(row) = wire.ask(&asked).await.map_err(of_target)?.into_iter().next() else { return Ok(()) };
+    let text = format!(
+        "every `full` load deletes all rows first, and the foreign key {} of {} would delete or change the rows there with them: \
+         make it ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED, or load this table with `new` or `changed`",
+        row.text(0)?,
+        row.text(1)?
+    );
+    Err(Fault::new(FailureCode::TargetDenied, text))
+}
+
+/// Deletes all rows of a table that nobody else can write to any more, and says how many there were.
+pub(super) async fn clear(wire: &mut Wire, table: &Relation, name: &str) -> FaultResult<u64> {
+    check_references(wire, table).await?;
+    let place = format!("{}{name}", table.only());
+    let gone = count(wire, &format!("DELETE FROM {place}")).await?;
+    let left = wire.ask_one(&format!("SELECT EXISTS (SELECT FROM {place})")).await.map_err(of_target)?;
+    if !left.flag(0)? {
+        return Ok(gone);
+    }
+    let text = format!(
+        "a trigger or a rule kept rows of {name} that a `full` load deletes: take it away, or load this table with `new` or `changed`"
+    );
+    Err(Fault::new(FailureCode::TargetDenied, text))
+}
