@@ -55,6 +55,10 @@ pub(crate) use self::decode::fuzz;
 /// How long an integer cursor waits for transactions that were open before it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where a field's metadata hold the type under its domains, as this server writes it. A destination of the same kind takes it
+/// from here: what it knows itself by a domain's name may hold less.
+pub(crate) const BASE_TYPE: &str = "source.base";
+
 /// A PostgreSQL server as a source.
 pub struct PostgresSource {
     address: Address,

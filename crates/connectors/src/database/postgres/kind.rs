@@ -9,6 +9,7 @@ use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
 use self::native::native;
+use crate::source::postgres::BASE_TYPE;
 use crate::source::postgres::wire::Wire;
 
 /// How values are written in binary COPY.
@@ -174,7 +175,8 @@ pub(super) async fn columns(wire: &mut Wire, fields: &[&Field], same_kind: bool)
             return Err(Fault::new(FailureCode::ValueRefused, text));
         };
         let plain = Column { name: field.name().clone(), kind, form, is_cast: false, restore: Restore::Twin };
-        let source = field.metadata().get("waybill.src_type").filter(|_| same_kind);
+        let noted = |key: &str| field.metadata().get(key).filter(|_| same_kind);
+        let source = noted(BASE_TYPE).or_else(|| noted("waybill.src_type"));
         columns.push(match source {
             Some(source) => native(wire, source, field.data_type(), &plain).await?.unwrap_or(plain),
             None => plain,

@@ -42,6 +42,8 @@ pub(super) struct Attribute {
     pub(super) modifier: i32,
     /// The type in the source's words, with its modifier.
     pub(super) shown: String,
+    /// The same through domains, of the type and of its elements: what its values are in the end, with the modifier that counts.
+    pub(super) base: String,
     /// The type to cast a literal to: without a modifier, and for a domain what it rests on, whose modifier it would apply, so
     /// that nothing is cut or rounded.
     pub(super) cast: String,
@@ -140,7 +142,16 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
          pg_catalog.format_type((WITH RECURSIVE d(oid, base) AS (\
              SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \
              UNION ALL SELECT t.oid, t.typbasetype FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base) \
-           SELECT d.oid FROM d WHERE d.base = 0), -1), a.attnotnull FROM pg_catalog.pg_attribute a \
+           SELECT d.oid FROM d WHERE d.base = 0), -1), a.attnotnull, \
+         (WITH RECURSIVE d(place, oid, modifier, suffix) AS (\
+             SELECT 0, a.atttypid, a.atttypmod, '' \
+             UNION ALL SELECT d.place + 1, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END, \
+               CASE WHEN t.typtype = 'd' AND t.typtypmod <> -1 THEN t.typtypmod ELSE d.modifier END, \
+               CASE t.typtype WHEN 'd' THEN d.suffix ELSE '[]' END \
+             FROM d JOIN pg_catalog.pg_type t ON t.oid = d.oid \
+             WHERE t.typtype = 'd' OR (d.suffix = '' AND t.typcategory = 'A' AND t.typlen = -1 AND t.typelem <> 0 AND t.oid NOT IN (22, 30))) \
+           SELECT pg_catalog.format_type(d.oid, d.modifier) || d.suffix FROM d ORDER BY d.place DESC LIMIT 1) \
+         FROM pg_catalog.pg_attribute a \
          WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
         relation.oid
     );
@@ -155,6 +166,7 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
                 shown: row.text(3)?,
                 cast: row.text(4)?,
                 not_null: is_table && row.flag(5)?,
+                base: row.text(6)?,
             })
         })
         .collect()

@@ -10,6 +10,7 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{Condition, Op, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
 
+use super::BASE_TYPE;
 use super::catalog::Attribute;
 use super::compare::Operators;
 use super::kind::{Kind, Rules, Types, resolve};
@@ -91,6 +92,9 @@ fn clause<'a>(conditions: impl Iterator<Item = &'a String>) -> String {
 /// Every field may be NULL: a twin's value is, and a constraint that is dropped later is no other schema.
 fn field(name: &str, attribute: &Attribute, kind: &Kind, stream: &StreamPlan, is_sql_ascii: bool) -> Field {
     let mut metadata = HashMap::from([("waybill.src_type".to_owned(), attribute.shown.clone())]);
+    if attribute.base != attribute.shown {
+        metadata.insert(BASE_TYPE.into(), attribute.base.clone());
+    }
     if let Kind::List(element) = kind
         && !element.has_edges()
     {

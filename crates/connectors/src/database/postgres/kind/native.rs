@@ -111,22 +111,14 @@ pub(super) async fn native(
     kind: &DataType,
     plain: &Column,
 ) -> FaultResult<Option<Column>> {
-    let mut source = source.to_owned();
-    // A domain leads to what it is over; one that leads to itself does not lead far.
-    for _ in 0..8 {
-        let (element, array) = source.strip_suffix("[]").map_or((source.as_str(), false), |element| (element, true));
-        if let Some(found) = bare(element).as_deref().and_then(built_in) {
-            return of_built_in(wire, (&source, array), found, kind, plain).await;
-        }
-        match resolve(wire, element).await? {
-            Some(Resolved::Domain(base)) => source = if array { format!("{base}[]") } else { base },
-            Some(Resolved::Type { name, is_enum }) => {
-                return of_catalogue(wire, (&name, array), is_enum, plain).await;
-            }
-            None => return Ok(None),
-        }
+    let (element, array) = source.strip_suffix("[]").map_or((source, false), |element| (element, true));
+    if let Some(found) = bare(element).as_deref().and_then(built_in) {
+        return of_built_in(wire, (source, array), found, kind, plain).await;
     }
-    Ok(None)
+    match resolve(wire, element).await? {
+        Some(found) => of_catalogue(wire, (&found.name, array), found.is_enum, plain).await,
+        None => Ok(None),
+    }
 }
 
 async fn of_built_in(
@@ -159,10 +151,10 @@ async fn same_money(wire: &mut Wire, kind: &DataType) -> FaultResult<bool> {
 }
 
 /// What the destination's catalogue knows by a name. The server's own types that are not listed name objects of one database, or
-/// take no value: they stay text.
-enum Resolved {
-    Type { name: String, is_enum: bool },
-    Domain(String),
+/// take no value: they stay text. So does what is a domain here and none at the source: it may hold less.
+struct Resolved {
+    name: String,
+    is_enum: bool,
 }
 
 async fn resolve(wire: &mut Wire, source: &str) -> FaultResult<Option<Resolved>> {
@@ -170,15 +162,13 @@ async fn resolve(wire: &mut Wire, source: &str) -> FaultResult<Option<Resolved>>
     let Ok(name) = TableName::parse(name) else { return Ok(None) };
     let quoted = literal(&name.sql(), "pg_catalog.text")?;
     let asked = format!(
-        "SELECT t.typtype, pg_catalog.format_type(t.oid, -1), pg_catalog.format_type(t.typbasetype, t.typtypmod) \
-         FROM pg_catalog.pg_type t WHERE t.oid = pg_catalog.to_regtype({quoted}) AND t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace"
+        "SELECT t.typtype, pg_catalog.format_type(t.oid, -1) FROM pg_catalog.pg_type t WHERE t.oid = pg_catalog.to_regtype({quoted}) AND t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace"
     );
     let Some(row) = wire.ask(&asked).await.map_err(of_target)?.into_iter().next() else { return Ok(None) };
     let name = row.text(1)?;
     Ok(match row.text(0)?.as_str() {
-        "d" => Some(Resolved::Domain(row.text(2)?)),
-        "e" => Some(Resolved::Type { name, is_enum: true }),
-        "b" | "r" | "m" => Some(Resolved::Type { name, is_enum: false }),
+        "e" => Some(Resolved { name, is_enum: true }),
+        "b" | "r" | "m" => Some(Resolved { name, is_enum: false }),
         _ => None,
     })
 }
