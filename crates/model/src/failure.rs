@@ -300,7 +300,9 @@ impl FailureCode {
             C::RowSecurity => {
                 "log in as a user that row-level security does not filter (BYPASSRLS), or, where rows are read, read a view"
             }
-            C::ValueRefused => "a value does not fit its type; choose `twin`, the default, to keep it as text",
+            C::ValueRefused => {
+                "a value does not fit its type: choose `twin`, the default, to keep it as text; where a destination refuses it, mend the row, the constraint or the trigger (no text of PostgreSQL holds the character U+0000)"
+            }
             C::ArrayShape => "take `arrays: fail` out: arrays of any shape are kept then",
             C::RowTooLarge => {
                 "give the worker more memory: a row must fit an eighth of it; or raise the limit of the source where its text names one"

@@ -85,6 +85,25 @@ async fn a_commit_whose_answer_is_lost_is_read_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_the_server_refuses_is_told_as_what_it_is() {
+    let copy = Copy::with(&numbers(100), "t: {}");
+    copy.delivered();
+    copy.server
+        .run(
+            "CREATE TABLE known (id bigint PRIMARY KEY); INSERT INTO known SELECT id FROM t;
+             ALTER TABLE t ADD FOREIGN KEY (id) REFERENCES known DEFERRABLE INITIALLY DEFERRED",
+        )
+        .await;
+    copy.source("INSERT INTO t VALUES (101, 'unknown')");
+    assert!(copy.fails("value_refused").contains("23503"));
+    assert_eq!(copy.one("SELECT count(*) || ' ' || max(id) FROM t").await, "100 100");
+    assert_eq!(copy.one("SELECT version FROM _waybill_commit").await, "1");
+    copy.server.run("INSERT INTO known VALUES (101)").await;
+    copy.delivered();
+    assert_eq!(copy.one("SELECT count(*) || ' ' || max(id) FROM t").await, "101 101");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_was_overtaken_is_fenced_and_writes_nothing() {
     let copy = Copy::with(&numbers(100), "t: {}");
     copy.delivered();

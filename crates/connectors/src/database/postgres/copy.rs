@@ -65,12 +65,15 @@ impl Drop for Pump {
 
 /// Begins to take rows.
 pub(super) fn start(wire: Wire, sheet: Sheet) -> (Feed, Pump) {
-    let (sender, chunks) = mpsc::channel(WAITING);
+    let (sender, mut chunks) = mpsc::channel(WAITING);
     let fault = Arc::new(Mutex::new(None));
     let told = Arc::clone(&fault);
     let pump = tokio::spawn(async move {
-        let sent = Copying { wire, sheet, open: None, rows: 0, twins: BTreeSet::new() }.take(chunks).await;
-        sent.map_err(|why| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(why)).ok()
+        let mut copying = Copying { wire, sheet, open: None, rows: 0, twins: BTreeSet::new() };
+        let taken = copying.take(&mut chunks).await;
+        // Before the way in is closed, which whoever waits there takes for the end.
+        taken.map_err(|why| *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(why)).ok()?;
+        Some(Sent { wire: copying.wire, rows: copying.rows, twins: copying.twins })
     });
     (Feed { sender: Mutex::new(Some(sender)), fault }, Pump(pump))
 }
@@ -114,7 +117,7 @@ struct Copying {
 }
 
 impl Copying {
-    async fn take(mut self, mut chunks: mpsc::Receiver<Chunk>) -> FaultResult<Sent> {
+    async fn take(&mut self, chunks: &mut mpsc::Receiver<Chunk>) -> FaultResult<()> {
         while let Some(chunk) = chunks.recv().await {
             if self.open.as_ref().is_some_and(|open| open.twins != chunk.twins || open.bytes >= PIECE) {
                 self.close().await?;
@@ -128,8 +131,7 @@ impl Copying {
                 open.rows += chunk.rows;
             }
         }
-        self.close().await?;
-        Ok(Sent { wire: self.wire, rows: self.rows, twins: self.twins })
+        self.close().await
     }
 
     async fn begin(&mut self, twins: &[usize]) -> FaultResult<()> {
@@ -179,5 +181,56 @@ impl Copying {
         }
         self.rows += open.rows;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::source::server::socket::Socket;
+    use crate::source::server::transport::Stream;
+
+    /// What a server says that refuses a statement, and is ready again.
+    const REFUSAL: &[u8] = b"E\0\0\0\x17SERROR\0C42501\0Mno\0\0Z\0\0\0\x05E";
+
+    async fn refuses(mut client: TcpStream) {
+        let mut said = [0; 512];
+        if client.read(&mut said).await.is_ok_and(|count| count > 0) && client.write_all(REFUSAL).await.is_ok() {
+            while client.read(&mut said).await.is_ok_and(|count| count > 0) {}
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn whoever_waits_with_rows_hears_why_they_were_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(refuses(client));
+            }
+        });
+        for round in 0..1_000 {
+            let socket = Socket::new(TcpStream::connect(address).await.expect("a connection"));
+            let sheet = Sheet { table: "t".into(), columns: vec!["c".into()], twins: Vec::new(), is_fresh: false };
+            let (feed, _pump) = start(Wire::new(Stream::Plain(socket)), sheet);
+            let feed = Arc::new(feed);
+            let lanes = (0..4).map(|_| {
+                let feed = Arc::clone(&feed);
+                tokio::spawn(async move {
+                    loop {
+                        let chunk = Chunk { rows: 1, bytes: vec![0], twins: Vec::new() };
+                        if let Err(fault) = feed.send(chunk).await {
+                            return fault.code;
+                        }
+                    }
+                })
+            });
+            for code in futures::future::join_all(lanes).await {
+                assert_eq!(code.expect("a lane"), FailureCode::TargetDenied, "round {round}");
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use super::NAME_BYTES;
 use super::clear;
 use super::copy::{self, Feed, Pump, Sheet};
 use super::encode::Encoder;
+use super::fault::of_target;
 use super::kind::{self, Column, Restore};
 use super::ledger::{self, Entry, Fresh};
 use super::merge::Merge;
@@ -23,6 +24,7 @@ use super::relation::{self, sql};
 use super::session::{self, run};
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::identifier;
+use crate::source::postgres::refusal::Failure;
 use crate::source::postgres::wire::Wire;
 
 /// The server's own columns, whose names none of ours may have.
@@ -55,8 +57,8 @@ enum Step {
     },
     /// Everything but the commit.
     Ready(Wire),
-    /// The commit was sent, and nobody knows.
-    Doubt,
+    /// The commit was sent, and nobody knows what became of it; with what the server said instead of yes.
+    Doubt(Option<Fault>),
     Adopted(Delivered),
     Overtaken,
     Over,
@@ -205,7 +207,7 @@ impl PgTable {
 
     /// What became of a commit whose answer was lost. The row is asked for behind the lock that the transaction held: while
     /// it may still land, there is no answer.
-    async fn read_back(&self) -> FaultResult<Outcome> {
+    async fn read_back(&self, said: Option<Fault>) -> FaultResult<Outcome> {
         let unknown = |fault: Fault| Fault { code: FailureCode::CommitUnknown, ..fault };
         let asked = async {
             let mut wire = session::connect(&self.address).await?;
@@ -226,7 +228,7 @@ impl PgTable {
             Some(now) if now.version > before => Ok(Outcome::Overtaken),
             _ => {
                 let text = "the connection ended before the commit, which the server took back: nothing has changed";
-                Err(Fault::new(FailureCode::TargetFailed, text))
+                Err(said.unwrap_or_else(|| Fault::new(FailureCode::TargetFailed, text)))
             }
         }
     }
@@ -316,12 +318,14 @@ impl DatabaseTable for PgTable {
         let mut step = self.step.lock().await;
         match &mut *step {
             Step::Ready(_) => {}
-            Step::Doubt => return self.read_back().await,
+            Step::Doubt(said) => return self.read_back(said.clone()).await,
             Step::Adopted(delivered) => return Ok(Outcome::Adopted(delivered.clone())),
             Step::Overtaken => return Ok(Outcome::Overtaken),
             _ => return Err(Fault::new(FailureCode::WorkerBug, "a commit of nothing")),
         }
-        let Step::Ready(mut wire) = std::mem::replace(&mut *step, Step::Doubt) else { return self.read_back().await };
+        let Step::Ready(mut wire) = std::mem::replace(&mut *step, Step::Doubt(None)) else {
+            return self.read_back(None).await;
+        };
         fault::point("before_commit_put");
         let answer = wire.run("COMMIT").await;
         fault::point("commit_applied");
@@ -330,10 +334,12 @@ impl DatabaseTable for PgTable {
                 wire.terminate().await;
                 Ok(Outcome::Landed(Committed { version: self.version() + 1, rebased: false, read_back: false }))
             }
-            // Whatever was said instead: the row tells.
-            _ => {
+            // Whatever was said instead, the row tells; where it tells that nothing landed, what was said is why.
+            answer => {
                 drop(wire);
-                self.read_back().await
+                let said = answer.err().filter(|failure| matches!(failure, Failure::Server(_))).map(of_target);
+                *step = Step::Doubt(said.clone());
+                self.read_back(said).await
             }
         }
     }
