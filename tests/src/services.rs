@@ -16,3 +16,4 @@ pub mod s3;
 pub mod s3_proxy;
 pub mod sessions;
 pub mod sshd;
+pub mod statement_proxy;

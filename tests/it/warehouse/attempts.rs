@@ -1,6 +1,7 @@
 //! Attempts that die, freeze or lose the commit's answer: the table is right, and nothing is left behind.
 
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use waybill_api::run::RunStart;
@@ -9,6 +10,7 @@ use waybill_tests::fault::Marker;
 use waybill_tests::sandbox::Options;
 use waybill_tests::services::commit_proxy::{CommitProxy, Cut};
 use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::statement_proxy::StatementProxy;
 
 use super::{Copy, numbers, report, talk};
 use crate::story::{Rows, Story};
@@ -101,6 +103,38 @@ async fn a_commit_that_the_server_refuses_is_told_as_what_it_is() {
     copy.server.run("INSERT INTO known VALUES (101)").await;
     copy.delivered();
     assert_eq!(copy.one("SELECT count(*) || ' ' || max(id) FROM t").await, "101 101");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_freezes_with_the_lock_is_ended_by_the_server() {
+    let copy = Copy::with(&numbers(100), "t: {}");
+    let proxy = StatementProxy::start(copy.server.port(), Some(("'5min'", "'  1s'"))).await;
+    let direct = copy.server.port();
+    let copy = copy.through(proxy.port, "t: {}");
+    let marker = Marker::at(copy.path("fired"));
+    let mut slow = copy.command("waybill-worker-faults");
+    slow.env("WAYBILL_FAULT", marker.order("locked=pause")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let slow = slow.spawn().expect("run");
+    marker.fires(1).await.expect("it has the lock");
+    let copy = copy.through(direct, "t: {}");
+    let mut next = copy.command("waybill-worker").stdout(Stdio::null()).spawn().expect("run");
+    let mut ended = None;
+    for _ in 0..1_200 {
+        ended = next.try_wait().expect("look at the worker");
+        if ended.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await; // a poll for the end, bounded
+    }
+    if ended.is_none() {
+        next.kill().expect("end the worker");
+    }
+    marker.release().expect("go on");
+    let output = tokio::task::block_in_place(|| slow.wait_with_output()).expect("an end");
+    assert!(ended.is_some_and(|status| status.success()), "the lock was held by one that does nothing: {ended:?}");
+    assert_eq!(report(&output)["streams"][0]["failure"], "target_failed", "{}", talk(&output));
+    assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "100 100");
+    assert_eq!(copy.one("SELECT version FROM _waybill_commit").await, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

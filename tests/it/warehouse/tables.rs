@@ -1,9 +1,11 @@
 //! Whose a table is, and what is refused before or after rows are read.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use waybill_tests::binaries::binary;
+use waybill_tests::fault::Marker;
+use waybill_tests::services::statement_proxy::StatementProxy;
 
 use super::{Copy, numbers, talk};
 
@@ -127,4 +129,62 @@ async fn the_grants_and_the_pipeline_of_the_page_work_as_they_stand() {
     client.batch_execute("SET ROLE analysts").await.expect("a role");
     let rows: i64 = client.query_one("SELECT count(*) FROM raw.orders", &[]).await.expect("granted").get(0);
     assert_eq!(rows, 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ledger_that_somebody_else_made_is_not_believed() {
+    let copy = Copy::with(&numbers(10), "t: {}");
+    let make = "CREATE TABLE _waybill_commit (table_name text PRIMARY KEY, table_oid oid, pipeline text, stream text, epoch bigint, \
+        version bigint, run text, attempt text, state text, digest_key text, committed_at timestamptz DEFAULT now())";
+    copy.server
+        .run("CREATE ROLE mallory; CREATE ROLE loader LOGIN; GRANT ALL ON SCHEMA public TO mallory, loader")
+        .await;
+    let theirs = format!("SET ROLE mallory; {make}; GRANT ALL ON _waybill_commit TO PUBLIC");
+    let view =
+        format!("{}; CREATE VIEW _waybill_commit AS SELECT * FROM ledger", make.replace("_waybill_commit", "ledger"));
+    for (user, made) in [("postgres", &theirs), ("loader", &theirs), ("postgres", &view)] {
+        copy.streams("t: {}");
+        copy.log_in_as(user);
+        copy.server.run(made).await;
+        let text = copy.fails("table_not_ours");
+        assert!(text.contains("was made by somebody else"), "{user}: {text}");
+        assert_eq!(copy.one("SELECT to_regclass('t') IS NULL").await, "true", "{user}");
+        copy.server.run("DROP TABLE IF EXISTS ledger CASCADE").await;
+        copy.server.run(if made == &view { "SELECT" } else { "DROP TABLE _waybill_commit" }).await;
+    }
+    // A role that one is a member of is no stranger, whoever inserts the rows.
+    copy.server
+        .run(&format!("CREATE ROLE team ROLE loader; GRANT ALL ON SCHEMA public TO team; SET ROLE team; {make}"))
+        .await;
+    copy.streams("t: {}");
+    copy.log_in_as("loader");
+    copy.delivered();
+    // Nor is one believed that has come since the table was opened.
+    let marker = Marker::at(copy.path("fired"));
+    let mut slow = copy.command("waybill-worker-faults");
+    slow.env("WAYBILL_FAULT", marker.order("rows_sent=pause")).stdout(Stdio::piped());
+    let slow = slow.spawn().expect("run");
+    marker.fires(1).await.expect("its rows are sent");
+    copy.server.run("ALTER TABLE _waybill_commit OWNER TO mallory; GRANT ALL ON _waybill_commit TO PUBLIC").await;
+    marker.release().expect("go on");
+    let output = tokio::task::block_in_place(|| slow.wait_with_output()).expect("an end");
+    assert_eq!(super::report(&output)["streams"][0]["failure"], "table_not_ours");
+    assert_eq!(copy.one("SELECT version FROM _waybill_commit").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_session_is_told_outlives_its_transaction_but_how_soon_its_end_is_noticed() {
+    let copy = Copy::with(&numbers(10), "t: {}");
+    let proxy = StatementProxy::start(copy.server.port(), None).await;
+    let copy = copy.through(proxy.port, "t: {}");
+    tokio::task::block_in_place(|| [copy.delivered(), copy.delivered()]);
+    let statements = proxy.statements();
+    let told: Vec<&str> =
+        statements.iter().map(String::as_str).filter(|statement| statement.starts_with("SET ")).collect();
+    let outlives = |statement: &&&str| !statement.starts_with("SET LOCAL ");
+    assert!(told.len() > 20, "{told:?}");
+    assert!(
+        told.iter().filter(outlives).all(|told| *told == "SET client_connection_check_interval = '10s'"),
+        "{told:?}"
+    );
 }

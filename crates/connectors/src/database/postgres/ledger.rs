@@ -8,7 +8,8 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use super::fault::of_target;
 use super::relation::sql;
-use crate::source::postgres::literal::literal;
+use super::session::{PATIENCE, run};
+use crate::source::postgres::literal::{identifier, literal};
 use crate::source::postgres::wire::Wire;
 
 /// The table's name.
@@ -54,7 +55,7 @@ pub(super) struct Fresh<'a> {
 pub(super) async fn make(wire: &mut Wire, schema: &str) -> FaultResult<()> {
     let ledger = sql(schema, TABLE);
     let made = format!(
-        "SET client_min_messages = 'error'; CREATE TABLE IF NOT EXISTS {ledger} (table_name text PRIMARY KEY, table_oid oid NOT NULL, \
+        "SET LOCAL client_min_messages = 'error'; CREATE TABLE IF NOT EXISTS {ledger} (table_name text PRIMARY KEY, table_oid oid NOT NULL, \
          pipeline text NOT NULL, stream text NOT NULL, epoch bigint NOT NULL, version bigint NOT NULL, \
          run text NOT NULL, attempt text NOT NULL, state text NOT NULL, digest_key text NOT NULL, \
          committed_at timestamp with time zone NOT NULL DEFAULT pg_catalog.now())"
@@ -66,16 +67,42 @@ pub(super) async fn make(wire: &mut Wire, schema: &str) -> FaultResult<()> {
 
 /// The row of a table; none where there is none or no ledger yet.
 pub(super) async fn read(wire: &mut Wire, schema: &str, table: &str) -> FaultResult<Option<Entry>> {
-    let name = literal(&sql(schema, TABLE), "pg_catalog.text")?;
-    let there = wire.ask_one(&format!("SELECT pg_catalog.to_regclass({name}) IS NOT NULL")).await.map_err(of_target)?;
-    if there.flag(0)? { row(wire, schema, table, "").await } else { Ok(None) }
+    if check_own(wire, schema).await? { row(wire, schema, table, "").await } else { Ok(None) }
 }
 
-/// Keeps every other attempt at this table out until the transaction ends, and reads its row as it is now.
+/// Refuses a ledger that somebody else made, or could have: what stands in it would be believed, and what stands on it would be
+/// run. A superuser is no member of every role here. False where there is none.
+async fn check_own(wire: &mut Wire, schema: &str) -> FaultResult<bool> {
+    let name = literal(&sql(schema, TABLE), "pg_catalog.text")?;
+    let asked = format!(
+        "WITH RECURSIVE own(oid) AS (SELECT r.oid FROM pg_catalog.pg_roles r WHERE r.rolname = current_user \
+           UNION SELECT m.roleid FROM own JOIN pg_catalog.pg_auth_members m ON m.member = own.oid) \
+         SELECT c.relkind = 'r' AND c.relowner IN (SELECT oid FROM own), current_user \
+         FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass({name})"
+    );
+    let Some(found) = wire.ask(&asked).await.map_err(of_target)?.into_iter().next() else { return Ok(false) };
+    if found.flag(0)? {
+        return Ok(true);
+    }
+    let text = format!(
+        "{schema}.{TABLE} was made by somebody else, so that what it says of our tables can't be trusted: see who made it and what it \
+         holds, then drop it, or ALTER TABLE {} OWNER TO {}",
+        sql(schema, TABLE),
+        identifier(&found.text(1)?)
+    );
+    Err(Fault::new(FailureCode::TableNotOurs, text))
+}
+
+/// Keeps every other attempt at this table out until the transaction ends, and reads its row as it is now. From before that on
+/// the server ends an attempt that freezes: whoever waits for the lock must not wait for it for ever.
 pub(super) async fn lock(wire: &mut Wire, schema: &str, table: &str) -> FaultResult<Option<Entry>> {
+    run(wire, PATIENCE).await?;
     let name = literal(&format!("waybill/{}", sql(schema, table)), "pg_catalog.text")?;
     let lock = format!("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended({name}, 0))");
     wire.ask(&lock).await.map_err(of_target)?;
+    // Held, so that it stays the one that is looked at.
+    run(wire, &format!("LOCK TABLE {} IN ROW SHARE MODE", sql(schema, TABLE))).await?;
+    check_own(wire, schema).await?;
     row(wire, schema, table, "FOR UPDATE").await
 }
 

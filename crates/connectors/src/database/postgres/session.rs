@@ -1,4 +1,5 @@
-//! What a session is told before it writes. Everything is SET LOCAL, so that a pooler can't carry it on or lose it.
+//! What a session is told before it writes. Everything is SET LOCAL, so that a pooler can't carry it on or lose it, but for what
+//! every session of ours is greeted with: how soon its end is noticed.
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ const SETTINGS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_trans
     SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off; \
     SET LOCAL check_function_bodies = off; SET LOCAL client_min_messages = 'error'";
 
-/// How long a transaction may stand with its rows in place and without a word from its worker: then the server takes it back.
+/// How long a transaction that holds a table's lock may stand without a word from its worker: then the server takes it back.
 pub(super) const PATIENCE: &str = "SET LOCAL idle_in_transaction_session_timeout = '5min'";
 /// How long what became of a commit is waited for.
 pub(super) const READ_BACK: Duration = Duration::from_secs(12);

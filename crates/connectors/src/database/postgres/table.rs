@@ -201,7 +201,6 @@ impl PgTable {
             digest_key: &digest_key,
         };
         ledger::write(wire, (&self.schema, &self.table), &fresh).await?;
-        run(wire, session::PATIENCE).await?;
         Ok(database::digest(&digest_key, &state))
     }
 
@@ -308,6 +307,7 @@ impl DatabaseTable for PgTable {
             state: self.state(),
             oid: self.oid,
         };
+        fault::point("locked");
         let digest = self.settle(&mut sent.wire, delivery, &merge).await?;
         fault::point("prepared");
         *step = Step::Ready(sent.wire);

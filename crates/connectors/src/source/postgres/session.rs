@@ -21,7 +21,8 @@ const SETTINGS: &str = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_trans
     SET LOCAL standard_conforming_strings = on; SET LOCAL quote_all_identifiers = off; \
     SET LOCAL client_min_messages = 'error';";
 
-/// A backend whose client is gone ends within this time, also in the middle of a long statement.
+/// A backend whose client is gone ends within this time, also in the middle of a long statement. It is for the whole session, in
+/// or out of a transaction; behind a pooler whoever gets the session next is noticed as soon, and nothing else changes for them.
 const NOTICE_LOSS: &str = "SET client_connection_check_interval = '10s'";
 
 /// What all connections of one snapshot must agree on.
