@@ -267,6 +267,9 @@ pub(crate) struct Faulty {
     hooks: Mutex<Vec<(&'static str, Hook)>>,
     pub(crate) fired: AtomicUsize,
     only_commits: bool,
+    /// Plain commits that are read now, and the most of them at once.
+    reading: AtomicUsize,
+    most: AtomicUsize,
 }
 
 impl Faulty {
@@ -288,6 +291,8 @@ impl Faulty {
             hooks: Mutex::new(Vec::new()),
             fired: AtomicUsize::new(0),
             only_commits,
+            reading: AtomicUsize::new(0),
+            most: AtomicUsize::new(0),
         })
     }
 
@@ -322,6 +327,11 @@ impl Faulty {
 
     pub(crate) fn fired(&self) -> usize {
         self.fired.load(Ordering::SeqCst)
+    }
+
+    /// How many plain commits were read at once, at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most.load(Ordering::SeqCst)
     }
 }
 
@@ -358,7 +368,14 @@ impl Bucket for Faulty {
     }
 
     async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>> {
-        self.inner.get(key, cap).await
+        if !key.contains("/_waybill/commits/") {
+            return self.inner.get(key, cap).await;
+        }
+        self.most.fetch_max(self.reading.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let got = self.inner.get(key, cap).await;
+        self.reading.fetch_sub(1, Ordering::SeqCst);
+        got
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> BucketResult<Bytes> {

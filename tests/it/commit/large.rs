@@ -5,10 +5,10 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use waybill_model::FailureCode;
-use waybill_model::plan::Load;
-use waybill_pipeline::commit::DataFile;
+use waybill_model::plan::{Files, Format, Load};
+use waybill_pipeline::commit::{DataFile, Table};
 
-use super::fixture::{Place, Try, code, delivery, file, run};
+use super::fixture::{Place, STREAM, Try, code, delivery, file, owner, run};
 
 /// Files of 400 columns, whose statistics take about 50 KB of a commit.
 const COLUMNS: usize = 400;
@@ -36,4 +36,21 @@ async fn a_commit_that_could_not_be_read_again_is_refused_before_anything_is_wri
     assert_eq!(code(table.prepare(&many).await.map(drop)), Some(FailureCode::CommitTooLarge));
     assert!(place.contents() == before, "nothing was written");
     run(&place.bucket, Load::Full, &rows).await.expect("the next run");
+}
+
+/// The same where each commit lists every file of the table, and less of it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_commit_is_bounded_by_what_is_read_beside_the_budget() {
+    let place = Place::new();
+    let files = Files::of(Format::ParquetFiles);
+    let table = Table::open_as(place.bucket.clone(), STREAM, &owner(), &files).await.expect("the table");
+    let (who, rows) = (Try::new(&table), wide());
+    let one = file(&place.bucket, &table, who, &rows).await;
+    let before = place.contents();
+    let files = (0..FILES / 2).map(|n| DataFile { key: table.data_key(who.run, who.attempt, n), ..one.clone() });
+    let many = delivery(who, Load::Full, files.collect(), rows.schema());
+    assert_eq!(code(table.prepare(&many).await.map(drop)), Some(FailureCode::CommitTooLarge));
+    // What a new table has before its first commit is all there is.
+    let written: Vec<_> = place.contents().into_keys().filter(|file| !before.contains_key(file)).collect();
+    assert!(written.iter().all(|file| file.ends_with("log.json") || file.ends_with("digest-key")), "{written:?}");
 }

@@ -223,6 +223,22 @@ async fn a_plain_table_is_cleaned_up_and_put_back_and_no_earlier_attempt_lands_a
     is_sound(&place).await;
 }
 
+/// Each lists the whole table, besides what the budget gives out.
+#[tokio::test]
+async fn plain_commits_are_read_one_after_the_other() {
+    let place = Place::new();
+    for rows in 0..8 {
+        run(&place.bucket, Load::New, rows..rows + 1).await.expect("a run");
+    }
+    let counted = Faulty::all(&place.bucket, &[]);
+    let bucket: Arc<dyn Bucket> = counted.clone();
+    assert_eq!(versions(&bucket, STREAM).await.expect("versions").len(), 8);
+    roll_back(&bucket, STREAM, 3, false).await.expect("put back");
+    audit_table(&*bucket, STREAM, true).await.expect("an audit");
+    open(&bucket).await.expect("the table");
+    assert_eq!(counted.most(), 1);
+}
+
 /// What is done to a log, and its name.
 type Damage<'a> = (&'static str, Box<dyn Fn() + 'a>);
 

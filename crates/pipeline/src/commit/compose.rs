@@ -295,7 +295,7 @@ impl Plan {
         let change = intent.on(head)?;
         if head.log == LogKind::Plain {
             let body = plain::body(self, &change, head, key)?;
-            write::readable("the commit", &body, COMMIT_CAP)?;
+            write::readable("the commit", &body, head.log.cap())?;
             return Ok(body);
         }
         let mut text = self.info();

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::commit::digest::{DigestKey, Sealed};
 use crate::commit::kind::LogKind;
 use crate::commit::log::{COMMIT_HEAD, COMMIT_PURPOSE, Head, Told};
-use crate::commit::plain::{HEAD, PURPOSE};
+use crate::commit::plain::{HEAD, PURPOSE, PlainCommit};
 
 fn sealed(key: &DigestKey, purpose: &str, head: &str, body: &[u8]) -> Bytes {
     match (body.first(), std::str::from_utf8(body)) {
@@ -48,7 +48,8 @@ pub(crate) fn plain_log(data: &[u8]) {
     for (version, body) in (0..).zip(data.split(|byte| *byte == 0)) {
         let body = sealed(&key, PURPOSE, HEAD, body);
         let _ = Told::by(LogKind::Plain, version, &body, &key);
-        if head.apply_plain(version, &body, Some(&key)).is_err() {
+        let read = PlainCommit::parse(version, &body, Some(&key));
+        if read.and_then(|commit| head.apply_plain(version, commit)).is_err() {
             return;
         }
         let _ = head.rows();

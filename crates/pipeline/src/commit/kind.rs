@@ -9,11 +9,16 @@ use waybill_model::plan::Format;
 
 use crate::bucket::{Bucket, Put};
 use crate::commit::key;
+use crate::commit::log::COMMIT_CAP;
 use crate::commit::write::Patience;
 use crate::fault::{Fault, FaultResult};
 
 /// The largest claim that is read.
 const CAP: u64 = 1024;
+
+/// The largest commit of a plain log. It lists every live file and is read whole, with the one before it, besides what the budget
+/// gives out.
+const PLAIN_CAP: u64 = 16 << 20;
 
 /// A kind of commit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +37,14 @@ impl LogKind {
         match format {
             Format::Delta => Self::Delta,
             Format::ParquetFiles | Format::Csv | Format::Jsonl => Self::Plain,
+        }
+    }
+
+    /// The largest commit that is written, and that is read.
+    pub(crate) const fn cap(self) -> u64 {
+        match self {
+            Self::Delta => COMMIT_CAP,
+            Self::Plain => PLAIN_CAP,
         }
     }
 

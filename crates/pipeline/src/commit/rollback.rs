@@ -14,12 +14,13 @@ use crate::bucket::Bucket;
 use crate::commit::compose::{Work, can_restore};
 use crate::commit::copy::{Found, UpkeepError};
 use crate::commit::key;
+use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Head, Told};
+use crate::commit::log::{Head, Told};
 use crate::commit::record;
 use crate::fault::{Fault, FaultResult};
 
-/// Files that are looked at at once.
+/// Objects that are looked at at once.
 const AT_ONCE: usize = 8;
 
 /// A version that the log still tells of.
@@ -62,14 +63,16 @@ pub async fn versions(bucket: &Arc<dyn Bucket>, table: &str) -> FaultResult<Vec<
     let one = |version: u64| {
         let digest = &found.digest;
         async move {
-            let body = bucket.get(&key::version(table, log, version), COMMIT_CAP).await?.unwrap_or_default();
+            let body = bucket.get(&key::version(table, log, version), log.cap()).await?.unwrap_or_default();
             let told = Told::by(log, version, &body, digest)?;
             let at = told.timestamp.map(|ms| Micros(ms.saturating_mul(1000)));
             let run = told.ours.map(|ours| ours.stamp.run);
             Ok::<_, Fault>(Version { version, at, operation: told.operation, run })
         }
     };
-    stream::iter(listing.commits.iter().copied()).map(one).buffered(AT_ONCE).try_collect().await
+    // Each one of a plain log lists the whole table.
+    let at_once = if log == LogKind::Plain { 1 } else { AT_ONCE };
+    stream::iter(listing.commits.iter().copied()).map(one).buffered(at_once).try_collect().await
 }
 
 /// Puts a table back to `version`; with `dry` it only says what that would do.

@@ -9,7 +9,7 @@ use super::TableReport;
 use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Head, Ours, Told};
+use crate::commit::log::{Head, Ours, Told};
 use crate::commit::record::{self, FileRecord, Loaded, ReceiptFile, ReceiptMerge};
 use crate::commit::{history, key};
 use crate::fault::FaultResult;
@@ -73,7 +73,7 @@ async fn commits(
         if !listing.commits.contains(&version) {
             break;
         }
-        let body = bucket.get(&key::version(table, head.log, version), COMMIT_CAP).await?.unwrap_or_default();
+        let body = bucket.get(&key::version(table, head.log, version), head.log.cap()).await?.unwrap_or_default();
         match Told::by(head.log, version, &body, digest).map(|told| told.ours) {
             Ok(Some(ours)) => commits.push(ours),
             Ok(None) => {}

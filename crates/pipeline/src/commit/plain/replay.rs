@@ -1,8 +1,7 @@
 //! The newest state of a table by its plain log. Each version holds all of it, so that the newest one is enough.
 //!
-//! The one before it is read too, for the chain; whoever needs what was removed before reads them all. Nothing here writes.
-
-use futures::{StreamExt, TryStreamExt, stream};
+//! The one before it is read too, for the chain; whoever needs what was removed before reads them all. Each lists the whole table,
+//! so one is read after the other. Nothing here writes.
 
 use super::PlainCommit;
 use crate::bucket::Bucket;
@@ -11,11 +10,8 @@ use crate::commit::digest::DigestKey;
 use crate::commit::key;
 use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Head};
-use crate::fault::{Fault, FaultResult};
-
-/// Commits that are fetched at once: each may be large.
-const FETCHES: usize = 4;
+use crate::commit::log::Head;
+use crate::fault::FaultResult;
 
 impl Head {
     /// The table now.
@@ -62,20 +58,17 @@ impl Head {
         (first, last): (u64, u64),
         digest: Option<&DigestKey>,
     ) -> FaultResult<()> {
-        let mut bodies = stream::iter(first..=last)
-            .map(|version| async move {
-                let body = bucket.get(&key::version(table, LogKind::Plain, version), COMMIT_CAP).await?;
-                Ok::<_, Fault>((version, body.ok_or_else(|| corrupt(version, "vanished while it was read"))?))
-            })
-            .buffered(FETCHES);
-        while let Some((version, body)) = bodies.try_next().await? {
-            self.apply_plain(version, &body, digest)?;
+        for version in first..=last {
+            let body = bucket.get(&key::version(table, LogKind::Plain, version), LogKind::Plain.cap()).await?;
+            let body = body.ok_or_else(|| corrupt(version, "vanished while it was read"))?;
+            let commit = PlainCommit::parse(version, &body, digest)?;
+            drop(body);
+            self.apply_plain(version, commit)?;
         }
         Ok(())
     }
 
-    pub(crate) fn apply_plain(&mut self, version: u64, body: &[u8], digest: Option<&DigestKey>) -> FaultResult<()> {
-        let commit = PlainCommit::parse(version, body, digest)?;
+    pub(crate) fn apply_plain(&mut self, version: u64, commit: PlainCommit) -> FaultResult<()> {
         let epoch = commit.ours.stamp.epoch;
         if self.epoch.is_some_and(|before| before >= epoch) {
             return Err(corrupt(version, "carries an epoch that does not rise"));
