@@ -4,6 +4,7 @@ mod changed;
 mod cursors;
 mod footprint;
 mod formats;
+mod partitions;
 mod taken_over;
 mod upkeep;
 

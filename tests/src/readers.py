@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import sys
 import time
 import uuid
@@ -80,6 +81,11 @@ def plain(value):
 
 
 def with_duckdb(sql):
+    # Through Arrow, so that no further package is needed for times with a zone.
+    return rows(duckdb_with_table().execute(sql).to_arrow_table())
+
+
+def duckdb_with_table():
     import duckdb_extension_delta as extension
 
     base = os.path.join(os.path.dirname(extension.__file__), "extensions", "v" + duckdb.__version__)
@@ -90,8 +96,19 @@ def with_duckdb(sql):
     # It would be drawn on standard output, where the answer stands.
     connection.execute("SET enable_progress_bar=false")
     connection.execute(f"CREATE VIEW t AS SELECT * FROM delta_scan('{path}')")
-    # Through Arrow, so that no further package is needed for times with a zone.
-    return rows(connection.execute(sql).to_arrow_table())
+    return connection
+
+
+def pruned(column, value):
+    """Files that are looked at, of all, by each reader."""
+    table = DeltaTable(path)
+    wanted = table.file_uris([(column, "=", value)])
+    plan = duckdb_with_table().execute(f"EXPLAIN ANALYZE SELECT * FROM t WHERE {column} = '{value}'").fetchall()
+    looked = re.search(r"Scanning Files:\s*(\d+)/(\d+)", plan[0][1])
+    return {
+        "delta_rs": [len(wanted), len(table.file_uris())],
+        "duckdb": [int(looked[1]), int(looked[2])] if looked else plan[0][1],
+    }
 
 
 def with_delta_rs(sql):
@@ -384,6 +401,8 @@ if op == "plain":
     answer["pyarrow"] = plain(plain_with_pyarrow(question["columns"])) if question["columns"] else []
 elif op == "live":
     answer = {"duckdb": plain(plain_with_duckdb(question["sql"]))}
+elif op == "pruned":
+    answer = pruned(question["column"], question["value"])
 elif op == "script":
     answer = {"rows": plain(script(question["sql"]))}
 elif op == "query" and "store" in question:

@@ -57,6 +57,12 @@ pub fn live(dir: &Path, sql: &str) -> anyhow::Result<Value> {
     Ok(ask(&json!({"op": "live", "table": dir, "sql": sql}))?["duckdb"].clone())
 }
 
+/// How many of its files each reader looks at, and how many there are, where a column that the table is partitioned by has
+/// this value.
+pub fn pruned(dir: &Path, (column, value): (&str, &str)) -> anyhow::Result<Value> {
+    ask(&json!({"op": "pruned", "table": dir, "column": column, "value": value}))
+}
+
 /// What several readers make of the files of text in `dir`, a table with the plain commit log.
 #[derive(Clone, Debug)]
 pub struct Texts {

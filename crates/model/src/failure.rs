@@ -360,7 +360,7 @@ impl FailureCode {
             C::CommitLogCorrupt => "nothing was written; run `waybill-worker verify` on the table",
             C::CommitUnknown => "the next attempt reads the bucket first and settles it",
             C::CommitTooLarge => {
-                "write larger files (`size` of `files`), compact the table with another writer (OPTIMIZE), or leave columns out: a commit names every file with statistics of its columns; nothing was committed"
+                "write larger files (`size` of `files`), compact the table with another writer (OPTIMIZE), partition by something coarser, or leave columns out: a commit names every file with statistics of its columns; nothing was committed"
             }
             C::MergeOvertaken => "the next attempt merges anew; run compaction jobs when no run works on the table",
             C::EpochAhead => {

@@ -353,7 +353,13 @@ pub struct Files {
     pub size: u64,
     /// How pages, or whole files of text, are compressed.
     pub compression: Compression,
+    /// Columns of the table by whose values rows are kept in files apart, or [`RUN_DAY`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partition_by: Vec<String>,
 }
+
+/// What stands in [`Files::partition_by`] for the day of the run, in UTC, which becomes a column `run_day`.
+pub const RUN_DAY: &str = "run.day";
 
 impl Default for Files {
     fn default() -> Self {
@@ -365,7 +371,7 @@ impl Files {
     /// Of this format, and otherwise as where nothing is said.
     #[must_use]
     pub const fn of(format: Format) -> Self {
-        Self { format, size: 256 << 20, compression: format.compression() }
+        Self { format, size: 256 << 20, compression: format.compression(), partition_by: Vec::new() }
     }
 }
 

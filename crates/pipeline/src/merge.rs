@@ -11,6 +11,7 @@ mod source_keys;
 mod sweep;
 mod table_file;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, TimestampMicrosecondArray};
@@ -56,11 +57,14 @@ pub(crate) struct Existing {
     pub(crate) key: String,
     pub(crate) size: u64,
     pub(crate) rows: u64,
+    /// Its partition's values: another writer leaves their columns out of the file.
+    pub(crate) partition: BTreeMap<String, Option<String>>,
 }
 
 impl Existing {
     fn of(file: &DataFile) -> Self {
-        Self { path: String::new(), key: file.key.clone(), size: file.bytes, rows: file.rows }
+        let partition = BTreeMap::new(); // its columns are in the file
+        Self { path: String::new(), key: file.key.clone(), size: file.bytes, rows: file.rows, partition }
     }
 }
 

@@ -318,6 +318,9 @@ fn files(files: &Files) -> Keys {
         keys.text("size", &amount(files.size, "bytes"));
     }
     keys.unless("compression", &files.compression, &default.compression);
+    if !files.partition_by.is_empty() {
+        keys.put("partition-by", Out::List(files.partition_by.iter().cloned().map(Out::Text).collect()));
+    }
     keys
 }
 

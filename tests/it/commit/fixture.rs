@@ -179,7 +179,14 @@ async fn try_file(bucket: &Arc<dyn Bucket>, table: &Table, who: Try, rows: &Reco
     let (bytes, sha256) = (body.len() as u64, Sha256::digest(&body).into());
     upload.write(Bytes::from(body)).await?;
     assert_eq!(upload.finish().await?, bytes);
-    Ok(DataFile { key, rows: rows.num_rows() as u64, bytes, sha256, stats: FileStats::of_parquet(&footer) })
+    Ok(DataFile {
+        key,
+        rows: rows.num_rows() as u64,
+        bytes,
+        sha256,
+        stats: FileStats::of_parquet(&footer),
+        partition: BTreeMap::new(),
+    })
 }
 
 /// A whole run of which any step may fail.

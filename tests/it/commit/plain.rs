@@ -50,7 +50,7 @@ async fn prepared(
     let mut upload = bucket.upload(&key).await?;
     upload.write(Bytes::from(body)).await?;
     assert_eq!(upload.finish().await?, bytes);
-    let file = DataFile { key, rows: many, bytes, sha256, stats: FileStats::default() };
+    let file = DataFile { key, rows: many, bytes, sha256, stats: FileStats::default(), partition: Default::default() };
     Ok(table.prepare(&delivery(who, load, vec![file], schema)).await?.expect("something to commit"))
 }
 

@@ -30,12 +30,12 @@ fn newest(table: &Path) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
-fn worker(shop: &Shop, command: &str, more: &[&str]) -> Output {
+pub(super) fn worker(shop: &Shop, command: &str, more: &[&str]) -> Output {
     let lake = format!("file://{}", shop.path("lake").display());
     Command::new(binary("waybill-worker")).args([command, &lake]).args(more).output().expect("run the worker")
 }
 
-fn verified(shop: &Shop) {
+pub(super) fn verified(shop: &Shop) {
     let output = worker(shop, "verify", &[]);
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), talk(&output));
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything but the adds depends on the head: removes, schema, protocol and the checks. Nothing here does I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -50,6 +50,8 @@ pub(crate) struct Intent {
     pub(crate) columns: Vec<Column>,
     /// What is written; a table of another format is replaced as a whole.
     pub(crate) format: Format,
+    /// Columns that the table is partitioned by.
+    pub(crate) partition: Vec<String>,
     pub(crate) shrink_guard: u8,
     /// Rows that the table must still have for an append.
     pub(crate) rows_expected: Option<u64>,
@@ -66,6 +68,8 @@ pub(crate) struct NewFile {
     pub(crate) size: u64,
     /// Statistics as the log has them.
     pub(crate) stats: String,
+    /// Its partition's values, by column.
+    pub(crate) partition: BTreeMap<String, Option<String>>,
 }
 
 /// An intent with the digests of its records.
@@ -175,10 +179,7 @@ impl Intent {
     }
 
     fn check_append(&self, head: &Head) -> FaultResult<()> {
-        let partitioned = head.metadata.as_ref().and_then(|m| m.get("partitionColumns")).and_then(Value::as_array);
-        if partitioned.is_some_and(|columns| !columns.is_empty()) {
-            return Err(Fault::new(FailureCode::SchemaChanged, "the table is partitioned by something else"));
-        }
+        head.metadata.as_ref().map_or(Ok(()), |metadata| check_partition(metadata, &self.partition))?;
         if head.metadata.as_ref().is_some_and(|metadata| provider(metadata) != self.provider()) {
             let text = format!("the table's files are not {}: one `full` load replaces them", self.format);
             return Err(Fault::new(FailureCode::SchemaChanged, text));
@@ -216,7 +217,7 @@ impl Intent {
     /// The table's metadata, where it changes.
     fn metadata(&self, head: &Head, table: &[Column], columns: &[Column]) -> Option<Value> {
         let found = head.metadata.as_ref();
-        let repartitioned = found.and_then(|m| m.get("partitionColumns")).is_some_and(|columns| *columns != json!([]));
+        let repartitioned = found.is_some_and(|metadata| partitioned_by(metadata) != self.partition);
         let shed = found.is_some_and(|metadata| features::settings(metadata).any(|(name, _)| name == RETENTION));
         let reformed = found.is_some_and(|metadata| provider(metadata) != self.provider());
         if found.is_some() && table == columns && !shed && !repartitioned && !reformed {
@@ -227,7 +228,7 @@ impl Intent {
             metadata.insert("format".to_owned(), json!({"provider": self.provider(), "options": {}}));
         }
         metadata.insert("schemaString".to_owned(), json!(schema::to_delta(columns).to_string()));
-        metadata.insert("partitionColumns".to_owned(), json!([]));
+        metadata.insert("partitionColumns".to_owned(), json!(self.partition));
         if let Some(settings) = metadata.get_mut("configuration").and_then(Value::as_object_mut) {
             settings.remove(RETENTION);
         }
@@ -244,7 +245,7 @@ impl Intent {
 
     fn add(&self, file: &NewFile) -> Value {
         json!({"add": {
-            "path": key::to_log(&file.path), "partitionValues": {}, "size": file.size, "modificationTime": self.now,
+            "path": key::to_log(&file.path), "partitionValues": file.partition, "size": file.size, "modificationTime": self.now,
             "dataChange": true, "stats": file.stats,
         }})
     }
@@ -262,6 +263,27 @@ impl Intent {
 fn provider(metadata: &Map<String, Value>) -> &str {
     let provider = metadata.get("format").and_then(|format| format.get("provider")).and_then(Value::as_str);
     provider.unwrap_or("parquet")
+}
+
+/// The columns that a table is partitioned by, in order.
+fn partitioned_by(metadata: &Map<String, Value>) -> Vec<&str> {
+    let columns = metadata.get("partitionColumns").and_then(Value::as_array);
+    columns.into_iter().flatten().filter_map(Value::as_str).collect()
+}
+
+/// Refuses to add to a table that is partitioned by other columns than these.
+pub(crate) fn check_partition(metadata: &Map<String, Value>, wanted: &[String]) -> FaultResult<()> {
+    let there = partitioned_by(metadata);
+    if there == wanted {
+        return Ok(());
+    }
+    let text = format!(
+        "the table is partitioned by [{}] and the pipeline wants [{}]: one `full` load replaces the table, or write the old \
+         `partition-by` again",
+        there.join(", "),
+        wanted.join(", ")
+    );
+    Err(Fault::new(FailureCode::SchemaChanged, text))
 }
 
 /// Whether an earlier version may come back.
@@ -314,7 +336,7 @@ impl Plan {
     /// The first line behind its seal.
     fn info(&self) -> String {
         let intent = &self.intent;
-        let write = |mode| json!({"mode": mode, "partitionBy": "[]"});
+        let write = |mode| json!({"mode": mode, "partitionBy": json!(intent.partition).to_string()});
         let (operation, parameters) = match &intent.work {
             Work::Load(Load::Full) => ("WRITE", write("Overwrite")),
             Work::Load(Load::New) => ("WRITE", write("Append")),

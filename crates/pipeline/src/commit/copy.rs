@@ -110,6 +110,7 @@ impl Found {
             rows: 0,
             columns: Vec::new(),
             format: files.format,
+            partition: Vec::new(),
             shrink_guard: 0,
             rows_expected: None,
             table_id: String::new(),

@@ -45,6 +45,8 @@ pub struct DataFile {
     pub sha256: [u8; 32],
     /// What a reader may skip by: [`FileStats::of_parquet`] makes them from the file's footer.
     pub stats: FileStats,
+    /// Its partition's values, by column; empty where the table has no partitions.
+    pub partition: BTreeMap<String, Option<String>>,
 }
 
 /// What rows were taken from, as digests: a cursor says nothing about the rows of another place or filter.

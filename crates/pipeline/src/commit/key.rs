@@ -12,8 +12,10 @@ use crate::commit::kind::LogKind;
 
 /// Bytes of a directory name at most; file systems stop at 255.
 const DIR_BYTES: usize = 160;
-/// What a path segment in the log may hold unescaped: RFC 3986 "unreserved".
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a name in a path may hold unescaped: RFC 3986 "unreserved".
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a path segment in the log may hold besides: writers of Delta leave it, and delta-rs finds a file by comparing texts.
+const LOG_SEGMENT: &AsciiSet = &SEGMENT.remove(b'=');
 /// Where the digest key of a connection lies.
 pub const DIGEST_KEY: &str = "_waybill/digest-key";
 
@@ -49,8 +51,8 @@ pub fn table_dir(stream: &str) -> String {
 
 /// A new data file's path below its table.
 #[must_use]
-pub fn data_path(run: RunId, attempt: AttemptId, n: u32, files: &Files) -> String {
-    format!("data/{run}/{attempt}-{n}-{}{}", uuid::Uuid::new_v4(), ending(files))
+pub fn data_path(run: RunId, attempt: AttemptId, n: u32, (partition, files): (&str, &Files)) -> String {
+    format!("data/{run}/{partition}{attempt}-{n}-{}{}", uuid::Uuid::new_v4(), ending(files))
 }
 
 /// What the names of such files end in: readers tell format and compression by it.
@@ -124,7 +126,8 @@ pub fn table_of_record(key: &str) -> Option<&str> {
 /// A path below the table as the log spells it: percent-encoded once, slashes kept.
 #[must_use]
 pub fn to_log(path: &str) -> String {
-    let segments: Vec<String> = path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
+    let segments: Vec<String> =
+        path.split('/').map(|part| utf8_percent_encode(part, LOG_SEGMENT).to_string()).collect();
     segments.join("/")
 }
 
@@ -142,13 +145,24 @@ pub fn of_log(table: &str, path: &str) -> Option<String> {
 #[must_use]
 pub fn is_data(table: &str, key: &str) -> bool {
     let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix("/data/"));
-    let Some((run, name)) = below.and_then(|below| below.split_once('/')) else { return false };
+    let Some((run, below)) = below.and_then(|below| below.split_once('/')) else { return false };
+    let (partition, name) = below.rsplit_once('/').unwrap_or(("", below));
     let mut parts = ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or_default().splitn(3, '-');
     let (attempt, n, uuid) = (parts.next(), parts.next(), parts.next());
     run.parse::<RunId>().is_ok()
+        && (partition.is_empty() || partition.split('/').all(is_partition))
         && attempt.is_some_and(|attempt| attempt.parse::<AttemptId>().is_ok())
         && n.is_some_and(|n| n.parse::<u32>().is_ok_and(|number| number.to_string() == n))
         && uuid.is_some_and(|uuid| uuid.parse::<uuid::Uuid>().is_ok_and(|read| read.to_string() == uuid))
+}
+
+/// Whether a directory is named `<column>=<value>`, each as a key spells it.
+fn is_partition(dir: &str) -> bool {
+    let spelled = |text: &str| {
+        let plain = percent_decode_str(text).decode_utf8();
+        !text.is_empty() && plain.is_ok_and(|plain| utf8_percent_encode(&plain, SEGMENT).to_string() == text)
+    };
+    dir.split_once('=').is_some_and(|(column, value)| spelled(column) && spelled(value))
 }
 
 /// Whether an object below a table may be a data file of anybody's: logs, records and hidden files are none, whatever a log says.
@@ -222,9 +236,16 @@ mod tests {
 
     #[test]
     fn a_data_file_is_told_by_the_whole_form_of_its_name() {
-        let path = data_path(RunId::generate(), AttemptId::generate(), 12, &Files::default());
+        let path = data_path(RunId::generate(), AttemptId::generate(), 12, ("", &Files::default()));
         assert!(is_data("t", &format!("t/{path}")));
         let (dir, name) = path.rsplit_once('/').expect("a directory");
+        for partition in ["country=SE", "a%20b=%2F/day=__HIVE_DEFAULT_PARTITION__", "c=%C3%BC", "c=.."] {
+            assert!(is_data("t", &format!("t/{dir}/{partition}/{name}")), "{partition}");
+        }
+        for partition in ["country", "country=", "=SE", "c=a b", "c=ü", "c=%2f", "c=%ff", "c=a/", "c=a=b", "c=a//d=b"]
+        {
+            assert!(!is_data("t", &format!("t/{dir}/{partition}/{name}")), "{partition}");
+        }
         let other = RunId::generate();
         for path in [
             format!("t/{name}"),
@@ -246,7 +267,7 @@ mod tests {
     #[test]
     fn a_path_is_encoded_once_and_comes_back() {
         let path = "p=a b/50%/ü#?.parquet";
-        assert_eq!(to_log(path), "p%3Da%20b/50%25/%C3%BC%23%3F.parquet");
+        assert_eq!(to_log(path), "p=a%20b/50%25/%C3%BC%23%3F.parquet");
         assert_eq!(of_log("t", &to_log(path)).as_deref(), Some("t/p=a b/50%/ü#?.parquet"));
         for outside in ["../x", "s3://b/x", "/x", "a//b", "%2e%2e/x", "a/%2E/b"] {
             assert_eq!(of_log("t", outside), None, "{outside}");

@@ -162,7 +162,8 @@ pub(crate) fn body(plan: &Plan, change: &Change, head: &Head, key: &DigestKey) -
     };
     let new = intent.adds.iter().map(|file| {
         let rows = rows_told(&file.stats);
-        let active = Active { size: file.size, rows, partition: BTreeMap::new(), stats: Some(file.stats.clone()) };
+        let (partition, stats) = (file.partition.clone(), Some(file.stats.clone()));
+        let active = Active { size: file.size, rows, partition, stats };
         (key::to_log(&file.path), active)
     });
     let come: Vec<(String, Active)> =

@@ -11,6 +11,7 @@ use crate::commit::digest::DigestKey;
 use crate::commit::record::{self, Frame};
 use crate::commit::table::Table;
 use crate::commit::{key, schema, write};
+use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 
 /// Writes receipt and state of a delivery, if it can be committed on the table as it was opened, and read again.
@@ -67,7 +68,12 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
     let mut adds = Vec::with_capacity(delivery.files.len());
     for file in delivery.all_files() {
         let path = record::path(&table.dir, file)?.to_owned();
-        adds.push(NewFile { path, size: file.bytes, stats: file.stats.to_delta(file.rows) });
+        let (size, stats, partition) = (file.bytes, file.stats.to_delta(file.rows), file.partition.clone());
+        adds.push(NewFile { path, size, stats, partition });
+    }
+    let mut columns = schema::columns(&delivery.schema, &delivery.twins)?;
+    if partition::has_run_day(&table.files) {
+        columns = schema::with_run_day(columns)?;
     }
     Ok(Intent {
         run: delivery.run,
@@ -84,7 +90,8 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
         },
         adds,
         rows: delivery.rows(),
-        columns: schema::columns(&delivery.schema, &delivery.twins)?,
+        columns,
+        partition: partition::columns(&table.files),
         format: table.files.format,
         shrink_guard: delivery.shrink_guard,
         rows_expected: table.found.as_ref().and_then(|found| found.state.table_rows),

@@ -93,7 +93,12 @@ pub(crate) fn state(
         let one = |file: &DataFile| {
             let (sha256, stats) = (hex::encode(file.sha256), file.stats.to_delta(file.rows));
             let path = path(frame.table, file)?;
-            Ok(json!({"path": path, "size": file.bytes, "rows": file.rows, "sha256": sha256, "stats": stats}))
+            let mut record =
+                json!({"path": path, "size": file.bytes, "rows": file.rows, "sha256": sha256, "stats": stats});
+            if !file.partition.is_empty() {
+                record["partition"] = json!(file.partition);
+            }
+            Ok(record)
         };
         files.iter().map(one).collect()
     };

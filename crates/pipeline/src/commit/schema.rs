@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::{Map, Value, json};
 use waybill_model::FailureCode;
+use waybill_model::plan::RUN_DAY;
 
+use crate::encode::partition::RUN_DAY_COLUMN;
 use crate::fault::{Fault, FaultResult};
 
 /// What a twin column's name ends in.
@@ -64,6 +66,14 @@ pub(crate) fn columns(schema: &Schema, twins: &[usize]) -> FaultResult<Vec<Colum
         let base = base.ok_or_else(|| Fault::new(FailureCode::WorkerBug, "a twin of a column that is not there"))?;
         columns.push(Column::twin(&base));
     }
+    check_names(&columns)?;
+    Ok(columns)
+}
+
+/// The columns with the day of the run behind them.
+pub(crate) fn with_run_day(mut columns: Vec<Column>) -> FaultResult<Vec<Column>> {
+    let metadata = Map::from_iter([("waybill.src_type".to_owned(), json!(RUN_DAY))]);
+    columns.push(Column { name: RUN_DAY_COLUMN.to_owned(), kind: json!("date"), metadata });
     check_names(&columns)?;
     Ok(columns)
 }

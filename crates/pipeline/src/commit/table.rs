@@ -15,7 +15,8 @@ use crate::commit::digest::DigestKey;
 use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
-use crate::commit::{action, features, history, key, land, prepare, schema};
+use crate::commit::{action, compose, features, history, key, land, prepare, schema};
+use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 use crate::merge::Existing;
 
@@ -123,9 +124,19 @@ impl Table {
         let one = |(path, file): (&String, &Active)| {
             let key = key::of_log(&self.dir, path).ok_or_else(|| unusable(path, "lies outside the table"))?;
             let rows = file.rows.ok_or_else(|| unusable(path, "has no count of its rows in the log"))?;
-            Ok(Existing { path: path.clone(), key, size: file.size, rows })
+            Ok(Existing { path: path.clone(), key, size: file.size, rows, partition: file.partition.clone() })
         };
         self.head.files.iter().map(one).collect()
+    }
+
+    /// Refuses to add to a table that is partitioned by something else.
+    pub(crate) fn check_partition(&self, load: Load) -> FaultResult<()> {
+        match &self.head.metadata {
+            Some(metadata) if load != Load::Full => {
+                compose::check_partition(metadata, &partition::columns(&self.files))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a stream whose columns can't stand beside the table's.
@@ -136,7 +147,12 @@ impl Table {
     /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.<ending>`.
     #[must_use]
     pub fn data_key(&self, run: RunId, attempt: AttemptId, n: u32) -> String {
-        format!("{}/{}", self.dir, key::data_path(run, attempt, n, &self.files))
+        self.data_key_in(run, attempt, n, "")
+    }
+
+    /// The same with the directories of a partition, each with a slash behind it.
+    pub(crate) fn data_key_in(&self, run: RunId, attempt: AttemptId, n: u32, partition: &str) -> String {
+        format!("{}/{}", self.dir, key::data_path(run, attempt, n, (partition, &self.files)))
     }
 
     /// Checks columns, shrink guard and fencing, then writes receipt and state. None where a `new` run brings no rows:

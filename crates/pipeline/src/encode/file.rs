@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, RecordBatch, new_null_array};
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{ArrayRef, Date32Array, RecordBatch, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
 use super::columns::ColumnPlan;
 use super::parquet::ParquetFile;
+use super::partition::{Partition, RUN_DAY_COLUMN};
 use super::sink::Sink;
 use super::text::TextFile;
 use super::twins::with_twins;
@@ -24,6 +25,9 @@ pub(super) struct OpenFile {
     key: String,
     schema: SchemaRef,
     twins: Vec<usize>,
+    partition: Partition,
+    /// The run's day, where it is a column.
+    day: Option<i32>,
     rows: u64,
     form: Form,
 }
@@ -45,20 +49,21 @@ impl OpenFile {
     /// Begins an upload under a new key, with the twins that the stream has met so far.
     pub(super) fn begin(
         target: &Target,
+        partition: &Partition,
         columns: &ColumnPlan,
-        runtime: &Handle,
-        stop: &StopSignal,
+        (runtime, stop): (&Handle, &StopSignal),
     ) -> Result<Self, End> {
-        let key = (target.key)(target.begun.fetch_add(1, Ordering::Relaxed));
+        let key = (target.key)(target.begun.fetch_add(1, Ordering::Relaxed), &partition.path());
         let upload = runtime.block_on(stop.or_halt(target.bucket.upload(&key)))?.map_err(Fault::from)?;
         let sink = Sink::new(upload, runtime.clone(), stop.clone());
         let twins = target.twins.places();
-        let schema = with_twins(&target.schema, &twins);
+        let day = target.partition.run_day();
+        let schema = with_day(with_twins(&target.schema, &twins), day);
         let form = match target.files.format.is_parquet() {
             true => Form::Parquet(Box::new(ParquetFile::begin(sink, &schema, target, columns)?)),
             false => Form::Text(Box::new(TextFile::begin(sink, &schema, &target.files)?)),
         };
-        Ok(Self { key, schema, twins, rows: 0, form })
+        Ok(Self { key, schema, twins, partition: partition.clone(), day, rows: 0, form })
     }
 
     /// Whether the file has every twin column that the batch needs.
@@ -101,7 +106,8 @@ impl OpenFile {
             self.abort();
         }
         let Written { bytes, sha256, stats } = written?;
-        Ok(DataFile { key: self.key, rows: self.rows, bytes, sha256, stats })
+        let partition = self.partition.values();
+        Ok(DataFile { key: self.key, rows: self.rows, bytes, sha256, stats, partition })
     }
 
     /// Gives the file up.
@@ -125,7 +131,19 @@ impl OpenFile {
                 None => new_null_array(&DataType::Utf8, batch.rows.num_rows()),
             });
         }
+        if let Some(day) = self.day {
+            columns.push(Arc::new(Date32Array::from_value(day, batch.rows.num_rows())));
+        }
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "a source's batch does not fit its own schema").into())
     }
+}
+
+/// The columns with the run's day behind them, where it is one.
+fn with_day(schema: SchemaRef, day: Option<i32>) -> SchemaRef {
+    if day.is_none() {
+        return schema;
+    }
+    let day = Arc::new(Field::new(RUN_DAY_COLUMN, DataType::Date32, true));
+    Arc::new(Schema::new(schema.fields().iter().cloned().chain([day]).collect::<Vec<_>>()))
 }

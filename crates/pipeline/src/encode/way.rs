@@ -10,6 +10,7 @@ use crate::fault::Fault;
 use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 use arrow::datatypes::SchemaRef;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What all lanes of a stream write by.
@@ -119,7 +120,8 @@ impl RowWriter {
     /// What the lane has sent, counted as one part that no file holds.
     fn part(&mut self) -> Option<DataFile> {
         let (rows, bytes) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bytes));
-        let part = DataFile { key: String::new(), rows, bytes, sha256: [0; 32], stats: FileStats::default() };
+        let (stats, partition) = (FileStats::default(), BTreeMap::new());
+        let part = DataFile { key: String::new(), rows, bytes, sha256: [0; 32], stats, partition };
         (rows > 0).then_some(part)
     }
 }

@@ -15,8 +15,8 @@ use super::stream::StreamWork;
 use crate::bucket::Bucket;
 use crate::budget::Reservation;
 use crate::commit::{DataFile, Table};
-use crate::encode::{Target, TwinSet, Way};
-use crate::fault::Fault;
+use crate::encode::{PartitionBy, Target, TwinSet, Way};
+use crate::fault::{Fault, FaultResult};
 use crate::source::{Lane, Snapshot};
 use crate::stop::{Directive, End, StopSignal, stop_pair};
 
@@ -105,7 +105,12 @@ impl StreamWork<'_> {
     }
 
     /// What lanes write files by.
-    pub(super) fn target(&self, snapshot: &dyn Snapshot, bucket: &Arc<dyn Bucket>, table: &Arc<Table>) -> Target {
+    pub(super) fn target(
+        &self,
+        snapshot: &dyn Snapshot,
+        bucket: &Arc<dyn Bucket>,
+        table: &Arc<Table>,
+    ) -> FaultResult<Target> {
         let context = &self.shared.context;
         let schema = snapshot.schema();
         let in_table = |name: &str| {
@@ -115,15 +120,18 @@ impl StreamWork<'_> {
         let twins = TwinSet::known(&schema, in_table);
         let (run, attempt) = (context.run, context.attempt);
         let namer = Arc::clone(table);
-        Target {
+        table.check_partition(self.load)?;
+        let partition = PartitionBy::of(&schema, &self.shared.plan.files, run)?;
+        Ok(Target {
             bucket: Arc::clone(bucket),
-            key: Arc::new(move |n| namer.data_key(run, attempt, n)),
+            key: Arc::new(move |n, partition| namer.data_key_in(run, attempt, n, partition)),
+            partition,
             begun: Arc::default(),
             schema,
             twins,
             files: self.shared.plan.files.clone(),
             row_group_bytes: self.shared.sizing.row_group_bytes,
             notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
-        }
+        })
     }
 }

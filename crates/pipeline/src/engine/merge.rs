@@ -16,7 +16,7 @@ use super::marked::DELETED_AT;
 use super::place::Place;
 use super::stream::StreamWork;
 use crate::commit::{DataFile, Merged};
-use crate::encode::Target;
+use crate::encode::{Target, partition};
 use crate::fault::{Fault, FaultResult};
 use crate::merge::{self, Existing, KeyRequest, SourceKeys, Sweep, Work};
 use crate::source::Snapshot;
@@ -41,6 +41,11 @@ impl StreamWork<'_> {
         if !self.shared.plan.files.format.is_parquet() {
             let format = self.shared.plan.files.format;
             let text = format!("rows of {format} files can't be replaced: `load: changed` needs Parquet");
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
+        if partition::has_run_day(&self.shared.plan.files) {
+            let text =
+                "rows that stay would be of another run's day: `load: changed` can't have `partition-by: [run.day]`";
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
         let (schema, names) = (snapshot.schema(), snapshot.key());

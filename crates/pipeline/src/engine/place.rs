@@ -91,7 +91,7 @@ impl Place {
     /// What the stream's lanes write by.
     pub(super) async fn way(&self, work: &StreamWork<'_>, snapshot: &dyn Snapshot) -> Result<Way, End> {
         match self {
-            Self::Files(table) => Ok(Way::Files(work.target(snapshot, table.bucket(), table))),
+            Self::Files(table) => Ok(Way::Files(work.target(snapshot, table.bucket(), table)?)),
             Self::Rows(table) => {
                 let schema = snapshot.schema();
                 let begun = table.begin(Arc::clone(&schema));

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow::compute::{CastOptions, cast_with_options, take};
 use arrow::datatypes::{DataType, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
@@ -28,8 +28,10 @@ const DOUBT: usize = 4;
 pub(super) struct TableFile {
     object: Object,
     rows: ParquetRecordBatchReader,
-    /// Place in the file's batches and type, by wanted column; none where the file lacks it.
+    /// Place in the file's batches, by wanted column; none where the file lacks it.
     places: Vec<Option<usize>>,
+    /// The one value of a column that the file lacks since its partition tells it.
+    told: Vec<Option<ArrayRef>>,
     wanted: Vec<DataType>,
 }
 
@@ -57,18 +59,26 @@ impl TableFile {
         let rows = rows_of_a_batch(builder.metadata(), work.memory / 8);
         let rows =
             builder.with_projection(mask).with_batch_size(rows).build().map_err(|error| object.reason(&error))?;
-        Ok(Self { object, rows, places, wanted: wanted.iter().map(|(_, kind)| kind.clone()).collect() })
+        let told = wanted.iter().zip(&roots).map(|((name, kind), root)| match (root, file.partition.get(name)) {
+            (None, Some(text)) => of_partition(text.as_deref(), kind).map(Some),
+            _ => Ok(None),
+        });
+        let told = told.collect::<FaultResult<_>>()?;
+        Ok(Self { object, rows, places, told, wanted: wanted.iter().map(|(_, kind)| kind.clone()).collect() })
     }
 
     /// The next rows' columns, in the order in which they were asked for, and how many rows they are.
     pub(super) fn next(&mut self) -> Result<Option<(usize, Vec<ArrayRef>)>, End> {
         let Some(batch) = self.rows.next() else { return Ok(None) };
         let batch: RecordBatch = batch.map_err(|error| self.object.reason(&error))?;
-        let columns = self.places.iter().zip(&self.wanted).map(|(place, kind)| match place {
-            Some(place) => as_table(batch.column(*place), kind),
-            None => Ok(new_null_array(kind, batch.num_rows())),
-        });
-        Ok(Some((batch.num_rows(), columns.collect::<FaultResult<_>>()?)))
+        let rows = batch.num_rows();
+        let columns =
+            self.places.iter().zip(&self.told).zip(&self.wanted).map(|((place, told), kind)| match (place, told) {
+                (Some(place), _) => as_table(batch.column(*place), kind),
+                (None, Some(value)) => repeated(value, rows),
+                (None, None) => Ok(new_null_array(kind, rows)),
+            });
+        Ok(Some((rows, columns.collect::<FaultResult<_>>()?)))
     }
 }
 
@@ -83,6 +93,21 @@ fn rows_of_a_batch(footer: &ParquetMetaData, memory: usize) -> usize {
         usize::try_from(widths.max().unwrap_or(0)).unwrap_or(usize::MAX).saturating_mul(DOUBT)
     });
     (memory / bytes.max(1)).clamp(1, BATCH_ROWS)
+}
+
+/// A partition's value, as the log spells it, in the table's type. An empty text is a NULL there.
+fn of_partition(text: Option<&str>, kind: &DataType) -> FaultResult<ArrayRef> {
+    let text: ArrayRef = Arc::new(StringArray::from(vec![text.filter(|text| !text.is_empty())]));
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(&text, kind, &options).map_err(|_| {
+        let text = format!("a partition of another writer has a value that is no {kind}");
+        Fault::new(FailureCode::TableChangedByOther, text)
+    })
+}
+
+fn repeated(value: &ArrayRef, rows: usize) -> FaultResult<ArrayRef> {
+    let places = UInt32Array::from(vec![0; rows]);
+    take(value, &places, None).map_err(|_| Fault::new(FailureCode::WorkerBug, "a partition's value can't be repeated"))
 }
 
 /// The column in the table's type.

@@ -185,7 +185,11 @@ static FILES: Table = Table {
             Shape::Choice(names!(Compression), &["lz4"]),
             "Parquet takes zstd, which it has where absent, and snappy; csv and jsonl take gzip, which they have where absent, zstd and none.",
         ),
-        Key::later("partition-by"),
+        Key::new(
+            "partition-by",
+            Shape::List(&Shape::Text(FOREIGN)),
+            "Columns of every stream's table by whose values rows are kept in files apart, or run.day: the day of the run in UTC, which becomes a column run_day. Delta tables only.",
+        ),
     ],
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Compression, Deletes, Files, Limits, Load, StreamPlan, System};
+use waybill_model::plan::{Compression, Deletes, Files, Format, Limits, Load, RUN_DAY, StreamPlan, System};
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
@@ -194,6 +194,7 @@ fn files(node: &Node, found: &mut Findings) -> Files {
     }
     Files {
         size: keys.text("size").and_then(|text| parse_bytes(text).ok()).unwrap_or(default.size),
+        partition_by: partition_by(keys, format, found),
         compression,
         format,
     }
@@ -209,14 +210,35 @@ fn check_deletes(stream: &Entry, deletes: Deletes, found: &mut Findings) {
     found.suggest(Code::NotBuiltYet, at, message, "leave it out, or write into a bucket");
 }
 
-/// Rows can take the place of others only in files that are read by column.
+/// The columns that a table is partitioned by, each once.
+fn partition_by(keys: Settings<'_>, format: Format, found: &mut Findings) -> Vec<String> {
+    let names = keys.texts("partition-by");
+    if let (Some(at), false) = (keys.own_place("partition-by").filter(|_| !names.is_empty()), format == Format::Delta) {
+        let message = format!("`partition-by` with `format: {format}` is not built yet");
+        found.suggest(Code::NotBuiltYet, at, message, "remove it, or write `format: parquet`");
+    }
+    let mut seen = std::collections::HashSet::new();
+    for (name, at) in names.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+        found.add(Code::BadValue, *at, format!("`partition-by` names {} twice", show(name)));
+    }
+    names.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Rows can take the place of others only in files that are read by column, and of a day that is not that of their first run.
 fn check_load(stream: &Entry, load: Load, files: &Files, found: &mut Findings) {
-    if load != Load::Changed || files.format.is_parquet() {
+    let of_day = files.partition_by.iter().any(|name| name == RUN_DAY);
+    if load != Load::Changed || (files.format.is_parquet() && !of_day) {
         return;
     }
     let at = Settings::of(&stream.value).own_place("load").unwrap_or(stream.at);
-    let message = format!("`load: changed` into `format: {}` is not built yet ({})", files.format, of(stream));
-    found.suggest(Code::NotBuiltYet, at, message, "write `format: parquet` or `parquet-files`, or `load: new`");
+    let what = if of_day { "`partition-by: [run.day]`".to_owned() } else { format!("`format: {}`", files.format) };
+    let message = format!("`load: changed` with {what} is not built yet ({})", of(stream));
+    let help = if of_day {
+        "partition by columns of the source"
+    } else {
+        "write `format: parquet` or `parquet-files`, or `load: new`"
+    };
+    found.suggest(Code::NotBuiltYet, at, message, help);
 }
 
 fn limits(node: &Node) -> Limits {

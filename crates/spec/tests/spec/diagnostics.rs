@@ -176,6 +176,16 @@ fn a_format_that_can_t_be_compressed_so_or_have_rows_replaced_is_refused_where_i
     assert_eq!((found.len(), found[0].code), (1, Code::NotBuiltYet), "{found:?}");
     assert!(found[0].suggestion.as_deref().is_some_and(|help| help.contains("parquet-files")), "{found:?}");
     assert_eq!(with("format: parquet-files", changed), []);
+    assert_eq!(with("partition-by: [run.day, country]", ""), []);
+    assert_eq!(with("partition-by: [country]", changed), []);
+    for (files, stream, code) in [
+        ("partition-by: [run.day]", changed, Code::NotBuiltYet),
+        ("format: csv, partition-by: [country]", "", Code::NotBuiltYet),
+        ("partition-by: [country, country]", "", Code::BadValue),
+    ] {
+        let found = with(files, stream);
+        assert_eq!((found.len(), found[0].code), (1, code), "{files}: {found:?}");
+    }
 }
 
 #[test]
@@ -187,13 +197,9 @@ fn what_is_not_built_is_refused_and_never_ignored() {
     ] {
         one(Code::NotBuiltYet, &stream(settings, mark));
     }
-    for setting in [
-        "files: { partition-by: [run.day] }",
-        "files: { format: avro }",
-        "retry: { attempts: 3 }",
-        "expect: { fresh-within: 26h }",
-        "alert: [ops]",
-    ] {
+    for setting in
+        ["files: { format: avro }", "retry: { attempts: 3 }", "expect: { fresh-within: 26h }", "alert: [ops]"]
+    {
         let found = mistakes(&format!(
             "{HEAD}pipelines:\n  p: {{ from: shop, to: lake, streams: {{ a: {{}} }}, {setting} }}\n"
         ));

@@ -226,10 +226,12 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
     let schedule = (when, any_of(Overlap::ALL), any_of(CatchUp::ALL));
     let schedule =
         prop::option::of(schedule.prop_map(|(when, overlap, catch_up)| Schedule { when, overlap, catch_up }));
-    let files = (1_u64 << 20..1 << 34, any_of(Format::ALL), any_of(Compression::ALL));
-    let files = files.prop_map(|(size, format, wanted)| {
+    let columns = prop::collection::btree_set("p_[a-z]{1,4}", 0..3);
+    let files = (1_u64 << 20..1 << 34, any_of(Format::ALL), any_of(Compression::ALL), columns);
+    let files = files.prop_map(|(size, format, wanted, columns)| {
         let compression = if format.takes(wanted) { wanted } else { format.compression() };
-        Files { size, format, compression }
+        let partition_by = columns.into_iter().filter(|_| format == Format::Delta).collect();
+        Files { size, format, compression, partition_by }
     });
     let cpu = prop_oneof![Just(0_u32), 256_u32..=16_384, (1_u32..=16).prop_map(|cpus| cpus * 1024)];
     let disk = prop_oneof![Just(0_u64), 1_u64 << 30..=200 << 30];

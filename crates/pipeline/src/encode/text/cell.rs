@@ -13,7 +13,7 @@ use waybill_model::calendar::date_of_day;
 const DAY: i64 = 86_400_000_000;
 
 /// One value.
-pub(super) enum Cell<'a> {
+pub(in crate::encode) enum Cell<'a> {
     Null,
     Bool(bool),
     Whole(i64),
@@ -33,7 +33,7 @@ pub(super) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The value of a row; none for a type that no table has.
-    pub(super) fn at(array: &'a dyn Array, row: usize) -> Option<Self> {
+    pub(in crate::encode) fn at(array: &'a dyn Array, row: usize) -> Option<Self> {
         if array.is_null(row) {
             return Some(Self::Null);
         }
@@ -91,7 +91,7 @@ pub(super) fn decimal(value: i128, scale: i8, out: &mut impl Write) -> io::Resul
 }
 
 /// `2024-02-29`. The year before 0001 is 0000, the one before that -0001; one beyond 9999 has more digits.
-pub(super) fn date(days: i64, out: &mut impl Write) -> io::Result<()> {
+pub(in crate::encode) fn date(days: i64, out: &mut impl Write) -> io::Result<()> {
     let (year, month, day) = date_of_day(days);
     let sign = if year < 0 { "-" } else { "" };
     write!(out, "{sign}{:04}-{month:02}-{day:02}", year.unsigned_abs())
