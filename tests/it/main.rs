@@ -8,6 +8,7 @@ mod cli;
 mod commit;
 mod containers;
 mod demo;
+mod drift;
 mod ecs;
 mod faults;
 mod files;

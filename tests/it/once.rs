@@ -2,6 +2,7 @@
 
 mod changed;
 mod cursors;
+mod drift;
 mod footprint;
 mod formats;
 mod partitions;

@@ -142,12 +142,29 @@ pub struct RunStream {
     /// Values that a policy changed or moved to a twin column.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coerced: Option<u64>,
+    /// Columns that are others than its table's; absent where there are none. Their names stand in the worker's log and in the
+    /// receipt, which stay in the customer's bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub columns: Option<ColumnDrift>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
     /// Its commit was found only after the run had ended.
     #[serde(default)]
     pub delivered_late: bool,
+}
+
+/// How many columns of a stream are others than its table's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ColumnDrift {
+    /// Columns that the table had not: added where the stream was delivered, undecided where it failed with `columns_undecided`.
+    pub new: u64,
+    /// Columns of the table that the stream has no more.
+    pub gone: u64,
+    /// Columns of another type than the table's.
+    pub changed: u64,
+    /// Columns that the table has not and that were left out.
+    pub ignored: u64,
 }
 
 /// One try of a run on one worker.

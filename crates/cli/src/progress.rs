@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use waybill_api::run::{RunDetail, RunStream};
+use waybill_api::run::{ColumnDrift, RunDetail, RunStream};
 use waybill_model::Micros;
 use waybill_model::run::{RunState, StreamState};
 use waybill_model::size::{show_bytes, show_number};
@@ -125,7 +125,7 @@ pub(crate) fn streams(detail: &RunDetail, rates: Option<&Rates>) -> Vec<String> 
             stream.rows.map_or_else(dash, show_number),
             stream.bytes.map_or_else(dash, show_bytes),
             stream.files.map_or_else(dash, |files| files.to_string()),
-            share(stream)
+            note(stream)
         );
         lines.push(line.trim_end().to_owned());
     }
@@ -138,6 +138,33 @@ fn word(stream: &RunStream) -> String {
         Some(StreamState::Failed) => "✗ failed".to_owned(),
         _ => clean(stream.state.as_str()),
     }
+}
+
+/// Columns that are others than the table's, in words.
+fn drift(columns: ColumnDrift, was_delivered: bool) -> String {
+    let words = [
+        (columns.new, if was_delivered { "added" } else { "new" }),
+        (columns.gone, if was_delivered { "removed" } else { "gone" }),
+        (columns.changed, if was_delivered { "retyped" } else { "of another type" }),
+        (columns.ignored, "ignored"),
+    ];
+    let told: Vec<String> = words
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{} {word}", show_number(*count)))
+        .collect();
+    format!("columns: {}", told.join(", "))
+}
+
+/// How a stream failed, how much of what the source expects it has read, and what became of its columns.
+fn note(stream: &RunStream) -> String {
+    let was_delivered = stream.state == StreamState::Committed;
+    let columns = stream.columns.map(|columns| drift(columns, was_delivered));
+    [Some(share(stream)).filter(|share| !share.is_empty()), columns]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// How much of what the source expects; an estimate, said so.
@@ -192,6 +219,7 @@ mod tests {
         run.streams[0].rows = rows;
         run.streams[0].bytes = None;
         run.streams[0].rows_estimate = estimate;
+        run.streams[0].columns = None;
         run
     }
 

@@ -39,6 +39,12 @@ named! {
         RowsReplaced = "rows_replaced",
         /// Rows whose key the source has no more were removed or marked; `count` of them.
         RowsDeleted = "rows_deleted",
+        /// The table got columns that the source has and it had not; `count` of them.
+        ColumnsAdded = "columns_added",
+        /// Columns that the source has and the table has not were left out; `count` of them.
+        ColumnsIgnored = "columns_ignored",
+        /// Columns that are others than the table's stand in the stream's way; `count` of them.
+        ColumnsDiffer = "columns_differ",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
         /// Nothing was new; nothing was committed.
@@ -79,6 +85,7 @@ impl EventCode {
             Self::RangeRetried
             | Self::ValuesCoerced
             | Self::CursorNulls
+            | Self::ColumnsDiffer
             | Self::WindowHeld
             | Self::WindowFixedLag
             | Self::CommitRebased

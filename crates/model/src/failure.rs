@@ -161,6 +161,8 @@ named! {
         UpgradeRequired = "upgrade_required",
         /// A defect in the worker.
         WorkerBug = "worker_bug",
+        /// The source has columns that the table has not, and nothing says what becomes of them.
+        ColumnsUndecided = "columns_undecided",
     }
 }
 
@@ -229,6 +231,7 @@ impl FailureCode {
             | C::KeyViolated
             | C::ColumnNameUnusable
             | C::SchemaChanged
+            | C::ColumnsUndecided
             | C::SourceMalformed
             | C::CsvMalformed
             | C::JsonMalformed
@@ -328,7 +331,7 @@ impl FailureCode {
             }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
             C::SchemaChanged => {
-                "review the columns; one `full` load takes the new shape, and the first `new` after it reads the table anew in its place"
+                "review the columns, which the worker's log names; one `full` load takes the new shape, and the first `new` after it reads the table anew in its place"
             }
             C::CsvMalformed => "the log in the bucket names file hash and line; check delimiter, quotes and encoding",
             C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",
@@ -405,6 +408,9 @@ impl FailureCode {
             C::OutOfMemory => "give the worker more memory or run fewer streams at once",
             C::UpgradeRequired => "upgrade the worker or the orchestrator to within one minor version",
             C::WorkerBug => "report the location hash and the code; the full log is in the bucket",
+            C::ColumnsUndecided => {
+                "the worker's log names the columns: write `new-columns: add` or `ignore` for the stream, or name each in its `columns.select` or `columns.drop`"
+            }
         }
     }
 

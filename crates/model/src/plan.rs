@@ -82,6 +82,9 @@ pub struct StreamPlan {
     /// Which columns, under which names.
     #[serde(default, skip_serializing_if = "Columns::is_all")]
     pub columns: Columns,
+    /// What becomes of a column that the source has and the table, which is there already, has not; told by the load where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_columns: Option<NewColumns>,
     /// Which rows; all conditions must hold. Pushed down to the source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter: Vec<Condition>,
@@ -152,6 +155,18 @@ impl Deletes {
     #[must_use]
     pub fn is_keep(&self) -> bool {
         *self == Self::Keep
+    }
+}
+
+named! {
+    /// What becomes of a column that the source has and the table, which is there already, has not.
+    NewColumns {
+        /// The stream fails until somebody has decided.
+        Ask = "ask",
+        /// The table gets it; rows that are there already have NULL in it.
+        Add = "add",
+        /// It is left out.
+        Ignore = "ignore",
     }
 }
 

@@ -18,6 +18,27 @@ named! {
     }
 }
 
+/// How many columns of a stream were others than its table's, whatever became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnDrift {
+    /// Columns that the table had not: added where the stream was delivered, undecided where it failed for them.
+    pub new: u64,
+    /// Columns that the stream has no more.
+    pub gone: u64,
+    /// Columns of another type.
+    pub changed: u64,
+    /// Columns that the table has not and that were left out.
+    pub ignored: u64,
+}
+
+impl ColumnDrift {
+    /// Whether the columns are the table's.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// The outcome of one stream of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamOutcome {
@@ -45,4 +66,7 @@ pub struct StreamOutcome {
     pub adopted: bool,
     /// Why it failed.
     pub failure: Option<FailureCode>,
+    /// Columns that are others than the table's.
+    #[serde(default, skip_serializing_if = "ColumnDrift::is_none")]
+    pub columns: ColumnDrift,
 }

@@ -25,6 +25,7 @@ mod checkpoint;
 mod compose;
 mod copy;
 mod digest;
+mod drift;
 mod features;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -43,6 +44,7 @@ mod write;
 pub use audit::{TableReport, audit_table, find_tables};
 pub use copy::UpkeepError;
 pub use delivery::{Committed, DataFile, Delivered, Delivery, Merged, Origin, Outcome, Owner, Prepared, State};
+pub use drift::{Drift, Retyped};
 pub use history::has_states;
 pub use kind::LogKind;
 pub use probe::probe_conditions;

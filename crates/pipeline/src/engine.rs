@@ -4,11 +4,13 @@
 //! holds never passes through its events.
 
 mod check;
+mod drift;
 mod lane;
 mod load;
 mod marked;
 mod merge;
 mod meter;
+mod narrowed;
 mod place;
 mod sizing;
 mod stream;
@@ -22,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use waybill_model::plan::Plan;
-use waybill_model::receipt::{Grade, StreamOutcome};
+use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
@@ -90,6 +92,7 @@ impl StreamEnd {
             receipt: None,
             adopted: false,
             failure: None,
+            columns: ColumnDrift::default(),
         };
         Self { outcome, text: CustomerText::default(), halt: None }
     }

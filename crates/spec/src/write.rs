@@ -230,6 +230,7 @@ fn stream(stream: &StreamPlan) -> Out {
     }
     keys.unless("deletes", &stream.deletes, &Default::default());
     keys.nested("columns", columns(&stream.columns));
+    keys.maybe("new-columns", stream.new_columns.as_ref());
     if !stream.filter.is_empty() {
         keys.put("filter", Out::List(stream.filter.iter().map(condition).collect()));
     }

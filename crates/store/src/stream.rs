@@ -1,7 +1,7 @@
 //! The streams of a run: progress, the grant to commit, and what was delivered, told apart from the run's own end.
 
 use sqlx::any::AnyRow;
-use waybill_model::receipt::{Grade, StreamOutcome};
+use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::report::Progress;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, OrgId, RunId};
@@ -33,6 +33,8 @@ pub struct RunStream {
     pub rows_estimate: Option<u64>,
     /// Values that a policy changed.
     pub coerced: u64,
+    /// Columns that are others than the table's.
+    pub columns: ColumnDrift,
     /// How well the count is proven.
     pub grade: Option<Grade>,
     /// Version of the commit log.
@@ -71,6 +73,12 @@ impl FromRow for RunStream {
             files: count(row, "files_done")?,
             rows_estimate: opt_count(row, "rows_estimate")?,
             coerced: count(row, "coerced")?,
+            columns: ColumnDrift {
+                new: count(row, "columns_new")?,
+                gone: count(row, "columns_gone")?,
+                changed: count(row, "columns_changed")?,
+                ignored: count(row, "columns_ignored")?,
+            },
             grade: opt_parsed(row, "grade")?,
             version: opt_count(row, "log_version")?,
             epoch: opt_int(row, "bucket_epoch")?.map(Epoch),
@@ -130,7 +138,7 @@ impl Store {
     pub async fn run_stream_reset_in_txn(tx: &mut Tx, org: OrgId, run: RunId) -> StoreResult<()> {
         let sql = tx.sql(
             "update run_stream set state = 'waiting', rows_done = 0, bytes_done = 0, files_done = 0, failure = null,
-                    granted_at = null, grant_digest = null, updated_at = {now}
+                    columns_new = 0, columns_gone = 0, columns_changed = 0, columns_ignored = 0, granted_at = null, grant_digest = null, updated_at = {now}
              where organization_id = $1 and run_id = $2 and selected = 1 and state <> 'committed'",
         );
         sqlx::query(sql).bind(org.to_string()).bind(run.to_string()).execute(tx.connection()).await?;
@@ -203,7 +211,8 @@ impl Store {
         let sql = tx.sql(
             "update run_stream set state = $5, rows_done = $6, bytes_done = $7, files_done = $8, coerced = $9,
                     grade = $10, log_version = $11, bucket_epoch = $12, receipt = $13, adopted = $14, failure = $15,
-                    attempt_id = $16, updated_at = {now},
+                    attempt_id = $16, columns_new = $17, columns_gone = $18, columns_changed = $19,
+                    columns_ignored = $20, updated_at = {now},
                     delivered_at = case when $5 = 'committed' then coalesce(delivered_at, {now}) else delivered_at end
              where organization_id = $1 and run_id = $2 and stream = $3 and state = $4",
         );
@@ -224,6 +233,10 @@ impl Store {
             .bind(i64::from(outcome.adopted))
             .bind(outcome.failure.map(|code| code.as_str().to_owned()))
             .bind(attempt.to_string())
+            .bind(stored(outcome.columns.new))
+            .bind(stored(outcome.columns.gone))
+            .bind(stored(outcome.columns.changed))
+            .bind(stored(outcome.columns.ignored))
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)
@@ -240,7 +253,8 @@ impl Store {
         let sql = tx.sql(
             "update run_stream set delivered_at = {now}, delivered_late = 1, rows_done = $4, bytes_done = $5,
                     files_done = $6, coerced = $7, grade = $8, log_version = $9, bucket_epoch = $10, receipt = $11,
-                    attempt_id = $12, updated_at = {now}
+                    attempt_id = $12, columns_new = $13, columns_gone = $14, columns_changed = $15,
+                    columns_ignored = $16, updated_at = {now}
              where organization_id = $1 and run_id = $2 and stream = $3 and delivered_at is null",
         );
         let done = sqlx::query(sql)
@@ -256,6 +270,10 @@ impl Store {
             .bind(outcome.epoch.map(|epoch| epoch.0))
             .bind(&outcome.receipt)
             .bind(attempt.to_string())
+            .bind(stored(outcome.columns.new))
+            .bind(stored(outcome.columns.gone))
+            .bind(stored(outcome.columns.changed))
+            .bind(stored(outcome.columns.ignored))
             .execute(tx.connection())
             .await?;
         Ok(done.rows_affected() == 1)

@@ -20,7 +20,7 @@ use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, Micros, RunId};
 use waybill_pipeline::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
 use waybill_pipeline::commit::{
-    DataFile, Delivery, FileStats, Merged, Origin, Outcome, Owner, Prepared, Table, audit_table,
+    DataFile, Delivery, Drift, FileStats, Merged, Origin, Outcome, Owner, Prepared, Table, audit_table,
 };
 use waybill_pipeline::{CursorState, FaultResult, Proof, WindowNote};
 use waybill_tests::readers;
@@ -213,6 +213,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         window: (load == Load::New).then(WindowNote::default),
         origin: Origin { place: String::new(), filter: String::new(), zone: None },
         cursor_column: None,
+        drift: Drift::default(),
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),
         shrink_guard: 0,

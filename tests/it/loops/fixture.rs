@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use waybill_launcher::{LaunchError, LaunchRequest, Launcher, ProcessLauncher, TaskRef, TaskStatus};
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
-use waybill_model::receipt::{Grade, StreamOutcome};
+use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::report::{Completion, Directive, Outcome, Progress, Report};
 use waybill_model::run::{AttemptState, RunKind, RunState, StreamState};
 use waybill_model::{AttemptId, DataPlaneId, Epoch, FailureCode, OrgId, PipelineId, ProjectId, RunId};
@@ -359,6 +359,7 @@ pub(crate) fn outcome(stream: u32, state: StreamState) -> StreamOutcome {
         receipt: (!failed).then(|| "ab".repeat(32)),
         adopted: false,
         failure: failed.then_some(FailureCode::SourceDenied),
+        columns: ColumnDrift::default(),
     }
 }
 

@@ -141,3 +141,8 @@ async fn a_truncate_waits_for_the_copy() {
 async fn a_vacuum_full_waits_for_the_copy() {
     beside("VACUUM FULL t").await;
 }
+
+#[tokio::test]
+async fn f29_a_change_of_the_columns_waits_for_the_copy() {
+    beside("ALTER TABLE t ADD more text, ALTER n TYPE text").await;
+}

@@ -5,8 +5,8 @@ use waybill_model::receipt::Grade;
 use waybill_model::run::{AttemptState, Desired, RunKind, RunState, StreamState};
 
 use super::{
-    Attempt, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail, RunStart, RunStream,
-    StreamReceipt,
+    Attempt, ColumnDrift, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail,
+    RunStart, RunStream, StreamReceipt,
 };
 use crate::action::AllowedAction;
 use crate::example::{self, Example};
@@ -74,6 +74,7 @@ impl Example for RunStream {
             files: Some(3),
             rows_estimate: None,
             coerced: Some(0),
+            columns: Some(ColumnDrift { new: 1, gone: 0, changed: 0, ignored: 0 }),
             failure: None,
             delivered_late: false,
         }

@@ -159,6 +159,11 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),
         C::RowsReplaced => format!("{count} rows that were there gave their place to new ones with their keys"),
         C::RowsDeleted => format!("{count} rows that the source has no more were removed or marked as deleted"),
+        C::ColumnsAdded => format!("the table got {}", show_count(args.count.unwrap_or(0), "new column")),
+        C::ColumnsIgnored => {
+            format!("{} that the table has not: left out", show_count(args.count.unwrap_or(0), "column of the source"))
+        }
+        C::ColumnsDiffer => format!("{} not as the table has them", show_count(args.count.unwrap_or(0), "column")),
         C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),

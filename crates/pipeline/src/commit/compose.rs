@@ -48,6 +48,8 @@ pub(crate) struct Intent {
     pub(crate) adds: Vec<NewFile>,
     pub(crate) rows: u64,
     pub(crate) columns: Vec<Column>,
+    /// Columns that were decided to be added, by name.
+    pub(crate) added: Vec<String>,
     /// What is written; a table of another format is replaced as a whole.
     pub(crate) format: Format,
     /// Columns that the table is partitioned by.
@@ -145,7 +147,7 @@ impl Intent {
         let columns = match load {
             Load::Full => schema::replace(&table, &self.columns),
             _ if head.metadata.is_none() => self.columns.clone(),
-            _ => schema::append(&table, &self.columns)?,
+            _ => schema::append(&table, &self.columns, &self.added)?,
         };
         let protocol = match &head.protocol {
             found if schema::needs_ntz(&columns) => Protocol::with_ntz(found.as_ref()),

@@ -109,6 +109,7 @@ impl Found {
             adds: Vec::new(),
             rows: 0,
             columns: Vec::new(),
+            added: Vec::new(),
             format: files.format,
             partition: Vec::new(),
             shrink_guard: 0,

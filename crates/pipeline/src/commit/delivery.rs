@@ -8,9 +8,10 @@ use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use waybill_model::plan::{Load, StreamPlan, System};
-use waybill_model::receipt::Grade;
+use waybill_model::receipt::{ColumnDrift, Grade};
 use waybill_model::{AttemptId, Epoch, RunId};
 
+use crate::commit::drift::Drift;
 use crate::commit::stats::FileStats;
 use crate::source::{CursorState, Proof, WindowNote};
 
@@ -149,6 +150,8 @@ pub struct Delivery {
     pub origin: Origin,
     /// The source column that the cursor is of.
     pub cursor_column: Option<String>,
+    /// Columns that are not as the table had them, and what becomes of them.
+    pub drift: Drift,
     /// How the end of the stream was proven.
     pub proof: Proof,
     /// Values that a policy changed or moved to a twin, by column name.
@@ -210,6 +213,8 @@ pub struct State {
     pub table_rows: Option<u64>,
     /// Values that a policy changed or moved to a twin.
     pub coerced: u64,
+    /// Columns that were not as the table had them before.
+    pub drift: ColumnDrift,
     /// How well the count is proven.
     pub grade: Grade,
     /// HMAC of the receipt.
@@ -227,6 +232,7 @@ impl State {
             bytes: self.bytes,
             files: self.files,
             coerced: self.coerced,
+            drift: self.drift,
             grade: self.grade,
             receipt_digest: self.receipt,
         }
@@ -248,6 +254,8 @@ pub struct Delivered {
     pub files: u64,
     /// Values that a policy changed or moved to a twin.
     pub coerced: u64,
+    /// Columns that were not as the table had them before.
+    pub drift: ColumnDrift,
     /// How well the count is proven.
     pub grade: Grade,
     /// HMAC of its receipt.

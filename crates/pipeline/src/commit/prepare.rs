@@ -92,6 +92,7 @@ fn intent(table: &Table, delivery: &Delivery) -> FaultResult<Intent> {
         rows: delivery.rows(),
         columns,
         partition: partition::columns(&table.files),
+        added: delivery.drift.new.clone(),
         format: table.files.format,
         shrink_guard: delivery.shrink_guard,
         rows_expected: table.found.as_ref().and_then(|found| found.state.table_rows),

@@ -15,6 +15,7 @@ use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 use crate::bucket::Bucket;
 use crate::commit::delivery::{DataFile, Delivered, Delivery, Origin, State};
 use crate::commit::digest::{self, DigestKey, Sealed};
+use crate::commit::drift::Drift;
 use crate::commit::schema::{self, Column};
 use crate::commit::{key, log, write};
 use crate::fault::{Fault, FaultResult};
@@ -66,6 +67,9 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
         "snapshot": delivery.proof.snapshot, "source_count": delivery.proof.source_count,
         "grade": delivery.proof.grade, "coerced": delivery.coerced,
     });
+    if delivery.drift != Drift::default() {
+        receipt["columns"] = json!(delivery.drift);
+    }
     if let Some(WindowNote { fixed_lag, held, null_cursors }) = delivery.window {
         receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
     }
@@ -119,6 +123,7 @@ pub(crate) fn state(
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
         "schema": schema::to_delta(frame.columns), "files": listed(&delivery.files)?, "kept": listed(&delivery.merged.kept)?,
         "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt), "gone_before": frame.gone_before,
+        "drift": delivery.drift,
     });
     seal(key, &state)
 }
@@ -209,6 +214,9 @@ struct StateRecord {
     gone_before: Option<i64>,
     #[serde(default)]
     copy: Option<CopyRecord>,
+    /// None in what an older version wrote.
+    #[serde(default)]
+    drift: Drift,
     /// Files of the run, where the state repeats another's.
     #[serde(default)]
     delivered_files: Option<u64>,
@@ -275,6 +283,7 @@ impl Loaded {
             files: record.delivered_files.unwrap_or(record.files.len() as u64),
             table_rows: record.table_rows,
             coerced: record.coerced.values().sum(),
+            drift: record.drift.counts(),
             grade: record.grade,
             receipt: digest::parse(&record.receipt)?,
         };

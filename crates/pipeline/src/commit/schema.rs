@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use waybill_model::FailureCode;
 use waybill_model::plan::RUN_DAY;
 
+use crate::commit::drift::Drift;
 use crate::encode::partition::RUN_DAY_COLUMN;
 use crate::fault::{Fault, FaultResult};
 
@@ -34,12 +35,12 @@ impl Column {
     }
 
     /// The column that this one is a twin of.
-    fn twin_of(&self) -> Option<&str> {
+    pub(crate) fn twin_of(&self) -> Option<&str> {
         self.metadata.get(TWIN_MARK).and_then(Value::as_str)
     }
 
     /// Whether it is a column of ours that a stream may have from now on.
-    fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.metadata.contains_key(OWN_MARK)
     }
 
@@ -49,17 +50,22 @@ impl Column {
     }
 }
 
-/// The stream's columns and the twins that this run needs, checked.
-pub(crate) fn columns(schema: &Schema, twins: &[usize]) -> FaultResult<Vec<Column>> {
-    let mut columns = Vec::with_capacity(schema.fields().len() + twins.len());
-    for field in schema.fields() {
+/// The stream's columns as they are, whether a table can have their names or not.
+pub(crate) fn shapes(schema: &Schema) -> FaultResult<Vec<Column>> {
+    let one = |field: &Field| {
         let metadata = field.metadata().iter().filter(|(key, _)| key.starts_with("waybill."));
-        columns.push(Column {
+        Ok(Column {
             name: field.name().clone(),
             kind: kind(field)?,
             metadata: metadata.map(|(key, value)| (key.clone(), json!(value))).collect(),
-        });
-    }
+        })
+    };
+    schema.fields().iter().map(|field| one(field)).collect()
+}
+
+/// The stream's columns and the twins that this run needs, checked.
+pub(crate) fn columns(schema: &Schema, twins: &[usize]) -> FaultResult<Vec<Column>> {
+    let mut columns = shapes(schema)?;
     let needed: BTreeSet<usize> = twins.iter().copied().collect();
     for at in needed {
         let base = columns.get(at).map(|column| column.name.clone());
@@ -174,38 +180,31 @@ pub(crate) fn needs_ntz(columns: &[Column]) -> bool {
     columns.iter().any(|column| within(&column.kind))
 }
 
-/// Columns of the table after an append: the table's own, then twins and columns of ours that are new. Anything else is `schema_changed`.
-pub(crate) fn append(table: &[Column], stream: &[Column]) -> FaultResult<Vec<Column>> {
+/// Columns of the table after an append: the table's own, then twins and columns of ours that are new, and those that were
+/// decided to be added. Anything else is `schema_changed`.
+pub(crate) fn append(table: &[Column], stream: &[Column], added: &[String]) -> FaultResult<Vec<Column>> {
     let changed = |text: String| Fault::new(FailureCode::SchemaChanged, text);
-    for column in table.iter().filter(|column| column.twin_of().is_none()) {
-        if !stream.iter().any(|other| other.name == column.name) {
-            return Err(changed(format!("the table's column {:?} is not in the stream any more", column.name)));
-        }
-    }
     let mut columns = table.to_vec();
     for column in stream {
-        match table.iter().find(|other| other.name == column.name) {
+        let name = &column.name;
+        match table.iter().find(|other| other.name == *name) {
             Some(there) if there.twin_of().is_some() != column.twin_of().is_some() => {
                 let text = format!(
-                    "{:?} is a column of the source on one side, and the text of another column on the other",
-                    column.name
+                    "{name:?} is a column of the source on one side, and the text of another column on the other"
                 );
                 return Err(changed(text));
             }
             Some(there) if there.is_own() != column.is_own() => {
-                return Err(changed(format!(
-                    "{:?} is a column of the source on one side, and ours on the other",
-                    column.name
-                )));
+                return Err(changed(format!("{name:?} is a column of the source on one side, and ours on the other")));
             }
-            Some(there) if bare(&there.kind) == bare(&column.kind) => {}
-            Some(there) => {
-                let (name, is, was) = (&column.name, column.kind_text(), there.kind_text());
-                return Err(changed(format!("the column {name:?} is {is} now and {was} in the table")));
-            }
-            None if column.twin_of().is_some() || column.is_own() => columns.push(column.clone()),
-            None => return Err(changed(format!("the stream's column {:?} is not in the table", column.name))),
+            Some(_) => {}
+            None => columns.push(column.clone()),
         }
+    }
+    let mut drift = Drift::between(table, stream);
+    drift.new.retain(|name| !added.contains(name));
+    if drift != Drift::default() {
+        return Err(changed(drift.text()));
     }
     check_names(&columns)?;
     Ok(columns)
@@ -224,7 +223,7 @@ pub(crate) fn replace(table: &[Column], stream: &[Column]) -> Vec<Column> {
 }
 
 /// A type without the words that make no difference to its values.
-fn bare(kind: &Value) -> Value {
+pub(crate) fn bare(kind: &Value) -> Value {
     match kind {
         Value::Object(members) => {
             let keep =
@@ -276,14 +275,17 @@ mod tests {
     fn an_append_takes_new_twins_and_no_other_difference() {
         let table = columns(&schema(&[("id", DataType::Int64), ("d", DataType::Date32)]), &[]).expect("columns");
         let with_twin = columns(&schema(&[("id", DataType::Int64), ("d", DataType::Date32)]), &[1]).expect("columns");
-        let grown = append(&table, &with_twin).expect("a twin is allowed");
+        let grown = append(&table, &with_twin, &[]).expect("a twin is allowed");
         assert_eq!(grown.last().map(|c| c.name.as_str()), Some("d__text"));
-        assert_eq!(append(&grown, &table).expect("a twin may stay away"), grown);
+        assert_eq!(append(&grown, &table, &[]).expect("a twin may stay away"), grown);
         let other = columns(&schema(&[("id", DataType::Int32), ("d", DataType::Date32)]), &[]).expect("columns");
-        assert_eq!(code(append(&table, &other)), Some(FailureCode::SchemaChanged));
+        assert_eq!(code(append(&table, &other, &[])), Some(FailureCode::SchemaChanged));
         let fewer = columns(&schema(&[("id", DataType::Int64)]), &[]).expect("columns");
-        assert_eq!(code(append(&table, &fewer)), Some(FailureCode::SchemaChanged));
-        assert_eq!(code(append(&fewer, &table)), Some(FailureCode::SchemaChanged));
+        assert_eq!(code(append(&table, &fewer, &[])), Some(FailureCode::SchemaChanged));
+        assert_eq!(code(append(&fewer, &table, &[])), Some(FailureCode::SchemaChanged));
+        let widened = append(&fewer, &with_twin, &["d".to_owned()]).expect("decided");
+        assert_eq!(widened.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["id", "d", "d__text"]);
+        assert_eq!(code(append(&fewer, &other, &["d".to_owned()])), Some(FailureCode::SchemaChanged), "id is another");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::bucket::Bucket;
 use crate::commit::compose::RETENTION;
 use crate::commit::delivery::{Delivered, Delivery, Outcome, Owner, Prepared, State};
 use crate::commit::digest::DigestKey;
+use crate::commit::drift::Drift;
 use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
@@ -139,9 +140,22 @@ impl Table {
         }
     }
 
-    /// Refuses a stream whose columns can't stand beside the table's.
-    pub(crate) fn check_columns(&self, stream: &Schema, twins: &[usize]) -> FaultResult<()> {
-        schema::append(&self.head.columns()?, &schema::columns(stream, twins)?).map(drop)
+    /// How a stream's columns differ from the table's; none where there is no table yet.
+    pub(crate) fn drift(&self, stream: &Schema) -> FaultResult<Option<Drift>> {
+        if self.head.metadata.is_none() {
+            return Ok(None);
+        }
+        let mut drift = Drift::between(&self.head.columns()?, &schema::shapes(stream)?);
+        // The run's day is no column of the source.
+        if partition::has_run_day(&self.files) {
+            drift.gone.retain(|name| name != partition::RUN_DAY_COLUMN);
+        }
+        Ok(Some(drift))
+    }
+
+    /// Refuses a stream whose columns can't stand beside the table's, besides those that were decided to be added.
+    pub(crate) fn check_columns(&self, stream: &Schema, twins: &[usize], added: &[String]) -> FaultResult<()> {
+        schema::append(&self.head.columns()?, &schema::columns(stream, twins)?, added).map(drop)
     }
 
     /// A new key for a data file: `<table>/data/<run>/<attempt>-<n>-<uuid>.<ending>`.

@@ -9,7 +9,7 @@ use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
-use crate::commit::{Delivery, Origin, State};
+use crate::commit::{Delivery, Drift, Origin, State};
 use crate::fault::{Fault, FaultResult};
 use crate::source::CursorState;
 
@@ -36,6 +36,9 @@ struct Record {
     grade: Grade,
     source_count: Option<u64>,
     snapshot: String,
+    /// None in what an older version wrote.
+    #[serde(default)]
+    drift: Drift,
 }
 
 /// What a delivery leaves in a table of these columns with so many rows, as text.
@@ -64,6 +67,7 @@ pub fn write_state(
         grade: delivery.proof.grade,
         source_count: delivery.proof.source_count,
         snapshot: delivery.proof.snapshot.clone(),
+        drift: delivery.drift.clone(),
     };
     serde_json::to_string(&record).map_err(|_| Fault::new(FailureCode::WorkerBug, "a state can't be written"))
 }
@@ -92,6 +96,7 @@ pub fn read_state(text: &str, key: &[u8]) -> FaultResult<State> {
         files: 0,
         table_rows: record.table_rows,
         coerced: record.coerced,
+        drift: record.drift.counts(),
         grade: record.grade,
         receipt: digest(key, text),
     })

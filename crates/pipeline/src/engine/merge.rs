@@ -15,7 +15,7 @@ use super::load::Loaded;
 use super::marked::DELETED_AT;
 use super::place::Place;
 use super::stream::StreamWork;
-use crate::commit::{DataFile, Merged};
+use crate::commit::{DataFile, Drift, Merged};
 use crate::encode::{Target, partition};
 use crate::fault::{Fault, FaultResult};
 use crate::merge::{self, Existing, KeyRequest, SourceKeys, Sweep, Work};
@@ -82,7 +82,7 @@ impl StreamWork<'_> {
         place: &Place,
         key: &Key,
         loaded: &Loaded,
-        (coerced, snapshot): (&BTreeMap<String, u64>, Option<&dyn Snapshot>),
+        (coerced, drift, snapshot): (&BTreeMap<String, u64>, &Drift, Option<&dyn Snapshot>),
     ) -> Result<Merged, End> {
         if self.plan.load != Load::Changed || (loaded.meter.rows() == 0 && snapshot.is_none()) {
             return Ok(Merged::default());
@@ -98,7 +98,7 @@ impl StreamWork<'_> {
         if existing.is_empty() {
             return Ok(Merged::default());
         }
-        table.check_columns(&target.schema, &target.twins.places())?;
+        table.check_columns(&target.schema, &target.twins.places(), &drift.new)?;
         self.rewrite(key, loaded, existing, snapshot).await
     }
 

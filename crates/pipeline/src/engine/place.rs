@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use arrow::datatypes::Schema;
 use waybill_model::plan::{Load, Plan, StreamPlan};
 use waybill_model::{Epoch, FailureCode, Micros, RunId};
 
 use super::Context;
 use super::stream::StreamWork;
-use crate::commit::{Delivered, Delivery, Outcome, Owner, Prepared, State, Table};
+use crate::commit::{Delivered, Delivery, Drift, Outcome, Owner, Prepared, State, Table};
 use crate::database::{DatabaseTable, Destination, Wanted};
 use crate::encode::{RowTarget, TwinSet, Way};
 use crate::fault::{Fault, FaultResult};
@@ -75,6 +76,21 @@ impl Place {
         match self {
             Self::Files(table) => table.check_proven(load),
             Self::Rows(_) => Ok(()),
+        }
+    }
+
+    /// How a stream's columns differ from those of the table that is there; of a database's only names are known here. None
+    /// where there is no table, or one that this load replaces whatever it is.
+    pub(super) fn drift(&self, load: Load, stream: &Schema) -> FaultResult<Option<Drift>> {
+        match (self, self.state()) {
+            (_, None) if load == Load::Full => Ok(None),
+            (Self::Files(table), _) => table.drift(stream),
+            (Self::Rows(_), None) => Ok(None),
+            (Self::Rows(_), Some(state)) => {
+                let table: Vec<&str> = state.columns.iter().map(|(name, _)| name.as_str()).collect();
+                let stream: Vec<&str> = stream.fields().iter().map(|field| field.name().as_str()).collect();
+                Ok(Some(Drift::of_names(&table, &stream)))
+            }
         }
     }
 

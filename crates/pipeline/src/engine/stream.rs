@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::{Load, StreamPlan};
+use waybill_model::receipt::ColumnDrift;
 use waybill_model::run::StreamState;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
@@ -34,7 +35,7 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
         let fault = Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have");
         return StreamEnd::ended(index, fault.into());
     };
-    let mut work = StreamWork { shared, index, plan, load: plan.load, epoch: None };
+    let mut work = StreamWork { shared, index, plan, load: plan.load, epoch: None, drift: ColumnDrift::default() };
     let end = match work.deliver(first).await {
         Ok(end) => end,
         Err(end) => StreamEnd::ended(index, end),
@@ -44,7 +45,10 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
         observer.event(Event { failure: Some(code), ..event });
         tracing::error!(stream = %plan.name, code = %code, text = end.text.for_customer(), "stream failed");
     }
-    StreamEnd { outcome: waybill_model::receipt::StreamOutcome { epoch: work.epoch, ..end.outcome }, ..end }
+    StreamEnd {
+        outcome: waybill_model::receipt::StreamOutcome { epoch: work.epoch, columns: work.drift, ..end.outcome },
+        ..end
+    }
 }
 
 /// A stream under way.
@@ -56,6 +60,8 @@ pub(super) struct StreamWork<'a> {
     pub(super) load: Load,
     /// The newest epoch known to be in the table.
     epoch: Option<Epoch>,
+    /// Columns that were found to be others than the table's.
+    pub(super) drift: ColumnDrift,
 }
 
 impl StreamWork<'_> {
@@ -77,6 +83,7 @@ impl StreamWork<'_> {
         let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
         let snapshot = marked(snapshot, self.plan)?;
+        let (snapshot, drift) = self.decide(snapshot, &table)?;
         self.tell_opened(snapshot.as_ref());
         fault::point("snapshot_open");
 
@@ -90,7 +97,7 @@ impl StreamWork<'_> {
         let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
         // Which rows the source has no more can be asked only while its snapshot is open.
         let swept = match self.sweeps() {
-            true => Some(self.merge(&table, &key, &loaded, (&coerced, Some(snapshot.as_ref()))).await?),
+            true => Some(self.merge(&table, &key, &loaded, (&coerced, &drift, Some(snapshot.as_ref()))).await?),
             false => None,
         };
         let proof = context.stop.or_halt(snapshot.finish()).await??;
@@ -100,7 +107,7 @@ impl StreamWork<'_> {
         fault::point("files_closed");
         let merged = match swept {
             Some(merged) => merged,
-            None => self.merge(&table, &key, &loaded, (&coerced, None)).await?,
+            None => self.merge(&table, &key, &loaded, (&coerced, &drift, None)).await?,
         };
         fault::point("merged");
         let delivery = Delivery {
@@ -118,6 +125,7 @@ impl StreamWork<'_> {
             cursor_column: cursor.is_some().then(|| self.plan.cursor.as_ref().map(|c| c.column.clone())).flatten(),
             cursor,
             window,
+            drift,
             proof,
             coerced,
             shrink_guard: self.plan.shrink_guard,
@@ -200,6 +208,8 @@ impl StreamWork<'_> {
     async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
         let Some(prepared) = context.stop.or_halt(table.prepare(delivery)).await?? else {
+            // Columns come into the table with rows.
+            self.drift = ColumnDrift { ignored: self.drift.ignored, ..ColumnDrift::default() };
             context.observer.event(Event::of_stream(EventCode::StreamUnchanged, self.index));
             meter.tell(StreamState::Committed);
             let mut end = StreamEnd::blank(self.index, StreamState::Committed);
@@ -236,6 +246,13 @@ impl StreamWork<'_> {
         if coerced > 0 {
             observer.event(Event { count: Some(coerced), ..event(EventCode::ValuesCoerced) });
         }
+        for (code, count) in
+            [(EventCode::ColumnsAdded, self.drift.new), (EventCode::ColumnsIgnored, self.drift.ignored)]
+        {
+            if count > 0 {
+                observer.event(Event { count: Some(count), ..event(code) });
+            }
+        }
         let taken = delivery.merged.taken();
         if taken > 0 {
             observer.event(Event { count: Some(taken), ..event(EventCode::RowsReplaced) });
@@ -259,6 +276,7 @@ impl StreamWork<'_> {
 
     fn adopted(&mut self, delivered: &Delivered) -> StreamEnd {
         self.epoch = Some(delivered.epoch);
+        self.drift = delivered.drift;
         let event = Event::of_stream(EventCode::CommitAdopted, self.index);
         self.shared.context.observer.event(Event { rows: Some(delivered.rows), ..event });
         let mut end = StreamEnd::blank(self.index, StreamState::Committed);

@@ -1,7 +1,7 @@
 //! Asking for leave to commit, and the attempt's outcome.
 
 use waybill_model::Epoch;
-use waybill_model::receipt::{Grade, StreamOutcome};
+use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::report::{Completion, DiscoveredColumn, DiscoveredTable, Outcome};
 
 use super::report::{read_state, state};
@@ -112,6 +112,10 @@ fn stream_outcome(o: StreamOutcome) -> pb::StreamOutcome {
         receipt: o.receipt.and_then(|text| hex::decode(text).ok()),
         adopted: o.adopted,
         failure: o.failure.map(|f| f.as_str().to_owned()),
+        columns_new: o.columns.new,
+        columns_gone: o.columns.gone,
+        columns_changed: o.columns.changed,
+        columns_ignored: o.columns.ignored,
     }
 }
 
@@ -136,6 +140,12 @@ fn read_stream_outcome(wire: pb::StreamOutcome) -> WireResult<StreamOutcome> {
         receipt: receipt.map(hex::encode),
         adopted: wire.adopted,
         failure: wire.failure.map(|f| wire::code("failure", &f)).transpose()?,
+        columns: ColumnDrift {
+            new: wire::count("columns_new", wire.columns_new)?,
+            gone: wire::count("columns_gone", wire.columns_gone)?,
+            changed: wire::count("columns_changed", wire.columns_changed)?,
+            ignored: wire::count("columns_ignored", wire.columns_ignored)?,
+        },
     })
 }
 
@@ -191,6 +201,7 @@ mod tests {
             receipt: Some("ab".repeat(32)),
             adopted: false,
             failure: None,
+            columns: ColumnDrift { new: 1, gone: 2, changed: 3, ignored: 4 },
         };
         let column = DiscoveredColumn { name: "id".into(), source_type: "int4".into(), nullable: false };
         let table =
@@ -223,6 +234,7 @@ mod tests {
         assert_eq!(field(|c| c.streams[0].receipt = Some(vec![1; 31])), "streams[0].receipt");
         assert_eq!(field(|c| c.streams[0].rows = 1 << 63), "streams[0].rows");
         assert_eq!(field(|c| c.streams[0].epoch = Some(-3)), "streams[0].epoch");
+        assert_eq!(field(|c| c.streams[0].columns_ignored = 1 << 63), "streams[0].columns_ignored");
         assert_eq!(field(|c| c.failure = Some("boom".into())), "failure");
         assert_eq!(field(|c| c.tables[0].key = vec![1]), "tables[0].key");
         assert_eq!(field(|c| c.tables[0].columns[0].name = "x".repeat(5000)), "tables[0].columns[0].name");

@@ -1,7 +1,7 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NullCursor, Op, TextPolicy,
+    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor, Op, TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -73,6 +73,11 @@ pub(crate) static STREAM: Table = Table {
             "What becomes of the table's rows whose key the source has no more, or whose row its filter lets pass no more, for `load: changed`: keep, which is taken where absent, does not look; mark writes the time into the column _waybill_deleted_at, and takes it away when the key is back; remove takes the rows out. Either reads the keys of the whole table in each run.",
         ),
         Key::new("columns", Shape::Table(&COLUMNS), "Which columns, under which names."),
+        Key::new(
+            "new-columns",
+            Shape::Choice(names!(NewColumns), &[]),
+            "What becomes of a column that the source has and the table, which is there already, has not, and that `columns` does not name: ask ends the stream until somebody has decided; add gives it to the table, where rows that are there have NULL; ignore leaves it out. Where absent, `full` takes the source's columns and `new` and `changed` ask.",
+        ),
         Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),
         Key::new(
             "edge-values",
@@ -102,7 +107,6 @@ pub(crate) static STREAM: Table = Table {
             "The table that is written, as `schema.table`, for a destination of type postgres; the stream's own name where absent. Streams of files need it there.",
         ),
         Key::new("format", Shape::Tagged(&FILE_FORMAT), "How files are read; by their ending where absent."),
-        Key::later("new-columns"),
         Key::later("get"),
         Key::later("rows"),
         Key::later("next"),

@@ -74,6 +74,7 @@ pub(super) fn read_stream(
             .iter()
             .filter_map(|node| condition(node, found))
             .collect(),
+        new_columns: keys.parsed("new-columns"),
         edge_values: keys.parsed("edge-values").unwrap_or_default(),
         arrays: keys.parsed("arrays").unwrap_or_default(),
         invalid_text: keys.parsed("invalid-text").unwrap_or_default(),

@@ -190,11 +190,7 @@ fn a_format_that_can_t_be_compressed_so_or_have_rows_replaced_is_refused_where_i
 
 #[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
-    for (settings, mark) in [
-        ("load: log", "      ^^^"),
-        ("columns: { hash: [email] }", "           ^^^^"),
-        ("new-columns: ask", "^^^^^^^^^^^"),
-    ] {
+    for (settings, mark) in [("load: log", "      ^^^"), ("columns: { hash: [email] }", "           ^^^^")] {
         one(Code::NotBuiltYet, &stream(settings, mark));
     }
     for setting in

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use waybill_model::plan::{
     Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor, Deletes,
-    EdgePolicy, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NullCursor, Op, Postgres, S3,
-    S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
+    EdgePolicy, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NewColumns, NullCursor, Op,
+    Postgres, S3, S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -197,6 +197,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
             let deletes = if load == Load::Changed { Deletes::ALL[key.len() % 3] } else { Deletes::Keep };
             let columns =
                 Columns { drop, rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]), ..Columns::default() };
+            let new_columns = NewColumns::ALL.get(name.len() % 4).copied();
             StreamPlan {
                 name,
                 load,
@@ -204,6 +205,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 key,
                 deletes,
                 columns,
+                new_columns,
                 filter,
                 edge_values,
                 arrays,
@@ -338,6 +340,7 @@ fn a_csv_source_reads_back_too() {
         key: Vec::new(),
         deletes: Deletes::default(),
         columns: Columns::default(),
+        new_columns: None,
         filter: Vec::new(),
         edge_values: EdgePolicy::default(),
         arrays: ArrayPolicy::default(),

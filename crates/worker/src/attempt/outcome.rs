@@ -133,7 +133,7 @@ fn describe(table: Table) -> DiscoveredTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use waybill_model::receipt::Grade;
+    use waybill_model::receipt::{ColumnDrift, Grade};
     use waybill_pipeline::{CustomerText, TableColumn};
 
     fn end(state: StreamState, failure: Option<FailureCode>, halt: Option<Halt>) -> StreamEnd {
@@ -150,6 +150,7 @@ mod tests {
             receipt: None,
             adopted: false,
             failure,
+            columns: ColumnDrift::default(),
         };
         StreamEnd { outcome, text: CustomerText::default(), halt }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use waybill_model::FailureCode;
 use waybill_model::plan::Load;
-use waybill_pipeline::commit::{Delivery, State};
+use waybill_pipeline::commit::{Delivery, Drift, Retyped, State};
 use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Fault, FaultResult};
 
@@ -124,17 +124,16 @@ impl Merge<'_> {
             self.twins.contains(at) || (ours.contains(twin.as_str()) && self.place(&twin).is_none())
         };
         let wanted = self.wanted((0..self.columns.len()).filter(is_twinned));
-        for (place, (name, kind)) in wanted.iter().enumerate() {
+        if load != Load::Full {
+            self.check_columns(found, &ours, &wanted)?;
+        }
+        for (name, kind) in &wanted {
             let there = found.columns.iter().find(|(found, _)| found == name).map(|(_, kind)| kind);
             let quoted = identifier(name);
             let change = match there {
                 Some(there) if there == kind => continue,
-                Some(_) if load == Load::Full => format!("ALTER COLUMN {quoted} TYPE {kind} USING NULL"),
-                None if load == Load::Full || place >= self.columns.len() => format!("ADD COLUMN {quoted} {kind}"),
-                Some(there) => {
-                    return Err(changed(format!("the column {name} is {there} in the table and {kind} in the stream")));
-                }
-                None => return Err(changed(format!("the table has no column {name}"))),
+                Some(_) => format!("ALTER COLUMN {quoted} TYPE {kind} USING NULL"),
+                None => format!("ADD COLUMN {quoted} {kind}"),
             };
             self.alter(wire, found, &change, name).await?;
         }
@@ -142,12 +141,29 @@ impl Merge<'_> {
             if wanted.iter().any(|(wanted, _)| wanted == name) {
                 continue;
             }
-            if load != Load::Full {
-                return Err(changed(format!("the stream has no column {name} any more")));
-            }
             self.alter(wire, found, &format!("DROP COLUMN {}", identifier(name)), name).await?;
         }
         Ok(wanted)
+    }
+
+    /// Refuses columns that can't stand beside the table's, and names each: only twins come by themselves, and what was decided.
+    fn check_columns(&self, found: &Relation, ours: &BTreeSet<&str>, wanted: &[(String, String)]) -> FaultResult<()> {
+        let mut drift = Drift::default();
+        for (place, (name, kind)) in wanted.iter().enumerate() {
+            let comes = place >= self.columns.len() || self.delivery.drift.new.contains(name);
+            match found.columns.iter().find(|(found, _)| found == name) {
+                Some((_, was)) if was != kind => {
+                    drift.changed.push(Retyped { column: name.clone(), was: was.clone(), is: kind.clone() });
+                }
+                None if !comes => drift.new.push(name.clone()),
+                Some(_) | None => {}
+            }
+        }
+        let is_gone = |name: &&str| {
+            found.columns.iter().any(|(found, _)| found == name) && !wanted.iter().any(|(wanted, _)| wanted == name)
+        };
+        drift.gone = ours.iter().copied().filter(|name| is_gone(name)).map(str::to_owned).collect();
+        if drift == Drift::default() { Ok(()) } else { Err(changed(drift.text())) }
     }
 
     async fn alter(&self, wire: &mut Wire, found: &Relation, change: &str, column: &str) -> FaultResult<()> {

@@ -32,6 +32,7 @@ fn stream(name: &str) -> StreamPlan {
         key: Vec::new(),
         deletes: Deletes::Keep,
         columns: Columns::default(),
+        new_columns: None,
         filter: Vec::new(),
         edge_values: EdgePolicy::Twin,
         arrays: ArrayPolicy::Fail,

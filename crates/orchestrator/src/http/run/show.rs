@@ -3,8 +3,8 @@
 use waybill_api::ProblemCode;
 use waybill_api::action::AllowedAction;
 use waybill_api::run::{
-    Attempt, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail, RunStream,
-    StreamReceipt,
+    Attempt, ColumnDrift, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail,
+    RunStream, StreamReceipt,
 };
 use waybill_model::plan::{Plan, Side};
 use waybill_model::report::DiscoveredTable as Table;
@@ -129,9 +129,15 @@ fn stream(row: &StreamRow) -> RunStream {
         files: known.then_some(row.files),
         rows_estimate: row.rows_estimate,
         coerced: known.then_some(row.coerced),
+        columns: drift(row.columns),
         failure: row.failure.map(failure),
         delivered_late: row.delivered_late,
     }
+}
+
+fn drift(found: waybill_model::receipt::ColumnDrift) -> Option<ColumnDrift> {
+    let waybill_model::receipt::ColumnDrift { new, gone, changed, ignored } = found;
+    (!found.is_none()).then_some(ColumnDrift { new, gone, changed, ignored })
 }
 
 pub(super) fn attempt(row: &AttemptRow) -> Attempt {

@@ -160,7 +160,7 @@ async fn keep_late(tx: &mut Tx, held: &Held, done: &Completion) -> Result<(), At
 
 #[cfg(test)]
 mod tests {
-    use waybill_model::receipt::Grade;
+    use waybill_model::receipt::{ColumnDrift, Grade};
 
     use super::*;
 
@@ -178,6 +178,7 @@ mod tests {
             receipt: None,
             adopted: false,
             failure: Some(*code),
+            columns: ColumnDrift::default(),
         };
         let streams = (0..).zip(codes).map(stream).collect();
         ending_of(&Completion {

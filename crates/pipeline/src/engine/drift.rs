@@ -1,0 +1,81 @@
+//! What becomes of columns that are not as the table has them, decided before a row is read.
+//!
+//! The plan decides; nothing is guessed. What no decision covers ends the stream, and everything stays as it was.
+
+use std::collections::BTreeSet;
+
+use waybill_model::FailureCode;
+use waybill_model::event::{Event, EventCode};
+use waybill_model::plan::{Load, NewColumns, StreamPlan};
+
+use super::narrowed::narrowed;
+use super::place::Place;
+use super::stream::StreamWork;
+use crate::commit::Drift;
+use crate::fault::{Fault, FaultResult};
+use crate::source::Snapshot;
+
+impl StreamWork<'_> {
+    /// The snapshot without the columns that are to be ignored, and what becomes of the others.
+    pub(super) fn decide(
+        &mut self,
+        snapshot: Box<dyn Snapshot>,
+        place: &Place,
+    ) -> FaultResult<(Box<dyn Snapshot>, Drift)> {
+        let Some(mut drift) = place.drift(self.load, &snapshot.schema())? else {
+            return Ok((snapshot, Drift::default()));
+        };
+        let named = named(self.plan, snapshot.as_ref());
+        let (asked_for, open): (Vec<String>, Vec<String>) =
+            std::mem::take(&mut drift.new).into_iter().partition(|name| named.contains(name));
+        match self.new_columns() {
+            NewColumns::Ignore => (drift.new, drift.ignored) = (asked_for, open.clone()),
+            NewColumns::Ask | NewColumns::Add => drift.new = [asked_for, open.clone()].concat(),
+        }
+        self.drift = drift.counts();
+        let is_undecided = self.new_columns() == NewColumns::Ask && !open.is_empty();
+        let is_other = self.load.has_window() && !(drift.gone.is_empty() && drift.changed.is_empty());
+        if is_undecided || is_other {
+            return Err(self.refused(&drift, is_other));
+        }
+        self.tell(&drift);
+        let snapshot = narrowed(snapshot, &drift.ignored)?;
+        Ok((snapshot, drift))
+    }
+
+    /// What the plan says, or else the load: rows that are to stand beside others have their columns, and a replace has the
+    /// source's.
+    fn new_columns(&self) -> NewColumns {
+        let by_load = if self.load == Load::Full { NewColumns::Add } else { NewColumns::Ask };
+        self.plan.new_columns.unwrap_or(by_load)
+    }
+
+    /// The names go into the customer's log only.
+    fn refused(&self, drift: &Drift, is_other: bool) -> Fault {
+        let counts = drift.counts();
+        let differ = counts.new + counts.gone + counts.changed;
+        let event = Event::of_stream(EventCode::ColumnsDiffer, self.index);
+        self.shared.context.observer.event(Event { count: Some(differ), ..event });
+        let code = if is_other { FailureCode::SchemaChanged } else { FailureCode::ColumnsUndecided };
+        Fault::new(code, drift.text())
+    }
+
+    fn tell(&self, drift: &Drift) {
+        let stream = &self.plan.name;
+        for column in &drift.new {
+            tracing::info!(stream, column, "a column that the table has not is added to it");
+        }
+        for column in &drift.ignored {
+            tracing::info!(stream, column, "a column that the table has not is left out");
+        }
+    }
+}
+
+/// Columns, under the table's names, that somebody has named: they are wanted, whatever becomes of others.
+fn named(plan: &StreamPlan, snapshot: &dyn Snapshot) -> BTreeSet<String> {
+    let columns = &plan.columns;
+    let in_table = |name: &String| columns.rename.get(name).unwrap_or(name).clone();
+    let cursor = plan.cursor.iter().map(|cursor| &cursor.column);
+    let by_source = columns.select.iter().chain(columns.rename.keys()).chain(cursor);
+    by_source.map(in_table).chain(snapshot.key()).collect()
+}
