@@ -16,14 +16,14 @@ use waybill_tests::services::postgres::Postgres;
 use crate::mysql::server as mariadb;
 
 /// A server, a folder for the lake, and one stream between them.
-struct Line {
+pub(crate) struct Line {
     folder: tempfile::TempDir,
     from: String,
     stream: &'static str,
 }
 
 impl Line {
-    fn of_postgres(server: &Postgres) -> Self {
+    pub(crate) fn of_postgres(server: &Postgres) -> Self {
         let from = format!(
             "{{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, tls: disable }}",
             server.port()
@@ -31,12 +31,25 @@ impl Line {
         Self { folder: tempfile::tempdir().expect("a folder"), from, stream: "public.t" }
     }
 
-    fn of_mariadb(server: &MariaDb) -> Self {
+    pub(crate) fn of_mariadb(server: &MariaDb) -> Self {
         let from = format!(
             "{{ type: mysql, host: 127.0.0.1, port: {}, database: shop, user: reader, password: env://SHOP_PASSWORD, tls: disable }}",
             server.port()
         );
         Self { folder: tempfile::tempdir().expect("a folder"), from, stream: "t" }
+    }
+
+    /// A file in the folder itself, which is the stream.
+    pub(crate) fn of_files(stream: &'static str, text: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let line =
+            Self { from: format!("{{ type: files, url: \"file://{}\" }}", folder.path().display()), folder, stream };
+        line.lay(text);
+        line
+    }
+
+    fn lay(&self, text: &str) {
+        std::fs::write(self.folder.path().join(self.stream), text).expect("written");
     }
 
     fn once(&self, keys: &str) -> Output {
@@ -61,7 +74,7 @@ impl Line {
         report["streams"][0].clone()
     }
 
-    fn delivered(&self, keys: &str) -> Value {
+    pub(crate) fn delivered(&self, keys: &str) -> Value {
         self.stream(keys, 0)
     }
 
@@ -72,7 +85,7 @@ impl Line {
         stream["text"].as_str().expect("a text").to_owned()
     }
 
-    fn rows(&self, sql: &str) -> Value {
+    pub(crate) fn rows(&self, sql: &str) -> Value {
         let table = self.folder.path().join("lake").join(self.stream);
         readers::query(&table, sql).expect("both readers").agreed()
     }
@@ -152,13 +165,9 @@ async fn columns_of_mariadb_are_asked_about_added_left_out_and_told_by_name() {
 
 #[test]
 fn columns_of_files_are_asked_about_where_it_is_written() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (root, stream) = (folder.path().display().to_string(), "in.csv");
-    let line = Line { from: format!("{{ type: files, url: \"file://{root}\" }}"), folder, stream };
-    let lay = |text: &str| std::fs::write(line.folder.path().join(stream), text).expect("written");
-    lay("id,name\n1,Ada\n");
+    let line = Line::of_files("in.csv", "id,name\n1,Ada\n");
     line.delivered("new-columns: ask");
-    lay("ssn,id,name\n078-05-1120,1,Ada\n");
+    line.lay("ssn,id,name\n078-05-1120,1,Ada\n");
     assert_eq!(line.refused("new-columns: ask", "columns_undecided"), "the table has not: \"ssn\"");
     assert_eq!(line.delivered("new-columns: ignore")["receipt"]["columns"]["ignored"], json!(["ssn"]));
     assert_eq!(line.rows("SELECT * FROM t"), json!([["1", "Ada"]]));

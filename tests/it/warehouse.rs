@@ -70,6 +70,22 @@ impl Copy {
         std::fs::write(self.path("spec.yaml"), spec).expect("write the spec");
     }
 
+    /// The same from another server, as its superuser.
+    pub(super) fn of_postgres(&self, from: &Postgres, streams: &str) {
+        let end = |port: u16| {
+            format!(
+                "{{ type: postgres, host: 127.0.0.1, port: {port}, database: postgres, user: postgres, tls: disable }}"
+            )
+        };
+        let text = format!(
+            "waybill: 1\nconnections:\n  shop: {}\n  copy: {}\npipelines:\n  moved:\n    from: shop\n    to: copy\n    streams: \
+             {{ {streams} }}\n",
+            end(from.port()),
+            end(self.port)
+        );
+        std::fs::write(self.path("spec.yaml"), text).expect("write the spec");
+    }
+
     pub(super) fn command(&self, program: &str) -> Command {
         worker(program, &self.path("spec.yaml"))
     }

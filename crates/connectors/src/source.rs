@@ -4,8 +4,6 @@
 mod clock;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod column;
-#[cfg(any(feature = "files", feature = "sqlite"))]
-mod moment;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

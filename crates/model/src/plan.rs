@@ -216,13 +216,16 @@ pub struct Columns {
     /// Source name to table name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rename: BTreeMap<String, String>,
+    /// Source name to the type that the column has in the table; those of the source where absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cast: BTreeMap<String, CsvType>,
 }
 
 impl Columns {
     /// Whether it changes nothing.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.select.is_empty() && self.drop.is_empty() && self.rename.is_empty()
+        self.select.is_empty() && self.drop.is_empty() && self.rename.is_empty() && self.cast.is_empty()
     }
 }
 

@@ -33,6 +33,7 @@ use columns::ColumnPlan;
 use file::OpenFile;
 use partition::Partition;
 pub use partition::PartitionBy;
+pub(crate) use text::cell;
 pub use twins::TwinSet;
 pub use twins::twin_name;
 use waiting::Waiting;

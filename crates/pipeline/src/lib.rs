@@ -5,6 +5,7 @@
 
 pub mod bucket;
 pub mod budget;
+mod cast;
 pub mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -12,6 +13,7 @@ pub mod credential;
 pub mod database;
 pub mod encode;
 pub mod engine;
+pub mod exact;
 pub mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
@@ -23,6 +25,7 @@ pub mod stop;
 
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
 pub use budget::Budget;
+pub use cast::CAST_MARK;
 pub use credential::{Credential, Fixed};
 pub use database::{Database, DatabaseTable, Destination};
 pub use fault::{CustomerText, Fault, FaultResult};

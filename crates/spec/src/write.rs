@@ -277,6 +277,10 @@ fn columns(columns: &Columns) -> Keys {
         "rename",
         Keys(columns.rename.iter().map(|(from, to)| (from.clone(), Out::Text(to.clone()))).collect()),
     );
+    keys.nested(
+        "cast",
+        Keys(columns.cast.iter().map(|(column, to)| (column.clone(), Out::Text(to.to_string()))).collect()),
+    );
     keys
 }
 

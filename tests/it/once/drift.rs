@@ -191,7 +191,7 @@ fn f29_a_schema_that_changes_between_attempts_is_decided_anew_and_no_file_is_mix
         let marker = shop.path(point);
         let mut killed = shop.command("waybill-worker-faults");
         let fault = format!("{point}=kill;{}", marker.display());
-        let killed = killed.env("WAYBILL_FAULT", fault).output().expect("run");
+        let killed = killed.args(["--stream", "c"]).env("WAYBILL_FAULT", fault).output().expect("run");
         assert!(marker.exists(), "{point}: {}", talk(&killed));
         shop.sql(&format!("ALTER TABLE c ADD COLUMN {column} TEXT; UPDATE c SET {column} = 'new'"));
         let report = shop.delivered();

@@ -184,8 +184,9 @@ fn hostile_values_are_partitions_like_others() {
     assert_eq!(lengths, json!([[values.len() - 1]]));
     // Where a filter skips the files of other values, none of these is mistaken.
     let plain = || values.iter().enumerate().filter(|(_, value)| !value.contains('\0'));
-    let one =
-        |(id, value): (usize, &&str)| format!("SELECT {id} AS wanted, id FROM t WHERE p = '{}'", value.replace('\'', "''"));
+    let one = |(id, value): (usize, &&str)| {
+        format!("SELECT {id} AS wanted, id FROM t WHERE p = '{}'", value.replace('\'', "''"))
+    };
     let sql = plain().map(one).collect::<Vec<_>>().join(" UNION ALL ");
     let found = rows(&shop.table("s"), &format!("SELECT wanted, id FROM ({sql}) AS found ORDER BY wanted"));
     assert_eq!(found, json!(plain().map(|(id, _)| [id, id]).collect::<Vec<_>>()));

@@ -19,7 +19,6 @@ mod json_line;
 mod json_rows;
 mod lane;
 mod layout;
-mod number;
 mod parquet;
 mod rows;
 mod set;

@@ -121,7 +121,7 @@ pub fn of_keys(stream: &StreamPlan, key: &[String]) -> Option<StreamPlan> {
     }
     let rename = &stream.columns.rename;
     let own = |name: &String| rename.iter().find(|(_, to)| *to == name).map_or(name, |(from, _)| from).clone();
-    let columns = Columns { select: key.iter().map(own).collect(), drop: Vec::new(), rename: rename.clone() };
+    let columns = Columns { select: key.iter().map(own).collect(), rename: rename.clone(), ..Columns::default() };
     Some(StreamPlan {
         load: Load::Full,
         cursor: None,
@@ -201,6 +201,7 @@ mod tests {
             select: select.iter().map(ToString::to_string).collect(),
             drop: drop.iter().map(ToString::to_string).collect(),
             rename: rename.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect(),
+            ..Columns::default()
         }
     }
 

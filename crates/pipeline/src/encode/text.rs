@@ -4,7 +4,7 @@
 //! Values go through a small buffer piece by piece, so that memory holds no more than that and the compressor, whatever a row
 //! is. Nothing is rounded, and no value is altered for the sake of a program that opens it.
 
-pub(super) mod cell;
+pub(crate) mod cell;
 mod csv;
 mod jsonl;
 mod packed;

@@ -76,6 +76,6 @@ fn named(plan: &StreamPlan, snapshot: &dyn Snapshot) -> BTreeSet<String> {
     let columns = &plan.columns;
     let in_table = |name: &String| columns.rename.get(name).unwrap_or(name).clone();
     let cursor = plan.cursor.iter().map(|cursor| &cursor.column);
-    let by_source = columns.select.iter().chain(columns.rename.keys()).chain(cursor);
+    let by_source = columns.select.iter().chain(columns.rename.keys()).chain(columns.cast.keys()).chain(cursor);
     by_source.map(in_table).chain(snapshot.key()).collect()
 }

@@ -18,6 +18,7 @@ use super::marked::marked;
 use super::meter::Meter;
 use super::place::{Place, Ready};
 use super::{Shared, StreamEnd};
+use crate::cast;
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want};
@@ -81,8 +82,9 @@ impl StreamWork<'_> {
         let permits = self.take_lanes(first);
         let sizing = &self.shared.sizing;
         let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
+        let want = cast::wanted(self.plan, want);
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
-        let snapshot = marked(snapshot, self.plan)?;
+        let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;
         let (snapshot, drift) = self.decide(snapshot, &table)?;
         self.tell_opened(snapshot.as_ref());
         fault::point("snapshot_open");

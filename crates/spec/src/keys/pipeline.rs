@@ -120,9 +120,13 @@ static COLUMNS: Table = Table {
         Key::new("select", Shape::List(&Shape::Text(FOREIGN)), "Only these, in this order."),
         Key::new("drop", Shape::List(&Shape::Text(FOREIGN)), "Not these."),
         Key::new("rename", Shape::Named("column", FOREIGN, &Shape::Text(FOREIGN)), "Source name to table name."),
+        Key::new(
+            "cast",
+            Shape::Named("column", FOREIGN, &Shape::Text(CSV_TYPE)),
+            "Types of columns by their source names, in place of the source's: text, boolean, bigint, double, decimal(10, 2), date, timestamp or timestamptz. A value that the type does not hold exactly goes by `edge-values`.",
+        ),
         Key::later("hash"),
         Key::later("mask"),
-        Key::later("cast"),
     ],
 };
 

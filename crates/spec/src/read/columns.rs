@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use waybill_model::plan::Columns;
+use waybill_model::plan::{Columns, CsvType};
 
 use super::Settings;
 use super::stream::place_in;
@@ -30,7 +30,11 @@ pub(super) fn read_columns(
     let of = format!("stream {}", show(&entry.key));
     check_twice(&of, "select", &select, found);
     check_twice(&of, "drop", &drop, found);
-    check_against(&of, (&select, &drop), renames, found);
+    check_lists(&of, (&select, &drop), found);
+    let casts = node.get("cast").map_or(&[][..], |cast| cast.value.entries());
+    check_against(&of, (&select, &drop), ("renames", renames), found);
+    check_against(&of, (&select, &drop), ("casts", casts), found);
+    check_keys(&of, casts, needed, found);
     check_targets(&of, &select, renames, found);
     for (what, column) in needed {
         check_delivered(entry, (what, column), (&select, &drop), found);
@@ -38,7 +42,7 @@ pub(super) fn read_columns(
     let bare = |named: Vec<(String, Span)>| named.into_iter().map(|(name, _)| name).collect();
     let rename: BTreeMap<String, String> =
         renames.iter().filter_map(|entry| Some((entry.key.clone(), entry.value.scalar()?.to_owned()))).collect();
-    Columns { select: bare(select), drop: bare(drop), rename }
+    Columns { select: bare(select), drop: bare(drop), rename, cast: read_casts(casts) }
 }
 
 fn check_twice(of: &str, key: &str, names: &[(String, Span)], found: &mut Findings) {
@@ -49,21 +53,46 @@ fn check_twice(of: &str, key: &str, names: &[(String, Span)], found: &mut Findin
 }
 
 /// A column that is both wanted and not.
-fn check_against(of: &str, lists: Lists<'_>, renames: &[Entry], found: &mut Findings) {
+fn check_against(of: &str, lists: Lists<'_>, (does, entries): (&str, &[Entry]), found: &mut Findings) {
     let (select, drop) = lists;
     let selected: HashSet<&str> = select.iter().map(|(name, _)| name.as_str()).collect();
     let dropped: HashSet<&str> = drop.iter().map(|(name, _)| name.as_str()).collect();
+    for entry in entries {
+        if dropped.contains(entry.key.as_str()) {
+            found.add(Code::ColumnClash, entry.at, format!("{of} both drops and {does} {}", show(&entry.key)));
+        } else if !select.is_empty() && !selected.contains(entry.key.as_str()) {
+            let message = format!("{of} {does} {} but does not select it", show(&entry.key));
+            let help = format!("add it to `columns.select`, or remove what {does} it");
+            found.suggest(Code::ColumnClash, entry.at, message, help);
+        }
+    }
+}
+
+/// A column that is both selected and dropped.
+fn check_lists(of: &str, (select, drop): Lists<'_>, found: &mut Findings) {
+    let selected: HashSet<&str> = select.iter().map(|(name, _)| name.as_str()).collect();
     for (name, at) in drop.iter().filter(|(name, _)| selected.contains(name.as_str())) {
         found.add(Code::ColumnClash, *at, format!("{of} both selects and drops {}", show(name)));
     }
-    for entry in renames {
-        if dropped.contains(entry.key.as_str()) {
-            found.add(Code::ColumnClash, entry.at, format!("{of} both drops and renames {}", show(&entry.key)));
-        } else if !select.is_empty() && !selected.contains(entry.key.as_str()) {
-            let message = format!("{of} renames {} but does not select it", show(&entry.key));
-            found.suggest(Code::ColumnClash, entry.at, message, "add it to `columns.select`, or remove the rename");
-        }
+}
+
+/// Rows are told apart by what the source has in the key.
+fn check_keys(of: &str, casts: &[Entry], needed: &[(&str, &str)], found: &mut Findings) {
+    for entry in casts.iter().filter(|entry| needed.iter().any(|(what, name)| *what == "key" && *name == entry.key)) {
+        let message = format!("{of} casts its key's column {}", show(&entry.key));
+        found.suggest(
+            Code::ColumnClash,
+            entry.at,
+            message,
+            "leave it as the source has it: rows are told apart by that",
+        );
     }
+}
+
+/// Types of columns; those that `check` has refused are left out.
+fn read_casts(entries: &[Entry]) -> BTreeMap<String, CsvType> {
+    let read = |entry: &Entry| Some((entry.key.clone(), entry.value.scalar()?.parse().ok()?));
+    entries.iter().filter_map(read).collect()
 }
 
 /// Two columns of one name. Names that differ only in case count as one: readers of the table can't tell them apart.

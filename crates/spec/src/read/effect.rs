@@ -14,8 +14,8 @@ enum Reads {
     Sqlite,
     /// CSV of text only, or JSON.
     Lines,
-    /// CSV with columns of other types.
-    TypedCsv,
+    /// The same with columns of other types, or that are cast.
+    Typed,
     Parquet,
 }
 
@@ -27,11 +27,17 @@ fn reads(entry: &Entry, defaults: Option<&Node>, end: Option<End>) -> Option<Rea
         End::Sqlite => Some(Reads::Sqlite),
         End::Files => match format_of(entry, defaults)? {
             "parquet" => Some(Reads::Parquet),
-            "csv" if has_types(entry, defaults) => Some(Reads::TypedCsv),
+            "csv" | "jsonl" | "json" if has_types(entry, defaults) || has_casts(entry, defaults) => Some(Reads::Typed),
             "csv" | "jsonl" | "json" => Some(Reads::Lines),
             _ => None,
         },
     }
+}
+
+/// Whether columns are cast, so that values may not fit.
+fn has_casts(entry: &Entry, defaults: Option<&Node>) -> bool {
+    let columns = entry.value.get("columns").or_else(|| defaults?.get("columns"));
+    columns.and_then(|columns| columns.value.get("cast")).is_some_and(|cast| !cast.value.entries().is_empty())
 }
 
 fn has_types(entry: &Entry, defaults: Option<&Node>) -> bool {
@@ -43,11 +49,13 @@ fn has_types(entry: &Entry, defaults: Option<&Node>) -> bool {
 fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
     match (key, reads) {
         ("format", Reads::Postgres | Reads::MySql | Reads::Sqlite) => Some("it says how files are read"),
-        ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::TypedCsv | Reads::Parquet) => {
+        ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::Typed | Reads::Parquet) => {
             Some("it is for arrays of PostgreSQL")
         }
-        ("edge-values", Reads::Lines) => Some("CSV without `types` and JSON hold no value that their columns can't"),
-        ("edge-values", Reads::Sqlite | Reads::TypedCsv | Reads::Parquet) if value == Some("sentinel") => {
+        ("edge-values", Reads::Lines) => {
+            Some("CSV without `types` and JSON without `columns.cast` hold no value that their columns can't")
+        }
+        ("edge-values", Reads::Sqlite | Reads::Typed | Reads::Parquet) if value == Some("sentinel") => {
             Some("`sentinel` is for dates and times of PostgreSQL and MySQL: write twin, fail or null")
         }
         ("invalid-text", Reads::Parquet) => Some("a Parquet file with such text is refused as a whole"),

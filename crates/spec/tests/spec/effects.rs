@@ -59,6 +59,7 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (FILES, "'*.csv'", "invalid-text: fail"),
         (FILES, "'x'", "format: { type: csv, types: { a: date } }, edge-values: fail"),
         (FILES, "'*.parquet'", "edge-values: fail"),
+        (FILES, "'*.jsonl'", "columns: { cast: { a: date } }, edge-values: fail"),
     ] {
         assert_eq!(mistakes(&from(connection, "", &format!("{stream}: {{ {setting} }}"))), [], "{setting}");
     }

@@ -101,12 +101,17 @@ fn columns_that_contradict_each_other_are_refused() {
         "columns: { select: [a], drop: [a] }",
         "columns: { drop: [a], rename: { a: b } }",
         "columns: { select: [a], rename: { b: c } }",
+        "columns: { drop: [a], cast: { a: text } }",
+        "columns: { select: [a], cast: { b: text } }",
         "columns: { rename: { a: x, b: X } }",
         "columns: { select: [a, b], rename: { a: B } }",
     ] {
         refused(Code::ColumnClash, &stream(settings));
     }
     refused(Code::Name, &stream("columns: { rename: { a: 'x y' } }"));
+    refused(Code::ColumnClash, &stream("load: changed, cursor: c, key: [a], columns: { cast: { a: text } }"));
+    let cast = read(&stream("columns: { cast: { a: 'decimal(10,2)' } }"));
+    assert!(!Columns::is_all(&cast.pipelines["p"].streams[0].columns));
     let swapped = read(&stream("columns: { select: [a, b], rename: { a: b, b: a } }"));
     assert!(!Columns::is_all(&swapped.pipelines["p"].streams[0].columns));
 }

@@ -195,8 +195,12 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
             let key: Vec<_> = key.filter(|_| load == Load::Changed).unwrap_or_default().into_iter().collect();
             // Some of each: what else is drawn decides.
             let deletes = if load == Load::Changed { Deletes::ALL[key.len() % 3] } else { Deletes::Keep };
-            let columns =
-                Columns { drop, rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]), ..Columns::default() };
+            let columns = Columns {
+                drop,
+                rename: BTreeMap::from([("r_a".to_owned(), "s_a".to_owned())]),
+                cast: BTreeMap::from([("c_a".to_owned(), CsvType::Decimal(name.len().min(37) as u8 + 1, 1))]),
+                ..Columns::default()
+            };
             let new_columns = NewColumns::ALL.get(name.len() % 4).copied();
             StreamPlan {
                 name,

@@ -6,7 +6,7 @@ mod native;
 
 use arrow::datatypes::{DataType, Field, TimeUnit};
 use waybill_model::FailureCode;
-use waybill_pipeline::{Fault, FaultResult};
+use waybill_pipeline::{CAST_MARK, Fault, FaultResult};
 
 use self::native::native;
 use crate::source::postgres::BASE_TYPE;
@@ -175,7 +175,8 @@ pub(super) async fn columns(wire: &mut Wire, fields: &[&Field], same_kind: bool)
             return Err(Fault::new(FailureCode::ValueRefused, text));
         };
         let plain = Column { name: field.name().clone(), kind, form, is_cast: false, restore: Restore::Twin };
-        let noted = |key: &str| field.metadata().get(key).filter(|_| same_kind);
+        let noted =
+            |key: &str| field.metadata().get(key).filter(|_| same_kind && !field.metadata().contains_key(CAST_MARK));
         let source = noted(BASE_TYPE).or_else(|| noted("waybill.src_type"));
         columns.push(match source {
             Some(source) => native(wire, source, field.data_type(), &plain).await?.unwrap_or(plain),

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::DataType;
+use waybill_pipeline::exact::number::{self, Number};
 
 use super::json_array::{Framing, Pieces};
 use super::json_line::members;
-use super::number::{self, Number};
 use super::rows::Broken;
 
 /// Keys beyond this are taken for values in the place of names.

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder};
 use waybill_model::FailureCode;
 use waybill_model::plan::TextPolicy;
+use waybill_pipeline::exact::number::{self, Number};
 
 use super::csv_rows::TextColumn;
 use super::json_array::{Framing, Pieces};
 use super::json_infer::Kind;
 use super::json_line::{members, unescape};
-use super::number::{self, Number};
 use super::rows::{Bounds, Broken, Column, Decoded, Parser};
 
 /// The parser of one JSON Lines file.

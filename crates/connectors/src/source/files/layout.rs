@@ -6,9 +6,9 @@ use std::sync::Arc;
 use futures::{StreamExt, TryStreamExt};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, CsvType, EdgePolicy, FileFormat, StreamPlan};
+use waybill_pipeline::exact::data_type;
 use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta, Table, TableColumn};
 
-use super::csv_column;
 use super::csv_rows::Header;
 use super::json_array::Framing;
 use super::json_infer::{Kind, Scan, Seen};
@@ -176,7 +176,7 @@ fn csv_column(name: &str, dialect: &Csv, edge: EdgePolicy) -> SourceColumn {
     let kind = dialect.types.get(name).copied().unwrap_or(CsvType::Text);
     SourceColumn {
         name: name.to_owned(),
-        data_type: csv_column::data_type(kind),
+        data_type: data_type(kind),
         source: format!("csv {kind}"),
         compared: if matches!(kind, CsvType::Text | CsvType::Boolean) { Compared::Equal } else { Compared::Ordered },
         policy: match (kind, edge) {

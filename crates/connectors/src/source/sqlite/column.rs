@@ -13,7 +13,7 @@ use waybill_pipeline::{Fault, FaultResult};
 
 use super::cell;
 use super::declared::Kind;
-use crate::source::moment;
+use waybill_pipeline::exact::moment;
 
 /// Values of the column's kind.
 enum Values {

@@ -13,7 +13,7 @@ use waybill_model::calendar::date_of_day;
 const DAY: i64 = 86_400_000_000;
 
 /// One value.
-pub(in crate::encode) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     Null,
     Bool(bool),
     Whole(i64),
@@ -33,7 +33,7 @@ pub(in crate::encode) enum Cell<'a> {
 
 impl<'a> Cell<'a> {
     /// The value of a row; none for a type that no table has.
-    pub(in crate::encode) fn at(array: &'a dyn Array, row: usize) -> Option<Self> {
+    pub(crate) fn at(array: &'a dyn Array, row: usize) -> Option<Self> {
         if array.is_null(row) {
             return Some(Self::Null);
         }
@@ -62,6 +62,28 @@ impl<'a> Cell<'a> {
             DataType::Struct(_) => Self::Struct(array.as_struct()),
             _ => return None,
         })
+    }
+}
+
+/// The text of a value that stands in no quotes; none where it is a NULL, bytes, a list or a struct, or already a text.
+pub(super) fn bare(cell: &Cell<'_>, out: &mut impl Write) -> io::Result<()> {
+    match *cell {
+        Cell::Bool(value) => write!(out, "{value}"),
+        Cell::Whole(value) => Ok(serde_json::to_writer(out, &value)?),
+        Cell::Single(value) => float(value.into(), Some(value), out),
+        Cell::Double(value) => float(value, None, out),
+        Cell::Decimal(value, scale) => decimal(value, scale, out),
+        Cell::Date(days) => date(days.into(), out),
+        Cell::Time(micros, is_utc) => time(micros, is_utc, out),
+        Cell::Null | Cell::Text(_) | Cell::Bytes(_) | Cell::List(_) | Cell::Struct(_) => Ok(()),
+    }
+}
+
+/// The exact text of a scalar; nothing of a NULL, bytes, a list or a struct.
+pub(crate) fn scalar(cell: &Cell<'_>, out: &mut impl Write) -> io::Result<()> {
+    match cell {
+        Cell::Text(text) => out.write_all(text.as_bytes()),
+        other => bare(other, out),
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use arrow::array::Array;
 use arrow::datatypes::SchemaRef;
 
-use super::cell::{Cell, date, decimal, float, time};
+use super::cell::{Cell, bare};
 use super::{jsonl, unknown};
 
 /// Bytes that are turned to digits at once.
@@ -36,17 +36,10 @@ fn separate(at: usize, out: &mut impl Write) -> io::Result<()> {
 
 fn field(column: &dyn Array, row: usize, out: &mut impl Write) -> io::Result<()> {
     match Cell::at(column, row).ok_or_else(unknown)? {
-        Cell::Null => Ok(()),
-        Cell::Bool(value) => write!(out, "{value}"),
-        Cell::Whole(value) => Ok(serde_json::to_writer(out, &value)?),
-        Cell::Single(value) => float(value.into(), Some(value), out),
-        Cell::Double(value) => float(value, None, out),
-        Cell::Decimal(value, scale) => decimal(value, scale, out),
-        Cell::Date(days) => date(days.into(), out),
-        Cell::Time(micros, is_utc) => time(micros, is_utc, out),
         Cell::Text(text) => quoted(out, |inside| inside.write_all(text.as_bytes())),
         Cell::Bytes(bytes) => quoted(out, |inside| hex(bytes, inside)),
         Cell::List(_) | Cell::Struct(_) => quoted(out, |inside| jsonl::value(column, row, inside)),
+        other => bare(&other, out),
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// What a JSON number is, exactly.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub enum Number {
     /// A 64-bit integer; the flag tells whether a float would hold it as well.
     Integer(i64, bool),
     /// A float that prints as the same number again.
@@ -12,7 +12,8 @@ pub(super) enum Number {
 }
 
 /// Reads a number whose grammar is proven already.
-pub(super) fn read(text: &str) -> Number {
+#[must_use]
+pub fn read(text: &str) -> Number {
     let whole = !text.bytes().any(|b| matches!(b, b'.' | b'e' | b'E'));
     if whole && text != "-0" {
         let Ok(value) = text.parse::<i64>() else { return read_float(text) };

@@ -3,7 +3,8 @@
 use chrono::{FixedOffset, NaiveDate};
 
 /// Days since 1970 of a `YYYY-MM-DD`.
-pub(crate) fn date(text: &[u8]) -> Option<i32> {
+#[must_use]
+pub fn date(text: &[u8]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
     let year = i32::try_from(number(&[y1, y2, y3, y4])?).ok()?;
     let (month, day) = (u32::try_from(number(&[m1, m2])?).ok()?, u32::try_from(number(&[d1, d2])?).ok()?);
@@ -12,7 +13,8 @@ pub(crate) fn date(text: &[u8]) -> Option<i32> {
 
 /// Microseconds since 1970 of a `YYYY-MM-DD HH:MM:SS`, with `T` for the space and a fraction of one to six digits
 /// where it has one. A text with a zone is not taken: the column has none.
-pub(crate) fn timestamp(text: &[u8]) -> Option<i64> {
+#[must_use]
+pub fn timestamp(text: &[u8]) -> Option<i64> {
     let (day, time) = text.split_at_checked(10)?;
     let days = i64::from(date(day)?);
     let (b' ' | b'T', time) = time.split_first()? else { return None };
@@ -33,8 +35,8 @@ pub(crate) fn timestamp(text: &[u8]) -> Option<i64> {
 }
 
 /// Microseconds since 1970, in UTC, of such a text with `Z` or an offset behind it, which may stand apart by a space.
-#[cfg(feature = "files")]
-pub(crate) fn instant(text: &[u8]) -> Option<i64> {
+#[must_use]
+pub fn instant(text: &[u8]) -> Option<i64> {
     let text = std::str::from_utf8(text).ok()?;
     let clock = text.get(19..)?;
     let zone = 19 + clock.find(|c: char| c != '.' && !c.is_ascii_digit())?;
@@ -52,7 +54,8 @@ fn number(digits: &[u8]) -> Option<i64> {
 }
 
 /// The offset that a text ends with: `Z`, `+02:00`, `+0200`, `+02`, also behind a space.
-pub(crate) fn offset(text: &str) -> Option<FixedOffset> {
+#[must_use]
+pub fn offset(text: &str) -> Option<FixedOffset> {
     let text = text.strip_prefix(' ').unwrap_or(text);
     if text == "Z" || text == "z" {
         return FixedOffset::east_opt(0);
@@ -73,7 +76,8 @@ pub(crate) fn offset(text: &str) -> Option<FixedOffset> {
 }
 
 /// Whether a text has digits where the pattern has zeros, and otherwise the same characters.
-pub(crate) fn is_like(text: &str, pattern: &str) -> bool {
+#[must_use]
+pub fn is_like(text: &str, pattern: &str) -> bool {
     let same = |(a, b): (u8, u8)| if b == b'0' { a.is_ascii_digit() } else { a == b };
     text.len() == pattern.len() && text.bytes().zip(pattern.bytes()).all(same)
 }
@@ -96,7 +100,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "files")]
     #[test]
     fn an_instant_needs_its_zone() {
         assert_eq!(instant(b"1970-01-01 00:00:01Z"), Some(1_000_000));

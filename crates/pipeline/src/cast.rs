@@ -1,0 +1,167 @@
+//! Columns of another type than the source gives them, as the stream's `columns.cast` says: on the rows of any source, before
+//! anything else sees them.
+//!
+//! A value that the type holds exactly is taken; what it does not hold goes by `edge-values`, like a value that no type of the
+//! table holds. Nothing is rounded, cut or guessed.
+
+mod column;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use async_trait::async_trait;
+use waybill_model::FailureCode;
+use waybill_model::plan::{CsvType, EdgePolicy, StreamPlan};
+
+use self::column::{can, cast, merged};
+use crate::exact::data_type;
+use crate::fault::{Fault, FaultResult};
+use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Want, WindowNote};
+
+/// The mark in the metadata of a column that was cast: the type that it was cast to. What the source had stays beside it.
+pub const CAST_MARK: &str = "waybill.cast";
+
+/// How much wider a value may become: digits of a number or a time, for its bytes.
+const WIDER: usize = 4;
+
+/// What the source may give, so that batches fit after a cast too.
+pub(crate) fn wanted(stream: &StreamPlan, want: Want) -> Want {
+    match stream.columns.cast.is_empty() {
+        true => want,
+        false => Want { batch_bytes: (want.batch_bytes / WIDER).max(1), ..want },
+    }
+}
+
+/// The snapshot with its columns in the types that the stream asks for.
+pub(crate) fn applied(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultResult<Box<dyn Snapshot>> {
+    let columns = &stream.columns;
+    if columns.cast.is_empty() {
+        return Ok(inner);
+    }
+    let (whole, key) = (inner.schema(), inner.key());
+    let mut fields: Vec<Arc<Field>> = whole.fields().iter().cloned().collect();
+    let mut casts = BTreeMap::new();
+    for (source, to) in &columns.cast {
+        let name = columns.rename.get(source).unwrap_or(source);
+        let at = whole.index_of(name).map_err(|_| {
+            let text = format!("`columns.cast` names the column {source}, which the stream does not have");
+            Fault::new(FailureCode::ColumnNotFound, text)
+        })?;
+        if key.contains(name) {
+            let text =
+                format!("the key's column {source} can't be cast: rows are told apart by what the source has in it");
+            return Err(Fault::new(FailureCode::KeyUnusable, text));
+        }
+        let from = &fields[at];
+        if !can(from.data_type(), *to) {
+            let text = format!(
+                "`columns.cast`: the column {source} is {} here, which can't be cast to {to}",
+                from.data_type()
+            );
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
+        let mut metadata = from.metadata().clone();
+        metadata.insert(CAST_MARK.to_owned(), to.to_string());
+        metadata.insert("waybill.policy".to_owned(), stream.edge_values.as_str().to_owned());
+        fields[at] = Arc::new(Field::new(name, data_type(*to), true).with_metadata(metadata));
+        casts.insert(at, *to);
+    }
+    let schema = Arc::new(Schema::new_with_metadata(fields, whole.metadata().clone()));
+    Ok(Box::new(Cast { inner, schema, casts: casts.into(), policy: stream.edge_values }))
+}
+
+struct Cast {
+    inner: Box<dyn Snapshot>,
+    schema: SchemaRef,
+    /// Types by the places of their columns.
+    casts: Arc<BTreeMap<usize, CsvType>>,
+    policy: EdgePolicy,
+}
+
+#[async_trait]
+impl Snapshot for Cast {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn ranges(&self) -> usize {
+        self.inner.ranges()
+    }
+
+    fn rows_estimate(&self) -> Option<u64> {
+        self.inner.rows_estimate()
+    }
+
+    fn lanes(&self) -> usize {
+        self.inner.lanes()
+    }
+
+    fn cursor(&self) -> Option<CursorState> {
+        self.inner.cursor()
+    }
+
+    fn key(&self) -> Vec<String> {
+        self.inner.key()
+    }
+
+    fn window(&self) -> WindowNote {
+        self.inner.window()
+    }
+
+    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
+        let (inner, schema) = (self.inner.lane().await?, Arc::clone(&self.schema));
+        Ok(Box::new(CastLane { inner, schema, casts: Arc::clone(&self.casts), policy: self.policy }))
+    }
+
+    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
+        self.inner.keys().await
+    }
+
+    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
+        self.inner.finish().await
+    }
+}
+
+struct CastLane {
+    inner: Box<dyn Lane>,
+    schema: SchemaRef,
+    casts: Arc<BTreeMap<usize, CsvType>>,
+    policy: EdgePolicy,
+}
+
+#[async_trait]
+impl Lane for CastLane {
+    async fn next(&mut self) -> FaultResult<Option<Batch>> {
+        let Some(batch) = self.inner.next().await? else { return Ok(None) };
+        self.batch(batch).map(Some)
+    }
+}
+
+impl CastLane {
+    fn batch(&self, batch: Batch) -> FaultResult<Batch> {
+        let mut columns = batch.rows.columns().to_vec();
+        let mut twins: BTreeMap<usize, StringArray> = batch.twins.into_iter().collect();
+        let mut coerced: BTreeMap<usize, u64> = batch.coerced.into_iter().collect();
+        for (at, to) in self.casts.iter() {
+            let there = twins.remove(at);
+            let done = cast(&columns[*at], *to, there.as_ref());
+            let met = done.edges.len() as u64;
+            if met > 0 && self.policy == EdgePolicy::Fail {
+                let name = self.schema.field(*at).name();
+                let text = format!("{met} values of the column {name} are no {to}, and `edge-values` says fail");
+                return Err(Fault::new(FailureCode::ValueRefused, text));
+            }
+            if met > 0 {
+                *coerced.entry(*at).or_default() += met;
+            }
+            columns[*at] = done.values;
+            let kept = if self.policy == EdgePolicy::Null { Vec::new() } else { done.edges };
+            twins.extend(merged(batch.rows.num_rows(), there, kept).map(|texts| (*at, texts)));
+        }
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|_| Fault::new(FailureCode::WorkerBug, "columns that were cast don't fit their schema"))?;
+        Ok(Batch { rows, twins: twins.into_iter().collect(), coerced: coerced.into_iter().collect() })
+    }
+}
