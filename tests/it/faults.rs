@@ -6,6 +6,7 @@ mod credentials;
 mod database;
 mod drain;
 mod endings;
+mod expected;
 mod files;
 mod frozen;
 mod full_disk;

@@ -4,6 +4,7 @@ mod casts;
 mod changed;
 mod cursors;
 mod drift;
+mod expected;
 mod footprint;
 mod formats;
 mod partitions;

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod clearing;
+mod expected;
 mod loads;
 mod readers;
 mod streams;

@@ -45,6 +45,11 @@ named! {
         ColumnsIgnored = "columns_ignored",
         /// Columns that are others than the table's stand in the stream's way; `count` of them.
         ColumnsDiffer = "columns_differ",
+        /// Rows are not what the stream expects, so it fails; `count` is the expectation's number in the stream's list, `rows` how
+        /// many.
+        ExpectationFailed = "expectation_failed",
+        /// The same of an expectation that only warns.
+        ExpectationWarned = "expectation_warned",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
         /// Nothing was new; nothing was committed.
@@ -81,11 +86,12 @@ impl EventCode {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::StreamFailed | Self::SecretFailed | Self::WorkerPanicked => Level::Error,
+            Self::StreamFailed | Self::ExpectationFailed | Self::SecretFailed | Self::WorkerPanicked => Level::Error,
             Self::RangeRetried
             | Self::ValuesCoerced
             | Self::CursorNulls
             | Self::ColumnsDiffer
+            | Self::ExpectationWarned
             | Self::WindowHeld
             | Self::WindowFixedLag
             | Self::CommitRebased

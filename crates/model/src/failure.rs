@@ -109,6 +109,12 @@ named! {
         EpochAhead = "epoch_ahead",
         /// A replace would keep too few rows.
         TableShrank = "table_shrank",
+        /// Rows are not what the stream expects of them.
+        ExpectationFailed = "expectation_failed",
+        /// What the stream expects can't be checked on columns of these types.
+        ExpectationUnusable = "expectation_unusable",
+        /// The rows of a `unique` expectation do not fit the memory.
+        ExpectationTooLarge = "expectation_too_large",
         /// Another attempt took over.
         Fenced = "fenced",
         /// The customer's guard forbids this plan.
@@ -249,6 +255,9 @@ impl FailureCode {
             | C::CommitTooLarge
             | C::EpochAhead
             | C::TableShrank
+            | C::ExpectationFailed
+            | C::ExpectationUnusable
+            | C::ExpectationTooLarge
             | C::PolicyDenied
             | C::SignatureRejected
             | C::EgressDenied
@@ -370,6 +379,15 @@ impl FailureCode {
                 "mend the clock that was wrong, then `waybill pipeline accept-epoch PIPELINE`; after `waybill-worker once`, run it with --accept-epoch"
             }
             C::TableShrank => "if the source really lost these rows, set `shrink-guard: off` for one run",
+            C::ExpectationFailed => {
+                "the run's events say which expectation and how many rows: mend them at the source, or let it `on-failure: warn`; nothing was committed"
+            }
+            C::ExpectationUnusable => {
+                "name columns that the stream delivers: whole numbers, decimals, text, dates and times for `unique`; numbers, dates and times with bounds of their own kind for `range`"
+            }
+            C::ExpectationTooLarge => {
+                "give the worker more memory, as the worker's log says how much, or take the `unique` expectation out; nothing was committed"
+            }
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
             C::GuardUnreachable => {

@@ -11,6 +11,7 @@ pub mod failure;
 pub mod fault;
 pub mod guard;
 pub mod id;
+pub mod moment;
 pub mod name;
 pub mod net;
 pub mod plan;

@@ -12,6 +12,7 @@ use crate::run::named;
 mod azure;
 mod ca;
 mod csv;
+mod expect;
 mod gcs;
 mod limits;
 mod lone;
@@ -24,6 +25,7 @@ mod target;
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
 pub use csv::{Csv, CsvType, NoCsvType};
+pub use expect::{Bound, Check, Expectation, OnFailure, Range, RowCount};
 pub use gcs::{Gcs, GcsAccess, gcs_place};
 pub use limits::{Architecture, Limits};
 pub use lone::Side;
@@ -100,6 +102,9 @@ pub struct StreamPlan {
     /// Count the source in the same snapshot and compare: grade `verified`.
     #[serde(default)]
     pub verify_count: bool,
+    /// What its rows are expected to be, in the order of their numbers from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
     /// A replace must keep at least this share of the rows, in percent; 0 turns the guard off.
     #[serde(default = "shrink_guard")]
     pub shrink_guard: u8,
@@ -112,6 +117,14 @@ pub struct StreamPlan {
     /// How the files are read, for file sources.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
+}
+
+impl StreamPlan {
+    /// Expectations that keep something of every row while a run goes on.
+    #[must_use]
+    pub fn uniques(&self) -> usize {
+        self.expect.iter().filter(|one| matches!(one.check, Check::Unique(_))).count()
+    }
 }
 
 const fn shrink_guard() -> u8 {
@@ -412,4 +425,15 @@ macro_rules! default_first {
         fn default() -> Self { Self::ALL[0] }
     })+ };
 }
-default_first!(TlsMode, Deletes, NullCursor, EdgePolicy, ArrayPolicy, TextPolicy, Format, Compression, Architecture);
+default_first!(
+    TlsMode,
+    Deletes,
+    OnFailure,
+    NullCursor,
+    EdgePolicy,
+    ArrayPolicy,
+    TextPolicy,
+    Format,
+    Compression,
+    Architecture
+);

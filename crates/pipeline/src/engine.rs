@@ -5,6 +5,7 @@
 
 mod check;
 mod drift;
+mod judge;
 mod lane;
 mod load;
 mod marked;
@@ -23,13 +24,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use waybill_model::plan::Plan;
+use waybill_model::plan::{Plan, StreamPlan};
 use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
 use crate::budget::Budget;
 use crate::database::Destination;
+use crate::expect::Expected;
 use crate::fault::CustomerText;
 use crate::observe::{CommitGate, Observer};
 use crate::source::Source;
@@ -74,6 +76,8 @@ pub struct StreamEnd {
     pub text: CustomerText,
     /// It was stopped and did not fail by itself.
     pub halt: Option<Halt>,
+    /// How its expectations came out; none where it ended before, or was found from an earlier attempt.
+    pub expected: Vec<Expected>,
 }
 
 impl StreamEnd {
@@ -94,7 +98,7 @@ impl StreamEnd {
             failure: None,
             columns: ColumnDrift::default(),
         };
-        Self { outcome, text: CustomerText::default(), halt: None }
+        Self { outcome, text: CustomerText::default(), halt: None, expected: Vec::new() }
     }
 
     /// A stream that ended without a commit.
@@ -137,7 +141,7 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
     let limit = Duration::from_millis(plan.limits.time_ms);
     let link = tokio::spawn(pass_on(context.stop.clone(), switch, limit));
     let parallel = usize::try_from(plan.limits.parallel).unwrap_or(1);
-    let sizing = Sizing::new(&context.budget, parallel, context.destination.buffer());
+    let sizing = Sizing::new(&context.budget, parallel, context.destination.buffer(), uniques(plan, streams));
     let shared = Arc::new(Shared {
         plan: plan.clone(),
         context: Context { stop, ..context.clone() },
@@ -163,6 +167,12 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
     }
     link.abort();
     ends.into_iter().flatten().collect()
+}
+
+/// How many expectations of these streams keep what they have seen.
+fn uniques(plan: &Plan, streams: &[u32]) -> usize {
+    let chosen = streams.iter().filter_map(|index| plan.streams.get(usize::try_from(*index).ok()?));
+    chosen.map(StreamPlan::uniques).sum()
 }
 
 /// One stream, from its turn to its end.

@@ -2,7 +2,6 @@
 //!
 //! A number is exact by its value: zeros in front of it or at its end are not kept. What is no such value never becomes one.
 
-pub mod moment;
 pub mod number;
 
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use arrow::array::{
     TimestampMicrosecondBuilder,
 };
 use arrow::datatypes::{DataType, TimeUnit};
+use waybill_model::moment;
 use waybill_model::plan::CsvType;
 
 use self::number::Number;

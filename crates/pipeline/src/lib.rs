@@ -11,9 +11,11 @@ pub mod commit;
 pub mod conformance;
 pub mod credential;
 pub mod database;
+mod digests;
 pub mod encode;
 pub mod engine;
 pub mod exact;
+pub mod expect;
 pub mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;

@@ -21,12 +21,13 @@ use tokio::runtime::Handle;
 use waybill_model::FailureCode;
 
 pub(crate) use self::keys::check as check_key;
-use self::keys::{Digests, KeySet, columns_at};
+use self::keys::{KeySet, columns_at};
 pub(crate) use self::source_keys::{KeyRequest, SourceKeys};
 pub(crate) use self::sweep::Sweep;
 use self::sweep::{Absent, Sums};
 use self::table_file::TableFile;
 use crate::commit::{DataFile, Merged};
+use crate::digests::Digests;
 use crate::encode::{LaneWriter, Target, twin_name};
 use crate::fault::Fault;
 use crate::source::Batch;
@@ -121,7 +122,7 @@ impl Fate {
 /// Finds the rows of `existing` files that have a key of the `fresh` ones, and those whose key the source has no more where that
 /// is asked for, and writes the others of their files anew.
 pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> Result<Merged, End> {
-    let digests = Digests::of(&work.target.schema, &work.key)?;
+    let digests = keys::digests(&work.target.schema, &work.key)?;
     let merging = Merging { work, fresh, digests: &digests };
     let sums = work.sweep.as_ref().map(|sweep| merging.compare(sweep, existing)).transpose()?;
     if fresh.is_empty() && sums.as_ref().is_none_or(Sums::are_alike) {

@@ -251,7 +251,9 @@ fn check_scalar(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findin
     let fits = match shape {
         Shape::Scalar => node.scalar().is_some(),
         // A number without unit, and an unquoted choice, are told about in their own words.
-        Shape::Size(..) | Shape::Duration(..) | Shape::Share | Shape::Choice(..) => node.scalar().is_some(),
+        Shape::Size(..) | Shape::Duration(..) | Shape::Share | Shape::Percent | Shape::Choice(..) => {
+            node.scalar().is_some()
+        }
         _ => node.kind() == wanted,
     };
     let Some(text) = node.scalar().filter(|_| fits) else {
@@ -278,6 +280,10 @@ fn check_scalar(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findin
         Shape::Share if read_share(text).is_none() => {
             let message = format!("`{}` of {} is no share", place.field, place.of);
             found.suggest(Code::Unit, at, message, "write a share from 1% to 100% with its sign, or off");
+        }
+        Shape::Percent if read_percent(text).is_none() => {
+            let message = format!("`{}` of {} is no change in percent", place.field, place.of);
+            found.suggest(Code::Unit, at, message, "write it with its sign: 50%");
         }
         Shape::Choice(built, later) if !built.contains(&text) => {
             refuse_choice(text, at, (built, later), place, found);
@@ -345,6 +351,12 @@ pub(crate) fn read_cpu(text: &str) -> Option<u32> {
         units @ LEAST_UNITS..=MOST_UNITS => Some(units),
         _ => None,
     }
+}
+
+/// Percent from 1 on, with the sign.
+pub(crate) fn read_percent(text: &str) -> Option<u32> {
+    let digits = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse().ok().filter(|_| digits.len() <= 6 && !digits.starts_with('0'))
 }
 
 /// `off` is 0; otherwise percent from 1 to 100.

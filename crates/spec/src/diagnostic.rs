@@ -65,7 +65,9 @@ codes! {
     Cursor = "spec_cursor",
     /// A key or `deletes` without `load: changed`, a key without columns, or one that names a column twice.
     Key = "spec_key",
-    /// The cursor column, or one of the key, would not be delivered.
+    /// An expectation without a check or with two, without columns, or with bounds that nothing lies within.
+    Expectation = "spec_expectation",
+    /// The cursor column, one of the key, or one that something is expected of would not be delivered.
     CursorDropped = "spec_cursor_dropped",
     /// Two columns would have one name, or a column is named twice or against itself.
     ColumnClash = "spec_column_clash",

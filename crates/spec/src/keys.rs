@@ -47,6 +47,8 @@ pub(crate) enum Shape {
     Cpu,
     /// `off`, or a share such as `50%`.
     Share,
+    /// A change in percent, which may be above all there was.
+    Percent,
     /// One of the first list; the second list is known but not built.
     Choice(&'static [&'static str], &'static [&'static str]),
     /// A reference to a secret.

@@ -5,6 +5,7 @@
 mod columns;
 mod connection;
 mod effect;
+mod expect;
 mod pipeline;
 mod stream;
 mod tables;

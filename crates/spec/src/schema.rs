@@ -61,6 +61,7 @@ fn shape(shape: &Shape) -> Map<String, Value> {
             { "type": "integer", "minimum": LEAST_UNITS, "maximum": MOST_UNITS },
         ] })),
         Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
+        Shape::Percent => object(json!({ "type": "string", "pattern": "^[1-9][0-9]{0,5}%$" })),
         Shape::Choice(built, _) => object(json!({ "enum": built })),
         Shape::Secret => object(json!({ "type": "string", "pattern": SecretRef::PATTERN })),
         Shape::TextOrSecret(_) => object(json!({ "type": "string", "anyOf": [

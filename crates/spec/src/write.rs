@@ -5,7 +5,8 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{
-    AzureAccess, Columns, Condition, Cursor, FileFormat, Files, GcsAccess, Limits, S3Access, Ssh, StreamPlan, System,
+    AzureAccess, Check, Columns, Condition, Cursor, Expectation, FileFormat, Files, GcsAccess, Limits, S3Access, Ssh,
+    StreamPlan, System,
 };
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
@@ -240,6 +241,9 @@ fn stream(stream: &StreamPlan) -> Out {
     if stream.verify_count {
         keys.put("verify-count", Out::Flag(true));
     }
+    if !stream.expect.is_empty() {
+        keys.put("expect", Out::List(stream.expect.iter().map(expectation).collect()));
+    }
     match stream.shrink_guard {
         50 => {}
         0 => keys.text("shrink-guard", "off"),
@@ -289,9 +293,40 @@ fn condition(condition: &Condition) -> Out {
     keys.text("column", &condition.column);
     keys.text("op", &condition.op);
     if let Some(value) = &condition.value {
-        let bare = !condition.text && is_decimal(value);
-        keys.put("value", if bare { Out::Bare(value.clone()) } else { Out::Text(value.clone()) });
+        keys.put("value", if condition.text { Out::Text(value.clone()) } else { scalar(value) });
     }
+    Out::Map(keys.0)
+}
+
+/// A number as it was written, and any other text.
+fn scalar(text: &str) -> Out {
+    if is_decimal(text) { Out::Bare(text.to_owned()) } else { Out::Text(text.to_owned()) }
+}
+
+fn expectation(one: &Expectation) -> Out {
+    let mut keys = Keys::default();
+    let columns = |names: &[String]| Out::List(names.iter().cloned().map(Out::Text).collect());
+    let check = match &one.check {
+        Check::NotNull(names) | Check::Unique(names) => columns(names),
+        Check::Range(range) => {
+            let mut keys = Keys::default();
+            keys.text("column", &range.column);
+            for (key, bound) in [("min", &range.min), ("max", &range.max)] {
+                bound.iter().for_each(|bound| keys.put(key, scalar(bound)));
+            }
+            Out::Map(keys.0)
+        }
+        Check::Rows(count) => {
+            let mut keys = Keys::default();
+            for (key, bound) in [("min", count.min), ("max", count.max)] {
+                bound.iter().for_each(|bound| keys.put(key, Out::Number(*bound)));
+            }
+            keys.maybe("change", count.change.map(|share| format!("{share}%")).as_ref());
+            Out::Map(keys.0)
+        }
+    };
+    keys.put(one.check.kind(), check);
+    keys.unless("on-failure", &one.on_failure, &Default::default());
     Out::Map(keys.0)
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use waybill_model::event::{Event, Level};
+use waybill_model::event::{Event, EventCode, Level};
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 use waybill_model::size::{show_bytes, show_count, show_number};
@@ -62,7 +62,9 @@ impl Observer for Terminal {
     }
 
     fn event(&self, event: Event) {
-        if event.code.level() < Level::Warn || event.failure.is_some() {
+        // What was not as expected is told of each stream at its end, in words.
+        let later = matches!(event.code, EventCode::ExpectationFailed | EventCode::ExpectationWarned);
+        if event.code.level() < Level::Warn || event.failure.is_some() || later {
             return;
         }
         let stream = event.stream.map_or_else(String::new, |stream| format!("{}: ", self.name(stream)));
@@ -88,6 +90,9 @@ impl Terminal {
             let outcome = &end.outcome;
             let name = self.name(outcome.stream);
             let rows = show_count(outcome.rows, "row");
+            for warned in end.expected.iter().filter(|one| !one.holds && !one.fails()) {
+                say(&format!("! {name}: {}", warned.told()));
+            }
             say(&match (outcome.state, outcome.failure) {
                 (StreamState::Committed, _) if outcome.version.is_none() => format!("= {name}: nothing new"),
                 (StreamState::Committed, _) => {

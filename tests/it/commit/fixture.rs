@@ -216,6 +216,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         drift: Drift::default(),
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),
+        expected: Vec::new(),
         shrink_guard: 0,
     }
 }

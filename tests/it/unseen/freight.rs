@@ -10,12 +10,15 @@ fn sqlite(story: &mut Planted) -> Result<()> {
     let (key, cell, wrong, column) =
         (story.plant("key"), story.plant("cell"), story.plant("wrong"), story.plant("column"));
     let cursor = story.land(Canary::number());
+    let doubted = story.plant_unlanded("doubted");
     let database = rusqlite::Connection::open(story.sandbox.path("shop.db"))?;
     database.execute_batch(&format!(
         "create table people (id text primary key, note text, age integer, {column} text);
          insert into people values ('{key}', '{cell}', '{wrong}', '{cell}');
          create table orders (id integer primary key);
-         insert into orders values (7), ({cursor});"
+         insert into orders values (7), ({cursor});
+         create table doubted (id text);
+         insert into doubted values ('{doubted}'), ('{doubted}'), (null);"
     ))?;
     Ok(())
 }
@@ -73,8 +76,12 @@ pipelines:
     from: people
     to: lake
     streams:
-      people: {{ load: full }}
-      orders: {{ load: new, cursor: id }}
+      people: {{ load: full, expect: [{{ range: {{ column: age, max: 3 }}, on-failure: warn }}] }}
+      orders:
+        load: new
+        cursor: id
+        expect: [{{ range: {{ column: id, max: 8 }}, on-failure: warn }}]
+      doubted: {{ expect: [{{ unique: [id] }}, {{ not-null: [id] }}] }}
   inbox: {{ from: inbox, to: lake, streams: {{ \"good/*.csv\": {{ load: full }}, \"bad/*.csv\": {{ load: full }} }} }}
   notes:
     from: notes
@@ -114,6 +121,7 @@ pub(super) fn as_planned(rounds: &[Vec<String>]) -> Result<()> {
             "people committed",
             "orders committed",
             "good/*.csv committed",
+            "doubted failed",
             "bad/*.csv failed",
             "public.notes committed",
             "public.visits committed",

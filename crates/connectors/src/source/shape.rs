@@ -129,6 +129,7 @@ pub fn of_keys(stream: &StreamPlan, key: &[String]) -> Option<StreamPlan> {
         deletes: Deletes::Keep,
         columns,
         verify_count: false,
+        expect: Vec::new(),
         ..stream.clone()
     })
 }

@@ -60,6 +60,15 @@ impl<'r> Names<'r> {
         Ok(Self { streams: streams.into_iter().map(|stream| stream.name).collect(), plan: &run.plan })
     }
 
+    /// An expectation of a stream by its number, in words.
+    fn expectation(&self, args: &Arguments) -> Option<String> {
+        let plan: Plan = serde_json::from_str(self.plan).ok()?;
+        let stream = plan.streams.get(usize::try_from(args.stream?).ok()?)?;
+        let number = args.count?;
+        let place = usize::try_from(number.checked_sub(1)?).ok()?;
+        Some(stream.expect.get(place)?.told(number, args.rows?))
+    }
+
     /// A reference to a secret by its place, with where it stands.
     fn secret(&self, place: Option<u64>) -> Option<String> {
         let plan: Plan = serde_json::from_str(self.plan).ok()?;
@@ -83,6 +92,9 @@ pub(super) fn event(row: RunEventRow, names: &Names<'_>) -> RunEvent {
         Ok(EventCode::SecretFailed) if row.origin == "worker" => {
             let secret = names.secret(args.count).unwrap_or_else(|| "a reference to a secret".to_owned());
             format!("{secret} could not be followed")
+        }
+        Ok(code @ (EventCode::ExpectationFailed | EventCode::ExpectationWarned)) if row.origin == "worker" => {
+            names.expectation(&args).unwrap_or_else(|| worker(code, &args))
         }
         Ok(code) if row.origin == "worker" => worker(code, &args),
         _ => control(&row.code, &args),
@@ -164,6 +176,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
             format!("{} that the table has not: left out", show_count(args.count.unwrap_or(0), "column of the source"))
         }
         C::ColumnsDiffer => format!("{} not as the table has them", show_count(args.count.unwrap_or(0), "column")),
+        C::ExpectationFailed | C::ExpectationWarned => format!("expectation {count}: {}", rows("row")),
         C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),
@@ -300,6 +313,24 @@ mod tests {
         assert!(told(1).contains("env://A (a local worker gets only the variables that"), "{}", told(1));
         assert!(told(2).starts_with("`secret-key` of connection lake, aws-ssm:///lake,"), "{}", told(2));
         assert!(told(3).starts_with("a reference to a secret could not be followed"), "{}", told(3));
+    }
+
+    #[test]
+    fn an_expectation_is_named_by_its_number_in_the_plan() {
+        let plan = r#"{"pipeline":"p","from":{"connection":"a","system":{"type":"sqlite","path":"x"}},"to":{"connection":"b",
+            "system":{"type":"local","path":"y"}},"streams":[{"name":"orders","load":"full","expect":[
+            {"check":{"not-null":["id"]}},{"check":{"range":{"column":"price","min":"0"}},"on-failure":"warn"}]}]}"#;
+        let told = |code: &str, count: u64| {
+            let shown =
+                event(row("worker", code, &format!(r#"{{"stream":0,"count":{count},"rows":17}}"#)), &names(plan));
+            (shown.text, shown.level)
+        };
+        let range = "public.orders: expectation 2 (range of price): 17 rows".to_owned();
+        assert_eq!(told("expectation_warned", 2), (range.clone(), "warn".into()));
+        assert_eq!(told("expectation_failed", 2), (range, "error".into()));
+        for odd in [0, 3] {
+            assert_eq!(told("expectation_failed", odd).0, format!("public.orders: expectation {odd}: 17 rows"));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use waybill_model::{AttemptId, Epoch, RunId};
 
 use crate::commit::drift::Drift;
 use crate::commit::stats::FileStats;
+use crate::expect::Expected;
 use crate::source::{CursorState, Proof, WindowNote};
 
 /// In whose name a table is written.
@@ -156,6 +157,8 @@ pub struct Delivery {
     pub proof: Proof,
     /// Values that a policy changed or moved to a twin, by column name.
     pub coerced: BTreeMap<String, u64>,
+    /// How the stream's expectations came out.
+    pub expected: Vec<Expected>,
     /// A replace must keep at least this share of the table's rows, in percent; 0 turns the guard off.
     pub shrink_guard: u8,
 }

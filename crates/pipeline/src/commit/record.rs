@@ -73,6 +73,9 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
     if let Some(WindowNote { fixed_lag, held, null_cursors }) = delivery.window {
         receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
     }
+    if !delivery.expected.is_empty() {
+        receipt["expected"] = json!(delivery.expected);
+    }
     if delivery.load == Load::Changed {
         let merged = &delivery.merged;
         receipt["merged"] = json!({

@@ -10,6 +10,7 @@ use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
 use crate::commit::{Delivery, Drift, Origin, State};
+use crate::expect::Expected;
 use crate::fault::{Fault, FaultResult};
 use crate::source::CursorState;
 
@@ -39,6 +40,8 @@ struct Record {
     /// None in what an older version wrote.
     #[serde(default)]
     drift: Drift,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    expected: Vec<Expected>,
 }
 
 /// What a delivery leaves in a table of these columns with so many rows, as text.
@@ -68,6 +71,7 @@ pub fn write_state(
         source_count: delivery.proof.source_count,
         snapshot: delivery.proof.snapshot.clone(),
         drift: delivery.drift.clone(),
+        expected: delivery.expected.clone(),
     };
     serde_json::to_string(&record).map_err(|_| Fault::new(FailureCode::WorkerBug, "a state can't be written"))
 }

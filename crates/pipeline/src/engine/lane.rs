@@ -12,6 +12,7 @@ use super::meter::Meter;
 use crate::budget::Reservation;
 use crate::commit::DataFile;
 use crate::encode::Way;
+use crate::expect::Expectations;
 use crate::fault::Fault;
 use crate::source::{Batch, Lane};
 use crate::stop::{End, StopSignal};
@@ -27,6 +28,7 @@ pub(super) struct LaneWork {
     pub(super) way: Way,
     pub(super) stop: StopSignal,
     pub(super) meter: Arc<Meter>,
+    pub(super) expected: Arc<Expectations>,
     /// Batches between reader and encoder.
     pub(super) queue: usize,
     /// Held until the encoder has ended, whatever happens to the reader.
@@ -72,7 +74,7 @@ async fn read(
 }
 
 fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle) -> Result<Vec<DataFile>, End> {
-    let LaneWork { way, stop, meter, memory, queue: _ } = work;
+    let LaneWork { way, stop, meter, expected, memory, queue: _ } = work;
     let mut writer = way.writer(runtime, stop);
     let mut files = Vec::new();
     let mut grown = 0;
@@ -86,7 +88,10 @@ fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle
             files.push(file);
         };
         match message {
-            Message::Rows(batch) => writer.write(&batch, &mut closed)?,
+            Message::Rows(batch) => {
+                expected.take(&batch)?;
+                writer.write(&batch, &mut closed)?;
+            }
             Message::End => {
                 writer.close(&mut closed)?;
                 drop(memory);

@@ -16,6 +16,7 @@ use crate::bucket::Bucket;
 use crate::budget::Reservation;
 use crate::commit::{DataFile, Table};
 use crate::encode::{PartitionBy, Target, TwinSet, Way};
+use crate::expect::Expectations;
 use crate::fault::{Fault, FaultResult};
 use crate::source::{Lane, Snapshot};
 use crate::stop::{Directive, End, StopSignal, stop_pair};
@@ -25,6 +26,8 @@ pub(super) struct Loaded {
     pub(super) files: Vec<DataFile>,
     pub(super) way: Way,
     pub(super) meter: Arc<Meter>,
+    /// What the rows were held against.
+    pub(super) expected: Arc<Expectations>,
     /// The place of the connection that holds the snapshot, which stays open until that is finished.
     pub(super) lead: Option<OwnedSemaphorePermit>,
 }
@@ -39,6 +42,7 @@ impl StreamWork<'_> {
     ) -> Result<Loaded, End> {
         let context = &self.shared.context;
         let way = place.way(self, snapshot).await?;
+        let expected = Arc::new(self.expectations(snapshot).await?);
         permits.truncate(snapshot.lanes().max(1));
         let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
         meter.tell(StreamState::Reading);
@@ -53,7 +57,8 @@ impl StreamWork<'_> {
             match self.open_lane(snapshot, &stop).await {
                 Ok((lane, memory)) => {
                     let (way, stop, meter) = (way.clone(), stop.clone(), Arc::clone(&meter));
-                    let work = LaneWork { way, stop, meter, queue: self.shared.sizing.queue, memory };
+                    let (queue, expected) = (self.shared.sizing.queue, Arc::clone(&expected));
+                    let work = LaneWork { way, stop, meter, expected, queue, memory };
                     let permit = if lead.is_none() {
                         lead = Some(permit);
                         None
@@ -88,8 +93,18 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, way, meter, lead }),
+            (None, _) => Ok(Loaded { files, way, meter, expected, lead }),
         }
+    }
+
+    /// What the stream expects of these rows, with the memory that it takes.
+    async fn expectations(&self, snapshot: &dyn Snapshot) -> Result<Expectations, End> {
+        let (context, each) = (&self.shared.context, self.shared.sizing.seen_bytes);
+        let memory = match self.plan.uniques() {
+            0 => None,
+            uniques => Some(context.stop.or_halt(context.budget.reserve((uniques * each) as u64)).await?),
+        };
+        Ok(Expectations::of(self.plan, &snapshot.schema(), (memory, each))?)
     }
 
     /// Draws a lane's memory, then opens it.

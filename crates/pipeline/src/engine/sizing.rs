@@ -12,6 +12,8 @@ const BATCH: u64 = MIB;
 const QUEUE: u64 = 8;
 /// What a lane needs besides its upload.
 const LEAST: u64 = 12 * MIB;
+/// The part of the whole that all `unique` expectations of a run share, where there are any.
+const SEEN: u64 = 4;
 /// The sink's piece, and the piece that the upload has just been given.
 const PIECES: u64 = 2 * MIB;
 
@@ -30,15 +32,19 @@ pub struct Sizing {
     pub row_group_bytes: usize,
     /// Bytes of the largest row.
     pub row_bytes: usize,
+    /// Bytes in which one `unique` expectation keeps what it has seen.
+    pub seen_bytes: usize,
 }
 
 impl Sizing {
-    /// Shares for `parallel` lanes whose uploads hold `upload` bytes each.
+    /// Shares for `parallel` lanes whose uploads hold `upload` bytes each, beside so many `unique` expectations.
     #[must_use]
-    pub fn new(budget: &Budget, parallel: usize, upload: u64) -> Self {
-        let most = usize::try_from(budget.usable() / (upload + LEAST)).unwrap_or(usize::MAX);
+    pub fn new(budget: &Budget, parallel: usize, upload: u64, uniques: usize) -> Self {
+        let aside = if uniques > 0 { budget.usable() / SEEN } else { 0 };
+        let usable = budget.usable() - aside;
+        let most = usize::try_from(usable / (upload + LEAST)).unwrap_or(usize::MAX);
         let lanes = parallel.clamp(1, most.max(1));
-        let lane_bytes = budget.usable() / lanes as u64;
+        let lane_bytes = usable / lanes as u64;
         let own = lane_bytes.saturating_sub(upload + PIECES).max(4 * MIB);
         let batch = (own / 12).min(BATCH);
         let queue = (own / 8 / batch).clamp(1, QUEUE);
@@ -49,6 +55,7 @@ impl Sizing {
             queue: clip(queue),
             row_group_bytes: clip(own - (queue + 2) * batch),
             row_bytes: clip(budget.row_bytes()),
+            seen_bytes: clip(aside / uniques.max(1) as u64),
         }
     }
 }
@@ -63,10 +70,13 @@ mod tests {
 
     #[test]
     fn the_shares_of_all_lanes_fit_the_budget() {
-        for (limit, parallel, upload) in [(64, 1, 1), (128, 4, 1), (256, 2, 64), (512, 64, 20), (8192, 8, 64)] {
+        for (limit, parallel, upload, uniques) in
+            [(64, 1, 1, 1), (128, 4, 1, 0), (256, 2, 64, 3), (512, 64, 20, 0), (8192, 8, 64, 1)]
+        {
             let budget = Budget::new(limit * MIB).expect("budget");
-            let sizing = Sizing::new(&budget, parallel, upload * MIB);
-            assert!(sizing.lanes as u64 * sizing.lane_bytes <= budget.usable());
+            let sizing = Sizing::new(&budget, parallel, upload * MIB, uniques);
+            let seen = (sizing.seen_bytes * uniques) as u64;
+            assert!(sizing.lanes as u64 * sizing.lane_bytes + seen <= budget.usable());
             let parts = (sizing.queue + 2) as u64 * sizing.batch_bytes as u64 + sizing.row_group_bytes as u64;
             assert!(parts <= sizing.lane_bytes.max(4 * MIB), "{limit} MiB: {sizing:?}");
             assert!(sizing.batch_bytes as u64 <= BATCH && sizing.row_group_bytes >= 2 * 1024 * 1024);
@@ -76,7 +86,7 @@ mod tests {
     #[test]
     fn lanes_become_fewer_where_memory_is_short() {
         let budget = Budget::new(128 * MIB).expect("budget");
-        assert!(Sizing::new(&budget, 64, MIB).lanes < 8);
-        assert_eq!(Sizing::new(&budget, 2, MIB).lanes, 2);
+        assert!(Sizing::new(&budget, 64, MIB, 0).lanes < 8);
+        assert_eq!(Sizing::new(&budget, 2, MIB, 0).lanes, 2);
     }
 }

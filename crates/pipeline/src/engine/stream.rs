@@ -20,6 +20,7 @@ use super::place::{Place, Ready};
 use super::{Shared, StreamEnd};
 use crate::cast;
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
+use crate::expect::Expected;
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
@@ -36,7 +37,8 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
         let fault = Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have");
         return StreamEnd::ended(index, fault.into());
     };
-    let mut work = StreamWork { shared, index, plan, load: plan.load, epoch: None, drift: ColumnDrift::default() };
+    let (drift, expected) = (ColumnDrift::default(), Vec::new());
+    let mut work = StreamWork { shared, index, plan, load: plan.load, epoch: None, drift, expected };
     let end = match work.deliver(first).await {
         Ok(end) => end,
         Err(end) => StreamEnd::ended(index, end),
@@ -46,10 +48,8 @@ pub(super) async fn run(shared: &Shared, index: u32, first: OwnedSemaphorePermit
         observer.event(Event { failure: Some(code), ..event });
         tracing::error!(stream = %plan.name, code = %code, text = end.text.for_customer(), "stream failed");
     }
-    StreamEnd {
-        outcome: waybill_model::receipt::StreamOutcome { epoch: work.epoch, columns: work.drift, ..end.outcome },
-        ..end
-    }
+    let outcome = waybill_model::receipt::StreamOutcome { epoch: work.epoch, columns: work.drift, ..end.outcome };
+    StreamEnd { outcome, expected: work.expected, ..end }
 }
 
 /// A stream under way.
@@ -63,6 +63,8 @@ pub(super) struct StreamWork<'a> {
     epoch: Option<Epoch>,
     /// Columns that were found to be others than the table's.
     pub(super) drift: ColumnDrift,
+    /// How its expectations came out.
+    pub(super) expected: Vec<Expected>,
 }
 
 impl StreamWork<'_> {
@@ -106,6 +108,7 @@ impl StreamWork<'_> {
         drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
+        self.judge(&table, &loaded).await?;
         fault::point("files_closed");
         let merged = match swept {
             Some(merged) => merged,
@@ -130,6 +133,7 @@ impl StreamWork<'_> {
             drift,
             proof,
             coerced,
+            expected: self.expected.clone(),
             shrink_guard: self.plan.shrink_guard,
         };
         loaded.meter.tell(StreamState::Committing);

@@ -1,64 +1,34 @@
-//! Keys as digests: SipHash with 128 bits under a key of this merge alone, in sets of a bounded number.
+//! Keys as digests, in sets of a bounded number.
 //!
-//! Whoever writes into the source knows nothing of that key, so two unlike keys of one digest are a matter of chance:
-//! (n·m + n²/2) / 2^128 for n new rows and m old ones, below 1 in 10^20 for a billion against a billion. That is why equal
-//! digests are taken for equal keys. No key of a row is kept or shown.
+//! Two unlike keys have one digest with a chance of (n·m + n²/2) / 2^128 for n new rows and m old ones: below 1 in 10^20 for a
+//! billion against a billion. That is why equal digests are taken for equal keys. No key of a row is kept or shown.
 
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, SchemaRef};
-use arrow::row::{RowConverter, SortField};
-use siphasher::sip128::SipHasher24;
+use arrow::datatypes::SchemaRef;
 use waybill_model::FailureCode;
 
+use crate::digests::{Digests, can_be_told};
 use crate::fault::{Fault, FaultResult};
 
 /// Bytes that a digest takes in a set, with a little room for shares that are not all alike.
 pub(super) const DIGEST_BYTES: usize = 17;
 
-/// Turns key columns into digests.
-pub(super) struct Digests {
-    hasher: SipHasher24,
-    types: Vec<DataType>,
-}
-
-impl Digests {
-    /// For these columns of a table, under a new key.
-    pub(super) fn of(schema: &SchemaRef, places: &[usize]) -> FaultResult<Self> {
-        check(schema, places)?;
-        let types = places.iter().map(|at| schema.field(*at).data_type().clone()).collect();
-        Ok(Self { hasher: SipHasher24::new_with_key(&rand::random()), types })
-    }
-
-    /// Hands the digest of each row to `take`, in order.
-    pub(super) fn each(&self, columns: &[ArrayRef], mut take: impl FnMut(usize, u128)) -> FaultResult<()> {
-        let bug = |_| Fault::new(FailureCode::WorkerBug, "key columns are of other types than the table's");
-        let fields = self.types.iter().map(|kind| SortField::new(kind.clone())).collect();
-        let converter = RowConverter::new(fields).map_err(bug)?;
-        let rows = converter.convert_columns(columns).map_err(bug)?;
-        for (at, row) in rows.iter().enumerate() {
-            take(at, self.hasher.hash(row.as_ref()).as_u128());
-        }
-        Ok(())
-    }
+/// Digests of the rows' keys in these columns of a table.
+pub(super) fn digests(schema: &SchemaRef, places: &[usize]) -> FaultResult<Digests> {
+    check(schema, places)?;
+    Ok(Digests::new(places.iter().map(|at| schema.field(*at).data_type().clone()).collect()))
 }
 
 /// Refuses columns by whose values in the table rows can't be told apart.
 pub(crate) fn check(schema: &SchemaRef, places: &[usize]) -> FaultResult<()> {
-    let odd = places.iter().map(|at| schema.field(*at)).find(|field| !can_be_key(field.data_type()));
+    let odd = places.iter().map(|at| schema.field(*at)).find(|field| !can_be_told(field.data_type()));
     odd.map_or(Ok(()), |field| {
         let text =
             format!("the key's column {} is {}, by which rows can't be told apart", field.name(), field.data_type());
         Err(Fault::new(FailureCode::KeyUnusable, text))
     })
-}
-
-/// Whether equal values are equal bytes and nothing else is.
-fn can_be_key(kind: &DataType) -> bool {
-    use DataType as D;
-    let plain = matches!(kind, D::Boolean | D::Utf8 | D::Binary | D::Date32 | D::Timestamp(..) | D::Decimal128(..));
-    plain || kind.is_integer()
 }
 
 /// One share of the new rows' keys, in order once all were taken.
@@ -116,7 +86,7 @@ pub(super) fn columns_at(columns: &[ArrayRef], places: &[usize]) -> Vec<ArrayRef
 #[cfg(test)]
 mod tests {
     use arrow::array::{Int64Array, StringArray};
-    use arrow::datatypes::{Field, Schema};
+    use arrow::datatypes::{DataType, Field, Schema};
 
     use super::*;
 
@@ -125,7 +95,7 @@ mod tests {
         Arc::new(Schema::new(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec()))
     }
 
-    fn digests(digests: &Digests, columns: &[ArrayRef]) -> Vec<u128> {
+    fn all(digests: &Digests, columns: &[ArrayRef]) -> Vec<u128> {
         let mut all = Vec::new();
         digests.each(columns, |_, digest| all.push(digest)).expect("digests");
         all
@@ -133,39 +103,39 @@ mod tests {
 
     #[test]
     fn a_digest_tells_where_one_column_of_a_key_ends() {
-        let both = Digests::of(&schema(), &[0, 1]).expect("a key");
+        let both = digests(&schema(), &[0, 1]).expect("a key");
         let text = |values: &[&str]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
-        let found = digests(&both, &[text(&["ab", "a", "", "ab"]), text(&["c", "bc", "abc", "c"])]);
+        let found = all(&both, &[text(&["ab", "a", "", "ab"]), text(&["c", "bc", "abc", "c"])]);
         assert_eq!(found[0], found[3]);
         assert_eq!(found.iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
     }
 
     #[test]
     fn a_type_whose_values_compare_in_several_ways_is_no_key() {
-        let fault = Digests::of(&schema(), &[2]).err().expect("floats");
+        let fault = digests(&schema(), &[2]).err().expect("floats");
         assert_eq!(fault.code, FailureCode::KeyUnusable);
         assert!(fault.text.for_customer().contains("column f is Float64"), "{}", fault.text.for_customer());
     }
 
     #[test]
     fn all_shares_together_hold_every_key_once_and_a_second_one_is_refused() {
-        let numbers = Digests::of(&schema(), &[3]).expect("a key");
-        let all = digests(&numbers, &[Arc::new(Int64Array::from_iter_values(0..1000))]);
-        let others = digests(&numbers, &[Arc::new(Int64Array::from_iter_values(1000..2000))]);
+        let numbers = digests(&schema(), &[3]).expect("a key");
+        let every = all(&numbers, &[Arc::new(Int64Array::from_iter_values(0..1000))]);
+        let others = all(&numbers, &[Arc::new(Int64Array::from_iter_values(1000..2000))]);
         let shares = KeySet::shares(1000, 300 * DIGEST_BYTES);
         assert_eq!(shares, 4);
-        let mut found = vec![0; all.len()];
+        let mut found = vec![0; every.len()];
         for share in 0..shares {
             let filled = |more: &[u128]| {
                 KeySet::of((share, shares, 1000), |set| {
-                    all.iter().chain(more).for_each(|digest| set.take(*digest));
+                    every.iter().chain(more).for_each(|digest| set.take(*digest));
                     Ok::<_, Fault>(())
                 })
             };
             let set = filled(&[]).expect("each once");
-            all.iter().zip(&mut found).for_each(|(digest, found)| *found += i32::from(set.has(*digest)));
+            every.iter().zip(&mut found).for_each(|(digest, found)| *found += i32::from(set.has(*digest)));
             assert!(!others.iter().any(|digest| set.has(*digest)));
-            let again = all.iter().find(|digest| set.has(**digest)).expect("one of this share");
+            let again = every.iter().find(|digest| set.has(**digest)).expect("one of this share");
             assert_eq!(filled(&[*again]).err().expect("twice").code, FailureCode::KeyViolated);
         }
         assert!(found.iter().all(|count| *count == 1));

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use waybill_model::FailureCode;
 
 use super::Work;
-use super::keys::Digests;
+use crate::digests::Digests;
 use crate::fault::{Fault, FaultResult};
 use crate::source::{Batch, Lane};
 use crate::stop::End;

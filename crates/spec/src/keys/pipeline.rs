@@ -1,7 +1,8 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor, Op, TextPolicy,
+    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor, OnFailure, Op,
+    TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -95,6 +96,11 @@ pub(crate) static STREAM: Table = Table {
             "Text that is not valid UTF-8; replace where absent.",
         ),
         Key::new("verify-count", Shape::Flag, "Count the source in the same snapshot and compare."),
+        Key::new(
+            "expect",
+            Shape::List(&Shape::Table(&EXPECTATION)),
+            "What its rows are expected to be, held against the rows of each run before its commit. A stream's own list takes the place of that of `every-stream`.",
+        ),
         Key::new("shrink-guard", Shape::Share, "Share of the rows that a replace must keep; 50% where absent, or off."),
         Key::new(
             "take-over",
@@ -110,7 +116,6 @@ pub(crate) static STREAM: Table = Table {
         Key::later("get"),
         Key::later("rows"),
         Key::later("next"),
-        Key::later("expect"),
     ],
 };
 
@@ -127,6 +132,58 @@ static COLUMNS: Table = Table {
         ),
         Key::later("hash"),
         Key::later("mask"),
+    ],
+};
+
+static EXPECTATION: Table = Table {
+    doc: "One expectation: not-null, unique, range or rows, one of them",
+    keys: &[
+        Key::new(
+            "not-null",
+            Shape::List(&Shape::Text(FOREIGN)),
+            "Source columns of which none is NULL. A value that is kept as text in a column beside is there.",
+        ),
+        Key::new(
+            "unique",
+            Shape::List(&Shape::Text(FOREIGN)),
+            "Source columns whose values, taken together, come once among the rows of a run; rows with a NULL among them do not count. It takes up to an eighth of the worker's memory, of which each row needs about 18 bytes; more rows end in expectation_too_large.",
+        ),
+        Key::new("range", Shape::Table(&RANGE), "Between which bounds the values of a column lie; NULLs do not count."),
+        Key::new("rows", Shape::Table(&ROW_COUNT), "How many rows a run brings."),
+        Key::new(
+            "on-failure",
+            Shape::Choice(names!(OnFailure), &[]),
+            "fail, which is taken where absent: the stream fails, nothing of it is committed, and it is not tried again by itself; warn: it is committed, and the run tells how many rows.",
+        ),
+    ],
+};
+
+static RANGE: Table = Table {
+    doc: "Bounds of a column's values",
+    keys: &[
+        Key::must("column", Shape::Text(FOREIGN), "Source column of numbers, dates or times."),
+        Key::new(
+            "min",
+            Shape::Scalar,
+            "The least value: a number, a date, or a time, with Z or an offset where the column has a zone.",
+        ),
+        Key::new("max", Shape::Scalar, "The greatest value, likewise."),
+    ],
+};
+
+/// What JSON's readers hold exactly.
+const MOST_ROWS: u64 = 1 << 53;
+
+static ROW_COUNT: Table = Table {
+    doc: "Bounds of a run's number of rows",
+    keys: &[
+        Key::new("min", Shape::Count(0, MOST_ROWS), "At least so many."),
+        Key::new("max", Shape::Count(0, MOST_ROWS), "At most so many."),
+        Key::new(
+            "change",
+            Shape::Percent,
+            "How far from the last commit's number at most, such as 50%: of the table's rows where a run replaces them, of the last window's otherwise.",
+        ),
     ],
 };
 

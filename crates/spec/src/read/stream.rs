@@ -7,6 +7,7 @@ use waybill_model::plan::{Condition, Csv, CsvType, Cursor, Deletes, FileFormat, 
 use super::Settings;
 use super::columns::read_columns;
 use super::effect::check_own;
+use super::expect::read_expectations;
 use super::pipeline::millis;
 use crate::check::read_share;
 use crate::diagnostic::{Code, Findings, show};
@@ -56,15 +57,18 @@ pub(super) fn read_stream(
     let cursor = read_cursor(entry, keys, (end, load), found);
     let key = read_key(entry, keys, load, found);
     let deletes = read_deletes(entry, keys, load, found);
-    let needed = key.iter().map(|column| ("key", column.as_str()));
+    let expect = read_expectations(keys.node("expect"), found);
+    let looked_at = expect.iter().flat_map(|one| one.check.columns()).map(|column| ("expected", column));
+    let needed = key.iter().map(|column| ("key", column.as_str())).chain(looked_at);
     let column = cursor.iter().filter(|cursor| !is_transaction(end, &cursor.column));
     let needed: Vec<_> = column.map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
     check_files(entry, keys, (end, load), found);
     check_own(entry, defaults, end, found);
+    let columns = read_columns(entry, keys.node("columns"), &needed, found);
     StreamPlan {
         name: entry.key.clone(),
         load,
-        columns: read_columns(entry, keys.node("columns"), &needed, found),
+        columns,
         cursor,
         key,
         deletes,
@@ -79,6 +83,7 @@ pub(super) fn read_stream(
         arrays: keys.parsed("arrays").unwrap_or_default(),
         invalid_text: keys.parsed("invalid-text").unwrap_or_default(),
         verify_count: keys.flag("verify-count"),
+        expect,
         shrink_guard: keys.text("shrink-guard").and_then(read_share).unwrap_or(50),
         take_over: keys.flag("take-over"),
         table: keys.owned("table"),

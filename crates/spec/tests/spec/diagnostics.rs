@@ -189,6 +189,55 @@ fn a_format_that_can_t_be_compressed_so_or_have_rows_replaced_is_refused_where_i
 }
 
 #[test]
+fn an_expectation_has_one_check_and_bounds_that_a_value_can_lie_within() {
+    for (settings, mark, message) in [
+        ("expect: [{}]", "         ^", "an expectation says nothing"),
+        ("expect: [{ on-failure: warn }]", "         ^", "an expectation says nothing"),
+        (
+            "expect: [{ unique: [a], not-null: [a] }]",
+            "           ^^^^^^",
+            "an expectation has one check, and `unique` is a second one",
+        ),
+        ("expect: [{ unique: [] }]", "           ^^^^^^", "`unique` names no column"),
+        ("expect: [{ not-null: [a, b, a] }]", "                            ^", "`not-null` names `a` twice"),
+        ("expect: [{ range: { column: a } }]", "           ^^^^^", "a range has no bounds"),
+        (
+            "expect: [{ range: { column: a, min: big } }]",
+            "                                    ^^^",
+            "`min` of a range is no bound",
+        ),
+        (
+            "expect: [{ range: { column: a, min: 2, max: 1.9 } }]",
+            "                                            ^^^",
+            "`max` of a range lies below its `min`",
+        ),
+        (
+            "expect: [{ range: { column: a, min: 2, max: 2024-01-01 } }]",
+            "                                            ^^^^^^^^^^",
+            "`min` and `max` of a range are of unlike kinds",
+        ),
+        ("expect: [{ rows: {} }]", "           ^^^^", "`rows` says nothing"),
+        (
+            "expect: [{ rows: { min: 2, max: 1 } }]",
+            "                           ^^^",
+            "`max` of `rows` lies below its `min`",
+        ),
+    ] {
+        assert_eq!(one(Code::Expectation, &stream(settings, mark)).message, message);
+    }
+    let found = one(Code::Unit, &stream("expect: [{ rows: { change: 50 } }]", "                           ^^"));
+    assert_eq!(found.suggestion.as_deref(), Some("write it with its sign: 50%"));
+    one(
+        Code::BadValue,
+        &stream("expect: [{ unique: [a], on-failure: stop }]", "                                    ^^^^"),
+    );
+    one(Code::UnknownField, &stream("expect: [{ uniqe: [a] }, { rows: { min: 1 } }]", "           ^^^^^"));
+    let found =
+        one(Code::CursorDropped, &stream("columns: { drop: [a] }, expect: [{ not-null: [a] }]", "           ^^^^"));
+    assert_eq!(found.message, "stream `public.orders` drops its expected `a`");
+}
+
+#[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (settings, mark) in [("load: log", "      ^^^"), ("columns: { hash: [email] }", "           ^^^^")] {
         one(Code::NotBuiltYet, &stream(settings, mark));

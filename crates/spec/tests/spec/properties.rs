@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Columns, Compression, Condition, Csv, CsvType, Cursor, Deletes,
-    EdgePolicy, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NewColumns, NullCursor, Op,
-    Postgres, S3, S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Check, Columns, Compression, Condition, Csv, CsvType, Cursor,
+    Deletes, EdgePolicy, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NewColumns,
+    NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -169,6 +169,25 @@ fn cursor() -> impl Strategy<Value = Cursor> {
     })
 }
 
+fn expectation() -> impl Strategy<Value = Expectation> {
+    let columns = || prop::collection::btree_set("e_[a-z]{1,4}", 1..3).prop_map(|names| names.into_iter().collect());
+    let number = "-?[0-9]{1,18}(\\.[0-9]{1,18})?";
+    let check = prop_oneof![
+        columns().prop_map(Check::NotNull),
+        columns().prop_map(Check::Unique),
+        (foreign(), prop_oneof![number, Just("2024-12-31".to_owned())], any::<bool>()).prop_map(
+            |(column, bound, is_min)| {
+                let (min, max) = if is_min { (Some(bound), None) } else { (None, Some(bound)) };
+                Check::Range(Range { column, min, max })
+            }
+        ),
+        (0_u64..1 << 40, prop::option::of(0_u64..1 << 40), prop::option::of(1_u32..1_000)).prop_map(
+            |(min, more, change)| Check::Rows(RowCount { min: Some(min), max: more.map(|more| min + more), change })
+        ),
+    ];
+    (check, any_of(OnFailure::ALL)).prop_map(|(check, on_failure)| Expectation { check, on_failure })
+}
+
 fn policies() -> impl Strategy<Value = (EdgePolicy, ArrayPolicy, TextPolicy, bool, u8, bool)> {
     (
         any_of(EdgePolicy::ALL),
@@ -183,8 +202,9 @@ fn policies() -> impl Strategy<Value = (EdgePolicy, ArrayPolicy, TextPolicy, boo
 fn stream() -> impl Strategy<Value = StreamPlan> {
     let drop = prop::collection::btree_set("d_[a-z]{1,4}", 0..3);
     let key = prop::option::of(prop::collection::btree_set("k_[a-z]{1,4}", 0..3));
-    (foreign(), prop::option::of(cursor()), prop::collection::vec(condition(), 0..3), (key, drop), policies()).prop_map(
-        |(name, cursor, filter, (key, drop), policies)| {
+    let rows = (prop::collection::vec(condition(), 0..3), prop::collection::vec(expectation(), 0..3));
+    (foreign(), prop::option::of(cursor()), rows, (key, drop), policies()).prop_map(
+        |(name, cursor, (filter, expect), (key, drop), policies)| {
             let (edge_values, arrays, invalid_text, verify_count, shrink_guard, take_over) = policies;
             let drop = drop.into_iter().filter(|column| cursor.as_ref().is_none_or(|c| c.column != *column)).collect();
             let load = match (&cursor, &key) {
@@ -215,6 +235,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 arrays,
                 invalid_text,
                 verify_count,
+                expect,
                 shrink_guard,
                 take_over,
                 table: None,
@@ -350,6 +371,7 @@ fn a_csv_source_reads_back_too() {
         arrays: ArrayPolicy::default(),
         invalid_text: TextPolicy::default(),
         verify_count: false,
+        expect: Vec::new(),
         table: None,
         shrink_guard: 50,
         take_over: false,

@@ -152,7 +152,7 @@ mod tests {
             failure,
             columns: ColumnDrift::default(),
         };
-        StreamEnd { outcome, text: CustomerText::default(), halt }
+        StreamEnd { outcome, text: CustomerText::default(), halt, expected: Vec::new() }
     }
 
     #[test]

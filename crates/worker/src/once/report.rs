@@ -44,6 +44,9 @@ async fn stream(plan: &Plan, context: &Context, end: &StreamEnd) -> Value {
             shown.insert("receipt".to_owned(), json!(receipt));
         }
     }
+    if !end.expected.is_empty() {
+        shown.insert("expected".to_owned(), json!(end.expected));
+    }
     if outcome.failure.is_some() {
         shown.insert("text".to_owned(), json!(end.text.for_customer()));
     }

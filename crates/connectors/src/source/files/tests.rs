@@ -38,6 +38,7 @@ fn stream(name: &str) -> StreamPlan {
         arrays: ArrayPolicy::Fail,
         invalid_text: TextPolicy::Replace,
         verify_count: false,
+        expect: Vec::new(),
         shrink_guard: 50,
         take_over: false,
         table: None,

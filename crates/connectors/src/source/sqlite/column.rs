@@ -7,13 +7,12 @@ use arrow::array::{
     StringArray, StringBuilder, TimestampMicrosecondBuilder,
 };
 use rusqlite::types::ValueRef;
-use waybill_model::FailureCode;
 use waybill_model::plan::{EdgePolicy, TextPolicy};
+use waybill_model::{FailureCode, moment};
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::cell;
 use super::declared::Kind;
-use waybill_pipeline::exact::moment;
 
 /// Values of the column's kind.
 enum Values {

@@ -7,12 +7,12 @@ use chrono::{DateTime, FixedOffset, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use waybill_model::moment::{is_like, offset};
 use waybill_pipeline::FaultResult;
 
 use super::connect::fault;
 use super::query::quoted;
 use crate::source::clock::earliest_local;
-use waybill_pipeline::exact::moment::{is_like, offset};
 
 /// The unit that times are written to. A time of the present may bear the whole unit's beginning, so a window ends at one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! Dates and times as texts write them by ISO 8601: read exactly or not at all. The same for every source that has them as texts.
+//! Dates and times as texts write them by ISO 8601: read exactly or not at all. The same for every source that has them as texts,
+//! and for what a pipeline file says of them.
 
 use chrono::{FixedOffset, NaiveDate};
 

@@ -1,0 +1,50 @@
+//! Whether the rows of a stream are what it expects: told once they are all there, before anything of them can be committed.
+
+use std::sync::Arc;
+
+use waybill_model::event::{Event, EventCode};
+use waybill_model::plan::Load;
+use waybill_model::{FailureCode, plan::OnFailure};
+
+use super::load::Loaded;
+use super::place::Place;
+use super::stream::StreamWork;
+use crate::expect::Expected;
+use crate::fault::Fault;
+use crate::stop::End;
+
+impl StreamWork<'_> {
+    /// Tells every expectation that does not hold, and fails by those that say so.
+    pub(super) async fn judge(&mut self, table: &Place, loaded: &Loaded) -> Result<(), End> {
+        if self.plan.expect.is_empty() {
+            return Ok(());
+        }
+        let (expected, rows, before) = (Arc::clone(&loaded.expected), loaded.meter.rows(), self.rows_before(table));
+        let told = tokio::task::spawn_blocking(move || expected.told(rows, before)).await;
+        self.expected = told.map_err(|_| Fault::new(FailureCode::WorkerBug, "an expectation panicked"))?;
+        for one in self.expected.iter().filter(|one| !one.holds) {
+            let code = match one.expectation.on_failure {
+                OnFailure::Fail => EventCode::ExpectationFailed,
+                OnFailure::Warn => EventCode::ExpectationWarned,
+            };
+            let event = Event::of_stream(code, self.index);
+            self.shared.context.observer.event(Event { rows: Some(one.rows), count: Some(one.number), ..event });
+        }
+        let failing: Vec<String> = self.expected.iter().filter(|one| one.fails()).map(Expected::told).collect();
+        if failing.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::new(FailureCode::ExpectationFailed, failing.join("; ")).into())
+    }
+
+    /// Rows that this run's number is compared with: of the table where they take its place, of the last window otherwise. None
+    /// where no such commit came before.
+    fn rows_before(&self, table: &Place) -> Option<u64> {
+        let state = table.state()?;
+        match (self.load, state.load) {
+            (Load::Full, Load::Full) => Some(state.rows),
+            (Load::Full, _) => state.table_rows,
+            (now, then) => (now == then).then_some(state.rows),
+        }
+    }
+}
