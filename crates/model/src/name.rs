@@ -19,6 +19,16 @@ pub fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// A schema and a table as a stream is named: quoted only where they must be.
+#[must_use]
+pub fn shown(schema: &str, table: &str) -> String {
+    let plain = |part: &str| {
+        let word = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if word && !part.is_empty() { part.to_owned() } else { quoted(part) }
+    };
+    format!("{}.{}", plain(schema), plain(table))
+}
+
 /// What becomes of characters that are not quoted where names are folded, as PostgreSQL does.
 #[must_use]
 pub const fn folded(c: char) -> char {

@@ -11,6 +11,7 @@ mod lint;
 mod pattern;
 mod read;
 mod refusal;
+mod tables;
 
 use std::collections::BTreeMap;
 
@@ -103,6 +104,8 @@ pub struct Write {
     pub connectors: Vec<String>,
     /// Hosts and ports of databases.
     pub hosts: Vec<HostPattern>,
+    /// Tables of databases, as `database/schema.table`.
+    pub tables: Vec<TextPattern>,
     /// Buckets and prefixes.
     pub buckets: Vec<PathPattern>,
     /// Directories of the worker.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::tables::written;
 use waybill_model::net::{Host, endpoint_of};
 use waybill_model::plan::{Azure, Ca, Gcs, MySql, Plan, Postgres, Ssh, System, TlsMode};
 
@@ -11,6 +12,7 @@ struct Needs {
     read_connectors: BTreeSet<String>,
     hosts: BTreeSet<String>,
     write_hosts: BTreeSet<String>,
+    write_tables: BTreeSet<String>,
     tables: BTreeSet<String>,
     read_buckets: BTreeSet<String>,
     read_paths: BTreeSet<String>,
@@ -39,6 +41,7 @@ impl Needs {
         self.write_connectors.insert(plan.to.system.kind().to_owned());
         self.secrets.extend(plan.secrets().iter().map(|secret| secret.reference.to_string()));
         self.tables.extend(plan.streams.iter().map(|stream| stream.name.clone()));
+        self.write_tables.extend(written(plan).into_iter().filter_map(|(_, table)| Some(pattern(&table.ok()?))));
         match &plan.from.system {
             System::Postgres(Postgres { host, port, tls, ca, ssh, .. })
             | System::MySql(MySql { host, port, tls, ca, ssh, .. }) => {
@@ -121,13 +124,18 @@ impl Needs {
         text += &format!("buckets = {}\npaths = {}\n\n", list(&self.read_buckets), list(&self.read_paths));
         text += &format!("[write]\nconnectors = {}\n", list(&self.write_connectors));
         if !self.write_hosts.is_empty() {
-            text += &format!("hosts = {}\n", list(&self.write_hosts));
+            text += &format!("hosts = {}\ntables = {}\n", list(&self.write_hosts), list(&self.write_tables));
         }
         text += &format!("buckets = {}\npaths = {}\n\n", list(&self.write_buckets), list(&self.write_paths));
         text += &format!("[network]\nendpoints = {}\nspecial = {}\n", list(&self.endpoints), list(&self.special));
         text += &format!("require_tls = {}\n", !self.plain);
         text + TAIL
     }
+}
+
+/// A name as a pattern: what has a star in it is covered by its beginning.
+fn pattern(name: &str) -> String {
+    name.split_once('*').map_or_else(|| name.to_owned(), |(start, _)| format!("{start}*"))
 }
 
 /// A path that a guard can name: absolute and plain.

@@ -12,6 +12,7 @@ use waybill_model::plan::{
 use waybill_model::secret::SecretRef;
 
 use super::pattern::{PathPattern, TextPattern, is_plain};
+use super::tables::written;
 use super::{Guard, Reason, Refusal};
 use crate::diagnostic::show;
 use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT};
@@ -35,6 +36,7 @@ pub fn evaluate(guard: &Guard, plan: &Plan, now: Micros) -> Vec<Refusal> {
     if lone != Some(Side::Source) {
         held.of = format!("destination {}", show(&to.connection));
         held.destination(&to.system);
+        held.tables(plan);
         held.secrets(to);
     }
     held.of = String::new();
@@ -317,6 +319,20 @@ impl Held<'_> {
             self.malformed("a reference to a secret with a detour in its path");
         } else if !listed {
             self.unlisted(Reason::Secret, "secrets", &reference);
+        }
+    }
+
+    /// Which tables of a database are written, whatever the plan calls them.
+    fn tables(&mut self, plan: &Plan) {
+        for (stream, table) in written(plan) {
+            match table {
+                Ok(table) if self.guard.write.tables.iter().any(|pattern| pattern.covers(&table, &[])) => {}
+                Ok(table) => self.unlisted(Reason::Table, "write.tables", &table),
+                Err(why) => {
+                    let message = format!("{} has no table there: {why}", self.named(&show(&stream.name)));
+                    self.refuse(Reason::Table, "write.tables", message, None);
+                }
+            }
         }
     }
 

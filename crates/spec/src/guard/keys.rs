@@ -26,6 +26,13 @@ const TIME: Shape = text(|time| {
 const HOST: Shape = text(|host| host.parse::<HostPattern>().map(drop).map_err(pattern_words));
 const RANGE: Shape = text(|range| range.parse::<Range>().map(drop).map_err(pattern_words));
 const TABLE: Shape = text(|name| TextPattern::read(name).map(drop).ok_or("a name, with a `*` at its end only"));
+const WRITTEN_TABLE: Shape = text(|name| {
+    let pattern = TextPattern::read(name).ok_or("a `*` stands at the end only")?;
+    if pattern.is_open() || pattern.start().split_once('/').is_some_and(|(database, _)| !database.is_empty()) {
+        return Ok(());
+    }
+    Err("write database/schema.table, such as warehouse/public.orders or warehouse/shop.*")
+});
 const PATH: Shape = text(|path| {
     if path.starts_with('/') { path.parse::<PathPattern>().map(drop) } else { Err("write an absolute path: /data/in") }
 });
@@ -128,6 +135,7 @@ static WRITE: Table = Table {
     keys: &[
         Key::new("connectors", Shape::List(&Shape::Choice(DESTINATIONS, &[])), "Kinds of destination connections."),
         Key::new("hosts", Shape::List(&HOST), "Hosts and ports of databases that are written to."),
+        Key::new("tables", Shape::List(&WRITTEN_TABLE), "Tables that are written, as database/schema.table."),
         Key::new("buckets", Shape::List(&BUCKETS), "Buckets and prefixes that tables are written below."),
         Key::new("paths", Shape::List(&PATH), "Directories of the worker."),
     ],

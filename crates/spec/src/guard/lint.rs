@@ -31,6 +31,9 @@ pub fn lint(guard: &Guard, now: Micros) -> Vec<String> {
     if guard.write.hosts.iter().any(waybill_model::net::HostPattern::is_wide) {
         remark("write.hosts", "it names many hosts: name each server that is written to");
     }
+    if guard.write.tables.iter().any(|pattern| pattern.is_open() && !pattern.start().contains('/')) {
+        remark("write.tables", "tables of any database may be written to: name the database, and its schema");
+    }
     if guard.read.tables.as_ref().is_none_or(|tables| tables.iter().any(super::TextPattern::is_all)) {
         remark("read.tables", "every table that the source's user can read may be copied");
     }

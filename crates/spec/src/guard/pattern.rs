@@ -35,6 +35,12 @@ impl TextPattern {
         self.open && self.text.is_empty()
     }
 
+    /// Whether it covers what begins so.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open
+    }
+
     /// What stands before the `*`.
     #[must_use]
     pub fn start(&self) -> &str {

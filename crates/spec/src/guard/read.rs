@@ -30,6 +30,7 @@ const PLACED: &[&str] = &[
     "write",
     "write.connectors",
     "write.hosts",
+    "write.tables",
     "write.buckets",
     "write.paths",
     "network",
@@ -150,6 +151,7 @@ fn write(keys: Keys<'_>) -> Write {
     Write {
         connectors: keys.list("connectors").unwrap_or_default(),
         hosts: keys.list("hosts").unwrap_or_default(),
+        tables: patterns(keys, "tables").unwrap_or_default(),
         buckets: keys.list("buckets").unwrap_or_default(),
         paths: keys.list("paths").unwrap_or_default(),
     }

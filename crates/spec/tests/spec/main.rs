@@ -3,6 +3,7 @@
 mod diagnostics;
 mod effects;
 mod guard;
+mod guarded_database;
 mod hostile;
 mod meaning;
 mod properties;

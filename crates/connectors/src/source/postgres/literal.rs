@@ -43,11 +43,7 @@ impl TableName {
     /// The name as a stream is named: quoted only where it must be.
     #[must_use]
     pub fn show(schema: &str, table: &str) -> String {
-        let plain = |part: &str| {
-            let word = part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-            if word && !part.is_empty() { part.to_owned() } else { identifier(part) }
-        };
-        format!("{}.{}", plain(schema), plain(table))
+        name::shown(schema, table)
     }
 
     /// The name as SQL.
