@@ -6,7 +6,9 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
+use waybill_api::run::RunStart;
 use waybill_model::event::EventCode;
+use waybill_model::run::RunKind;
 use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
@@ -249,4 +251,40 @@ fn holds(folder: &Path, text: &str) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// A reload goes by REST and CLI, is kept by attempts and by a retry, and every other stream is left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steered_reload_replaces_one_table_and_a_retry_of_it_is_a_reload_too() -> Result<()> {
+    let sandbox = Sandbox::start(Options::default()).await?;
+    let source = |sql: &str| rusqlite::Connection::open(sandbox.path("shop.db"))?.execute_batch(sql);
+    source(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO c VALUES (1, 1), (2, 2); CREATE TABLE other (id INTEGER)",
+    )?;
+    sandbox.apply(&document(&sandbox, "")).await?;
+    crate::story::succeeded(&sandbox.ended(sandbox.trigger("p").await?).await?)?;
+    source("UPDATE c SET n = 10 WHERE id = 1; ALTER TABLE c RENAME TO away")?;
+    let started = shown(&sandbox, &["run", "start", "p", "--reload", "c", "-o", "json"])?;
+    let run: Value = serde_json::from_str(&started)?;
+    let failed = sandbox.ended(run["id"].as_str().context("an id")?.parse()?).await?;
+    assert!(failed.streams[0].reload && !failed.streams[1].reload);
+    assert_eq!((failed.streams[0].state.as_str(), failed.streams[1].state.as_str()), ("failed", "skipped"));
+    source("ALTER TABLE away RENAME TO c")?;
+    let again = sandbox.client.run_retry(failed.run.id).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let ended = sandbox.ended(again.run.id).await?;
+    crate::story::succeeded(&ended)?;
+    assert_eq!((ended.streams[0].reload, ended.streams[0].rows), (true, Some(2)));
+    let table = sandbox.path("lake/c");
+    let rows = |sql: &str| readers::query(&table, sql).map(|seen| seen.agreed());
+    assert_eq!(rows("SELECT id, n FROM t ORDER BY id")?, json!([[1, 10], [2, 2]]));
+    let people = shown(&sandbox, &["run", "show", &ended.run.id.to_string()])?;
+    assert!(people.contains("reload"), "{people}");
+    let start = RunStart {
+        pipeline_id: Some(sandbox.pipeline("p").await?),
+        kind: Some(RunKind::Check),
+        reload: vec!["c".into()],
+        ..RunStart::default()
+    };
+    assert!(sandbox.client.run_start(&start).await.is_err(), "a check moves no rows");
+    Ok(())
 }

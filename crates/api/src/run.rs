@@ -33,6 +33,10 @@ pub struct RunStart {
     /// Only these streams, by name; all where absent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<String>,
+    /// These streams are read whole, by name, whatever their load and cursor, and each replaces its table in one commit, columns
+    /// included. Only they and `streams` run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reload: Vec<String>,
 }
 
 /// One execution of a pipeline.
@@ -125,6 +129,9 @@ pub struct RunStream {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// It is read whole, whatever its load, in place of what the table has.
+    #[serde(default)]
+    pub reload: bool,
     /// Where it is.
     pub state: StreamStateWord,
     /// Rows read so far, or delivered. Absent where nothing is known yet.

@@ -352,7 +352,7 @@ pub(crate) struct WhichRun {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Run {
     /// Starts a run.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run start shop-nightly --stream public.orders"))]
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run start shop-nightly --stream public.orders", "waybill run start shop-nightly --reload public.orders"))]
     Start {
         /// Name or id of the pipeline.
         #[arg(add = complete::pipelines())]
@@ -366,6 +366,9 @@ pub(crate) enum Run {
         /// Only this stream; can be given several times.
         #[arg(long = "stream", value_name = "NAME")]
         streams: Vec<String>,
+        /// Read this stream whole, whatever its load, in place of what its table has, in one commit; can be given several times.
+        #[arg(long, value_name = "NAME")]
+        reload: Vec<String>,
         #[command(flatten)]
         wait: Wait,
     },

@@ -160,7 +160,8 @@ fn drift(columns: ColumnDrift, was_delivered: bool) -> String {
 fn note(stream: &RunStream) -> String {
     let was_delivered = stream.state == StreamState::Committed;
     let columns = stream.columns.map(|columns| drift(columns, was_delivered));
-    [Some(share(stream)).filter(|share| !share.is_empty()), columns]
+    let reload = stream.reload.then(|| "reload".to_owned());
+    [reload, Some(share(stream)).filter(|share| !share.is_empty()), columns]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

@@ -340,7 +340,7 @@ impl FailureCode {
             }
             C::ColumnNameUnusable => "rename the column in the stream's `columns.rename`",
             C::SchemaChanged => {
-                "review the columns, which the worker's log names; one `full` load takes the new shape, and the first `new` after it reads the table anew in its place"
+                "review the columns, which the worker's log names; `waybill run start PIPELINE --reload STREAM` (or `waybill-worker once --reload STREAM`) reads the stream whole and takes the new shape in one commit"
             }
             C::CsvMalformed => "the log in the bucket names file hash and line; check delimiter, quotes and encoding",
             C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",

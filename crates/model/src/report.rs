@@ -28,6 +28,8 @@ pub struct Assignment {
     pub plan: Vec<u8>,
     /// Streams to run, by their place in the plan.
     pub streams: Vec<u32>,
+    /// Those of them that are read whole, whatever their load, in place of what the table has.
+    pub reload: Vec<u32>,
     /// Bounds that the orchestrator holds the worker to.
     pub bounds: Bounds,
     /// Most bytes of names that discovery may send; 0 forbids it.

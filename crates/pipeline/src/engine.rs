@@ -47,6 +47,8 @@ pub struct Context {
     pub source: Arc<dyn Source>,
     /// Where tables are written.
     pub destination: Destination,
+    /// Streams that are read whole, whatever their load, in place of what the table has; by their place in the plan.
+    pub reload: Vec<u32>,
     /// The run.
     pub run: RunId,
     /// The attempt.

@@ -21,6 +21,8 @@ pub struct RunStream {
     pub name: String,
     /// False: not asked for, or delivered by the run that this one retries.
     pub selected: bool,
+    /// It is read whole, whatever its load, in place of what the table has.
+    pub reload: bool,
     /// Where it is.
     pub state: StreamState,
     /// Rows so far.
@@ -67,6 +69,7 @@ impl FromRow for RunStream {
             stream,
             name: text(row, "name")?,
             selected: flag(row, "selected")?,
+            reload: flag(row, "reload")?,
             state: parsed(row, "state")?,
             rows: count(row, "rows_done")?,
             bytes: count(row, "bytes_done")?,
@@ -108,19 +111,19 @@ impl Store {
         all(&rows)
     }
 
-    /// Adds a stream of a new run; one that is not selected was delivered before.
+    /// Adds a stream of a new run, which may be one that is read whole; one that is not selected was delivered before.
     pub async fn run_stream_insert_in_txn(
         tx: &mut Tx,
         (org, run): (OrgId, RunId),
         stream: u32,
         name: &str,
-        selected: bool,
+        (selected, reload): (bool, bool),
     ) -> StoreResult<()> {
         let state = if selected { StreamState::Waiting } else { StreamState::Skipped };
         let sql = tx.sql(
             "insert into run_stream (organization_id, run_id, stream, name, selected, state, rows_done, bytes_done,
-                                     files_done, coerced, adopted, delivered_late, updated_at)
-             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, {now})",
+                                     files_done, coerced, adopted, delivered_late, reload, updated_at)
+             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, $7, {now})",
         );
         sqlx::query(sql)
             .bind(org.to_string())
@@ -129,6 +132,7 @@ impl Store {
             .bind(name)
             .bind(i64::from(selected))
             .bind(state.as_str())
+            .bind(i64::from(reload))
             .execute(tx.connection())
             .await?;
         Ok(())

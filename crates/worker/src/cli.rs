@@ -50,6 +50,9 @@ pub(crate) struct OnceArguments {
     /// Only this stream; may be given several times
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Vec<String>,
+    /// Read this stream whole, whatever its load, in place of what its table has; may be given several times. Only the named streams run
+    #[arg(long, value_name = "NAME")]
+    pub(crate) reload: Vec<String>,
     /// Memory that the process may take, such as 256MiB; the spec's or the control group's limit otherwise
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,

@@ -25,7 +25,7 @@ use crate::{connect, logs, panic};
 
 /// Runs the command.
 pub(crate) async fn run(arguments: OnceArguments) -> Exit {
-    let (plan, streams) = match plan(&arguments) {
+    let (plan, Chosen { streams, reload }) = match plan(&arguments) {
         Ok(chosen) => chosen,
         Err(exit) => return exit,
     };
@@ -42,6 +42,7 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     let prepared = prepare(&plan, &arguments, budget, Arc::clone(&terminal), (switch, stop)).await;
     let exit = match prepared {
         Ok((context, log, _guarded)) => {
+            let context = Context { reload, ..context };
             let ends = engine::run(&plan, &streams, &context).await;
             terminal.summary(&ends);
             let kept = match context.destination.bucket() {
@@ -70,8 +71,16 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     exit
 }
 
+/// Places of streams in their plan.
+struct Chosen {
+    /// Those that run.
+    streams: Vec<u32>,
+    /// Those of them that are read whole, in place of what their tables have.
+    reload: Vec<u32>,
+}
+
 /// The pipeline that is meant, and the places of its streams that are.
-fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
+fn plan(arguments: &OnceArguments) -> Result<(Plan, Chosen), Exit> {
     let file = arguments.spec.display();
     let text = std::fs::read_to_string(&arguments.spec).map_err(|error| {
         say(&format!("{file}: the pipeline file can't be read: {}", error.kind()));
@@ -97,13 +106,16 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
         say(&format!("{file}: there is no pipeline {name}; there are: {}", names()));
         return Err(Exit::Usage);
     };
-    let mut streams = Vec::new();
+    let (mut streams, mut reload) = (Vec::new(), Vec::new());
+    let are_all = arguments.stream.is_empty() && arguments.reload.is_empty();
     for (at, stream) in (0_u32..).zip(&plan.streams) {
-        if arguments.stream.is_empty() || arguments.stream.contains(&stream.name) {
+        let is_reloaded = arguments.reload.contains(&stream.name);
+        if are_all || is_reloaded || arguments.stream.contains(&stream.name) {
             streams.push(at);
         }
+        reload.extend(is_reloaded.then_some(at));
     }
-    for wanted in &arguments.stream {
+    for wanted in arguments.stream.iter().chain(&arguments.reload) {
         if !plan.streams.iter().any(|stream| stream.name == *wanted) {
             say(&format!("{file}: the pipeline {name} has no stream {wanted}"));
             return Err(Exit::Usage);
@@ -112,7 +124,7 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Vec<u32>), Exit> {
     for limit in plan.limits.of_tasks() {
         say(&format!("{file}: `limits.{limit}` of the pipeline {name} does nothing here: it is for a task in a cloud"));
     }
-    Ok((plan, streams))
+    Ok((plan, Chosen { streams, reload }))
 }
 
 /// Asks the guard, resolves secrets, opens both ends and begins the log.
@@ -140,6 +152,7 @@ async fn prepare(
     let context = Context {
         source: guarded.source(source),
         destination,
+        reload: Vec::new(),
         run,
         attempt,
         epoch: None,

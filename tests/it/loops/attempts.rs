@@ -290,6 +290,7 @@ async fn f47_the_same_failure_in_three_runs_pauses_the_pipeline() {
     let trigger = waybill_orchestrator::service::run::Trigger::Manual {
         kind: waybill_model::run::RunKind::Sync,
         streams: vec![],
+        reload: vec![],
     };
     let answer = world.runs.trigger(&world.caller(), world.pipeline, trigger).await;
     assert!(matches!(answer, Err(RunError::Paused { .. })), "{answer:?}");

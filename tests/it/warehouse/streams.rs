@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use waybill_connectors::database::postgres::PostgresDatabase;
-use waybill_connectors::source::Resolved;
+use waybill_connectors::source::References;
 use waybill_connectors::source::sqlite::SqliteSource;
 use waybill_model::event::Event;
 use waybill_model::plan::{Plan, System};
@@ -64,11 +64,12 @@ async fn ends(copy: &Copy, port: u16, streams: Value, parallel: u32) -> Vec<Stre
     });
     let plan: Plan = serde_json::from_value(plan).expect("a plan");
     let System::Postgres(settings) = &plan.to.system else { panic!("a Postgres") };
-    let database = PostgresDatabase::with(settings, None, &Resolved::default(), "run").expect("a database");
+    let database = PostgresDatabase::with(settings, None, &References::default(), "run").expect("a database");
     let is_through = AtomicBool::new(parallel == 1);
     let context = Context {
         source: Arc::new(SqliteSource::new(copy.path("shop.db"))),
         destination: Destination::Database(Arc::new(database)),
+        reload: Vec::new(),
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,

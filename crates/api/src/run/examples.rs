@@ -68,6 +68,7 @@ impl Example for RunStream {
         Self {
             index: 0,
             name: "public.orders".into(),
+            reload: false,
             state: StreamState::Committed.into(),
             rows: Some(1_204_511),
             bytes: Some(388_000_000),

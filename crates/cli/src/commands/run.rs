@@ -72,10 +72,15 @@ impl Row for StreamReceipt {
 pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> Result<Exit> {
     let client = session::connect(target)?.client;
     match command {
-        Command::Start { pipeline, watch, kind, streams, wait } => {
+        Command::Start { pipeline, watch, kind, streams, reload, wait } => {
             let found = resolve::pipeline(&client, target, &pipeline).await?;
-            let start =
-                RunStart { pipeline_id: Some(found.id), kind: Some(kind.into()), streams, ..RunStart::default() };
+            let start = RunStart {
+                pipeline_id: Some(found.id),
+                kind: Some(kind.into()),
+                streams,
+                reload,
+                ..RunStart::default()
+            };
             let started = client.run_start(&start).await?;
             started_run(&client, started, watch.then_some(wait), output).await
         }

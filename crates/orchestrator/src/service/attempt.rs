@@ -128,6 +128,7 @@ impl AttemptService {
             kind: run.kind,
             plan: run.plan.into_bytes(),
             streams: streams.iter().filter(|s| s.selected).map(|s| s.stream).collect(),
+            reload: streams.iter().filter(|s| s.selected && s.reload).map(|s| s.stream).collect(),
             bounds: WorkerBounds {
                 heartbeat: self.bounds.heartbeat,
                 offline_grace: self.bounds.offline_grace,

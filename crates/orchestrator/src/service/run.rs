@@ -43,6 +43,8 @@ pub enum Trigger {
         kind: RunKind,
         /// Only these streams of the plan; all where empty.
         streams: Vec<u32>,
+        /// Those of the plan that are read whole, whatever their load; they run, too.
+        reload: Vec<u32>,
     },
     /// A schedule's slot is due.
     Schedule {
@@ -205,14 +207,14 @@ impl RunService {
         }
         match trigger {
             Trigger::Manual { kind: RunKind::Test, .. } => Err(RunError::NotATest),
-            Trigger::Manual { kind, streams } => {
+            Trigger::Manual { kind, streams, reload } => {
                 let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
-                let wanted = chosen(&plan, &streams)?;
+                let wanted = chosen(&plan, &streams, &reload)?;
                 insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Schedule { schedule, slot } => {
                 let (new, plan) = new_run(tx, who, &found, ("schedule", RunKind::Sync, Some((schedule, slot)))).await?;
-                let wanted = chosen(&plan, &[])?;
+                let wanted = chosen(&plan, &[], &[])?;
                 insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Retry(run) => retry_in_txn(tx, who, pipeline, run).await,
@@ -252,7 +254,7 @@ impl RunService {
             plan: serde_json::to_string(&probe.plan).map_err(RunError::Plan)?,
             time_limit: Duration::from_millis(probe.plan.limits.time_ms),
         };
-        let wanted = chosen(&probe.plan, &[])?;
+        let wanted = chosen(&probe.plan, &[], &[])?;
         insert_in_txn(tx, who, new, &named(&probe.plan, &wanted)).await
     }
 
@@ -372,12 +374,24 @@ fn entry(who: &Caller, action: &'static str, run: RunId) -> AuditEntry {
     AuditEntry { ip: who.ip.clone(), ..AuditEntry::done(who.org, who.actor.clone(), action, &run) }
 }
 
-/// Every stream of the plan with whether it is wanted; all are where none is named.
-fn chosen(plan: &Plan, streams: &[u32]) -> Result<Vec<bool>, RunError> {
-    if let Some(stream) = streams.iter().find(|s| **s as usize >= plan.streams.len()) {
+/// What a run does with one stream of its plan.
+#[derive(Clone, Copy)]
+struct Wanted {
+    selected: bool,
+    reload: bool,
+}
+
+/// Every stream of the plan with what is wanted of it; all are where none is named.
+fn chosen(plan: &Plan, streams: &[u32], reload: &[u32]) -> Result<Vec<Wanted>, RunError> {
+    if let Some(stream) = streams.iter().chain(reload).find(|s| **s as usize >= plan.streams.len()) {
         return Err(RunError::NoStream { stream: *stream });
     }
-    Ok((0_u32..).zip(&plan.streams).map(|(n, _)| streams.is_empty() || streams.contains(&n)).collect())
+    let are_all = streams.is_empty() && reload.is_empty();
+    let one = |n: u32| {
+        let reload = reload.contains(&n);
+        Wanted { selected: are_all || reload || streams.contains(&n), reload }
+    };
+    Ok((0_u32..).zip(&plan.streams).map(|(n, _)| one(n)).collect())
 }
 
 async fn new_run(
@@ -424,8 +438,10 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     }
     let streams = Store::run_stream_list_in_txn(tx, who.org, run).await?;
     let moves_rows = old.kind == RunKind::Sync;
-    let wanted: Vec<bool> = streams.iter().map(|s| s.selected && !(moves_rows && s.delivered_at.is_some())).collect();
-    let nothing_left = if moves_rows { !wanted.contains(&true) } else { old.state == RunState::Succeeded };
+    let left = |s: &RunStream| s.selected && !(moves_rows && s.delivered_at.is_some());
+    let wanted: Vec<Wanted> = streams.iter().map(|s| Wanted { selected: left(s), reload: s.reload }).collect();
+    let nothing_left =
+        if moves_rows { !wanted.iter().any(|wanted| wanted.selected) } else { old.state == RunState::Succeeded };
     if nothing_left {
         return Err(RunError::NothingLeft);
     }
@@ -451,24 +467,25 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
 }
 
-/// Each stream's name and whether it is wanted, in the plan's order.
-fn named<'p>(plan: &'p Plan, wanted: &[bool]) -> Vec<(&'p str, bool)> {
+/// Each stream's name and what is wanted of it, in the plan's order.
+fn named<'p>(plan: &'p Plan, wanted: &[Wanted]) -> Vec<(&'p str, Wanted)> {
     plan.streams.iter().map(|stream| stream.name.as_str()).zip(wanted.iter().copied()).collect()
 }
 
-async fn insert_in_txn(tx: &mut Tx, who: &Caller, new: NewRun, streams: &[(&str, bool)]) -> Result<RunId, RunError> {
+async fn insert_in_txn(tx: &mut Tx, who: &Caller, new: NewRun, streams: &[(&str, Wanted)]) -> Result<RunId, RunError> {
     match Store::run_insert_in_txn(tx, &new).await {
         Err(StoreError::Conflict(_)) if new.slot.is_some() => return Err(RunError::SlotTaken),
         other => other?,
     }
     for (n, (name, wanted)) in (0_u32..).zip(streams) {
-        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, name, *wanted).await?;
+        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, name, (wanted.selected, wanted.reload)).await?;
     }
     let mut body = json!({ "trigger": new.trigger, "kind": new.kind.as_str() });
     if let Some((_, slot)) = new.slot {
         body["slot"] = slot.0.into();
     }
+    let is_reload = streams.iter().any(|(_, wanted)| wanted.reload);
     Store::run_event_append_in_txn(tx, new.org, new.id, &[Note::Queued.with(None, body)]).await?;
-    Store::audit_append_in_txn(tx, &entry(who, "run.trigger", new.id)).await?;
+    Store::audit_append_in_txn(tx, &entry(who, if is_reload { "run.reload" } else { "run.trigger" }, new.id)).await?;
     Ok(new.id)
 }

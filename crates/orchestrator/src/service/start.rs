@@ -90,10 +90,14 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
     }
     match (body.pipeline_id, body.connection_id) {
         (Some(id), None) => {
-            let streams = streams(app, caller, id, &body.streams).await?;
-            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams }))
+            if kind != RunKind::Sync && !body.reload.is_empty() {
+                return Err(Refused::field(ProblemCode::Unusable, "/reload", "only a run of kind sync moves rows"));
+            }
+            let reload = streams(app, caller, id, ("/reload", &body.reload)).await?;
+            let streams = streams(app, caller, id, ("/streams", &body.streams)).await?;
+            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, reload }))
         }
-        (None, Some(id)) if body.streams.is_empty() => {
+        (None, Some(id)) if body.streams.is_empty() && body.reload.is_empty() => {
             may_look(caller)?;
             Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
         }
@@ -114,7 +118,12 @@ fn may_look(caller: &Caller) -> ServiceResult<()> {
 }
 
 /// Places of the named streams in the pipeline's present plan.
-async fn streams(app: &Shared, caller: &Caller, id: PipelineId, names: &[String]) -> ServiceResult<Vec<u32>> {
+async fn streams(
+    app: &Shared,
+    caller: &Caller,
+    id: PipelineId,
+    (field, names): (&'static str, &[String]),
+) -> ServiceResult<Vec<u32>> {
     let missing = || Refused::new(ProblemCode::NotFound, "no such pipeline in this organization");
     let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(missing)?;
     if names.is_empty() {
@@ -126,11 +135,7 @@ async fn streams(app: &Shared, caller: &Caller, id: PipelineId, names: &[String]
         let found = (0_u32..).zip(&plan.streams).find(|(_, stream)| stream.name == *name);
         found.map(|(place, _)| place).ok_or_else(|| {
             let known = plan.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>().join(", ");
-            Refused::field(
-                ProblemCode::Unusable,
-                "/streams",
-                format!("not a stream of the pipeline; there are: {known}"),
-            )
+            Refused::field(ProblemCode::Unusable, field, format!("not a stream of the pipeline; there are: {known}"))
         })
     };
     names.iter().map(place).collect()

@@ -120,7 +120,7 @@ impl StreamWork<'_> {
             attempt: context.attempt,
             epoch,
             // A window in which nothing is found commits nothing, also where it would have begun anew.
-            load: if rows == 0 { self.plan.load } else { self.load },
+            load: if rows == 0 && !self.is_reloaded() { self.plan.load } else { self.load },
             files: loaded.files,
             merged,
             schema: Arc::clone(&schema),
@@ -144,6 +144,10 @@ impl StreamWork<'_> {
     /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice. So does
     /// what a `new` load left, before rows are merged into it: it may hold several rows of one key.
     fn start_from(&mut self, table: &Place) -> FaultResult<Option<CursorState>> {
+        if self.is_reloaded() {
+            self.load = Load::Full;
+            return Ok(None);
+        }
         let Some(state) = table.state().filter(|_| self.plan.load.has_window()) else { return Ok(None) };
         let is_whole = state.load == Load::Full && state.cursor.is_none();
         if is_whole || (self.plan.load == Load::Changed && state.key.is_empty()) {
@@ -158,6 +162,11 @@ impl StreamWork<'_> {
             }
             _ => self.check_origin(state).map(|()| state.cursor.clone()),
         }
+    }
+
+    /// Whether somebody asked for the whole stream anew, whatever the table's cursor says.
+    fn is_reloaded(&self) -> bool {
+        self.shared.context.reload.contains(&self.index)
     }
 
     /// Rows of another place, or that another filter left out, may stand below the cursor: a window would never take them.

@@ -196,6 +196,7 @@ fn rig() -> Rig {
             permits: Arc::clone(&permits),
             waiting: Arc::clone(&waiting),
         })),
+        reload: Vec::new(),
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,

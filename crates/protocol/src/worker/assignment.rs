@@ -24,6 +24,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             .into(),
             plan: a.plan,
             streams: a.streams,
+            reload: a.reload,
             bounds: Some(pb::Bounds {
                 heartbeat_ms: millis(a.bounds.heartbeat),
                 offline_grace_ms: millis(a.bounds.offline_grace),
@@ -56,6 +57,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             kind,
             plan: wire.plan,
             streams: wire.streams,
+            reload: wire.reload,
             bounds: read_bounds(bounds)?,
             name_ceiling_bytes: wire.name_ceiling_bytes,
             signature: wire.signature,
@@ -113,6 +115,7 @@ mod tests {
             kind: RunKind::Discover,
             plan: b"{}".to_vec(),
             streams: vec![0, 2],
+            reload: vec![2],
             bounds: Bounds::default(),
             name_ceiling_bytes: 1 << 20,
             signature: Some("wbs1.a.1.b".into()),

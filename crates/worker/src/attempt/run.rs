@@ -111,6 +111,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let context = Context {
         source,
         destination,
+        reload: assignment.reload.clone(),
         run: assignment.run,
         attempt: link.attempt(),
         epoch: Some(assignment.epoch),

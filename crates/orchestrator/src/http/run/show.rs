@@ -123,6 +123,7 @@ fn stream(row: &StreamRow) -> RunStream {
     RunStream {
         index: row.stream,
         name: row.name.clone(),
+        reload: row.reload,
         state: row.state.into(),
         rows: known.then_some(row.rows),
         bytes: known.then_some(row.bytes),
