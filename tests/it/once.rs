@@ -8,6 +8,7 @@ mod expected;
 mod footprint;
 mod formats;
 mod partitions;
+mod preview;
 mod reload;
 mod taken_over;
 mod upkeep;

@@ -14,7 +14,7 @@ use crate::timestamp::Timestamp;
 
 mod examples;
 
-/// Starts a run of a pipeline, or a check or discovery of one connection.
+/// Starts a run or a preview of a pipeline, or a check or discovery of one connection.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunStart {
@@ -26,7 +26,8 @@ pub struct RunStart {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub connection_id: Option<ConnectionId>,
-    /// `sync`, `check` or `discover`; `sync` where absent.
+    /// `sync`, `preview`, `check` or `discover`; `sync` where absent. A preview writes the first rows of each stream into the
+    /// pipeline's bucket, for people to look at there, and touches no table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub kind: Option<RunKind>,
@@ -37,6 +38,9 @@ pub struct RunStart {
     /// included. Only they and `streams` run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reload: Vec<String>,
+    /// How many rows of each stream a preview takes, 1 to 10000; 100 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
 }
 
 /// One execution of a pipeline.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use waybill_model::run::{RunKind, RunState};
+use waybill_model::run::{MOST_PREVIEW_ROWS, PREVIEW_ROWS, RunKind, RunState};
 use waybill_model::size::parse_duration;
 
 use crate::complete;
@@ -369,6 +369,21 @@ pub(crate) enum Run {
         /// Read this stream whole, whatever its load, in place of what its table has, in one commit; can be given several times.
         #[arg(long, value_name = "NAME")]
         reload: Vec<String>,
+        #[command(flatten)]
+        wait: Wait,
+    },
+    /// Writes the first rows of each stream into your bucket, for you to look at there. Touches no table; the orchestrator sees no row.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill run preview shop-nightly", "waybill run preview shop-nightly --stream public.orders --rows 20"))]
+    Preview {
+        /// Name or id of the pipeline.
+        #[arg(add = complete::pipelines())]
+        pipeline: String,
+        /// Only this stream; can be given several times.
+        #[arg(long = "stream", value_name = "NAME")]
+        streams: Vec<String>,
+        /// How many rows of each stream at most.
+        #[arg(long, value_name = "ROWS", default_value_t = PREVIEW_ROWS, value_parser = clap::value_parser!(u64).range(1..=MOST_PREVIEW_ROWS))]
+        rows: u64,
         #[command(flatten)]
         wait: Wait,
     },

@@ -11,6 +11,7 @@ mod login;
 mod logs;
 mod man;
 mod pipeline;
+mod preview;
 mod project;
 mod run;
 mod schema;

@@ -52,6 +52,8 @@ named! {
         ExpectationWarned = "expectation_warned",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
+        /// The first rows are in the bucket, for people to look at; `rows` and `bytes` of them.
+        PreviewWritten = "preview_written",
         /// Nothing was new; nothing was committed.
         StreamUnchanged = "stream_unchanged",
         /// A stream ended with a failure code.

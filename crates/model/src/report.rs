@@ -36,6 +36,8 @@ pub struct Assignment {
     pub name_ceiling_bytes: u64,
     /// The customer's signature over the bytes of the plan, where one was brought.
     pub signature: Option<String>,
+    /// Rows of each stream that a preview takes; 0 for other kinds.
+    pub preview_rows: u64,
 }
 
 /// Time bounds of an attempt.

@@ -59,8 +59,15 @@ named! {
         Discover = "discover",
         /// Starts a worker that enrols and leaves again; opens nothing and moves nothing.
         Test = "test",
+        /// Writes the first rows of each stream into the bucket, for people to look at; touches no table.
+        Preview = "preview",
     }
 }
+
+/// Rows of each stream that a preview takes where nothing is said.
+pub const PREVIEW_ROWS: u64 = 100;
+/// The most that one can ask for.
+pub const MOST_PREVIEW_ROWS: u64 = 10_000;
 
 named! {
     /// What the user wants of a run; `state` is what is.

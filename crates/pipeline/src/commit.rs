@@ -15,6 +15,7 @@ pub mod audit;
 pub mod delivery;
 pub mod gc;
 pub mod key;
+pub mod previews;
 pub mod probe;
 pub mod rollback;
 pub mod schema;

@@ -13,6 +13,7 @@ mod merge;
 mod meter;
 mod narrowed;
 mod place;
+mod preview;
 mod sizing;
 mod stream;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::source::Source;
 use crate::stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 
 pub use check::{check, check_destination, check_source, discover};
+pub use preview::preview;
 pub use sizing::Sizing;
 
 /// What one attempt works with.

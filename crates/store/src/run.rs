@@ -9,7 +9,7 @@ use waybill_model::{ConnectionId, DataPlaneId, FailureCode, Micros, OrgId, Pipel
 use crate::error::StoreResult;
 use crate::listing::{Bound, Select};
 use crate::reading::{
-    FromRow, all, count, int, one, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
+    FromRow, all, count, int, one, opt_count, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
 };
 use crate::{Store, Tx};
 
@@ -68,6 +68,8 @@ pub struct Run {
     pub tables: Option<String>,
     /// Tables that did not fit the ceiling.
     pub withheld: u64,
+    /// Rows of each stream that a preview takes.
+    pub preview_rows: Option<u64>,
     /// When it was made.
     pub created_at: Micros,
     /// When its first worker enrolled.
@@ -115,6 +117,8 @@ pub struct NewRun {
     pub plan: String,
     /// Longest time from its first start to its end.
     pub time_limit: Duration,
+    /// Rows of each stream that a preview takes.
+    pub preview_rows: Option<u64>,
 }
 
 /// Which runs to list.
@@ -231,6 +235,7 @@ impl FromRow for Run {
             failure: opt_parsed(row, "failure")?,
             tables: opt_text(row, "tables")?,
             withheld: count(row, "withheld")?,
+            preview_rows: opt_count(row, "preview_rows")?,
             created_at: time(row, "created_at")?,
             started_at: opt_time(row, "started_at")?,
             finished_at: opt_time(row, "finished_at")?,
@@ -247,9 +252,9 @@ impl Store {
             "insert into run (organization_id, project_id, id, pipeline_id, connection_id, owner_id, pipeline_version,
                               subject, data_plane_id, kind, state, desired, trigger_kind, schedule_id, slot, retry_of,
                               requested_by, plan, time_limit_us, attempts, tries, not_before, withheld, event_seq,
-                              created_at, updated_at)
+                              preview_rows, created_at, updated_at)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'queued', 'run', $11, $12, $13, $14, $15, $16, $17, 0, 0,
-                     {now}, 0, 0, {now}, {now})",
+                     {now}, 0, 0, $18, {now}, {now})",
         );
         sqlx::query(sql)
             .bind(new.org.to_string())
@@ -269,6 +274,7 @@ impl Store {
             .bind(&new.requested_by)
             .bind(&new.plan)
             .bind(Micros(0).plus(new.time_limit).0)
+            .bind(new.preview_rows.map(stored))
             .execute(tx.connection())
             .await?;
         Ok(())

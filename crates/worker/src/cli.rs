@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use waybill_model::run::MOST_PREVIEW_ROWS;
 use waybill_model::size::{parse_bytes, parse_duration};
 use waybill_model::{AttemptId, RunId};
 use waybill_pipeline::commit::gc::LEAST_RETENTION;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     Verify(VerifyArguments),
     /// Print the full log of a run from the bucket
     Logs(LogsArguments),
+    /// Print the rows that a preview wrote into the bucket, as lines of JSON
+    Preview(PreviewArguments),
     /// Delete files that no reader needs any more
     Gc(GcArguments),
     /// Put a table back to an earlier version, cursor included
@@ -65,6 +68,9 @@ pub(crate) struct OnceArguments {
     /// Signatures of `waybill sign`, for a guard that asks for them
     #[arg(long, value_name = "FILE", requires = "guard")]
     pub(crate) signatures: Option<PathBuf>,
+    /// Write this many rows of each stream into the bucket, to be looked at there, in place of a run; touches no table
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..=MOST_PREVIEW_ROWS))]
+    pub(crate) preview: Option<u64>,
     /// Print outcome and receipts as JSON on standard output
     #[arg(long)]
     pub(crate) json: bool,
@@ -96,6 +102,20 @@ pub(crate) struct LogsArguments {
     /// Only this attempt
     #[arg(long, value_name = "ID")]
     pub(crate) attempt: Option<AttemptId>,
+}
+
+/// Example: `waybill-worker preview s3://example-lake/raw --run run_01j9x…`
+#[derive(Args)]
+pub(crate) struct PreviewArguments {
+    /// `file:///directory`, `s3://bucket/prefix`, `azure://account/container/prefix` or `gs://bucket/prefix`: the destination
+    /// connection of the pipeline
+    pub(crate) url: String,
+    /// The run
+    #[arg(long, value_name = "ID")]
+    pub(crate) run: RunId,
+    /// Only this stream: its place in the pipeline, from 0, as its directory is named
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) stream: Option<u32>,
 }
 
 /// Example: `waybill-worker gc s3://example-lake/raw --dry-run`

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use waybill_model::size::{show_bytes, show_count};
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::commit::gc::{Age, Collected, collect};
-use waybill_pipeline::commit::{UpkeepError, find_tables, has_states};
+use waybill_pipeline::commit::previews::collect_previews;
+use waybill_pipeline::commit::{UpkeepError, find_tables, has_states, key};
 use waybill_pipeline::{Bucket, Fault};
 
 use crate::cli::GcArguments;
@@ -69,6 +70,12 @@ async fn collected(arguments: &GcArguments) -> Result<(String, Vec<Ended>), Faul
             Err(UpkeepError::Failed(fault)) if fault.code == FailureCode::TableNotOurs && arguments.table.is_none() => {
             }
             ended => all.push((table, ended)),
+        }
+    }
+    if arguments.table.is_none() {
+        let found = collect_previews(&*bucket, age, arguments.dry_run).await;
+        if !found.as_ref().is_ok_and(|found| found.files + found.kept == 0) {
+            all.push((key::PREVIEWS.trim_end_matches('/').to_owned(), found.map_err(UpkeepError::Failed)));
         }
     }
     Ok((bucket.url(), all))

@@ -1,6 +1,6 @@
 //! The worker: the only program that reads rows, holds secrets and writes tables. It runs once and ends.
 //!
-//! `run` is an enrolled attempt that an orchestrator steers; `once`, `verify`, `logs`, `gc` and `rollback` work
+//! `run` is an enrolled attempt that an orchestrator steers; `once`, `verify`, `logs`, `preview`, `gc` and `rollback` work
 //! without one. It answers to
 //! the guard and the spec, opens no port, and prints nothing that a log collector outside the customer's cloud may not see.
 
@@ -17,6 +17,7 @@ mod attempt;
 mod cli;
 mod gc;
 mod once;
+mod preview;
 mod rollback;
 mod terminal;
 
@@ -49,6 +50,7 @@ pub fn main() -> ExitCode {
             Command::Once(arguments) => once::run(arguments).await,
             Command::Verify(arguments) => verify(&arguments).await,
             Command::Logs(arguments) => logs::show(&arguments).await,
+            Command::Preview(arguments) => preview::show(&arguments).await,
             Command::Gc(arguments) => gc::run(&arguments, &mut std::io::stdout()).await,
             Command::Rollback(arguments) => rollback::run(&arguments, &mut std::io::stdout()).await,
         }

@@ -99,7 +99,8 @@ fn count_lost(lost: &AtomicU64) {
 
 /// Prints the log of a run.
 pub(crate) async fn show(arguments: &LogsArguments) -> Exit {
-    match print(arguments).await {
+    let directory = directory(arguments.run, arguments.attempt);
+    match print_below(&arguments.url, &directory, CHUNK_CAP).await {
         Ok(0) => {
             terminal::say(&format!("there is no log of {} below {}", arguments.run, arguments.url));
             Exit::Failed
@@ -112,18 +113,19 @@ pub(crate) async fn show(arguments: &LogsArguments) -> Exit {
     }
 }
 
-async fn print(arguments: &LogsArguments) -> FaultResult<usize> {
-    let bucket = connect::bucket_at(&arguments.url).await?;
-    let chunks = bucket.list(&directory(arguments.run, arguments.attempt), None).await?;
-    for chunk in &chunks {
-        if let Some(bytes) = bucket.get(&chunk.key, CHUNK_CAP).await?
+/// Prints every object below a directory of a bucket, each of at most `cap` bytes, in the order of their keys; how many there are.
+pub(crate) async fn print_below(url: &str, directory: &str, cap: u64) -> FaultResult<usize> {
+    let bucket = connect::bucket_at(url).await?;
+    let objects = bucket.list(directory, None).await?;
+    for object in &objects {
+        if let Some(bytes) = bucket.get(&object.key, cap).await?
             && std::io::stdout().write_all(&bytes).is_err()
         {
             // Whoever read the output has seen enough.
             break;
         }
     }
-    Ok(chunks.len())
+    Ok(objects.len())
 }
 
 /// Tells the log and the terminal of a failure that belongs to no stream.

@@ -1,6 +1,7 @@
 //! `waybill-worker once`: one pipeline of a file, run here and now. The same engine, commit, receipt and log as an
 //! enrolled attempt, without enrolment and without anybody who steers.
 
+mod preview;
 mod report;
 
 use std::path::Path;
@@ -43,8 +44,19 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     let exit = match prepared {
         Ok((context, log, _guarded)) => {
             let context = Context { reload, ..context };
-            let ends = engine::run(&plan, &streams, &context).await;
-            terminal.summary(&ends);
+            let (ends, exit) = match arguments.preview {
+                Some(rows) => {
+                    let ends = engine::preview(&plan, &streams, rows, &context).await;
+                    let exit = preview::told(&terminal, &plan, &context, &ends);
+                    (ends, exit)
+                }
+                None => {
+                    let ends = engine::run(&plan, &streams, &context).await;
+                    terminal.summary(&ends);
+                    let exit = exit_of(&ends);
+                    (ends, exit)
+                }
+            };
             let kept = match context.destination.bucket() {
                 Some(_) => {
                     format!("its log is in the bucket: `waybill-worker logs URL --run {}` reads it", context.run)
@@ -52,7 +64,6 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
                 None => "a database keeps no log: what stands above is all of it".to_owned(),
             };
             say(&format!("run {}; {kept}", context.run));
-            let exit = exit_of(&ends);
             if arguments.json {
                 report::print(&plan, &context, &ends).await;
             }

@@ -67,6 +67,7 @@ pub(super) async fn run(
         requested_by: "user:test".into(),
         plan: "{}".into(),
         time_limit: Duration::from_secs(60),
+        preview_rows: None,
     };
     let mut tx = store.write_tx_of_all().await.expect("a transaction");
     Store::run_insert_in_txn(&mut tx, &new).await.expect("a run");

@@ -1,7 +1,9 @@
 //! Sources with something planted in every cell, key, cursor, column, file name and error path.
 
 use anyhow::{Result, ensure};
-use waybill_tests::canary::Canary;
+use waybill_api::run::RunStart;
+use waybill_model::run::RunKind;
+use waybill_tests::canary::{Canary, files};
 use waybill_tests::services::postgres::Postgres;
 
 use super::planted::Planted;
@@ -111,7 +113,23 @@ pub(super) async fn move_everything(story: &mut Planted, times: usize) -> Result
         }
         more(story, &server).await?;
     }
+    if times > 1 {
+        preview_everything(story).await?;
+    }
     Ok(rounds)
+}
+
+/// Previews of the same, whose rows reach the bucket too.
+async fn preview_everything(story: &Planted) -> Result<()> {
+    for pipeline in ["people", "inbox", "notes"] {
+        let pipeline_id = Some(story.sandbox.pipeline(pipeline).await?);
+        let start = RunStart { pipeline_id, kind: Some(RunKind::Preview), ..RunStart::default() };
+        let run = story.sandbox.client.run_start(&start).await?.run.id;
+        story.sandbox.ended(run).await?;
+        let written = files(&story.sandbox.path("lake/_waybill/preview").join(run.to_string()), &[]);
+        ensure!(!written.is_empty(), "the preview of {pipeline} wrote nothing");
+    }
+    Ok(())
 }
 
 /// Asserts that all landed that can, and that all failed that has to.

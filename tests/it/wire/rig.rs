@@ -186,6 +186,7 @@ impl Rig {
             requested_by: "test".into(),
             plan: "{}".into(),
             time_limit: Duration::from_secs(3600),
+            preview_rows: None,
         };
         Store::run_insert_in_txn(&mut tx, &new).await.expect("a run");
         for stream in 0..2 {

@@ -16,9 +16,9 @@ use crate::output::{Output, facts};
 
 /// Where a pipeline's bucket is, as `waybill-worker` takes it.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-struct Where {
+pub(super) struct Where {
     run_id: String,
-    url: String,
+    pub(super) url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     region: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
 }
 
 /// The bucket that the run writes to.
-async fn place(client: &Client, id: RunId) -> Result<Where> {
+pub(super) async fn place(client: &Client, id: RunId) -> Result<Where> {
     let detail = client.run_get(id).await?;
     let Some(destination) = detail.destination else {
         let what = match detail.run.kind.known() {

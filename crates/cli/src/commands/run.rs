@@ -1,4 +1,4 @@
-//! `run`: start, list, show, watch, events, cancel, retry, receipt, trail.
+//! `run`: start, preview, list, show, watch, events, cancel, retry, receipt, trail.
 
 use waybill_api::client::{Client, EventQuery, RunQuery};
 use waybill_api::event::RunEvent;
@@ -7,6 +7,7 @@ use waybill_model::run::RunKind;
 use waybill_model::size::{show_bytes, show_number};
 
 use crate::args::{Run as Command, Target, Wait, WhichRun};
+use crate::commands::preview::{self, Asked};
 use crate::commands::{logs, trail, watch, why};
 use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, facts, table};
@@ -83,6 +84,9 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
             };
             let started = client.run_start(&start).await?;
             started_run(&client, started, watch.then_some(wait), output).await
+        }
+        Command::Preview { pipeline, streams, rows, wait } => {
+            preview::preview(&client, target, Asked { pipeline, streams, rows, wait }, output).await
         }
         Command::List { limit, pipeline, in_state: state } => {
             let query = RunQuery { limit: Some(limit.limit), state, ..RunQuery::default() };

@@ -178,6 +178,9 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::ColumnsDiffer => format!("{} not as the table has them", show_count(args.count.unwrap_or(0), "column")),
         C::ExpectationFailed | C::ExpectationWarned => format!("expectation {count}: {}", rows("row")),
         C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
+        C::PreviewWritten => {
+            format!("the first {} are in your bucket, to be looked at there ({size})", rows("row"))
+        }
         C::StreamUnchanged => "nothing was new; nothing was committed".into(),
         C::StreamFailed => format!("failed{sqlstate}"),
         C::SecretFailed => "a reference to a secret could not be followed".into(),

@@ -135,6 +135,7 @@ impl AttemptService {
                 grant: self.bounds.grant,
             },
             signature,
+            preview_rows: run.preview_rows.unwrap_or(0),
             name_ceiling_bytes: if run.kind == RunKind::Discover { project.name_ceiling } else { 0 },
         })
     }

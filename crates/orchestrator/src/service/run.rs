@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use waybill_api::ProblemCode;
-use waybill_model::plan::Plan;
-use waybill_model::run::{RunKind, RunState};
+use waybill_model::plan::{Plan, System};
+use waybill_model::run::{PREVIEW_ROWS, RunKind, RunState};
 use waybill_model::{ConnectionId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
 use waybill_store::{
     Attempt, AuditEntry, NewRun, Pipeline, Run, RunEventRow, RunFilter, RunStream, Store, StoreError, Tx,
 };
 
-use crate::service::Refused;
 use crate::service::note::Note;
 use crate::service::nudge::Nudges;
+
+mod error;
+
+pub use error::RunError;
 
 /// A run that moves nothing has no plan.
 const NO_PLAN: &str = "{}";
@@ -46,6 +48,13 @@ pub enum Trigger {
         /// Those of the plan that are read whole, whatever their load; they run, too.
         reload: Vec<u32>,
     },
+    /// Somebody wants to see some rows.
+    Preview {
+        /// Only these streams of the plan; all where empty.
+        streams: Vec<u32>,
+        /// So many rows of each at most.
+        rows: u64,
+    },
     /// A schedule's slot is due.
     Schedule {
         /// The schedule.
@@ -72,81 +81,6 @@ pub struct Probe {
     pub plan: Plan,
     /// Where it runs.
     pub data_plane: DataPlaneId,
-}
-
-/// Why a run was not begun, stopped or shown.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// No such pipeline, run or connection in this organization.
-    #[error("not found")]
-    NotFound,
-    /// The pipeline is paused.
-    #[error("the pipeline is paused: {hint}")]
-    Paused {
-        /// What to do about it.
-        hint: String,
-    },
-    /// The slot has its run already.
-    #[error("slot_taken")]
-    SlotTaken,
-    /// A stream that the plan does not have.
-    #[error("the plan has no stream {stream}")]
-    NoStream {
-        /// Its place.
-        stream: u32,
-    },
-    /// The run has ended, or has not ended yet.
-    #[error("the run {}: it is {state}", if state.is_final() { "has ended" } else { "has not ended yet" })]
-    WrongState {
-        /// Where it is.
-        state: RunState,
-    },
-    /// Everything that the run should bring has been delivered.
-    #[error("every stream of the run was delivered")]
-    NothingLeft,
-    /// A look at a connection is a check or a discovery.
-    #[error("a connection can be checked or discovered, not synchronised")]
-    NotAProbe,
-    /// A test task belongs to a data plane, and each is started anew.
-    #[error("a test task is started for a data plane: waybill data-plane check NAME --start-test-task")]
-    NotATest,
-    /// The stored plan can't be read: a defect.
-    #[error("the stored plan can't be read")]
-    Plan(#[source] serde_json::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl From<RunError> for Refused {
-    fn from(error: RunError) -> Self {
-        let code = match &error {
-            RunError::NotFound => return Self::from(ProblemCode::NotFound),
-            RunError::NoStream { .. } | RunError::NotAProbe | RunError::NotATest => ProblemCode::Unusable,
-            RunError::Plan(_) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "a stored plan can't be read");
-                return Self::from(ProblemCode::Internal);
-            }
-            RunError::Store(_) => {
-                let RunError::Store(error) = error else { unreachable!("matched above") };
-                return Self::from(error);
-            }
-            RunError::Paused { .. } | RunError::SlotTaken | RunError::WrongState { .. } | RunError::NothingLeft => {
-                ProblemCode::StateConflict
-            }
-        };
-        let refused = Self::new(code, error.to_string());
-        match error {
-            RunError::Paused { .. } => refused.next("waybill pipeline resume PIPELINE"),
-            RunError::WrongState { state } if state.is_final() => refused
-                .next("there is nothing to stop any more: `waybill run why RUN` tells how it ended, `waybill run retry RUN` brings what it left"),
-            RunError::WrongState { .. } => {
-                refused.next("wait for its end with `waybill run watch RUN`, or stop it with `waybill run cancel RUN`; then retry")
-            }
-            RunError::NothingLeft => refused.next("there is nothing to retry: `waybill run start PIPELINE` runs it anew"),
-            _ => refused,
-        }
-    }
 }
 
 /// A run with all that belongs to it.
@@ -207,6 +141,10 @@ impl RunService {
         }
         match trigger {
             Trigger::Manual { kind: RunKind::Test, .. } => Err(RunError::NotATest),
+            Trigger::Manual { kind: RunKind::Preview, streams, .. } => {
+                preview_in_txn(tx, who, &found, (&streams, PREVIEW_ROWS)).await
+            }
+            Trigger::Preview { streams, rows } => preview_in_txn(tx, who, &found, (&streams, rows)).await,
             Trigger::Manual { kind, streams, reload } => {
                 let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
                 let wanted = chosen(&plan, &streams, &reload)?;
@@ -234,6 +172,7 @@ impl RunService {
         match probe.kind {
             RunKind::Sync => return Err(RunError::NotAProbe),
             RunKind::Test => return Err(RunError::NotATest),
+            RunKind::Preview => return Err(RunError::NotAPreview),
             RunKind::Check | RunKind::Discover => {}
         }
         let new = NewRun {
@@ -253,6 +192,7 @@ impl RunService {
             requested_by: who.actor.clone(),
             plan: serde_json::to_string(&probe.plan).map_err(RunError::Plan)?,
             time_limit: Duration::from_millis(probe.plan.limits.time_ms),
+            preview_rows: None,
         };
         let wanted = chosen(&probe.plan, &[], &[])?;
         insert_in_txn(tx, who, new, &named(&probe.plan, &wanted)).await
@@ -283,6 +223,7 @@ impl RunService {
             requested_by: who.actor.clone(),
             plan: NO_PLAN.to_owned(),
             time_limit: TEST_LIMIT,
+            preview_rows: None,
         };
         insert_in_txn(tx, who, new, &[]).await
     }
@@ -420,8 +361,24 @@ async fn new_run(
         requested_by: who.actor.clone(),
         plan: version.plan,
         time_limit: Duration::from_millis(plan.limits.time_ms),
+        preview_rows: None,
     };
     Ok((new, plan))
+}
+
+/// A run that writes the first rows of some streams into the pipeline's bucket.
+async fn preview_in_txn(
+    tx: &mut Tx,
+    who: &Caller,
+    pipeline: &Pipeline,
+    (streams, rows): (&[u32], u64),
+) -> Result<RunId, RunError> {
+    let (new, plan) = new_run(tx, who, pipeline, ("manual", RunKind::Preview, None)).await?;
+    if matches!(plan.to.system, System::Postgres(_)) {
+        return Err(RunError::NoBucket);
+    }
+    let wanted = chosen(&plan, streams, &[])?;
+    insert_in_txn(tx, who, NewRun { preview_rows: Some(rows), ..new }, &named(&plan, &wanted)).await
 }
 
 /// The old run's own plan and streams, less what readers see already.
@@ -463,6 +420,7 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
         requested_by: who.actor.clone(),
         plan: old.plan,
         time_limit: old.time_limit,
+        preview_rows: old.preview_rows,
     };
     insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
 }

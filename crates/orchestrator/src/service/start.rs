@@ -3,7 +3,7 @@
 use waybill_api::ProblemCode;
 use waybill_api::run::RunStart;
 use waybill_model::plan::{Plan, Side};
-use waybill_model::run::RunKind;
+use waybill_model::run::{MOST_PREVIEW_ROWS, PREVIEW_ROWS, RunKind};
 use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
 use waybill_store::{Connection, Run, Tx};
 
@@ -88,6 +88,14 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
         let message = "a test task is started for a data plane: POST /v1/data-planes/{data_plane}/test";
         return Err(Refused::field(ProblemCode::Unusable, "/kind", message));
     }
+    if body.rows.is_some() && kind != RunKind::Preview {
+        return Err(Refused::field(ProblemCode::Unusable, "/rows", "only a preview takes a number of rows"));
+    }
+    let rows = body.rows.unwrap_or(PREVIEW_ROWS);
+    if !(1..=MOST_PREVIEW_ROWS).contains(&rows) {
+        let message = format!("a preview takes 1 to {MOST_PREVIEW_ROWS} rows of each stream");
+        return Err(Refused::field(ProblemCode::Unusable, "/rows", message));
+    }
     match (body.pipeline_id, body.connection_id) {
         (Some(id), None) => {
             if kind != RunKind::Sync && !body.reload.is_empty() {
@@ -95,6 +103,9 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
             }
             let reload = streams(app, caller, id, ("/reload", &body.reload)).await?;
             let streams = streams(app, caller, id, ("/streams", &body.streams)).await?;
+            if kind == RunKind::Preview {
+                return Ok(Asked::Pipeline(id, Trigger::Preview { streams, rows }));
+            }
             Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, reload }))
         }
         (None, Some(id)) if body.streams.is_empty() && body.reload.is_empty() => {

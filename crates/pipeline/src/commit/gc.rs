@@ -38,7 +38,7 @@ pub struct Age {
 
 impl Age {
     /// Older than this goes.
-    fn before(self) -> Micros {
+    pub(crate) fn before(self) -> Micros {
         let age = i64::try_from(self.retention.max(LEAST_RETENTION).as_micros()).unwrap_or(i64::MAX);
         Micros(self.now.0.saturating_sub(age))
     }
@@ -82,7 +82,7 @@ pub async fn collect(bucket: &Arc<dyn Bucket>, table: &str, age: Age, dry: bool)
 }
 
 /// Deletes them. Where that fails it is told how far it came: the next clean-up goes on with the rest.
-async fn delete(bucket: &dyn Bucket, doomed: Vec<ObjectMeta>) -> FaultResult<()> {
+pub(crate) async fn delete(bucket: &dyn Bucket, doomed: Vec<ObjectMeta>) -> FaultResult<()> {
     let (all, deleted) = (doomed.len(), AtomicUsize::new(0));
     let done = &deleted;
     let deletions = stream::iter(doomed).map(|object| async move {

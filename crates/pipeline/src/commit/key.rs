@@ -104,6 +104,21 @@ pub fn states(table: &str) -> String {
     format!("{table}/_waybill/state/")
 }
 
+/// Below this, what previews wrote.
+pub const PREVIEWS: &str = "_waybill/preview/";
+
+/// The directory of everything that one preview wrote, with its last slash.
+#[must_use]
+pub fn previews(run: RunId) -> String {
+    format!("{PREVIEWS}{run}/")
+}
+
+/// The directory of one stream's rows in it, with its last slash: its place in the plan, and its name for people.
+#[must_use]
+pub fn preview(run: RunId, index: u32, stream: &str) -> String {
+    format!("{}{index}-{}/", previews(run), table_dir(stream))
+}
+
 /// The receipt of an epoch.
 #[must_use]
 pub fn receipt(table: &str, epoch: Epoch) -> String {

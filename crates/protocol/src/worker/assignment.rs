@@ -20,6 +20,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
                 RunKind::Check => pb::RunKind::Check,
                 RunKind::Discover => pb::RunKind::Discover,
                 RunKind::Test => pb::RunKind::Test,
+                RunKind::Preview => pb::RunKind::Preview,
             }
             .into(),
             plan: a.plan,
@@ -33,6 +34,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             name_ceiling_bytes: a.name_ceiling_bytes,
             signature: a.signature,
             accepted_epoch: a.accepted_epoch.map(|epoch| epoch.0),
+            preview_rows: a.preview_rows,
         }
     }
 }
@@ -47,6 +49,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             pb::RunKind::Check => RunKind::Check,
             pb::RunKind::Discover => RunKind::Discover,
             pb::RunKind::Test => RunKind::Test,
+            pb::RunKind::Preview => RunKind::Preview,
         };
         let bounds = wire.bounds.ok_or_else(|| WireError::new("bounds", Problem::Missing))?;
         Ok(Self {
@@ -61,6 +64,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             bounds: read_bounds(bounds)?,
             name_ceiling_bytes: wire.name_ceiling_bytes,
             signature: wire.signature,
+            preview_rows: wire::count("preview_rows", wire.preview_rows)?,
         })
     }
 }
@@ -119,6 +123,7 @@ mod tests {
             bounds: Bounds::default(),
             name_ceiling_bytes: 1 << 20,
             signature: Some("wbs1.a.1.b".into()),
+            preview_rows: 100,
         }
     }
 

@@ -48,6 +48,10 @@ impl Work {
                 let ends = engine::run(plan, &assignment.streams, context).await;
                 outcome::of_sync(ends, asked())
             }
+            (RunKind::Preview, Self::Pipeline(plan, context)) => {
+                let ends = engine::preview(plan, &assignment.streams, assignment.preview_rows, context).await;
+                outcome::of_check(Ok(ends), asked())
+            }
             (RunKind::Check, Self::Pipeline(plan, context)) => {
                 let ends = engine::check(plan, &assignment.streams, context).await;
                 outcome::of_check(ends, asked())
@@ -61,7 +65,7 @@ impl Work {
             (RunKind::Discover, Self::Pipeline(_, context)) => listed(context.source.as_ref(), &context.stop).await,
             (RunKind::Discover, Self::Source(source, watched)) => listed(source.as_ref(), &watched.stop).await,
             (RunKind::Test, _) => outcome::of_test(),
-            (RunKind::Sync, _) => refused("rows can't be moved with one connection alone"),
+            (RunKind::Sync | RunKind::Preview, _) => refused("rows can't be moved with one connection alone"),
             (RunKind::Discover, Self::Destination(..)) => refused("a destination has no tables to list"),
         }
     }
