@@ -3,6 +3,7 @@
 mod casts;
 mod changed;
 mod cursors;
+mod ddl;
 mod drift;
 mod expected;
 mod footprint;

@@ -85,7 +85,7 @@ def with_duckdb(sql):
     return rows(duckdb_with_table().execute(sql).to_arrow_table())
 
 
-def duckdb_with_table():
+def with_delta():
     import duckdb_extension_delta as extension
 
     base = os.path.join(os.path.dirname(extension.__file__), "extensions", "v" + duckdb.__version__)
@@ -95,8 +95,24 @@ def duckdb_with_table():
     connection.execute("SET TimeZone='UTC'")
     # It would be drawn on standard output, where the answer stands.
     connection.execute("SET enable_progress_bar=false")
+    return connection
+
+
+def duckdb_with_table():
+    connection = with_delta()
     connection.execute(f"CREATE VIEW t AS SELECT * FROM delta_scan('{path}')")
     return connection
+
+
+def parsed(dialect, statement):
+    """What a parser of the dialect takes each statement for; what it only passes through is no parse."""
+    import logging
+
+    import sqlglot
+
+    logging.disable()
+    found = sqlglot.parse(statement, dialect=dialect, error_level=sqlglot.ErrorLevel.RAISE)
+    return [type(one).__name__ + " " + str(one.args.get("kind")) for one in found if one]
 
 
 def pruned(column, value):
@@ -401,6 +417,12 @@ if op == "plain":
     answer["pyarrow"] = plain(plain_with_pyarrow(question["columns"])) if question["columns"] else []
 elif op == "live":
     answer = {"duckdb": plain(plain_with_duckdb(question["sql"]))}
+elif op == "stated":
+    connection = with_delta()
+    connection.execute(question["statement"])
+    answer = {"rows": plain(rows(connection.execute(question["sql"]).to_arrow_table()))}
+elif op == "parsed":
+    answer = {"kinds": [parsed(dialect, statement) for dialect, statement in question["statements"]]}
 elif op == "pruned":
     answer = pruned(question["column"], question["value"])
 elif op == "script":

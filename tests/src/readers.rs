@@ -57,6 +57,17 @@ pub fn live(dir: &Path, sql: &str) -> anyhow::Result<Value> {
     Ok(ask(&json!({"op": "live", "table": dir, "sql": sql}))?["duckdb"].clone())
 }
 
+/// The rows of a query in DuckDB after a statement that makes a table readable there.
+pub fn stated(statement: &str, sql: &str) -> anyhow::Result<Value> {
+    Ok(ask(&json!({"op": "stated", "table": ".", "statement": statement, "sql": sql}))?["rows"].clone())
+}
+
+/// What a parser of an engine's dialect takes statements for, one by one; each is asked for with its engine.
+pub fn parsed(statements: &[(&str, &str)]) -> anyhow::Result<Vec<Value>> {
+    let answer = ask(&json!({"op": "parsed", "table": ".", "statements": statements}))?;
+    answer["kinds"].as_array().cloned().context("what they are")
+}
+
 /// How many of its files each reader looks at, and how many there are, where a column that the table is partitioned by has
 /// this value.
 pub fn pruned(dir: &Path, (column, value): (&str, &str)) -> anyhow::Result<Value> {

@@ -83,6 +83,9 @@ pub trait Bucket: Send + Sync {
     /// Creates a small object if there is none: one call, atomic, durable when it returns.
     async fn put_if_absent(&self, key: &str, body: Bytes) -> BucketResult<Put>;
 
+    /// Puts a small object, over one that may be there: readers see the one or the other. For what nothing depends on.
+    async fn replace(&self, key: &str, body: Bytes) -> BucketResult<()>;
+
     /// Begins an upload of unknown length; nothing is visible before `finish`.
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>>;
 

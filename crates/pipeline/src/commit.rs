@@ -1,7 +1,7 @@
 //! The commit protocol: how data files and a cursor become current in one conditional put, or not at all.
 //!
-//! Owns a table's keys, its commit log (Delta's or the plain one), state, receipts and the digest key. It must never overwrite an object, never
-//! delete a data file because a commit failed, and never guess: what it can't read back it reports as unknown.
+//! Owns a table's keys, its commit log (Delta's or the plain one), state, receipts and the digest key. It must never overwrite an object that
+//! anything depends on, never delete a data file because a commit failed, and never guess: what it can't read back it reports as unknown.
 //!
 //! The way of one attempt of one stream:
 //! 1. [`Table::open`] reads the log. [`Table::epoch`] is what fences; [`Table::state`] holds the cursor to go on from.
@@ -12,6 +12,7 @@
 //! A failed `prepare` or `commit` leaves readers with what they saw before. Both may be called again.
 
 pub mod audit;
+pub mod ddl;
 pub mod delivery;
 pub mod gc;
 pub mod key;

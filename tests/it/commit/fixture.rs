@@ -372,6 +372,10 @@ impl Bucket for Faulty {
         }
     }
 
+    async fn replace(&self, key: &str, body: Bytes) -> BucketResult<()> {
+        self.inner.replace(key, body).await
+    }
+
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>> {
         self.inner.upload(key).await
     }

@@ -66,6 +66,11 @@ impl Bucket for LocalBucket {
         self.blocking(move |root| put(&root.make(&key)?, &body)).await
     }
 
+    async fn replace(&self, key: &str, body: Bytes) -> BucketResult<()> {
+        let key = key.to_owned();
+        self.blocking(move |root| replace(&root.make(&key)?, &body)).await
+    }
+
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>> {
         let key = key.to_owned();
         let upload = self.blocking(move |root| upload::LocalUpload::begin(root.make(&key)?)).await?;
@@ -156,6 +161,16 @@ fn put(spot: &Spot, body: &[u8]) -> BucketResult<Put> {
     } else {
         Ok(Put::Exists)
     }
+}
+
+fn replace(spot: &Spot, body: &[u8]) -> BucketResult<()> {
+    let (temp, mut file) = spot.temp()?;
+    let written = file.write_all(body).and_then(|()| file.sync_all());
+    let moved = written.map_err(|error| place::failure(&error, "write", &spot.key)).and_then(|()| spot.rename(&temp));
+    if moved.is_err() {
+        spot.drop_temp(&temp);
+    }
+    moved.and_then(|()| spot.settle())
 }
 
 /// A file that is being read in chunks.

@@ -287,6 +287,10 @@ impl<S: Store> Bucket for Remote<S> {
         }
     }
 
+    async fn replace(&self, key: &str, body: Bytes) -> BucketResult<()> {
+        self.inner.store.put(&self.inner.key(key), body, false).await.map_err(|failed| self.inner.error(&failed))
+    }
+
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>> {
         Ok(Box::new(upload::PartUpload::new(&self.inner, key)))
     }

@@ -4,7 +4,7 @@
 //! They keep run, attempt and receipt of the state that they repeat: an attempt of that run which comes back still finds its delivery.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use waybill_model::plan::Files;
@@ -18,7 +18,7 @@ use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
 use crate::commit::record::{self, CopyRecord};
 use crate::commit::table::Table;
-use crate::commit::{history, key, land, told, write};
+use crate::commit::{history, key, told, write};
 use crate::fault::{Fault, FaultResult};
 
 /// Why a table was not looked after.
@@ -124,8 +124,23 @@ impl Found {
         let prepared = Prepared { digest, receipt_digest: repeated.state.receipt, plan };
         let Self { bucket, dir, head, .. } = self;
         let (stream, found) = (String::new(), Some(base));
-        let table = Table { bucket, stream, dir, owner, files, head, found, limit, is_unproven: false };
-        match land::land(&table, &prepared).await {
+        let table = Table {
+            bucket,
+            stream,
+            dir,
+            owner,
+            files,
+            head,
+            found,
+            limit,
+            is_unproven: false,
+            landed: Mutex::default(),
+        };
+        let landed = table.commit(&prepared).await;
+        if let Ok(Outcome::Landed(_)) = landed {
+            table.describe().await;
+        }
+        match landed {
             Ok(Outcome::Landed(committed)) => Ok(Some(committed)),
             Ok(Outcome::Adopted(_) | Outcome::Overtaken) => Ok(None),
             Err(fault) if fault.code == FailureCode::MergeOvertaken => Ok(None),

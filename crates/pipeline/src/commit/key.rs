@@ -125,6 +125,12 @@ pub fn receipt(table: &str, epoch: Epoch) -> String {
     format!("{table}/_waybill/receipts/{:020}.json", epoch.0)
 }
 
+/// Where statements for other engines lie, with its last slash.
+#[must_use]
+pub fn statements(table: &str) -> String {
+    format!("{table}/_waybill/ddl/")
+}
+
 /// Epochs ahead of the clock that somebody accepted, with its last slash.
 #[must_use]
 pub fn accepted_epochs(table: &str) -> String {

@@ -31,8 +31,8 @@ struct Landing<'a> {
     created: Option<u64>,
 }
 
-/// Puts the commit on the newest head until it is there, or another's stands in its place.
-pub(crate) async fn land(table: &Table, prepared: &Prepared) -> FaultResult<Outcome> {
+/// Puts the commit on the newest head until it is there, or another's stands in its place. With it the newest head.
+pub(crate) async fn land(table: &Table, prepared: &Prepared) -> FaultResult<(Outcome, Head)> {
     let intent = &prepared.plan.intent;
     let digest = DigestKey::find(&*table.bucket).await?;
     let digest = digest.ok_or_else(|| Fault::new(FailureCode::CommitLogCorrupt, "the digest key is missing"))?;
@@ -43,7 +43,7 @@ pub(crate) async fn land(table: &Table, prepared: &Prepared) -> FaultResult<Outc
     let (mut patience, mut rebases) = (Patience::new(), 0);
     loop {
         if let Some(outcome) = landing.settled().await? {
-            return Ok(outcome);
+            return Ok((outcome, landing.head));
         }
         let before = landing.head.version;
         let wait = landing.put(prepared).await?;

@@ -2,7 +2,8 @@
 //!
 //! Its log, state and owner are read when it is opened. It writes nothing before `prepare`.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arrow::datatypes::Schema;
 use waybill_model::plan::{Files, Load};
@@ -16,10 +17,13 @@ use crate::commit::drift::Drift;
 use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
-use crate::commit::{action, compose, features, history, key, land, prepare, schema};
+use crate::commit::{action, compose, ddl, features, history, key, land, prepare, schema};
 use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 use crate::merge::Existing;
+
+/// How long describing a table may take.
+const DESCRIBE_BOUND: Duration = Duration::from_secs(10);
 
 /// A table as it was found when it was opened.
 pub struct Table {
@@ -34,6 +38,8 @@ pub struct Table {
     pub(crate) limit: history::EpochLimit,
     /// A state that is newer than the newest known to have landed may have landed too: the part of the log that told is gone.
     pub(crate) is_unproven: bool,
+    /// The table as it was when a commit of this attempt had landed, until it is described.
+    pub(crate) landed: Mutex<Option<Head>>,
 }
 
 impl Table {
@@ -59,7 +65,7 @@ impl Table {
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
         let is_unproven = history::is_in_doubt(&*bucket, &dir, &head, newest, digest.as_ref()).await?;
         let (stream, owner, files) = (stream.to_owned(), owner.clone(), files.clone());
-        Ok(Self { bucket, stream, dir, owner, files, head, found, limit, is_unproven })
+        Ok(Self { bucket, stream, dir, owner, files, head, found, limit, is_unproven, landed: Mutex::default() })
     }
 
     /// The newest state; none for a new table, and for one that something else made.
@@ -178,7 +184,23 @@ impl Table {
     /// Puts the commit, or finds out what stands in its place. May be called again after `commit_unknown` or a
     /// `bucket_*` failure.
     pub async fn commit(&self, prepared: &Prepared) -> FaultResult<Outcome> {
-        land::land(self, prepared).await
+        let (outcome, head) = land::land(self, prepared).await?;
+        *self.landed.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+        Ok(outcome)
+    }
+
+    /// Writes what other engines need to read the table as the commit left it. Where that fails the log says so, and the next commit
+    /// does it: the rows are delivered.
+    pub async fn describe(&self) {
+        let Some(head) = self.landed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let is_known = head.metadata == self.head.metadata;
+        let written = tokio::time::timeout(DESCRIBE_BOUND, ddl::keep(&*self.bucket, &self.dir, &head, is_known)).await;
+        let text = match &written {
+            Ok(Ok(())) => return,
+            Ok(Err(fault)) => fault.text.for_customer(),
+            Err(_) => "the bucket did not answer in time",
+        };
+        tracing::warn!(table = %self.dir, text, "the table's statements were not written");
     }
 }
 

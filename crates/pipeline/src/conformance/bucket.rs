@@ -56,8 +56,18 @@ impl Suite {
         crate::commit::probe_conditions(&*self.bucket).await.expect("conditional creation");
     }
 
+    async fn an_object_is_replaced_as_a_whole(&self) {
+        let key = format!("{}/replaced.sql", self.prefix);
+        for body in ["a first text", "another", "a third one"] {
+            self.bucket.replace(&key, Bytes::from_static(body.as_bytes())).await.expect("replaced");
+            assert_eq!(self.bucket.get(&key, 99).await.expect("read").as_deref(), Some(body.as_bytes()));
+        }
+        assert_eq!(self.bucket.list(&key, None).await.expect("listed").len(), 1, "nothing else is left of it");
+    }
+
     async fn contents(&self) {
         self.a_reader_gets_what_was_written().await;
+        self.an_object_is_replaced_as_a_whole().await;
         self.ranges_are_exact().await;
         self.an_upload_shows_only_when_it_is_whole().await;
         self.listings_are_in_the_order_of_bytes().await;

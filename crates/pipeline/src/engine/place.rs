@@ -140,6 +140,13 @@ impl Place {
         }
     }
 
+    /// Says behind a commit how other engines read the table.
+    pub(super) async fn describe(&self) {
+        if let Self::Files(table) = self {
+            table.describe().await;
+        }
+    }
+
     /// How many data files a delivery is; a database has none.
     pub(super) fn files(&self, delivery: &Delivery) -> u64 {
         match self {

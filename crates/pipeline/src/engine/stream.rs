@@ -234,7 +234,9 @@ impl StreamWork<'_> {
         fault::point("before_prepare");
         context.stop.or_halt(context.gate.prepare(self.index, prepared.digest)).await??;
         fault::point("prepare_granted");
-        match settle(table, &prepared).await? {
+        let outcome = settle(table, &prepared).await?;
+        table.describe().await;
+        match outcome {
             Outcome::Adopted(delivered) => Ok(self.adopted(&delivered)),
             Outcome::Overtaken => {
                 let text = "an earlier run's commit landed meanwhile; the next attempt starts from its state";

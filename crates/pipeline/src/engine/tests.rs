@@ -116,6 +116,9 @@ impl Bucket for Slow {
     async fn put_if_absent(&self, _: &str, _: Bytes) -> BucketResult<Put> {
         Ok(Put::Created)
     }
+    async fn replace(&self, _: &str, _: Bytes) -> BucketResult<()> {
+        Ok(())
+    }
     async fn upload(&self, _: &str) -> BucketResult<Box<dyn Upload>> {
         Ok(Box::new(SlowUpload { permits: Arc::clone(&self.permits), waiting: Arc::clone(&self.waiting), size: 0 }))
     }

@@ -130,6 +130,12 @@ impl Spot {
         }
     }
 
+    /// Gives a temporary file the name, over one that may have it.
+    pub(super) fn rename(&self, temp: &str) -> BucketResult<()> {
+        rustix::fs::renameat(&self.dir, temp, &self.dir, &self.name)
+            .map_err(|errno| failure(&os(errno), "replace", &self.key))
+    }
+
     /// Removes a temporary file; one that stays is never read.
     pub(super) fn drop_temp(&self, temp: &str) {
         let _ = rustix::fs::unlinkat(&self.dir, temp, AtFlags::empty());

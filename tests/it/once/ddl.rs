@@ -1,0 +1,162 @@
+//! The statements that a table's own directory has for other engines: DuckDB runs its own, a parser of their dialects reads the others'.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use serde_json::{Value, json};
+use waybill_pipeline::commit::ddl;
+use waybill_tests::readers;
+
+use super::{Shop, report, talk};
+
+const SQL: &str = "CREATE TABLE \"it's-Odd\" (id INTEGER PRIMARY KEY, \"q\"\"'`q\" TEXT, paid BOOLEAN, total DECIMAL(12,2), day DATE, \
+    at TIMESTAMP, raw BLOB, n DOUBLE);
+    INSERT INTO \"it's-Odd\" VALUES (1, 'a,\"b\"', 1, 12.5, '2024-02-29', '2024-02-29 12:00:00.5', x'00ff', 0.5),
+      (2, '', 0, -0.01, '0001-01-01', '1969-12-31 23:59:59', x'', -1e300), (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL)";
+const STREAM: &str = "      \"it's-Odd\": { load: full }\n";
+
+fn place(shop: &Shop) -> PathBuf {
+    shop.path("lake")
+        .read_dir()
+        .expect("the lake")
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.join("data").is_dir())
+        .expect("a table")
+}
+
+fn statement(shop: &Shop) -> String {
+    std::fs::read_to_string(place(shop).join("_waybill/ddl/duckdb.sql")).expect("a statement")
+}
+
+/// What the statement of the table makes readable.
+fn told(shop: &Shop, sql: &str) -> Value {
+    readers::stated(&statement(shop), sql).expect("DuckDB")
+}
+
+#[test]
+fn what_is_written_for_duckdb_reads_every_format_with_its_types() {
+    let query = "SELECT id, \"q\"\"'`q\" AS q, paid, total, CAST(day AS VARCHAR), CAST(\"at\" AS VARCHAR), hex(raw), n FROM t_t_s_odd ORDER BY id"
+        .replace("t_t_s_odd", "it_s_odd");
+    let mut found = Vec::new();
+    for format in ["parquet", "parquet-files", "csv", "jsonl"] {
+        let shop = Shop::with(SQL, "");
+        shop.spec(STREAM, &format!("    files: {{ format: {format} }}\n"));
+        shop.delivered();
+        let dir = place(&shop).join("_waybill/ddl");
+        assert_eq!(dir.read_dir().expect("statements").count(), 1, "nothing else reads what lies on this machine");
+        found.push(told(&shop, &query));
+        // A later version by the same statement.
+        shop.sql("INSERT INTO \"it's-Odd\" (id) VALUES (4)");
+        shop.delivered();
+        assert_eq!(told(&shop, "SELECT count(*) FROM it_s_odd"), json!([[4]]), "{format}");
+    }
+    assert_eq!(
+        found[0],
+        json!([
+            [1, "a,\"b\"", true, "12.50", "2024-02-29", "2024-02-29 12:00:00.5", "00FF", 0.5],
+            [2, "", false, "-0.01", "0001-01-01", "1969-12-31 23:59:59", "", -1e300],
+            [3, null, null, null, null, null, null, null]
+        ])
+    );
+    assert!(found.iter().all(|rows| *rows == found[0]), "{found:#?}");
+}
+
+/// No such engine is at hand: their statements are read by a parser of their dialects.
+#[test]
+fn the_statements_for_other_engines_are_of_their_dialects() {
+    let kinds = [
+        DataType::Boolean,
+        DataType::Int16,
+        DataType::Int64,
+        DataType::Float64,
+        DataType::Decimal128(12, 2),
+        DataType::Utf8,
+        DataType::Binary,
+        DataType::Date32,
+        DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+        DataType::List(Arc::new(Field::new("item", DataType::Int64, true))),
+    ];
+    let named = |(n, kind): (usize, DataType)| Field::new(format!("q'q\"q\\q`q{n}"), kind, true);
+    let schema = Schema::new(kinds.into_iter().enumerate().map(named).collect::<Vec<_>>());
+    let mut seen = Vec::new();
+    for url in ["s3://b/it's/\\", "gs://b/it's", "azure://account/container/it's", "file:///it's"] {
+        for (engine, statement) in ddl::of_delta(url, "public.-4frders", &schema).expect("statements") {
+            // The parser knows neither of them.
+            let known = statement.replace("WITH CONNECTION DEFAULT\n", "");
+            let (known, refresh) = known
+                .split_once("-- Now, and after each run:\nALTER EXTERNAL TABLE")
+                .map_or((&*known, ""), |(known, more)| (known, more));
+            assert!(matches!(refresh, "" | " \"public_orders\" REFRESH;\n"), "{refresh}");
+            seen.push((engine, url.split(':').next().expect("a scheme"), known.to_owned()));
+        }
+    }
+    seen.sort_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)));
+    let asked: Vec<_> = seen.iter().map(|(engine, _, statement)| (*engine, statement.as_str())).collect();
+    let told = readers::parsed(&asked).expect("statements of their dialects");
+    let seen: Vec<_> = seen.iter().zip(told).map(|((engine, scheme, _), told)| (*engine, *scheme, told)).collect();
+    let wanted = [
+        ("athena", "s3", json!(["Create TABLE"])),
+        ("bigquery", "gs", json!(["Create TABLE"])),
+        ("databricks", "azure", json!(["Create TABLE"])),
+        ("databricks", "gs", json!(["Create TABLE"])),
+        ("databricks", "s3", json!(["Create TABLE"])),
+        ("duckdb", "azure", json!(["Create VIEW"])),
+        ("duckdb", "file", json!(["Create VIEW"])),
+        ("duckdb", "s3", json!(["Create VIEW"])),
+        ("snowflake", "azure", json!(["Create STAGE", "Create TABLE"])),
+        ("snowflake", "gs", json!(["Create STAGE", "Create TABLE"])),
+        ("snowflake", "s3", json!(["Create STAGE", "Create TABLE"])),
+    ];
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn a_new_schema_gets_its_statement_and_one_that_can_not_be_written_fails_nothing() {
+    let shop = Shop::with("CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (1)", "");
+    let spec = |shop: &Shop| shop.spec("      c: { load: full }\n", "    files: { format: csv }\n");
+    spec(&shop);
+    shop.delivered();
+    let first = statement(&shop);
+    shop.sql("ALTER TABLE c ADD COLUMN more INTEGER; UPDATE c SET more = 7");
+    shop.delivered();
+    assert_ne!(statement(&shop), first);
+    assert_eq!(told(&shop, "SELECT id, more FROM c"), json!([[1, 7]]));
+
+    // One that is gone comes with the next commit; `gc` leaves it, and `verify` has nothing against it.
+    let file = shop.table("c/_waybill/ddl/duckdb.sql");
+    std::fs::remove_file(&file).expect("gone");
+    shop.delivered();
+    let then = std::time::SystemTime::now() - std::time::Duration::from_secs(30 * 86_400);
+    std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(then)).expect("a time");
+    let gc = super::formats::worker(&shop, "gc", &[]);
+    assert!(gc.status.success() && file.exists(), "{}", talk(&gc));
+    super::formats::verified(&shop);
+
+    // A directory in its place can't be written over.
+    std::fs::remove_file(&file).expect("gone");
+    std::fs::create_dir(&file).expect("in its place");
+    shop.sql("INSERT INTO c VALUES (2, 8)");
+    let output = shop.once();
+    assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
+    let run = report(&output)["run"].as_str().expect("a run").to_owned();
+    let logs = super::formats::worker(&shop, "logs", &["--run", &run]);
+    let told = String::from_utf8_lossy(&logs.stdout);
+    assert!(told.contains("statements were not written"), "{told}{}", talk(&logs));
+}
+
+#[test]
+fn a_rollback_puts_the_statement_of_its_schema_back() {
+    let shop = Shop::with("CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (1)", "");
+    shop.spec("      c: { load: full }\n", "    files: { format: csv }\n");
+    shop.delivered();
+    let first = statement(&shop);
+    shop.sql("ALTER TABLE c ADD COLUMN more INTEGER");
+    shop.delivered();
+    assert_ne!(statement(&shop), first);
+    let back = super::formats::worker(&shop, "rollback", &["--table", "c", "--to-version", "0"]);
+    assert!(back.status.success(), "{}", talk(&back));
+    assert_eq!(statement(&shop), first);
+}
