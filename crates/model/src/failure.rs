@@ -391,7 +391,7 @@ impl FailureCode {
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",
             C::GuardUnreachable => {
-                "check the worker's network way to the place of its guard; the next attempt asks anew"
+                "check the worker's network way to the place of its guard, or in a container of an agent whether the agent runs; the next attempt asks anew"
             }
             C::SignatureRejected => "sign the pipeline file again with `waybill sign`, then apply it",
             C::EgressDenied => "name another host; the worker's log says which address it led to and why",

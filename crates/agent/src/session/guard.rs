@@ -32,7 +32,7 @@ enum Stale {
     Written(#[source] std::io::Error),
     /// Neither can the earlier one be taken away.
     #[error(
-        "the guard's earlier copy can't be taken away and still holds: make its directory writable, or end the workers"
+        "the guard's earlier copy can't be taken away: workers end in a minute, since it is not renewed; make its directory writable"
     )]
     Stays(#[source] std::io::Error),
     /// The copy is right, and workers can't see since when.

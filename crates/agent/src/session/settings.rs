@@ -122,19 +122,19 @@ async fn contained(
         stop_grace: arguments.stop_grace,
     };
     settings.check().map_err(|error| AgentError::Usage(error.to_string()))?;
+    let Some(guard) = guard else { return Ok((ContainerLauncher::open(socket, settings).await?, None)) };
+    let (dir, marker, inside) = (guard.dir().to_path_buf(), guard.mark()?, format!("{GUARD}/{}", guard.name()));
+    // Before the engine is asked, which may fetch an image first: containers of an earlier start wait for the next mark.
+    guard.follow();
     let launcher = ContainerLauncher::open(socket, settings).await?;
-    let Some(guard) = guard else { return Ok((launcher, None)) };
-    let marker = guard.mark()?;
     let name = marker.path().file_name().unwrap_or_default().to_string_lossy();
-    if !launcher.sees(guard.dir(), &name).await? {
-        let (dir, state) = (guard.dir().display(), guard.dir().parent().unwrap_or(guard.dir()).display());
+    if !launcher.sees(&dir, &name).await? {
+        let (dir, state) = (dir.display(), dir.parent().unwrap_or(&dir).display());
         return Err(AgentError::Usage(format!(
             "--engine: the engine does not see this agent's {dir}, so workers would find no guard there, or another one; an \
              agent that runs in a container needs a directory of the engine's host at the same path, such as \
              `--volume {state}:{state}`"
         )));
     }
-    let inside = format!("{GUARD}/{}", guard.name());
-    guard.follow();
     Ok((launcher, Some(inside)))
 }

@@ -151,7 +151,7 @@ mod tests {
         );
         let (values, odd) = texts(Arc::clone(&exact), CsvType::Bigint);
         assert_eq!((values, odd), (some(&["12", "", ""]), edges(&[(1, "12.50"), (2, "-10000000000000000000.00")])));
-        assert_eq!(texts(exact, CsvType::Double).0, some(&["12.0", "12.5", "-1e19"]));
+        assert_eq!(texts(exact, CsvType::Double).0, some(&["12.0", "12.5", "-1e+19"]));
         let single: ArrayRef = Arc::new(Float32Array::from(vec![0.1_f32, 16_777_216.0]));
         let wide = cast(&single, CsvType::Double, None);
         assert_eq!(wide.values.as_primitive::<Float64Type>().values(), &[f64::from(0.1_f32), 16_777_216.0]);

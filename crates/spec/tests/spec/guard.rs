@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use waybill_model::Micros;
-use waybill_model::plan::{Load, Plan, System};
+use waybill_model::plan::{Plan, System};
 use waybill_spec::guard::{Guard, Names, Reason, draft, evaluate, lint};
 use waybill_spec::{Code, Document};
 

@@ -76,7 +76,8 @@ mod tests {
     use std::sync::Arc;
 
     use async_trait::async_trait;
-    use waybill_pipeline::Fixed;
+    use waybill_pipeline::{Credential, Fault, FaultResult, Fixed};
+    use zeroize::Zeroizing;
 
     use super::*;
     use crate::bucket::remote::Kind;
@@ -90,6 +91,36 @@ mod tests {
     impl Resolve for Rebound {
         async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
             Ok(vec![IpAddr::from([169, 254, 169, 254])])
+        }
+    }
+
+    /// Whoever keeps the secret says no.
+    struct Gone(FailureCode);
+
+    #[async_trait]
+    impl Credential for Gone {
+        async fn value(&self) -> FaultResult<Zeroizing<String>> {
+            Err(Fault::new(self.0, "the customer's text"))
+        }
+
+        async fn anew(&self, _: &str) -> FaultResult<Zeroizing<String>> {
+            self.value().await
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_taken_away_are_a_refusal_and_an_outage_is_tried_again() {
+        for (code, kind) in
+            [(FailureCode::SecretNotFound, Kind::Denied), (FailureCode::SecretUnreachable, Kind::Unreachable)]
+        {
+            let access = S3Access { region: Some("eu-central-1".to_owned()), ..S3Access::default() };
+            let keys = StaticKeys::new(Arc::new(Fixed::new("AKIDEXAMPLE")), Arc::new(Gone(code)));
+            let dialer = Dialer::with(Rules::local(), Arc::new(Rebound));
+            let client = connect(Way { access: &access, keys: Some(keys), dialer }).await;
+            let client = client.unwrap_or_else(|error| panic!("a client: {error:?}"));
+            let call = client.head_object().bucket("lake").key("x").send();
+            let failed = error::call("HeadObject", Duration::from_secs(5), call).await.expect_err("no keys");
+            assert_eq!(failed.kind, kind, "{code}: {failed:?}");
         }
     }
 

@@ -3,13 +3,14 @@
 use std::future::Future;
 use std::time::Duration;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::DateTime;
 use waybill_model::Micros;
 
 use super::super::remote::{Failed, Kind, within};
-use crate::dial::denial;
+use crate::dial::{causes, denial};
 
 /// Sends a request once, within a time bound.
 pub(super) async fn call<T, E: ProvideErrorMetadata>(
@@ -26,6 +27,9 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
         SdkError::TimeoutError(_) => (Kind::Unanswered, "no answer in time"),
         SdkError::DispatchFailure(broken) if broken.as_connector_error().is_some_and(|e| denial(e).is_some()) => {
             (Kind::Forbidden, "the endpoint leads to an address that is not dialed")
+        }
+        SdkError::DispatchFailure(_) if are_keys_gone(error) => {
+            (Kind::Denied, "the keys' references can't be followed")
         }
         // Whether a connection was refused or broke in the middle can't be told for sure.
         SdkError::DispatchFailure(broken) if broken.is_io() || broken.is_timeout() => {
@@ -44,6 +48,14 @@ fn judge<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E, H
         _ => (Kind::Unanswered, "an unknown failure"),
     };
     Failed::new(kind, operation, what)
+}
+
+/// Whether the keys that were to sign the request are not there any more, and asking again would bring none.
+fn are_keys_gone<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>) -> bool {
+    let SdkError::DispatchFailure(broken) = error else { return false };
+    let Some(first) = broken.as_connector_error() else { return false };
+    let credentials = causes(first).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+    matches!(credentials, Some(CredentialsError::InvalidConfiguration(_)))
 }
 
 fn by_answer(operation: &str, status: u16, code: &str) -> Kind {

@@ -36,12 +36,12 @@ impl StaticKeys {
 
     async fn pair(&self) -> FaultResult<(Pair, Duration)> {
         let mut known = self.known.lock().await;
-        let found = match known.as_ref() {
-            None => both(self.access.value().await, self.secret.value().await),
+        let (access, secret) = match known.as_ref() {
+            None => tokio::join!(self.access.value(), self.secret.value()),
             // Not those in memory, one of which may be older than the other.
-            Some((access, secret)) => both(self.access.anew(access).await, self.secret.anew(secret).await),
+            Some((access, secret)) => tokio::join!(self.access.anew(access), self.secret.anew(secret)),
         };
-        match (found, known.as_ref()) {
+        match (access.and_then(|access| Ok((access, secret?))), known.as_ref()) {
             (Ok(pair), _) => Ok((known.insert(pair).clone(), KEEP)),
             (Err(fault), Some(earlier)) if fault.code == FailureCode::SecretUnreachable => {
                 tracing::warn!("the bucket's keys can't be asked for again yet: the earlier ones are kept");
@@ -50,10 +50,6 @@ impl StaticKeys {
             (Err(fault), _) => Err(fault),
         }
     }
-}
-
-fn both(access: FaultResult<Zeroizing<String>>, secret: FaultResult<Zeroizing<String>>) -> FaultResult<Pair> {
-    Ok((access?, secret?))
 }
 
 impl std::fmt::Debug for StaticKeys {
@@ -76,9 +72,13 @@ impl ProvideCredentials for StaticKeys {
     }
 }
 
-/// The failure without the text, which is the customer's.
+/// The failure without the text, which is the customer's. What does not pass by itself is told apart from what may.
 fn unfollowed(code: FailureCode) -> CredentialsError {
-    CredentialsError::provider_error(format!("the reference of a key can't be followed: {code}"))
+    let text = format!("the reference of a key can't be followed: {code}");
+    match code {
+        FailureCode::SecretUnreachable => CredentialsError::provider_error(text),
+        _ => CredentialsError::invalid_configuration(text),
+    }
 }
 
 #[cfg(test)]

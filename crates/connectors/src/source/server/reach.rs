@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::loss::lost_as;
 use super::password::Password;
-use super::rotation::WAITS as ROTATION;
+use super::rotation::Waits;
 use super::socket::Socket;
 use super::tls::Tls;
 use super::tls::trust::Trust;
@@ -144,7 +144,7 @@ impl Reach {
         let Some(trust) = &self.trust else {
             return self.try_once(to, |socket| log_in(socket, None, password)).await;
         };
-        let (mut made, mut waits) = (trust.now().await?, ROTATION.into_iter());
+        let (mut made, mut waits) = (trust.now().await?, Waits::default());
         loop {
             let (tls, password) = (Some(made.tls.clone()), password.clone());
             match self.try_once(to, |socket| log_in(socket, tls, password)).await {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use waybill_pipeline::FaultResult;
 
 /// How long a rotation may leave server and keeper apart, in waits.
-pub(crate) const WAITS: [Duration; 5] = [
+const WAITS: [Duration; 5] = [
     Duration::from_millis(500),
     Duration::from_secs(1),
     Duration::from_secs(2),
@@ -18,8 +18,26 @@ pub(crate) const WAITS: [Duration; 5] = [
     Duration::from_secs(8),
 ];
 
-/// What is left of the waits.
-pub(crate) type Waits = std::array::IntoIter<Duration, 5>;
+/// What is left of the waits of one log-in.
+pub(crate) struct Waits {
+    left: std::array::IntoIter<Duration, 5>,
+    has_changed: bool,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self { left: WAITS.into_iter(), has_changed: false }
+    }
+}
+
+impl Waits {
+    /// Waits, where a wait is left.
+    async fn pause(&mut self) -> bool {
+        let Some(wait) = self.left.next() else { return false };
+        tokio::time::sleep(wait).await;
+        true
+    }
+}
 
 /// Whether one has worked. Clones know it together.
 #[derive(Clone, Default)]
@@ -40,14 +58,35 @@ impl Rotation {
     where
         F: Future<Output = FaultResult<Option<T>>>,
     {
+        // Whoever gives one and another in turn, both refused, is not asked without a pause nor without an end.
+        if std::mem::replace(&mut waits.has_changed, false) && !waits.pause().await {
+            return Ok(None);
+        }
         loop {
             if let Some(found) = look().await? {
+                waits.has_changed = true;
                 return Ok(Some(found));
             }
-            match waits.next().filter(|_| self.has_worked()) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => return Ok(None),
+            if !self.has_worked() || !waits.pause().await {
+                return Ok(None);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn two_that_are_given_in_turn_are_asked_for_with_pauses_and_not_for_ever() {
+        let (rotation, mut waits) = (Rotation::default(), Waits::default());
+        let begun = tokio::time::Instant::now();
+        let mut given = 0;
+        while rotation.next(&mut waits, || async { Ok(Some(())) }).await.is_ok_and(|found| found.is_some()) {
+            given += 1;
+            assert!(given < 100, "without an end");
+        }
+        assert_eq!((given, begun.elapsed()), (1 + WAITS.len(), WAITS.iter().sum::<Duration>()));
     }
 }

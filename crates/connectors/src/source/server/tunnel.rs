@@ -23,11 +23,11 @@ use self::key::Key;
 use self::meet::{Keeper, Met};
 use super::reach::{check_field, keep_alive};
 use super::references::{References, Referred};
-use super::rotation::{Rotation, WAITS};
+use super::rotation::{Rotation, Waits};
 use super::socket::Socket;
 use crate::dial::Dialer;
 
-/// What meeting the server, logging in there and opening a channel may take.
+/// What meeting the server and logging in there may take, and then opening a channel.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A session with the server between.
@@ -66,14 +66,10 @@ impl Tunnel {
 
     /// A connection to a host as the server between finds it.
     pub(crate) async fn open(&self, dialer: &Dialer, host: &str, port: u16) -> FaultResult<Socket> {
-        let whole = async {
-            let session = self.0.session(dialer).await?;
-            let opened = session.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0).await;
-            let channel = opened.map_err(|error| self.0.closed(host, port, &error))?;
-            Ok(Socket::through(Channel::new(channel.into_stream(), session)))
-        };
-        let late = || self.0.fault(FailureCode::SourceUnreachable, "it took too long to get through");
-        timeout(PATIENCE, whole).await.unwrap_or_else(|_| Err(late()))
+        let session = self.0.session(dialer).await?;
+        let opened = timeout(PATIENCE, session.channel_open_direct_tcpip(host, u32::from(port), "127.0.0.1", 0)).await;
+        let channel = opened.map_err(|_| self.0.late())?.map_err(|error| self.0.closed(host, port, &error))?;
+        Ok(Socket::through(Channel::new(channel.into_stream(), session)))
     }
 }
 
@@ -91,9 +87,11 @@ impl Inner {
 
     /// Logs in, again with a new key where the old one was refused: it may have been rotated since.
     async fn log_in(&self, dialer: &Dialer) -> FaultResult<Session> {
-        let (mut text, mut waits) = (self.key.way.value().await?, WAITS.into_iter());
+        let (mut text, mut waits) = (self.key.way.value().await?, Waits::default());
         loop {
-            let refused = match self.prove(dialer, &text).await? {
+            // Looking the key up has bounds of its own.
+            let proved = timeout(PATIENCE, self.prove(dialer, &text)).await.map_err(|_| self.late())?;
+            let refused = match proved? {
                 Ok(session) => {
                     self.rotation.worked();
                     return Ok(session);
@@ -176,6 +174,10 @@ impl Inner {
             }
             _ => self.fault(FailureCode::SshTunnelLost, "the session ended"),
         }
+    }
+
+    fn late(&self) -> Fault {
+        self.fault(FailureCode::SourceUnreachable, "it took too long to get through")
     }
 
     fn fault(&self, code: FailureCode, text: &str) -> Fault {

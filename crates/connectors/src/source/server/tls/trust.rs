@@ -95,8 +95,13 @@ impl Trust {
     /// TLS for the next handshake. New texts that don't fit each other, as while a certificate and its key are exchanged one
     /// after the other, leave what worked in place.
     pub(crate) async fn now(&self) -> FaultResult<Made> {
-        let found = self.0.texts(None).await?;
+        let read = self.0.texts(None).await;
         let mut made = self.0.made.lock().await;
+        let found = match (read, made.as_ref()) {
+            (Ok(found), _) => found,
+            (Err(fault), Some(earlier)) if self.0.is_between(&fault) => return Ok(earlier.clone()),
+            (Err(fault), _) => return Err(fault),
+        };
         if let Some(same) = made.as_ref().filter(|made| made.from == found) {
             return Ok(same.clone());
         }
@@ -123,7 +128,10 @@ impl Trust {
             return Err(fault);
         }
         let look = || async {
-            let found = self.0.texts(Some(&refused.from)).await?;
+            let found = match self.0.texts(Some(&refused.from)).await {
+                Err(fault) if self.0.is_between(&fault) => return Ok(None),
+                read => read?,
+            };
             if found == refused.from {
                 return Ok(None);
             }
@@ -142,6 +150,11 @@ impl Trust {
 impl Inner {
     const fn may_change(&self) -> bool {
         self.client.is_some() || !matches!(self.ca, Authority::System)
+    }
+
+    /// Whether a file of CAs that has served is gone for now, as while another one takes its place.
+    fn is_between(&self, fault: &Fault) -> bool {
+        matches!(self.ca, Authority::File(_)) && fault.code == FailureCode::TlsFailed && self.rotation.has_worked()
     }
 
     /// What files and references lead to: now, or after these were refused.

@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use waybill_pipeline::{Credential, Fixed};
 
 use super::*;
-use crate::source::server::rotation::WAITS;
 
 /// A text that whoever keeps it may exchange.
 struct Kept(StdMutex<String>);
@@ -74,7 +73,7 @@ async fn an_authority_that_is_exchanged_serves_the_next_handshake() {
     let trust = trust(&ca, None);
     let made = trust.now().await.unwrap_or_else(|_| panic!("TLS"));
     assert!(is_same(&made, &trust.now().await.unwrap_or_else(|_| panic!("the same"))));
-    let mut waits = WAITS.into_iter();
+    let mut waits = Waits::default();
     let fault = trust.next(&made, failed(), &mut waits).await.err().expect("nothing new");
     assert_eq!(fault.text.for_customer(), "UnknownIssuer");
     ca.exchange(&second);
@@ -95,14 +94,14 @@ async fn a_rotation_that_the_server_knows_first_is_waited_for_and_within_a_bound
     let made = trust.now().await.unwrap_or_else(|_| panic!("TLS"));
     trust.worked();
     let begun = tokio::time::Instant::now();
-    assert!(trust.next(&made, failed(), &mut WAITS.into_iter()).await.is_err());
-    assert_eq!(begun.elapsed(), WAITS.iter().sum::<std::time::Duration>());
+    assert!(trust.next(&made, failed(), &mut Waits::default()).await.is_err());
+    assert_eq!(begun.elapsed(), std::time::Duration::from_millis(15_500));
     let (later, kept) = (pair().0, Arc::clone(&ca));
     tokio::spawn(async move {
-        tokio::time::sleep(WAITS[0] * 2).await;
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         kept.exchange(&later);
     });
-    assert!(trust.next(&made, failed(), &mut WAITS.into_iter()).await.is_ok());
+    assert!(trust.next(&made, failed(), &mut Waits::default()).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,4 +140,22 @@ fn settings_that_contradict_each_other_are_refused_before_anything_is_looked_up(
         let fault = of(TlsMode::VerifyFull, ca, client, &References::default()).err().expect("refused");
         assert_eq!(fault.code, FailureCode::SecretUnresolved);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_gone_while_another_takes_its_place_leaves_what_worked_in_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("ca.pem");
+    std::fs::write(&path, pair().0).expect("written");
+    let ca = Ca::Path(path.display().to_string());
+    let trust = Trust::of(TlsMode::VerifyFull, "db.example", Some(&ca), (None, None), &References::default());
+    let trust = trust.unwrap_or_else(|fault| panic!("{}", fault.text.for_customer())).expect("TLS");
+    let made = trust.now().await.unwrap_or_else(|_| panic!("TLS"));
+    std::fs::remove_file(&path).expect("removed");
+    assert_eq!(trust.now().await.err().expect("nothing has worked yet").code, FailureCode::TlsFailed);
+    trust.worked();
+    assert!(is_same(&made, &trust.now().await.unwrap_or_else(|_| panic!("the earlier one"))));
+    std::fs::write(&path, pair().0).expect("written");
+    let next = trust.next(&made, failed(), &mut Waits::default()).await;
+    assert!(!is_same(&made, &next.unwrap_or_else(|_| panic!("the new one"))));
 }
