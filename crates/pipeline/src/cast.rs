@@ -6,7 +6,7 @@
 
 mod column;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -22,6 +22,9 @@ use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Want, WindowNote}
 
 /// The mark in the metadata of a column that was cast: the type that it was cast to. What the source had stays beside it.
 pub const CAST_MARK: &str = "waybill.cast";
+
+/// The policy that the source read the column by, where another one than exact applied.
+const SOURCE_POLICY: &str = "waybill.src_policy";
 
 /// How much wider a value may become: digits of a number or a time, for its bytes.
 const WIDER: usize = 4;
@@ -62,14 +65,21 @@ pub(crate) fn applied(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultRes
             );
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
-        let mut metadata = from.metadata().clone();
-        metadata.insert(CAST_MARK.to_owned(), to.to_string());
-        metadata.insert("waybill.policy".to_owned(), stream.edge_values.as_str().to_owned());
+        let metadata = noted(from.metadata(), *to, stream.edge_values);
         fields[at] = Arc::new(Field::new(name, data_type(*to), true).with_metadata(metadata));
         casts.insert(at, *to);
     }
     let schema = Arc::new(Schema::new_with_metadata(fields, whole.metadata().clone()));
     Ok(Box::new(Cast { inner, schema, casts: casts.into(), policy: stream.edge_values }))
+}
+
+/// What the metadata of a column say once it is cast. What the source's own reading did with values stays told beside it.
+fn noted(of_source: &HashMap<String, String>, to: CsvType, edge_values: EdgePolicy) -> HashMap<String, String> {
+    let mut metadata = of_source.clone();
+    metadata.insert(CAST_MARK.to_owned(), to.to_string());
+    let policy = metadata.insert("waybill.policy".to_owned(), edge_values.as_str().to_owned());
+    metadata.extend(policy.map(|policy| (SOURCE_POLICY.to_owned(), policy)));
+    metadata
 }
 
 struct Cast {
@@ -163,5 +173,29 @@ impl CastLane {
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "columns that were cast don't fit their schema"))?;
         Ok(Batch { rows, twins: twins.into_iter().collect(), coerced: coerced.into_iter().collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_that_the_source_read_by_stays_beside_that_of_the_cast() {
+        let of = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<HashMap<_, _>>()
+        };
+        let source = of(&[("waybill.src_type", "_int4"), ("waybill.policy", "json")]);
+        let cast = noted(&source, CsvType::Text, EdgePolicy::Null);
+        assert_eq!(
+            cast,
+            of(&[
+                ("waybill.src_type", "_int4"),
+                ("waybill.cast", "text"),
+                ("waybill.policy", "null"),
+                ("waybill.src_policy", "json"),
+            ])
+        );
+        assert!(!noted(&of(&[]), CsvType::Text, EdgePolicy::Twin).contains_key(SOURCE_POLICY), "there was none");
     }
 }

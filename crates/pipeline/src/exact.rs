@@ -107,6 +107,20 @@ impl ExactColumn {
         Some(())
     }
 
+    /// Takes days since 1970, where the column is of `date`.
+    pub fn push_days(&mut self, days: i32) -> Option<()> {
+        let Values::Date(to) = &mut self.0 else { return None };
+        to.append_value(days);
+        Some(())
+    }
+
+    /// Takes microseconds since 1970, where the column is of `timestamp` or `timestamptz`.
+    pub fn push_micros(&mut self, micros: i64) -> Option<()> {
+        let (Values::Timestamp(to) | Values::Instant(to)) = &mut self.0 else { return None };
+        to.append_value(micros);
+        Some(())
+    }
+
     /// The column, which begins anew.
     pub fn finish(&mut self) -> ArrayRef {
         match &mut self.0 {

@@ -125,7 +125,7 @@ async fn columns_of_postgres_and_of_mariadb_are_cast() {
         line.rows("SELECT id, yes, yes__text, big, big__text, f FROM t ORDER BY id"),
         json!([
             [1, true, null, 5, null, "0.5"],
-            [2, null, "2", null, "18446744073709551615", "100000000000000000000.0"]
+            [2, null, "2", null, "18446744073709551615", "100000002004087734272.0"]
         ])
     );
 }

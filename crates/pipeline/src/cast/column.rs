@@ -4,7 +4,7 @@ use arrow::array::{Array, ArrayRef, StringArray, StringBuilder};
 use arrow::datatypes::DataType;
 use waybill_model::plan::CsvType;
 
-use crate::encode::cell::{Cell, scalar};
+use crate::encode::cell::{Cell, DAY, scalar};
 use crate::exact::{ExactColumn, decimal};
 
 /// A column that was cast.
@@ -62,13 +62,31 @@ fn push(values: &mut ExactColumn, column: &ArrayRef, row: usize, to: CsvType, te
         (Cell::Double(value), CsvType::Double) => values.push_double(value),
         (Cell::Single(value), CsvType::Double) => values.push_double(value.into()),
         (Cell::Decimal(..), CsvType::Bigint) => values.push_whole(i64::try_from(decimal(text, 19, 0)?).ok()?),
-        // Without an exponent, which a decimal has not.
+        // Without an exponent, which a decimal has not. A whole one is what it is, where the fewest digits are not.
+        (Cell::Double(value), CsvType::Decimal(..)) if is_whole(value) => {
+            values.push((value as i128).to_string().as_bytes())
+        }
+        (Cell::Single(value), CsvType::Decimal(..)) if is_whole(value.into()) => {
+            values.push((value as i128).to_string().as_bytes())
+        }
         (Cell::Double(value), CsvType::Decimal(..)) => values.push(value.to_string().as_bytes()),
         (Cell::Single(value), CsvType::Decimal(..)) => values.push(value.to_string().as_bytes()),
-        (Cell::Date(_), CsvType::Timestamp) => values.push(&[text, &b"T00:00:00"[..]].concat()),
-        (Cell::Time(..), CsvType::Date) => values.push(text.strip_suffix(b"T00:00:00.000000")?),
+        // By their numbers: a text has years of four digits only.
+        (Cell::Date(days), CsvType::Date) => values.push_days(days),
+        (Cell::Date(days), CsvType::Timestamp) => values.push_micros(i64::from(days).checked_mul(DAY)?),
+        (Cell::Time(micros, _), CsvType::Timestamp | CsvType::TimestampTz) => values.push_micros(micros),
+        (Cell::Time(micros, _), CsvType::Date) if micros.rem_euclid(DAY) == 0 => {
+            values.push_days(i32::try_from(micros.div_euclid(DAY)).ok()?)
+        }
+        (Cell::Time(..), CsvType::Date) => None,
         _ => values.push(text),
     }
+}
+
+/// Whether a float is a whole number of less than 2^127, which is more than any decimal holds.
+fn is_whole(value: f64) -> bool {
+    const END: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+    value.fract() == 0.0 && value.abs() < END
 }
 
 /// The whole number that a float is.
@@ -146,6 +164,15 @@ mod tests {
         assert_eq!(values, some(&["0.10", "10000000000000000.00", "", "", "", "0.00", ""]));
         assert_eq!(odd[1..], edges(&[(3, "1.005"), (4, "NaN"), (6, "9.3e+18")]));
 
+        // What the float is, and not its fewest digits with zeros behind them.
+        let whole: ArrayRef =
+            Arc::new(Float64Array::from(vec![2.0_f64.powi(60), -2.0_f64.powi(100), 2.0_f64.powi(127)]));
+        let (values, odd) = texts(whole, CsvType::Decimal(38, 0));
+        assert_eq!(values, some(&["1152921504606846976", "-1267650600228229401496703205376", ""]));
+        assert_eq!(odd.iter().map(|(row, _)| *row).collect::<Vec<_>>(), [2]);
+        let whole = texts(Float32Array::from(vec![2.0_f32.powi(90)]), CsvType::Decimal(38, 2)).0;
+        assert_eq!(whole, some(&["1237940039285380274899124224.00"]));
+
         let exact: ArrayRef = Arc::new(
             Decimal128Array::from(vec![1200, 1250, -10_i128.pow(21)]).with_precision_and_scale(38, 2).expect("a type"),
         );
@@ -195,6 +222,28 @@ mod tests {
         ] {
             assert!(!can(from, to), "{from} to {to}");
         }
+    }
+
+    /// Years that no text of four digits has are values as any other: nothing of them is lost between numbers.
+    #[test]
+    fn days_and_times_of_every_year_are_taken() {
+        const LATE: i64 = 317_278_684_800_000_001; // 12024-02-29T00:00:00.000001
+        const CAESAR: i32 = -735_160; // The Ides of March, 44 BC: the year -0043.
+        let utc = |micros: Vec<i64>| TimestampMicrosecondArray::from(micros).with_timezone("UTC");
+        let ides = i64::from(CAESAR) * DAY;
+        let (values, odd) = texts(utc(vec![LATE, ides]), CsvType::TimestampTz);
+        assert_eq!((values, odd.len()), (some(&["12024-02-29T00:00:00.000001Z", "-0043-03-15T00:00:00.000000Z"]), 0));
+        let plain = |micros: Vec<i64>| TimestampMicrosecondArray::from(micros);
+        let (values, odd) = texts(plain(vec![LATE, ides]), CsvType::Timestamp);
+        assert_eq!((values, odd.len()), (some(&["12024-02-29T00:00:00.000001", "-0043-03-15T00:00:00.000000"]), 0));
+        let (values, odd) = texts(plain(vec![LATE, LATE - 1, ides]), CsvType::Date);
+        assert_eq!(values, some(&["", "12024-02-29", "-0043-03-15"]));
+        assert_eq!(odd, edges(&[(0, "12024-02-29T00:00:00.000001")]));
+        let days = |days: Vec<i32>| Date32Array::from(days);
+        let (values, odd) = texts(days(vec![3_672_207, CAESAR, i32::MAX]), CsvType::Date);
+        assert_eq!((values, odd.len()), (some(&["12024-02-29", "-0043-03-15", "5881580-07-11"]), 0));
+        let (values, odd) = texts(days(vec![3_672_207, CAESAR]), CsvType::Timestamp);
+        assert_eq!((values, odd.len()), (some(&["12024-02-29T00:00:00.000000", "-0043-03-15T00:00:00.000000"]), 0));
     }
 
     #[test]

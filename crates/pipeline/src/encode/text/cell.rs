@@ -10,7 +10,7 @@ use arrow::datatypes::{
 use waybill_model::calendar::date_of_day;
 
 /// Seconds of a day, in microseconds.
-const DAY: i64 = 86_400_000_000;
+pub(crate) const DAY: i64 = 86_400_000_000;
 
 /// One value.
 pub(crate) enum Cell<'a> {
