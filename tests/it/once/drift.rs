@@ -112,6 +112,17 @@ fn a_column_that_select_names_is_decided_and_one_that_drop_names_is_not_asked_ab
 }
 
 #[test]
+fn a_column_that_an_expectation_names_is_decided_and_never_left_out() {
+    let shop = shop("load: new, cursor: id");
+    shop.sql("ALTER TABLE c ADD COLUMN more TEXT; ALTER TABLE c ADD COLUMN less TEXT; INSERT INTO c VALUES (3, 'c', 30, 'x', 'y')");
+    settings(&shop, "load: new, cursor: id, new-columns: ignore, expect: [{ not-null: [more] }]");
+    let told = shop.delivered();
+    let columns = &told["streams"][0]["columns"];
+    assert_eq!((&columns["new"], &columns["ignored"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!(all(&shop), json!([[1, "a", 10, null], [2, "b", 20, null], [3, "c", 30, "x"]]));
+}
+
+#[test]
 fn f30_what_is_gone_renamed_or_of_another_type_is_told_by_name_and_moves_no_cursor() {
     let shop = shop("load: new, cursor: id, new-columns: add");
     let before = state(&shop);

@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 
 use waybill_model::FailureCode;
 use waybill_model::event::{Event, EventCode};
-use waybill_model::plan::{Load, NewColumns, StreamPlan};
+use waybill_model::plan::{Files, Load, NewColumns, StreamPlan};
 
 use super::narrowed::narrowed;
 use super::place::Place;
 use super::stream::StreamWork;
 use crate::commit::Drift;
+use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 use crate::source::Snapshot;
 
@@ -25,7 +26,7 @@ impl StreamWork<'_> {
         let Some(mut drift) = place.drift(self.load, &snapshot.schema())? else {
             return Ok((snapshot, Drift::default()));
         };
-        let named = named(self.plan, snapshot.as_ref());
+        let named = named(self.plan, &self.shared.plan.files, snapshot.key());
         let (asked_for, open): (Vec<String>, Vec<String>) =
             std::mem::take(&mut drift.new).into_iter().partition(|name| named.contains(name));
         match self.new_columns() {
@@ -72,10 +73,38 @@ impl StreamWork<'_> {
 }
 
 /// Columns, under the table's names, that somebody has named: they are wanted, whatever becomes of others.
-fn named(plan: &StreamPlan, snapshot: &dyn Snapshot) -> BTreeSet<String> {
+fn named(plan: &StreamPlan, files: &Files, key: Vec<String>) -> BTreeSet<String> {
     let columns = &plan.columns;
     let in_table = |name: &String| columns.rename.get(name).unwrap_or(name).clone();
     let cursor = plan.cursor.iter().map(|cursor| &cursor.column);
     let by_source = columns.select.iter().chain(columns.rename.keys()).chain(columns.cast.keys()).chain(cursor);
-    by_source.map(in_table).chain(snapshot.key()).collect()
+    let expected = plan.expect.iter().flat_map(|one| one.check.columns()).map(str::to_owned);
+    let by_source = by_source.cloned().chain(expected).map(|name| in_table(&name));
+    by_source.chain(partition::columns(files)).chain(key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn whatever_the_plan_names_is_wanted() {
+        let plan = json!({
+            "name": "t", "load": "new", "cursor": { "column": "seen" },
+            "columns": { "select": ["a"], "rename": { "b": "bee", "e": "ee" }, "cast": { "c": "text" } },
+            "expect": [
+                { "check": { "not-null": ["d", "e"] } }, { "check": { "range": { "column": "f", "min": "1" } } },
+                { "check": { "unique": ["g"] }, "on-failure": "warn" }, { "check": { "rows": { "min": 1 } } },
+            ],
+        });
+        let plan: StreamPlan = serde_json::from_value(plan).expect("a plan");
+        let files = Files { partition_by: vec!["h".to_owned()], ..Files::default() };
+        let named = named(&plan, &files, vec!["k".to_owned()]);
+        assert_eq!(
+            named.iter().map(String::as_str).collect::<Vec<_>>(),
+            ["a", "bee", "c", "d", "ee", "f", "g", "h", "k", "seen"]
+        );
+    }
 }
