@@ -102,6 +102,13 @@ impl Copy {
         report(&output)
     }
 
+    /// Reads one stream whole and expects it delivered.
+    pub(super) fn reloaded(&self, stream: &str) -> Value {
+        let output = self.command("waybill-worker").args(["--reload", stream]).output().expect("run the worker");
+        assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
+        report(&output)
+    }
+
     /// Runs and expects the first stream to end so; returns what the customer is told.
     pub(super) fn fails(&self, code: &str) -> String {
         let output = self.once();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
-use waybill_model::plan::{StreamPlan, System};
+use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::{AttemptId, RunId};
 
 use crate::bucket::Bucket;
@@ -62,6 +62,8 @@ impl Destination {
 pub struct Wanted<'a> {
     /// The stream.
     pub stream: &'a StreamPlan,
+    /// How its rows come into the table: what the stream says, or `full` where it is reloaded.
+    pub load: Load,
     /// Where its rows come from: a source of the same kind gets its own types back.
     pub source: &'a System,
     /// In whose name.

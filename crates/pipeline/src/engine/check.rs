@@ -70,7 +70,7 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     };
     context.stop.or_halt(context.source.check(stream)).await??;
     passed(context.observer.as_ref(), Some(index), 2);
-    let table = context.stop.or_halt(Place::open(context, stream, plan)).await??;
+    let table = context.stop.or_halt(Place::open(context, (stream, stream.load), plan)).await??;
     table.check_epoch(context.accepted)?;
     table.check_proven(stream.load)?;
     passed(context.observer.as_ref(), Some(index), 3);

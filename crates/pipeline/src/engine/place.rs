@@ -31,8 +31,8 @@ pub(super) struct Ready {
 }
 
 impl Place {
-    /// Looks at the table; writes nothing.
-    pub(super) async fn open(context: &Context, stream: &StreamPlan, plan: &Plan) -> FaultResult<Self> {
+    /// Looks at the table that rows of a stream come into by this load; writes nothing.
+    pub(super) async fn open(context: &Context, (stream, load): (&StreamPlan, Load), plan: &Plan) -> FaultResult<Self> {
         let owner = Owner { pipeline: context.owner.clone(), take_over: stream.take_over, accepted: context.accepted };
         Ok(match &context.destination {
             Destination::Bucket(bucket) => {
@@ -40,7 +40,7 @@ impl Place {
             }
             Destination::Database(database) => {
                 let (run, attempt) = (context.run, context.attempt);
-                let wanted = Wanted { stream, source: &plan.from.system, owner: &owner, run, attempt };
+                let wanted = Wanted { stream, load, source: &plan.from.system, owner: &owner, run, attempt };
                 Self::Rows(database.open(wanted).await?)
             }
         })

@@ -70,7 +70,8 @@ pub(super) struct StreamWork<'a> {
 impl StreamWork<'_> {
     async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
-        let opening = Place::open(context, self.plan, &self.shared.plan);
+        let load = if self.is_reloaded() { Load::Full } else { self.load };
+        let opening = Place::open(context, (self.plan, load), &self.shared.plan);
         let table = context.stop.or_halt(opening).await??;
         self.epoch = table.epoch();
         table.check_epoch(context.accepted)?;

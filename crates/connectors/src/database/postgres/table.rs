@@ -112,11 +112,14 @@ impl PgTable {
         if let Some(found) = &found {
             found.check_stream(wanted.run, &wanted.stream.name)?;
         }
-        if let Some(relation) = relation.as_ref().filter(|_| wanted.stream.load == Load::Full) {
+        if let Some(relation) = relation.as_ref().filter(|_| wanted.load == Load::Full) {
             clear::check_references(&mut wire, relation).await?;
         }
-        if oid.is_none() && found.is_some() && wanted.stream.load.has_window() {
-            let text = format!("{schema}.{table} is gone, with the rows up to its cursor: run one `full` load");
+        if oid.is_none() && found.is_some() && wanted.load.has_window() {
+            let text = format!(
+                "{schema}.{table} is gone, with the rows up to its cursor: bring all of them again with `--reload {}`",
+                wanted.stream.name
+            );
             return Err(Fault::new(FailureCode::TableChangedByOther, text));
         }
         Ok(Self {
