@@ -2,6 +2,7 @@
 
 mod attempts;
 mod clearing;
+mod columns;
 mod expected;
 mod loads;
 mod readers;

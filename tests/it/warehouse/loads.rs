@@ -50,33 +50,6 @@ async fn new_rows_are_appended_with_their_cursor_and_none_comes_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_of_a_table_of_postgres_are_added_left_out_and_refused_by_name() {
-    let copy = Copy::with(
-        "CREATE TABLE t (id INTEGER PRIMARY KEY, note TEXT, n INTEGER); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)",
-        "t: { load: changed, cursor: n }",
-    );
-    copy.delivered();
-    copy.source("ALTER TABLE t ADD COLUMN day DATE; UPDATE t SET n = 3, day = 'never' WHERE id = 2");
-    copy.streams("t: { load: changed, cursor: n, new-columns: ignore }");
-    assert_eq!(copy.delivered()["streams"][0]["columns"]["ignored"], 1);
-    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1)", "(2,b,3)"]);
-    copy.source("UPDATE t SET n = 4 WHERE id = 2");
-    copy.streams("t: { load: changed, cursor: n, new-columns: add }");
-    assert_eq!(copy.delivered()["streams"][0]["columns"]["new"], 1);
-    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1,,)", "(2,b,4,,'never')"]);
-    let state = copy.one("SELECT state::jsonb -> 'drift' ->> 'added' FROM _waybill_commit").await;
-    assert_eq!(state, "[\"day\"]");
-    // Of another type, gone and new, each by its name; the table and its rows stay.
-    copy.source("DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, note BLOB, n INTEGER, day TEXT, x INTEGER); INSERT INTO t VALUES (3, 'c', 5, 'd', 6)");
-    let text = copy.fails("schema_changed");
-    assert_eq!(text, "\"note\" is bytea now and text in the table; \"day\" is text now and date in the table");
-    copy.source("ALTER TABLE t DROP COLUMN note");
-    let text = copy.fails("schema_changed");
-    assert_eq!(text, "the table has not: \"x\"; the stream has no more: \"note\"");
-    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1,,)", "(2,b,4,,'never')"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_gone_is_not_begun_anew_by_a_window() {
     let copy = Copy::with(&numbers(10), "t: { load: new, cursor: id }");
     copy.delivered();

@@ -206,6 +206,8 @@ pub struct State {
     pub key: Vec<String>,
     /// Columns of the table in order with their Delta types, twins of earlier runs included.
     pub columns: Vec<(String, String)>,
+    /// Those of them that are twins; none where an older version wrote the state.
+    pub twins: Option<Vec<String>>,
     /// Rows that the run delivered.
     pub rows: u64,
     /// Bytes that the run delivered.

@@ -58,15 +58,30 @@ impl Drift {
         drift
     }
 
-    /// The same where only names are known: those of a table that a twin's may stand among, and of a stream.
-    pub(crate) fn of_names(table: &[&str], stream: &[&str]) -> Self {
+    /// The same where only names are known: those of a table, which of them are twins, and those of a stream. Where an older
+    /// version did not say which are twins, a name tells it: then no column of the stream can be found to be one.
+    pub(crate) fn of_names(table: &[&str], twins: Option<&[String]>, stream: &[&str]) -> Self {
         let known: BTreeSet<&str> = table.iter().copied().collect();
         let named: BTreeSet<&str> = stream.iter().copied().collect();
-        let is_twin = |name: &str| name.strip_suffix(super::schema::TWIN).is_some_and(|base| known.contains(base));
+        let is_noted = |name: &str| twins.is_some_and(|twins| twins.iter().any(|twin| twin == name));
+        let is_twin = |name: &str| match twins {
+            Some(_) => is_noted(name),
+            None => name.strip_suffix(super::schema::TWIN).is_some_and(|base| known.contains(base)),
+        };
         let gone = table.iter().filter(|name| !named.contains(*name) && !is_twin(name));
         let new = stream.iter().filter(|name| !known.contains(*name));
         let owned = |name: &&str| (*name).to_owned();
-        Self { gone: gone.map(owned).collect(), new: new.map(owned).collect(), ..Self::default() }
+        let mixed = stream.iter().filter(|name| is_noted(name)).map(|name| Retyped {
+            column: owned(name),
+            was: "the text of another column".to_owned(),
+            is: "a column of the source".to_owned(),
+        });
+        Self {
+            gone: gone.map(owned).collect(),
+            new: new.map(owned).collect(),
+            changed: mixed.collect(),
+            ..Self::default()
+        }
     }
 
     /// How many columns there are of each kind.
@@ -109,8 +124,23 @@ mod tests {
     #[test]
     fn twins_are_told_from_columns_by_their_base_where_only_names_are_known() {
         let table = ["id", "day", "day__text", "old", "lone__text"];
-        let drift = Drift::of_names(&table, &["id", "day", "more"]);
+        let drift = Drift::of_names(&table, None, &["id", "day", "more"]);
         assert_eq!((drift.new, drift.gone), (vec!["more".to_owned()], vec!["old".to_owned(), "lone__text".to_owned()]));
+        assert_eq!(Drift::of_names(&table[..3], None, &table[..3]), Drift::default());
+    }
+
+    #[test]
+    fn a_column_of_the_source_that_is_named_as_a_twin_is_none_and_never_takes_a_twins_place() {
+        let table = ["id", "day", "day__text"];
+        let gone = Drift::of_names(&table, Some(&[]), &["id", "day"]);
+        assert_eq!(gone.text(), "the stream has no more: \"day__text\"");
+        let twins = ["day__text".to_owned()];
+        assert_eq!(Drift::of_names(&table, Some(&twins), &["id", "day"]), Drift::default());
+        let mixed = Drift::of_names(&table, Some(&twins), &table);
+        assert_eq!(
+            mixed.text(),
+            "\"day__text\" is a column of the source now and the text of another column in the table"
+        );
     }
 
     #[test]

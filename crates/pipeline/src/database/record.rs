@@ -30,6 +30,9 @@ struct Record {
     origin: Option<Origin>,
     key: Vec<String>,
     columns: Vec<(String, String)>,
+    /// None in what an older version wrote.
+    #[serde(default)]
+    twins: Option<Vec<String>>,
     rows: u64,
     bytes: u64,
     table_rows: Option<u64>,
@@ -44,13 +47,15 @@ struct Record {
     expected: Vec<Expected>,
 }
 
-/// What a delivery leaves in a table of these columns with so many rows, as text.
+/// What a delivery leaves in a table of these columns with so many rows, as text. Those that the stream has not are twins.
 pub fn write_state(
     delivery: &Delivery,
     pipeline: &str,
     columns: Vec<(String, String)>,
     table_rows: Option<u64>,
 ) -> FaultResult<String> {
+    let is_twin = |name: &String| delivery.schema.index_of(name).is_err();
+    let twins = columns.iter().map(|(name, _)| name).filter(|name| is_twin(name)).cloned().collect();
     let record = Record {
         format: FORMAT,
         pipeline: pipeline.to_owned(),
@@ -62,6 +67,7 @@ pub fn write_state(
         cursor_column: delivery.cursor_column.clone(),
         origin: Some(delivery.origin.clone()),
         key: delivery.key.clone(),
+        twins: Some(twins),
         columns,
         rows: delivery.rows(),
         bytes: delivery.bytes(),
@@ -95,6 +101,7 @@ pub fn read_state(text: &str, key: &[u8]) -> FaultResult<State> {
         cursor_column: record.cursor_column,
         key: record.key,
         columns: record.columns,
+        twins: record.twins,
         rows: record.rows,
         bytes: record.bytes,
         files: 0,
@@ -112,4 +119,25 @@ pub fn digest(key: &[u8], state: &str) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), state.as_bytes()).as_ref());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_state_says_which_columns_are_twins_and_an_older_one_does_not() {
+        let (run, attempt) = (RunId::generate(), AttemptId::generate());
+        let mut record = json!({
+            "format": 1, "pipeline": "p", "run": run, "attempt": attempt, "epoch": 1, "load": "new", "cursor": null,
+            "cursor_column": null, "origin": null, "key": [], "columns": [["x", "date"], ["x__text", "text"]], "rows": 1,
+            "bytes": 1, "table_rows": null, "coerced": 0, "grade": "counted", "source_count": null, "snapshot": "",
+        });
+        assert_eq!(read_state(&record.to_string(), b"key").expect("an older state").twins, None);
+        record["twins"] = json!(["x__text"]);
+        let state = read_state(&record.to_string(), b"key").expect("a state");
+        assert_eq!(state.twins, Some(vec!["x__text".to_owned()]));
+    }
 }

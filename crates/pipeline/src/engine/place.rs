@@ -89,7 +89,7 @@ impl Place {
             (Self::Rows(_), Some(state)) => {
                 let table: Vec<&str> = state.columns.iter().map(|(name, _)| name.as_str()).collect();
                 let stream: Vec<&str> = stream.fields().iter().map(|field| field.name().as_str()).collect();
-                Ok(Some(Drift::of_names(&table, &stream)))
+                Ok(Some(Drift::of_names(&table, state.twins.as_deref(), &stream)))
             }
         }
     }

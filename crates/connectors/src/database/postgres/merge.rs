@@ -119,9 +119,11 @@ impl Merge<'_> {
         }
         let ours: BTreeSet<&str> =
             self.state.iter().flat_map(|state| state.columns.iter()).map(|(name, _)| name.as_str()).collect();
+        let noted = self.state.and_then(|state| state.twins.as_ref());
         let is_twinned = |at: &usize| {
             let twin = twin_name(&self.columns[*at].name);
-            self.twins.contains(at) || (ours.contains(twin.as_str()) && self.place(&twin).is_none())
+            let is_there = noted.map_or_else(|| ours.contains(twin.as_str()), |noted| noted.contains(&twin));
+            self.twins.contains(at) || (is_there && self.place(&twin).is_none())
         };
         let wanted = self.wanted((0..self.columns.len()).filter(is_twinned));
         if load != Load::Full {

@@ -1,0 +1,65 @@
+//! Columns of the source that are not as the table has them: which are told from twins, refused before a row is read, or recorded.
+
+use super::Copy;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_of_a_table_of_postgres_are_added_left_out_and_refused_by_name() {
+    let copy = Copy::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, note TEXT, n INTEGER); INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 2)",
+        "t: { load: changed, cursor: n }",
+    );
+    copy.delivered();
+    copy.source("ALTER TABLE t ADD COLUMN day DATE; UPDATE t SET n = 3, day = 'never' WHERE id = 2");
+    copy.streams("t: { load: changed, cursor: n, new-columns: ignore }");
+    assert_eq!(copy.delivered()["streams"][0]["columns"]["ignored"], 1);
+    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1)", "(2,b,3)"]);
+    copy.source("UPDATE t SET n = 4 WHERE id = 2");
+    copy.streams("t: { load: changed, cursor: n, new-columns: add }");
+    assert_eq!(copy.delivered()["streams"][0]["columns"]["new"], 1);
+    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1,,)", "(2,b,4,,'never')"]);
+    let state = copy.one("SELECT state::jsonb -> 'drift' ->> 'added' FROM _waybill_commit").await;
+    assert_eq!(state, "[\"day\"]");
+    // Of another type, gone and new, each by its name; the table and its rows stay.
+    copy.source("DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, note BLOB, n INTEGER, day TEXT, x INTEGER); INSERT INTO t VALUES (3, 'c', 5, 'd', 6)");
+    let text = copy.fails("schema_changed");
+    assert_eq!(text, "\"note\" is bytea now and text in the table; \"day\" is text now and date in the table");
+    copy.source("ALTER TABLE t DROP COLUMN note");
+    let text = copy.fails("schema_changed");
+    assert_eq!(text, "the table has not: \"x\"; the stream has no more: \"note\"");
+    assert_eq!(copy.rows("SELECT * FROM t ORDER BY id").await, ["(1,a,1,,)", "(2,b,4,,'never')"]);
+}
+
+/// A column of the source may be named as a twin would be; its values never stand for another column's texts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_that_is_named_as_a_twin_is_told_from_one() {
+    let rows = "SELECT * FROM t ORDER BY id";
+    let first = "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT, x__text TEXT); INSERT INTO t VALUES (1, 'a', 'b')";
+    let copy = Copy::with(first, "t: { load: new, cursor: id }");
+    copy.delivered();
+    copy.source("ALTER TABLE t DROP COLUMN x__text; INSERT INTO t VALUES (2, 'c')");
+    assert_eq!(copy.fails("schema_changed"), "the stream has no more: \"x__text\"");
+    assert_eq!(copy.rows(rows).await, ["(1,a,b)"]);
+    copy.reloaded("t");
+    assert_eq!(copy.rows(rows).await, ["(1,a)", "(2,c)"]);
+
+    let first = "CREATE TABLE t (id INTEGER PRIMARY KEY, x DATE); INSERT INTO t VALUES (1, 'never')";
+    let copy = Copy::with(first, "t: { load: new, cursor: id }");
+    copy.delivered();
+    assert_eq!(copy.rows(rows).await, ["(1,,'never')"]);
+    copy.source("ALTER TABLE t ADD COLUMN x__text TEXT; INSERT INTO t VALUES (2, '2024-02-29', 'mine')");
+    for new_columns in ["ask", "add", "ignore"] {
+        copy.streams(&format!("t: {{ load: new, cursor: id, new-columns: {new_columns} }}"));
+        let told = "\"x__text\" is a column of the source now and the text of another column in the table";
+        assert_eq!(copy.fails("schema_changed"), told);
+    }
+    assert_eq!(copy.rows(rows).await, ["(1,,'never')"]);
+    copy.streams("t: { load: new, cursor: id, columns: { rename: { x__text: own } } }");
+    assert_eq!(copy.delivered()["streams"][0]["columns"]["new"], 1);
+    // Where both are needed at once there is no place for one of them.
+    copy.streams("t: {}");
+    copy.fails("column_name_unusable");
+    assert_eq!(
+        copy.rows("SELECT id, x, x__text, own FROM t ORDER BY id").await,
+        ["(1,,'never',)", "(2,2024-02-29,,mine)"]
+    );
+}
