@@ -14,7 +14,7 @@ use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::{AttemptId, RunId};
 
 use crate::bucket::Bucket;
-use crate::commit::{Delivery, Outcome, Owner, State};
+use crate::commit::{Delivery, Outcome, Owner, Retyped, State};
 use crate::fault::FaultResult;
 use crate::source::Batch;
 
@@ -102,7 +102,7 @@ pub trait DatabaseTable: Send + Sync {
     /// How many commits of ours the table has.
     fn version(&self) -> u64;
 
-    /// Opens the transaction that rows of these columns are sent into.
+    /// Opens the transaction that rows of these columns are sent into, and compares their types with the table's.
     async fn begin(&self, schema: SchemaRef) -> FaultResult<Arc<dyn RowSink>>;
 
     /// Everything but the commit: the fence, the rows in their place, the state beside them. None where a window brought no
@@ -126,6 +126,9 @@ pub struct Chunk {
 /// Takes the rows of all lanes of a stream.
 #[async_trait]
 pub trait RowSink: Send + Sync {
+    /// Columns that the table has in another type than these rows bring.
+    fn retyped(&self) -> Vec<Retyped>;
+
     /// Places of the columns whose texts in this batch need a column of their own, since the table's type holds no such value.
     fn twins(&self, batch: &Batch) -> Vec<usize>;
 

@@ -1,6 +1,10 @@
 //! Columns of the source that are not as the table has them: which are told from twins, refused before a row is read, or recorded.
 
+use serde_json::json;
+
 use super::Copy;
+
+const DRIFT: &str = "SELECT state::jsonb -> 'drift' FROM _waybill_commit";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_of_a_table_of_postgres_are_added_left_out_and_refused_by_name() {
@@ -22,7 +26,8 @@ async fn columns_of_a_table_of_postgres_are_added_left_out_and_refused_by_name()
     // Of another type, gone and new, each by its name; the table and its rows stay.
     copy.source("DROP TABLE t; CREATE TABLE t (id INTEGER PRIMARY KEY, note BLOB, n INTEGER, day TEXT, x INTEGER); INSERT INTO t VALUES (3, 'c', 5, 'd', 6)");
     let text = copy.fails("schema_changed");
-    assert_eq!(text, "\"note\" is bytea now and text in the table; \"day\" is text now and date in the table");
+    let types = "\"note\" is bytea now and text in the table; \"day\" is text now and date in the table";
+    assert_eq!(text, format!("the table has not: \"x\"; {types}"));
     copy.source("ALTER TABLE t DROP COLUMN note");
     let text = copy.fails("schema_changed");
     assert_eq!(text, "the table has not: \"x\"; the stream has no more: \"note\"");
@@ -62,4 +67,23 @@ async fn a_column_that_is_named_as_a_twin_is_told_from_one() {
         copy.rows("SELECT id, x, x__text, own FROM t ORDER BY id").await,
         ["(1,,'never',)", "(2,2024-02-29,,mine)"]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_that_a_replace_changes_is_recorded_and_one_that_a_window_would_change_is_refused_before_a_row_is_read()
+{
+    let first = "CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO t VALUES (1, 5)";
+    let copy = Copy::with(first, "t: { load: new, cursor: id }");
+    copy.delivered();
+    // No row stands beyond the cursor, and none is asked for.
+    copy.source("ALTER TABLE t RENAME COLUMN n TO m; ALTER TABLE t ADD COLUMN n TEXT; UPDATE t SET n = m; ALTER TABLE t DROP COLUMN m");
+    assert_eq!(copy.fails("schema_changed"), "\"n\" is text now and bigint in the table");
+    let told = copy.reloaded("t");
+    assert_eq!(told["streams"][0]["columns"], json!({"new": 0, "gone": 0, "changed": 1, "ignored": 0}), "{told}");
+    let drift: serde_json::Value = serde_json::from_str(&copy.one(DRIFT).await).expect("JSON");
+    assert_eq!(drift["changed"], json!([{"column": "n", "was": "bigint", "is": "text"}]), "{drift}");
+    assert_eq!(copy.rows("SELECT * FROM t").await, ["(1,5)"]);
+    copy.reloaded("t");
+    let drift: serde_json::Value = serde_json::from_str(&copy.one(DRIFT).await).expect("JSON");
+    assert_eq!(drift["changed"], json!([]), "{drift}");
 }

@@ -12,9 +12,10 @@ use super::narrowed::narrowed;
 use super::place::Place;
 use super::stream::StreamWork;
 use crate::commit::Drift;
-use crate::encode::partition;
+use crate::encode::{Way, partition};
 use crate::fault::{Fault, FaultResult};
 use crate::source::Snapshot;
+use crate::stop::End;
 
 impl StreamWork<'_> {
     /// The snapshot without the columns that are to be ignored, and what becomes of the others.
@@ -42,6 +43,28 @@ impl StreamWork<'_> {
         self.tell(&drift);
         let snapshot = narrowed(snapshot, &drift.ignored)?;
         Ok((snapshot, drift))
+    }
+
+    /// What the lanes write by. Which types a database has for these columns is known only now, and still before a row is read.
+    pub(super) async fn begin(
+        &mut self,
+        snapshot: &dyn Snapshot,
+        place: &Place,
+        drift: &mut Drift,
+    ) -> Result<Way, End> {
+        let way = place.way(self, snapshot).await?;
+        let retyped = match &way {
+            Way::Rows(target) => target.sink.retyped(),
+            Way::Files(_) => Vec::new(),
+        };
+        let has_window = self.load.has_window();
+        // A table that is replaced whatever it is has nothing to compare with.
+        if retyped.is_empty() || !(has_window || place.state().is_some()) {
+            return Ok(way);
+        }
+        drift.changed.extend(retyped);
+        self.drift = drift.counts();
+        if has_window { Err(self.refused(drift, true).into()) } else { Ok(way) }
     }
 
     /// What the plan says, or else the load: rows that are to stand beside others have their columns, and a replace has the

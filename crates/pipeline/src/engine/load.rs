@@ -10,7 +10,6 @@ use waybill_model::run::StreamState;
 use super::lane;
 use super::lane::LaneWork;
 use super::meter::Meter;
-use super::place::Place;
 use super::stream::StreamWork;
 use crate::bucket::Bucket;
 use crate::budget::Reservation;
@@ -37,11 +36,10 @@ impl StreamWork<'_> {
     pub(super) async fn load(
         &self,
         snapshot: &dyn Snapshot,
-        place: &Place,
+        way: Way,
         mut permits: Vec<OwnedSemaphorePermit>,
     ) -> Result<Loaded, End> {
         let context = &self.shared.context;
-        let way = place.way(self, snapshot).await?;
         let expected = Arc::new(self.expectations(snapshot).await?);
         permits.truncate(snapshot.lanes().max(1));
         let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));

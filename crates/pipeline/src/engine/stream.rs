@@ -88,7 +88,7 @@ impl StreamWork<'_> {
         let want = cast::wanted(self.plan, want);
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
         let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;
-        let (snapshot, drift) = self.decide(snapshot, &table)?;
+        let (snapshot, mut drift) = self.decide(snapshot, &table)?;
         self.tell_opened(snapshot.as_ref());
         fault::point("snapshot_open");
 
@@ -96,7 +96,8 @@ impl StreamWork<'_> {
         let cursor = snapshot.cursor();
         let window = self.plan.load.has_window().then(|| snapshot.window());
         let key = self.key(snapshot.as_ref(), &table)?;
-        let mut loaded = self.load(snapshot.as_ref(), &table, permits).await?;
+        let way = self.begin(snapshot.as_ref(), &table, &mut drift).await?;
+        let mut loaded = self.load(snapshot.as_ref(), way, permits).await?;
         fault::point("last_part");
         let names = |at: &usize| schema.field(*at).name().clone();
         let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();

@@ -1,9 +1,11 @@
 //! What the catalogue says of the table that is written.
 
 use waybill_model::FailureCode;
+use waybill_pipeline::commit::Retyped;
 use waybill_pipeline::{Fault, FaultResult};
 
 use super::fault::of_target;
+use super::kind::Column;
 use crate::source::postgres::literal::{identifier, literal};
 use crate::source::postgres::wire::Wire;
 
@@ -26,6 +28,15 @@ impl Relation {
     /// What a statement says before its name, so that it touches no table that inherits from it. Partitions are the table itself.
     pub(super) const fn only(&self) -> &'static str {
         if self.kind == 'p' { "" } else { "ONLY " }
+    }
+
+    /// Columns that have another type here than these.
+    pub(super) fn retyped(&self, columns: &[Column]) -> Vec<Retyped> {
+        let other = |column: &Column| {
+            let (name, was) = self.columns.iter().find(|(name, kind)| *name == column.name && *kind != column.kind)?;
+            Some(Retyped { column: name.clone(), was: was.clone(), is: column.kind.clone() })
+        };
+        columns.iter().filter_map(other).collect()
     }
 }
 

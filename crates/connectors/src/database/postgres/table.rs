@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use waybill_model::plan::{Load, System};
 use waybill_model::{AttemptId, FailureCode, RunId, fault};
-use waybill_pipeline::commit::{Committed, Delivered, Delivery, Outcome, Owner, State};
+use waybill_pipeline::commit::{Committed, Delivered, Delivery, Outcome, Owner, Retyped, State};
 use waybill_pipeline::database::{self, Chunk, DatabaseTable, RowSink, Wanted};
 use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Batch, Fault, FaultResult};
@@ -68,10 +68,15 @@ enum Step {
 struct Sink {
     encoder: Encoder,
     feed: Feed,
+    retyped: Vec<Retyped>,
 }
 
 #[async_trait]
 impl RowSink for Sink {
+    fn retyped(&self) -> Vec<Retyped> {
+        self.retyped.clone()
+    }
+
     fn twins(&self, batch: &Batch) -> Vec<usize> {
         self.encoder.twins(batch)
     }
@@ -274,9 +279,13 @@ impl DatabaseTable for PgTable {
         ledger::make(&mut wire, &self.schema).await?;
         session::begin(&mut wire).await?;
         let columns = kind::columns(&mut wire, &fields, self.same_kind).await?;
+        // A table that took the place of the one that was found is told as that, and later.
+        let found = relation::find(&mut wire, &self.schema, &self.table).await?;
+        let found = found.filter(|found| Some(found.oid) == self.oid);
+        let retyped = found.map(|found| found.retyped(&columns)).unwrap_or_default();
         let sheet = self.sheet(&mut wire, &columns).await?;
         let (feed, pump) = copy::start(wire, sheet.clone());
-        let sink = Arc::new(Sink { encoder: Encoder { columns }, feed });
+        let sink = Arc::new(Sink { encoder: Encoder { columns }, feed, retyped });
         *step = Step::Sending { sink: Arc::clone(&sink), pump, sheet };
         Ok(sink)
     }
