@@ -63,6 +63,60 @@ fn what_is_written_for_duckdb_reads_every_format_with_its_types() {
     assert!(found.iter().all(|rows| *rows == found[0]), "{found:#?}");
 }
 
+#[test]
+fn two_tables_are_read_by_their_statements_on_one_connection() {
+    for format in ["csv", "jsonl", "parquet-files"] {
+        let shop = Shop::with(
+            "CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1);
+             CREATE TABLE b (id INTEGER PRIMARY KEY); INSERT INTO b VALUES (7), (8)",
+            "",
+        );
+        shop.spec(
+            "      a: { load: full }\n      b: { load: full }\n",
+            &format!("    files: {{ format: {format} }}\n"),
+        );
+        shop.delivered();
+        let of = |table: &str| {
+            let file = shop.table(&format!("{table}/_waybill/ddl/duckdb.sql"));
+            std::fs::read_to_string(file).expect("a statement")
+        };
+        let both = format!("{}{}", of("a"), of("b"));
+        let ids = "SELECT (SELECT list(id) FROM a), (SELECT list(id ORDER BY id) FROM b)";
+        assert_eq!(readers::stated(&both, ids).expect("DuckDB"), json!([[[1], [7, 8]]]), "{format}");
+    }
+}
+
+/// Values by which a reader that guesses could take the file for one with other delimiters, with comments or with lines to skip, and
+/// one that is longer than its lines are by default.
+#[test]
+fn values_that_look_like_another_dialect_are_read_as_they_are() {
+    let sql = "CREATE TABLE c (v TEXT, id INTEGER PRIMARY KEY);
+        INSERT INTO c (id, v) VALUES (1, '#1;2;3;4'), (2, 'a;b;c;d'), (3, 'x|y'), (4, '#'), (5, 'a' || char(10) || ';b'), (6, ''), (7, NULL),
+          (8, hex(zeroblob(2000000)))";
+    for compression in ["none", "gzip"] {
+        let shop = Shop::with(sql, "");
+        shop.spec("      c: { load: full }\n", &format!("    files: {{ format: csv, compression: {compression} }}\n"));
+        shop.delivered();
+        let found = told(&shop, "SELECT CASE WHEN length(v) < 9 THEN v ELSE length(v)::VARCHAR END FROM c ORDER BY id");
+        let wanted = json!([["#1;2;3;4"], ["a;b;c;d"], ["x|y"], ["#"], ["a\n;b"], [""], [null], ["4000000"]]);
+        assert_eq!(found, wanted, "{compression}");
+    }
+}
+
+/// One that an earlier run could not replace may be as long as the right one.
+#[test]
+fn a_statement_with_other_bytes_is_mended_by_the_next_commit() {
+    let shop = Shop::with("CREATE TABLE c (id INTEGER PRIMARY KEY); INSERT INTO c VALUES (1)", "");
+    shop.spec("      c: { load: full }\n", "");
+    shop.delivered();
+    let right = statement(&shop);
+    let wrong = right.replace("VIEW \"c\"", "VIEW \"d\"");
+    assert!(wrong != right && wrong.len() == right.len());
+    std::fs::write(shop.table("c/_waybill/ddl/duckdb.sql"), wrong).expect("in its place");
+    shop.delivered();
+    assert_eq!(statement(&shop), right);
+}
+
 /// No such engine is at hand: their statements are read by a parser of their dialects.
 #[test]
 fn the_statements_for_other_engines_are_of_their_dialects() {

@@ -20,12 +20,9 @@ use crate::commit::schema::Column;
 use crate::commit::{key, schema};
 use crate::fault::FaultResult;
 
-/// The largest statement that is compared.
-const CAP: u64 = 4 << 20;
-
-/// Sees that the statements of a table say what its newest version is. Where its schema is `known` to be the one before, only
-/// those are looked at that are not there or of another size.
-pub(crate) async fn keep(bucket: &dyn Bucket, dir: &str, head: &Head, known: bool) -> FaultResult<()> {
+/// Sees that the statements of a table say what its newest version is: each is read and compared, whatever may have been cut short
+/// before.
+pub(crate) async fn keep(bucket: &dyn Bucket, dir: &str, head: &Head) -> FaultResult<()> {
     let provider =
         head.metadata.as_ref().and_then(|metadata| metadata.get("format")?.get("provider")).and_then(Value::as_str);
     let provider = provider.unwrap_or("parquet");
@@ -34,9 +31,9 @@ pub(crate) async fn keep(bucket: &dyn Bucket, dir: &str, head: &Head, known: boo
     let there: BTreeMap<String, u64> = there.into_iter().map(|object| (object.key, object.size)).collect();
     for (engine, text) in wanted {
         let (key, body) = (format!("{}{engine}.sql", key::statements(dir)), Bytes::from(text));
-        let size = there.get(&key).copied();
-        let is_same =
-            size == Some(body.len() as u64) && (known || bucket.get(&key, CAP).await?.as_ref() == Some(&body));
+        // One of another size is another one, whatever stands in it.
+        let size = body.len() as u64;
+        let is_same = there.get(&key) == Some(&size) && bucket.get(&key, size).await?.as_ref() == Some(&body);
         if !is_same {
             bucket.replace(&key, body).await?;
         }
@@ -163,5 +160,30 @@ mod tests {
         );
         assert!(delta["duckdb"].contains("'s3://b/it''s \\/public.-4frders'"), "{}", delta["duckdb"]);
         assert!(of("s3://b", LogKind::Plain)["duckdb"].contains("CAST(\"q'q\"\"q\\q`q\" AS TIMESTAMPTZ)"));
+        // It takes binary columns for texts where nothing else is said.
+        assert!(delta["snowflake"].contains("FILE_FORMAT = (TYPE = PARQUET BINARY_AS_TEXT = FALSE)"));
+    }
+
+    #[test]
+    fn what_stands_under_the_name_already_is_not_taken_for_the_table() {
+        let stage = |url: &str| {
+            let statement = of(url, LogKind::Delta).remove("snowflake").expect("a statement");
+            let (_, named) = statement.split_once("CREATE STAGE IF NOT EXISTS ").expect("a stage");
+            let name = named.split_once(' ').expect("a name").0.to_owned();
+            assert!(statement.contains(&format!("LOCATION = @{name}\n")), "{statement}");
+            name
+        };
+        assert_eq!(stage("s3://b/p"), stage("s3://b/p"));
+        assert_ne!(stage("s3://b/p"), stage("s3://b/q"));
+        for (engine, statement) in of("s3://b/p", LogKind::Delta) {
+            assert!(engine == "snowflake" || !statement.contains("IF NOT EXISTS"), "{engine}: {statement}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_no_pattern_of_other_places() {
+        let plain = of("file:///a[1]*b%3F", LogKind::Plain).remove("duckdb").expect("a statement");
+        assert_eq!(plain.matches("'/a[[]1][*]b[?]/public.-4frders/").count(), 3, "{plain}");
+        assert!(!plain.contains("'/a[1]"), "{plain}");
     }
 }

@@ -193,8 +193,7 @@ impl Table {
     /// does it: the rows are delivered.
     pub async fn describe(&self) {
         let Some(head) = self.landed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let is_known = head.metadata == self.head.metadata;
-        let written = tokio::time::timeout(DESCRIBE_BOUND, ddl::keep(&*self.bucket, &self.dir, &head, is_known)).await;
+        let written = tokio::time::timeout(DESCRIBE_BOUND, ddl::keep(&*self.bucket, &self.dir, &head)).await;
         let text = match &written {
             Ok(Ok(())) => return,
             Ok(Err(fault)) => fault.text.for_customer(),

@@ -6,6 +6,10 @@ use super::statement::{Subject, doubled, quoted};
 use crate::commit::kind::LogKind;
 use crate::commit::schema::Column;
 
+/// How our CSV is written. What is not said DuckDB guesses from the first rows, and a line above 2 MiB it refuses.
+const DIALECT: &str = "delim = ',', quote = '\"', escape = '\"', comment = '', new_line = '\\r\\n', skip = 0, \
+                       max_line_size = 67108864";
+
 /// The statement for a table at a place as DuckDB spells it.
 pub(super) fn statement(subject: &Subject<'_>, place: &str) -> String {
     let name = quoted(&subject.name);
@@ -16,33 +20,50 @@ pub(super) fn statement(subject: &Subject<'_>, place: &str) -> String {
             doubled(place)
         );
     }
-    let (log, files) = (doubled(&format!("{place}/_waybill/commits/*.json")), doubled(&format!("{place}/")));
+    // The view asks for the variables whenever it is read: another table's must have other names.
+    let (newest, files) = (format!("{}_newest", subject.name), format!("{}_files", subject.name));
+    let place = globbed(place);
+    let (log, dir) = (format!("{place}/_waybill/commits/"), doubled(&format!("{place}/")));
     format!(
         "-- DuckDB: the version that is the newest now; of a later one say it again. A table without rows may have no files to read.\n\
-         SET VARIABLE newest = (SELECT max(file) FROM glob({log}));\n\
-         SET VARIABLE files = (SELECT list({files} || file.path)\n  \
-           FROM (SELECT unnest(files) AS file FROM read_json(getvariable('newest'))));\n\
+         SET VARIABLE {newest} = (SELECT {} || parse_filename(max(file)) FROM glob({}));\n\
+         SET VARIABLE {files} = (SELECT list({dir} || file.path)\n  \
+           FROM (SELECT unnest(files) AS file FROM read_json(getvariable('{newest}'))));\n\
          CREATE OR REPLACE TEMP VIEW {name} AS\n{};\n",
-        live(subject)
+        doubled(&log),
+        doubled(&format!("{log}*.json")),
+        live(subject, &format!("getvariable('{files}')"))
     )
 }
 
+/// A place as a pattern that nothing but it matches: DuckDB takes every path for one.
+fn globbed(place: &str) -> String {
+    let mut pattern = String::with_capacity(place.len());
+    for letter in place.chars() {
+        match letter {
+            '[' | '*' | '?' => pattern.extend(['[', letter, ']']),
+            _ => pattern.push(letter),
+        }
+    }
+    pattern
+}
+
 /// The live files' rows, in the table's types.
-fn live(subject: &Subject<'_>) -> String {
+fn live(subject: &Subject<'_>, files: &str) -> String {
     let columns = |of: fn(&Column) -> String| subject.columns.iter().map(of).collect::<Vec<_>>().join(",\n  ");
     match subject.provider {
         "csv" => format!(
-            "SELECT\n  {}\nFROM (\n  SELECT * FROM read_csv(getvariable('files'), header = true, all_varchar = true, nullstr = '', \
-             allow_quoted_nulls = false,\n    union_by_name = true)\n  UNION ALL BY NAME SELECT {} WHERE false\n)",
+            "SELECT\n  {}\nFROM (\n  SELECT * FROM read_csv({files}, {DIALECT},\n    header = true, all_varchar = true, nullstr = '', \
+             allow_quoted_nulls = false, union_by_name = true)\n  UNION ALL BY NAME SELECT {} WHERE false\n)",
             columns(of_csv),
             columns(|column| format!("NULL::VARCHAR AS {}", quoted(&column.name))),
         ),
         "jsonl" => format!(
-            "SELECT\n  {}\nFROM read_json(getvariable('files'), format = 'newline_delimited', columns = {{\n  {}}})",
+            "SELECT\n  {}\nFROM read_json({files}, format = 'newline_delimited', columns = {{\n  {}}})",
             columns(of_json),
             columns(|column| format!("{}: {}", doubled(&column.name), doubled(&in_json(&column.kind)))),
         ),
-        _ => "SELECT * FROM read_parquet(getvariable('files'), union_by_name = true)".to_owned(),
+        _ => format!("SELECT * FROM read_parquet({files}, union_by_name = true)"),
     }
 }
 

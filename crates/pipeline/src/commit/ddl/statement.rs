@@ -2,6 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::duckdb;
 use crate::commit::kind::LogKind;
@@ -59,7 +60,7 @@ impl Subject<'_> {
     fn athena(&self) -> String {
         format!(
             "-- Amazon Athena: in the database that is chosen there.\n\
-             CREATE EXTERNAL TABLE IF NOT EXISTS `{}`\nLOCATION {}\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
+             CREATE EXTERNAL TABLE `{}`\nLOCATION {}\nTBLPROPERTIES ('table_type' = 'DELTA');\n",
             self.name,
             doubled(&format!("{}/", self.url)),
         )
@@ -79,7 +80,7 @@ impl Subject<'_> {
     fn databricks(&self, place: &str) -> String {
         format!(
             "-- Databricks: in the catalog and schema that are chosen there.\n\
-             CREATE TABLE IF NOT EXISTS `{}`\nUSING DELTA\nLOCATION {};\n",
+             CREATE TABLE `{}`\nUSING DELTA\nLOCATION {};\n",
             self.name,
             escaped(place),
         )
@@ -92,12 +93,14 @@ impl Subject<'_> {
             format!("  {} {kind} AS (VALUE[{}]::{kind})", quoted(&column.name), escaped(&column.name))
         };
         let columns: Vec<String> = self.columns.iter().map(column).collect();
-        let (name, files) = (quoted(&self.name), quoted(&format!("{}_files", self.name)));
+        // Two tables may have one name, and a stage that is there stays as it is: the address is in its name.
+        let address = hex::encode(&Sha256::digest(place)[..4]);
+        let (name, files) = (quoted(&self.name), quoted(&format!("{}_files_{address}", self.name)));
         format!(
             "-- Snowflake: in the database and schema that are chosen there. A stage of a private bucket needs a STORAGE_INTEGRATION.\n\
              CREATE STAGE IF NOT EXISTS {files} URL = {};\n\
              CREATE OR REPLACE EXTERNAL TABLE {name} (\n{}\n)\n\
-             LOCATION = @{files}\nREFRESH_ON_CREATE = FALSE\nAUTO_REFRESH = FALSE\nFILE_FORMAT = (TYPE = PARQUET)\n\
+             LOCATION = @{files}\nREFRESH_ON_CREATE = FALSE\nAUTO_REFRESH = FALSE\nFILE_FORMAT = (TYPE = PARQUET BINARY_AS_TEXT = FALSE)\n\
              TABLE_FORMAT = DELTA;\n-- Now, and after each run:\nALTER EXTERNAL TABLE {name} REFRESH;\n",
             escaped(&format!("{place}/")),
             columns.join(",\n"),
