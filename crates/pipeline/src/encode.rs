@@ -82,7 +82,7 @@ impl LaneWriter {
     /// A writer without a file yet: an empty lane leaves none.
     #[must_use]
     pub fn new(mut target: Target, runtime: Handle, stop: StopSignal) -> Self {
-        let waiting = Waiting::new(target.row_group_bytes);
+        let waiting = Waiting::new(target.row_group_bytes, target.schema.fields().len());
         if !target.partition.is_none() {
             target.row_group_bytes /= 2;
         }

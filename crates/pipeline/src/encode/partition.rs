@@ -27,6 +27,8 @@ const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 const SEGMENT_BYTES: usize = 240;
 /// Bytes of all directories of one key; object stores stop at 1,024 for all of it.
 const PATH_BYTES: usize = 480;
+/// Bytes of a value: each stands in memory until the commit, and in the log for good.
+const TEXT_BYTES: usize = 4096;
 /// The first and the last day that every reader shows: 0001-01-01 and 9999-12-31.
 const CALENDAR: std::ops::RangeInclusive<i32> = -719_162..=2_932_896;
 
@@ -208,6 +210,9 @@ fn spelled(name: &str, column: &dyn Array, row: usize) -> FaultResult<Option<Str
         Some(Cell::Date(_)) => refused("lies outside the years 1 to 9999"),
         Some(Cell::Text("")) => refused("is an empty text, which readers of partitions take for a NULL"),
         Some(Cell::Text(text)) if text == NULL => refused("is the text that stands for NULL in paths"),
+        Some(Cell::Text(text)) if text.len() > TEXT_BYTES => {
+            refused(&format!("has {} bytes, and {TEXT_BYTES} are the most", text.len()))
+        }
         Some(Cell::Text(text)) => Ok(Some(text.to_owned())),
         _ => Err(Fault::new(FailureCode::WorkerBug, "a partition column of a type that was refused before")),
     }
@@ -233,6 +238,8 @@ pub(super) fn taken(batch: &Batch, rows: Vec<u32>) -> FaultResult<Batch> {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::StringArray;
+
     use super::*;
 
     #[test]
@@ -245,6 +252,15 @@ mod tests {
         );
         assert_eq!(Partition::default().path(), "");
         assert_eq!(of(Some("NUL \0, #?\n")), "a%20b=NUL%20%00%2C%20%23%3F%0A/");
+    }
+
+    #[test]
+    fn a_text_that_is_longer_than_any_log_should_hold_is_refused() {
+        let texts = StringArray::from(vec!["x".repeat(TEXT_BYTES), "é".repeat(TEXT_BYTES / 2 + 1)]);
+        assert_eq!(spelled("p", &texts, 0).expect("a value").map(|text| text.len()), Some(TEXT_BYTES));
+        let fault = spelled("p", &texts, 1).expect_err("too long");
+        assert_eq!(fault.code, FailureCode::ValueRefused);
+        assert!(fault.text.for_customer().contains("has 4098 bytes, and 4096 are the most; partition by"));
     }
 
     #[test]

@@ -20,9 +20,11 @@ const PARTITION: usize = 256;
 /// Files that one lane may write, whatever its memory.
 const MOST: usize = 20_000;
 /// Files that one lane may write where memory is short.
-const LEAST: usize = 1_000;
-/// What a file takes of a lane's memory until the commit that names it, about.
-const FILE: usize = 4 << 10;
+const LEAST: usize = 64;
+/// What a file takes of a lane's memory until the commit that names it, about: its keys and digests.
+const FILE: usize = 1 << 10;
+/// And for each column: its name in three maps, and two values of up to 32 letters.
+const COLUMN: usize = 448;
 /// Bytes of rows that are encoded at once.
 const PIECE: usize = 1 << 20;
 
@@ -45,15 +47,17 @@ pub(super) struct Waiting {
     bytes: usize,
     /// Partitions that were handed out so far: each makes a file.
     given: usize,
-    /// And how many there may be.
-    most: usize,
+    /// And the memory that the records of these files take, about.
+    held: usize,
+    /// And how much they may.
+    memory: usize,
+    columns: usize,
 }
 
 impl Waiting {
-    /// For a lane with so much memory.
-    pub(super) fn new(memory: usize) -> Self {
-        let most = (memory / FILE).clamp(LEAST, MOST);
-        Self { batches: Vec::new(), parts: BTreeMap::new(), bytes: 0, given: 0, most }
+    /// For a lane with so much memory, and files of so many columns.
+    pub(super) const fn new(memory: usize, columns: usize) -> Self {
+        Self { batches: Vec::new(), parts: BTreeMap::new(), bytes: 0, given: 0, held: 0, memory, columns }
     }
 
     /// Keeps a batch whose rows are sorted by partition, so many of each.
@@ -98,16 +102,26 @@ impl Waiting {
         self.hand_out(parts, Vec::new())
     }
 
-    fn hand_out(&mut self, go: Vec<Part>, stay: Vec<Part>) -> FaultResult<Vec<(Partition, Batch)>> {
+    /// Counts the files of these partitions, whose records stay in memory until the commit.
+    fn check_files(&mut self, go: &[Part]) -> FaultResult<()> {
         self.given += go.len();
-        if self.given > self.most {
-            let text = format!(
-                "the rows have so many partitions, or come so mixed, that one lane alone would write more than {} files: partition by \
-                 something coarser, or give more memory (`limits.memory`)",
-                self.most
-            );
-            return Err(Fault::new(FailureCode::CommitTooLarge, text));
+        // The log has the values, and so has the key where they are short.
+        let record = |(partition, _): &Part| FILE + COLUMN * self.columns + 2 * partition.bytes();
+        self.held += go.iter().map(record).sum::<usize>();
+        if self.given <= MOST && (self.given <= LEAST || self.held <= self.memory) {
+            return Ok(());
         }
+        let text = format!(
+            "the rows have so many partitions, or come so mixed, that one lane alone would write {} files or more, and with {} columns the \
+             records of so many do not fit its memory: partition by something coarser, leave columns out, or give more memory \
+             (`limits.memory`)",
+            self.given, self.columns
+        );
+        Err(Fault::new(FailureCode::CommitTooLarge, text))
+    }
+
+    fn hand_out(&mut self, go: Vec<Part>, stay: Vec<Part>) -> FaultResult<Vec<(Partition, Batch)>> {
+        self.check_files(&go)?;
         let gone = packed(&self.batches, &go)?;
         let kept = packed(&self.batches, &stay)?;
         (self.batches, self.bytes) = (Vec::new(), 0);
@@ -187,6 +201,9 @@ mod tests {
 
     use super::*;
 
+    /// Memory for every file that there may be.
+    const AMPLE: usize = MOST * (FILE + COLUMN + 1024);
+
     fn batch(values: &[i64]) -> Batch {
         let column: ArrayRef = Arc::new(Int64Array::from(values.to_vec()));
         Batch::exact(RecordBatch::try_from_iter([("n", column)]).expect("a batch"))
@@ -204,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_partitions_with_the_most_rows_go_first_and_the_others_stay_whole() {
-        let mut waiting = Waiting::new(MOST * FILE);
+        let mut waiting = Waiting::new(AMPLE, 1);
         let mut twinned = batch(&[10, 20, 21, 30]);
         twinned.twins = vec![(0, StringArray::from(vec![None, Some("x"), None, Some("y")]))];
         waiting.add(twinned, [(part(1), 1), (part(2), 2), (part(3), 1)]);
@@ -224,7 +241,7 @@ mod tests {
     /// Each batch brings a row of each of many partitions: what waits grows with the rows and not with the batches.
     #[test]
     fn a_row_of_a_small_partition_takes_no_batch_of_its_own() {
-        let (mut waiting, parts) = (Waiting::new(MOST * FILE), 10_000_i64);
+        let (mut waiting, parts) = (Waiting::new(AMPLE, 1), 10_000_i64);
         let once: Vec<i64> = (0..parts).collect();
         waiting.add(batch(&once), once.iter().map(|n| (part(*n), 1)));
         let first = waiting.bytes();
@@ -241,7 +258,7 @@ mod tests {
 
     #[test]
     fn rows_are_handed_out_in_pieces_and_no_lane_makes_files_without_end() {
-        let mut waiting = Waiting::new(MOST * FILE);
+        let mut waiting = Waiting::new(AMPLE, 1);
         let many: Vec<i64> = (0..300_000).collect();
         waiting.add(batch(&many), [(part(0), many.len())]);
         let pieces = waiting.rest().expect("rows");
@@ -253,5 +270,26 @@ mod tests {
         assert_eq!(waiting.rest().expect("as many as may be").len(), MOST - 1);
         waiting.add(batch(&[1]), [(part(1), 1)]);
         assert_eq!(waiting.rest().err().expect("one too many").code, FailureCode::CommitTooLarge);
+    }
+
+    /// How many files of one row each there may be.
+    fn most(memory: usize, columns: usize, text: &str) -> usize {
+        let mut waiting = Waiting::new(memory, columns);
+        (0..=MOST)
+            .find(|n| {
+                waiting.add(batch(&[1]), [(Partition::of("p", &format!("{n}{text}")), 1)]);
+                waiting.rest().is_err()
+            })
+            .expect("a bound")
+    }
+
+    #[test]
+    fn wide_tables_and_long_values_have_fewer_files() {
+        let memory = 32 << 20;
+        let (narrow, wide, long) = (most(memory, 2, ""), most(memory, 400, ""), most(memory, 2, &"x".repeat(4000)));
+        assert!((10_000..MOST).contains(&narrow), "{narrow}");
+        assert!((150..200).contains(&wide), "{wide}");
+        assert!((3_000..3_500).contains(&long), "{long}");
+        assert_eq!((most(0, 400, ""), most(usize::MAX, 400, "")), (LEAST, MOST));
     }
 }
