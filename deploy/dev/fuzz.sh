@@ -13,6 +13,8 @@ command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz --
 out=${CARGO_TARGET_DIR:-target}/fuzz
 mkdir -p "$out"
 out=$(cd "$out" && pwd)
+# A workspace of its own has a lock of its own: what is fuzzed is of the versions that are shipped.
+cp Cargo.lock tests/fuzz/Cargo.lock
 for target in $targets; do
   mkdir -p "$out/corpus/$target" "$out/artifacts/$target"
   log=$out/$target.log
