@@ -49,7 +49,10 @@ async fn a_plain_commit_is_bounded_by_what_is_read_beside_the_budget() {
     let before = place.contents();
     let files = (0..FILES / 2).map(|n| DataFile { key: table.data_key(who.run, who.attempt, n), ..one.clone() });
     let many = delivery(who, Load::Full, files.collect(), rows.schema());
-    assert_eq!(code(table.prepare(&many).await.map(drop)), Some(FailureCode::CommitTooLarge));
+    let fault = table.prepare(&many).await.map(drop).expect_err("too large");
+    assert_eq!(fault.code, FailureCode::CommitTooLarge);
+    let told = fault.text.for_customer();
+    assert!(told.ends_with("run one `full` load with larger files (`size` of `files`)"), "{told}");
     // What a new table has before its first commit is all there is.
     let written: Vec<_> = place.contents().into_keys().filter(|file| !before.contains_key(file)).collect();
     assert!(written.iter().all(|file| file.ends_with("log.json") || file.ends_with("digest-key")), "{written:?}");

@@ -20,6 +20,9 @@ use crate::fault::{Fault, FaultResult};
 /// What makes our `txn` vanish from a table.
 pub(crate) const RETENTION: &str = "delta.setTransactionRetentionDuration";
 
+/// What makes a plain commit smaller: each names all files of the table, and no other writer compacts them.
+const LARGER: &str = ", and so would each that follows: run one `full` load with larger files (`size` of `files`)";
+
 /// What a commit is for.
 pub(crate) enum Work {
     /// Rows of a run.
@@ -319,7 +322,7 @@ impl Plan {
         let change = intent.on(head)?;
         if head.log == LogKind::Plain {
             let body = plain::body(self, &change, head, key)?;
-            write::readable("the commit", &body, head.log.cap())?;
+            write::readable("the commit", &body, head.log.cap(), LARGER)?;
             return Ok(body);
         }
         let mut text = self.info();
@@ -331,7 +334,7 @@ impl Plan {
             text.push('\n');
         }
         let body = Bytes::from(Sealed::write(key, COMMIT_PURPOSE, COMMIT_HEAD, &text).1);
-        write::readable("the commit", &body, COMMIT_CAP)?;
+        write::readable("the commit", &body, COMMIT_CAP, "")?;
         Ok(body)
     }
 

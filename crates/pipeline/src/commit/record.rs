@@ -85,7 +85,7 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
         });
     }
     let bytes = Bytes::from(receipt.to_string());
-    write::readable("the receipt", &bytes, CAP)?;
+    write::readable("the receipt", &bytes, CAP, "")?;
     Ok((key.digest(RECEIPT_PURPOSE, &[&bytes]), bytes))
 }
 
@@ -136,7 +136,7 @@ pub(crate) fn seal(key: &DigestKey, state: &Value) -> FaultResult<([u8; 32], Byt
     let text = state.to_string();
     let (digest, sealed) = Sealed::write(key, STATE_PURPOSE, STATE_HEAD, text.trim_start_matches('{'));
     let sealed = Bytes::from(sealed);
-    write::readable("the state", &sealed, CAP)?;
+    write::readable("the state", &sealed, CAP, "")?;
     Ok((digest, sealed))
 }
 

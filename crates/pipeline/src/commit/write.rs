@@ -36,13 +36,14 @@ impl Patience {
     }
 }
 
-/// Refuses what nobody could read again: readers have a cap, and what has landed beyond it would end the table.
-pub(crate) fn readable(what: &str, body: &Bytes, cap: u64) -> FaultResult<()> {
+/// Refuses what nobody could read again: readers have a cap, and what has landed beyond it would end the table. With what else
+/// there is to say of it.
+pub(crate) fn readable(what: &str, body: &Bytes, cap: u64, more: &str) -> FaultResult<()> {
     if body.len() as u64 <= cap {
         return Ok(());
     }
     let (size, cap) = (show_bytes(body.len() as u64), show_bytes(cap));
-    let text = format!("{what} would take {size}, and at most {cap} can be read again: it names too many files");
+    let text = format!("{what} would take {size}, and at most {cap} can be read again: it names too many files{more}");
     Err(Fault::new(FailureCode::CommitTooLarge, text))
 }
 
