@@ -24,7 +24,7 @@ use super::relation::{self, sql};
 use super::session::{self, run};
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::identifier;
-use crate::source::postgres::refusal::Failure;
+use crate::source::postgres::refusal::{Exchange, Failure};
 use crate::source::postgres::wire::Wire;
 
 /// The server's own columns, whose names none of ours may have.
@@ -241,6 +241,19 @@ impl PgTable {
     }
 }
 
+/// What the server said instead of yes; none where the connection ended.
+fn refusal(answer: Exchange<String>) -> Option<Fault> {
+    match answer {
+        Ok(tag) if tag == "ROLLBACK" => {
+            let text = "the server answered COMMIT with ROLLBACK, since something in the transaction had failed before: nothing has \
+                        changed; the server's log says what it was";
+            Some(Fault::new(FailureCode::TargetFailed, text))
+        }
+        Err(failure @ Failure::Server(_)) => Some(of_target(failure)),
+        Ok(_) | Err(Failure::Fault(_)) => None,
+    }
+}
+
 /// Refuses names that the server would cut or does not take.
 fn check_names(fields: &[&Field]) -> FaultResult<()> {
     for name in fields.iter().map(|field| field.name()) {
@@ -349,10 +362,26 @@ impl DatabaseTable for PgTable {
             // Whatever was said instead, the row tells; where it tells that nothing landed, what was said is why.
             answer => {
                 drop(wire);
-                let said = answer.err().filter(|failure| matches!(failure, Failure::Server(_))).map(of_target);
+                let said = refusal(answer);
                 *step = Step::Doubt(said.clone());
                 self.read_back(said).await
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_was_taken_back_is_told_apart_from_a_lost_connection() {
+        let told = |tag: &str| refusal(Ok(tag.to_owned())).map(|fault| (fault.code, fault.text));
+        let (code, text) = told("ROLLBACK").expect("a refusal");
+        assert_eq!(code, FailureCode::TargetFailed);
+        assert!(text.for_customer().contains("answered COMMIT with ROLLBACK"), "{}", text.for_customer());
+        assert!(told("BEGIN").is_none());
+        let lost = Fault::new(FailureCode::TargetUnreachable, "the connection ended");
+        assert!(refusal(Err(Failure::Fault(lost))).is_none());
     }
 }
