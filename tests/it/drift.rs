@@ -54,7 +54,7 @@ impl Line {
         std::fs::write(self.folder.path().join(self.stream), text).expect("written");
     }
 
-    fn once(&self, keys: &str) -> Output {
+    fn once(&self, keys: &str, more: &[&str]) -> Output {
         let spec = self.folder.path().join("spec.yaml");
         let document = format!(
             "waybill: 1\nconnections:\n  db: {}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  p:\n    from: db\n    \
@@ -65,12 +65,21 @@ impl Line {
         );
         std::fs::write(&spec, document).expect("write the spec");
         let mut worker = Command::new(binary("waybill-worker"));
-        worker.args(["once", "--json", "--memory", "128MiB", "--spec"]).arg(spec).env("SHOP_PASSWORD", "right");
+        worker
+            .args(["once", "--json", "--memory", "128MiB", "--spec"])
+            .arg(spec)
+            .args(more)
+            .env("SHOP_PASSWORD", "right");
         worker.output().expect("run the worker")
     }
 
     fn stream(&self, keys: &str, exit: i32) -> Value {
-        let output = self.once(keys);
+        self.stream_with(keys, &[], exit)
+    }
+
+    /// The same by a command with these options.
+    pub(crate) fn stream_with(&self, keys: &str, more: &[&str], exit: i32) -> Value {
+        let output = self.once(keys, more);
         assert_eq!(output.status.code(), Some(exit), "{}", String::from_utf8_lossy(&output.stderr));
         let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
         report["streams"][0].clone()
@@ -288,3 +297,4 @@ async fn a_steered_reload_replaces_one_table_and_a_retry_of_it_is_a_reload_too()
     assert!(sandbox.client.run_start(&start).await.is_err(), "a check moves no rows");
     Ok(())
 }
+

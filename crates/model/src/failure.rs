@@ -285,7 +285,9 @@ impl FailureCode {
             }
             C::SourceDenied => "check the user, the password reference and the grants of the source user",
             C::SourceFailed => "look into the source's own log; the full worker log is in the bucket",
-            C::SourceIncomplete => "the source ended early; look for restarts or proxies that cut connections",
+            C::SourceIncomplete => {
+                "the source ended early: look for restarts or proxies that cut connections; where the run says `window_held`, end the prepared or open transaction of the source"
+            }
             C::SourceChanged => "the source was rewritten while it was read; the next try reads it anew",
             C::SnapshotLost => "the connection that held the snapshot ended; look for idle timeouts on the way",
             C::RecoveryConflict => "raise max_standby_streaming_delay or set hot_standby_feedback on the replica",

@@ -9,6 +9,7 @@ use waybill_pipeline::{CursorState, Source};
 use waybill_tests::services::postgres::Postgres;
 
 use super::{Read, read_after, source, source_as, stream, want};
+use crate::drift::Line;
 
 fn by(column: &str) -> StreamPlan {
     stream("t", json!({"load": "new", "cursor": {"column": column, "margin-ms": 1000}}))
@@ -135,6 +136,32 @@ async fn a_prepared_transaction_holds_the_window() {
     server.run("COMMIT PREPARED 'p'").await;
     let released = read_after(&source(&server), &by("at"), None, 1).await.expect("read");
     assert_eq!((released.note.held, released.rows.num_rows()), (false, 11));
+}
+
+/// A held window has no rows, which would take the place of all that the table has: neither table nor cursor moves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_whose_window_is_held_leaves_table_and_cursor_as_they_were() {
+    for column in ["id", "at"] {
+        let server = seeded().await;
+        let line = Line::of_postgres(&server);
+        let keys = format!("load: new, cursor: {column}, shrink-guard: off");
+        line.delivered(&keys);
+        let count = || line.rows("SELECT count(*), count(DISTINCT id) FROM t");
+        assert_eq!(count(), json!([[10, 10]]), "{column}");
+        // Its time lies below the cursor, its number above.
+        server.run("BEGIN; INSERT INTO t (at) VALUES (now() - interval '30 minutes'); PREPARE TRANSACTION 'p'").await;
+        let reload = ["--reload", "public.t"];
+        let held = line.stream_with(&keys, &reload, 10);
+        assert_eq!((&held["failure"], &held["version"]), (&json!("source_incomplete"), &json!(null)), "{held}");
+        assert!(held["text"].as_str().is_some_and(|text| text.contains("would empty the table")), "{held}");
+        assert_eq!(count(), json!([[10, 10]]), "{column}");
+        server.run("COMMIT PREPARED 'p'").await;
+        let next = line.delivered(&keys);
+        let brought = if column == "id" { 1 } else { 0 };
+        assert_eq!(next["rows"], json!(brought), "the cursor was where it had been: {next}");
+        line.stream_with(&keys, &reload, 0);
+        assert_eq!(count(), json!([[11, 11]]), "{column}");
+    }
 }
 
 /// What waits for a transaction to end must not take its being prepared for its end.

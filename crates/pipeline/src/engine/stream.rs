@@ -22,7 +22,7 @@ use crate::cast;
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
 use crate::expect::Expected;
 use crate::fault::{Fault, FaultResult};
-use crate::source::{CursorState, Proof, Snapshot, Want};
+use crate::source::{CursorState, Proof, Snapshot, Want, WindowNote};
 use crate::stop::End;
 
 /// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
@@ -90,6 +90,7 @@ impl StreamWork<'_> {
         let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;
         let (snapshot, mut drift) = self.decide(snapshot, &table)?;
         self.tell_opened(snapshot.as_ref());
+        self.check_held(snapshot.window())?;
         fault::point("snapshot_open");
 
         let schema = snapshot.schema();
@@ -220,6 +221,18 @@ impl StreamWork<'_> {
         if note.null_cursors > 0 {
             observer.event(Event { count: Some(note.null_cursors), ..event(EventCode::CursorNulls) });
         }
+    }
+
+    /// A window that is held has no end that is known, so nothing is read of it: a reload would put that in the place of all rows.
+    /// One that ends early, before a transaction that is open, is no such window: what lies behind its end comes with the next.
+    fn check_held(&self, note: WindowNote) -> FaultResult<()> {
+        if !(note.held && self.is_reloaded()) {
+            return Ok(());
+        }
+        let text = "the end of the window is not known, so a reload would empty the table: a transaction of the source is prepared, \
+                    or open for too long, or a replica does not tell how far it has come; commit or roll it back \
+                    (pg_prepared_xacts, pg_stat_activity, XA RECOVER), then reload again";
+        Err(Fault::new(FailureCode::SourceIncomplete, text))
     }
 
     async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {

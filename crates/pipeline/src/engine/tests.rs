@@ -29,6 +29,7 @@ use crate::stop::{Directive, Halt, stop_pair};
 #[derive(Clone, Default)]
 struct Endless {
     given: Arc<AtomicUsize>,
+    note: WindowNote,
 }
 
 #[async_trait]
@@ -72,7 +73,7 @@ impl Snapshot for Endless {
         vec!["id".into()]
     }
     fn window(&self) -> WindowNote {
-        WindowNote::default()
+        self.note
     }
     async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
         Ok(Box::new(self.clone()))
@@ -286,3 +287,18 @@ async fn rows_of_text_files_are_not_replaced() {
     }
     assert_eq!(rig.source.given.load(Ordering::SeqCst), 0);
 }
+/// Nothing is read of such a window, so its rows would be none.
+#[tokio::test]
+async fn a_reload_whose_window_is_held_is_tried_again_and_replaces_nothing() {
+    let rig = rig();
+    let held = WindowNote { held: true, ..WindowNote::default() };
+    let source = Endless { note: held, ..rig.source.clone() };
+    let mut plan = plan();
+    plan.streams[0].load = Load::New;
+    let context = Context { source: Arc::new(source), reload: vec![0], ..rig.context.clone() };
+    let ends = run(&plan, &[0], &context).await;
+    assert_eq!(ends[0].outcome.failure, Some(FailureCode::SourceIncomplete));
+    assert_eq!(FailureCode::SourceIncomplete.policy(), waybill_model::failure::RetryPolicy::Retry);
+    assert_eq!((ends[0].outcome.version, rig.source.given.load(Ordering::SeqCst)), (None, 0), "no row was asked for");
+}
+
