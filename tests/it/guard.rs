@@ -320,12 +320,17 @@ fn t02_an_entry_point_can_not_be_taken_back_and_runs_attempts_only() {
 
 /// `once` in a directory with a source of 3,000 rows and this guard.
 fn once(guard: &str) -> Result<(Output, tempfile::TempDir)> {
+    once_with(guard, &[])
+}
+
+/// The same with more options.
+fn once_with(guard: &str, more: &[&str]) -> Result<(Output, tempfile::TempDir)> {
     let dir = tempfile::tempdir()?;
     std::fs::write(dir.path().join("shop.yaml"), shop(dir.path(), 3_000)?)?;
     std::fs::write(dir.path().join("guard.toml"), guard.replace("{scratch}", &dir.path().display().to_string()))?;
     let mut command = Command::new(binary("waybill-worker"));
     command.arg("once").arg("--spec").arg(dir.path().join("shop.yaml")).args(["--memory", "128MiB"]);
-    let output = command.arg("--guard").arg(dir.path().join("guard.toml")).output()?;
+    let output = command.arg("--guard").arg(dir.path().join("guard.toml")).args(more).output()?;
     Ok((output, dir))
 }
 
@@ -357,5 +362,27 @@ fn a_run_that_passes_a_ceiling_of_its_guard_commits_nothing() -> Result<()> {
     }
     let (output, _) = once(&format!("{LOCAL}[limits]\nrows_per_run = 3000\nrows_per_second = 1000000\n"))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// No plan names a reload, so the guard is asked of it by itself; a preview's rows count as a run's do.
+#[test]
+fn a_reload_and_a_preview_are_held_to_the_guard_too() -> Result<()> {
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let reload = ["--reload", "items"];
+    let (output, dir) = once_with(&format!("reload = false\n{LOCAL}"), &reload)?;
+    ensure!(output.status.code() == Some(10) && said(&output).contains("reload_not_allowed"), "{}", said(&output));
+    ensure!(!dir.path().join("lake").exists(), "something was opened");
+    let (output, _) = once_with(LOCAL, &reload)?;
+    ensure!(output.status.success(), "{}", said(&output));
+    let (output, _) = once(&format!("reload = false\n{LOCAL}"))?;
+    ensure!(output.status.success(), "a run that reloads nothing: {}", said(&output));
+
+    let ceiling = format!("{LOCAL}[limits]\nrows_per_run = 10\n");
+    let (output, dir) = once_with(&ceiling, &["--preview", "11"])?;
+    ensure!(!output.status.success() && said(&output).contains("policy_denied"), "{}", said(&output));
+    ensure!(!dir.path().join("lake/_waybill/preview").exists(), "rows were written");
+    let (output, _) = once_with(&ceiling, &["--preview", "10"])?;
+    ensure!(output.status.success(), "{}", said(&output));
     Ok(())
 }

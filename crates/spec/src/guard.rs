@@ -47,6 +47,8 @@ pub struct Guard {
     pub images: Vec<String>,
     /// Whether only plans that one of the signers signed are run.
     pub require_signed_specs: bool,
+    /// Whether a stream may be read whole in place of its table; where nothing is said, only where plans need no signature.
+    pub reload: Option<bool>,
     /// Whose signatures count.
     pub signers: Vec<Signer>,
     /// What may be read.
@@ -185,6 +187,21 @@ impl Guard {
             known => format!("this worker's image {} is not listed", known.join(" or ")),
         };
         Some(self.refusal(Reason::Image, "images", message, None))
+    }
+
+    /// Refuses a run that reads streams whole in place of their tables, which no plan and so no signature says.
+    #[must_use]
+    pub fn refuses_reload(&self) -> Option<Refusal> {
+        if self.reload.unwrap_or(!self.require_signed_specs) {
+            return None;
+        }
+        let (key, why) = match self.reload {
+            Some(_) => ("reload", "`reload` is false"),
+            None => ("require_signed_specs", "no signature covers it, and `reload` is not there"),
+        };
+        let message = format!("the run reloads streams, so that their tables are replaced: {why}");
+        let fix = "if it is meant, write `reload = true` above the first section".to_owned();
+        Some(self.refusal(Reason::Reload, key, message, Some(fix)))
     }
 
     /// Where a key stands, or the section that it would stand in.

@@ -41,6 +41,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bytes: &'a [u8],
     /// Its signature, where one came.
     pub(crate) signature: Option<&'a str>,
+    /// Streams that are to be read whole in place of their tables; neither the plan nor its signature names them.
+    pub(crate) reload: &'a [u32],
 }
 
 /// A plan that may run, with what holds it to the guard.
@@ -60,6 +62,7 @@ impl Guarded {
             bytes: wanted.bytes.to_vec(),
             signature: wanted.signature.map(str::to_owned),
             images: find::image(wanted.place).await,
+            is_reload: !wanted.reload.is_empty(),
         };
         let refused = subject.judge(&guard);
         if !refused.is_empty() {

@@ -40,10 +40,10 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     let terminal = Arc::new(Terminal::new(&plan));
     let (switch, stop) = stop_pair();
     let asked = tokio::spawn(listen(switch.clone()));
-    let prepared = prepare(&plan, &arguments, budget, Arc::clone(&terminal), (switch, stop)).await;
+    let (wanted, told) = ((&arguments, reload), Arc::clone(&terminal));
+    let prepared = prepare(&plan, wanted, budget, told, (switch, stop)).await;
     let exit = match prepared {
         Ok((context, log, _guarded)) => {
-            let context = Context { reload, ..context };
             let (ends, exit) = match arguments.preview {
                 Some(rows) => {
                     let ends = engine::preview(&plan, &streams, rows, &context).await;
@@ -141,7 +141,7 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Chosen), Exit> {
 /// Asks the guard, resolves secrets, opens both ends and begins the log.
 async fn prepare(
     plan: &Plan,
-    arguments: &OnceArguments,
+    (arguments, reload): (&OnceArguments, Vec<u32>),
     budget: Budget,
     terminal: Arc<Terminal>,
     (switch, stop): (StopSwitch, StopSignal),
@@ -151,7 +151,7 @@ async fn prepare(
     let file = arguments.guard.as_deref();
     let signature = signature(arguments.signatures.as_deref(), &plan.pipeline)?;
     let (bytes, signature) = (bytes.as_bytes(), signature.as_deref());
-    let wanted = Wanted { place: Place::Process, file, plan, bytes, signature };
+    let wanted = Wanted { place: Place::Process, file, plan, bytes, signature, reload: &reload };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     let means = guarded.means();
     let (source, destination) = stop.or_halt(connect::ends(plan, &run.to_string(), &budget, &means)).await??;
@@ -163,7 +163,7 @@ async fn prepare(
     let context = Context {
         source: guarded.source(source),
         destination,
-        reload: Vec::new(),
+        reload,
         run,
         attempt,
         epoch: None,

@@ -10,7 +10,7 @@ use arrow::array::Array;
 use tokio::runtime::Handle;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::{Compression, Deletes, Files, Format, Load, Plan, StreamPlan};
-use waybill_model::run::StreamState;
+use waybill_model::run::{MOST_PREVIEW_ROWS, StreamState};
 use waybill_model::{FailureCode, RunId};
 
 use super::{Context, Sizing, StreamEnd, pass_on};
@@ -19,23 +19,26 @@ use crate::cast;
 use crate::commit::{DataFile, key};
 use crate::encode::{LaneWriter, PartitionBy, Target, TwinSet};
 use crate::fault::Fault;
+use crate::observe::{Observer, Progress};
 use crate::source::{Batch, Lane, Want};
-use crate::stop::{End, stop_pair};
+use crate::stop::{End, StopSignal, stop_pair};
 
 /// More than this of rows in memory is not taken, however many were asked for.
 const MOST_BYTES: usize = 16 << 20;
 
 /// Writes the first rows of the given streams (places in the plan), one stream after the other, and returns how each ended, in the same
-/// order. One that was written is `Skipped` without a failure: nothing was delivered.
+/// order. One that was written is `Skipped` without a failure: nothing was delivered. No more rows are taken than can be asked for,
+/// whatever the number: it comes from outside.
 pub async fn preview(plan: &Plan, streams: &[u32], rows: u64, context: &Context) -> Vec<StreamEnd> {
     let (switch, stop) = stop_pair();
     switch.raise(context.stop.current());
     let limit = Duration::from_millis(plan.limits.time_ms);
     let link = tokio::spawn(pass_on(context.stop.clone(), switch, limit));
+    let (rows, outer) = (rows.min(MOST_PREVIEW_ROWS), &context.stop);
     let context = Context { stop, ..context.clone() };
     let mut ends = Vec::with_capacity(streams.len());
     for index in streams {
-        let end = one(plan, *index, rows, &context).await.unwrap_or_else(|end| StreamEnd::ended(*index, end));
+        let end = one(plan, (*index, rows), outer, &context).await.unwrap_or_else(|end| StreamEnd::ended(*index, end));
         if let Some(code) = end.outcome.failure {
             let event = Event::of_stream(EventCode::StreamFailed, *index);
             context.observer.event(Event { failure: Some(code), ..event });
@@ -47,7 +50,7 @@ pub async fn preview(plan: &Plan, streams: &[u32], rows: u64, context: &Context)
     ends
 }
 
-async fn one(plan: &Plan, index: u32, rows: u64, context: &Context) -> Result<StreamEnd, End> {
+async fn one(plan: &Plan, (index, rows): (u32, u64), outer: &StopSignal, context: &Context) -> Result<StreamEnd, End> {
     let refused = |text| Fault::new(FailureCode::SpecRefused, text);
     let Some(stream) = usize::try_from(index).ok().and_then(|at| plan.streams.get(at)) else {
         return Err(refused("a stream was asked for that the plan does not have").into());
@@ -63,7 +66,8 @@ async fn one(plan: &Plan, index: u32, rows: u64, context: &Context) -> Result<St
     let snapshot = context.stop.or_halt(context.source.open(&whole, None, want)).await??;
     let snapshot = cast::applied(snapshot, &whole)?;
     let mut lane = context.stop.or_halt(snapshot.lane()).await??;
-    let first = first(lane.as_mut(), rows, context).await?;
+    let told = Told { index, observer: context.observer.as_ref(), outer };
+    let first = first(lane.as_mut(), rows, &told, &context.stop).await?;
     drop((lane, snapshot));
     let schema = first.first().map(|batch| batch.rows.schema());
     let files = match schema {
@@ -79,6 +83,7 @@ async fn one(plan: &Plan, index: u32, rows: u64, context: &Context) -> Result<St
             written.await.map_err(|_| Fault::new(FailureCode::WorkerBug, "an encoder panicked"))??
         }
     };
+    told.of_files(&files)?;
     let mut end = StreamEnd::blank(index, StreamState::Skipped);
     end.outcome.rows = files.iter().map(|file| file.rows).sum();
     end.outcome.bytes = files.iter().map(|file| file.bytes).sum();
@@ -101,14 +106,46 @@ fn as_whole(stream: &StreamPlan) -> StreamPlan {
     }
 }
 
+/// Who hears of a stream's numbers as they come, as of a run's: a guard holds its ceilings against them.
+struct Told<'a> {
+    index: u32,
+    observer: &'a dyn Observer,
+    /// Raised at once where a ceiling is passed; the one that halts the work follows later.
+    outer: &'a StopSignal,
+}
+
+impl Told<'_> {
+    /// Before rows are written.
+    fn of_rows(&self, rows: u64) -> Result<(), End> {
+        self.of((rows, 0, 0))
+    }
+
+    fn of_files(&self, files: &[DataFile]) -> Result<(), End> {
+        for file in files {
+            let event = Event::of_stream(EventCode::PartUploaded, self.index);
+            self.observer.event(Event { rows: Some(file.rows), bytes: Some(file.bytes), ..event });
+        }
+        let rows = files.iter().map(|file| file.rows).sum();
+        self.of((rows, files.iter().map(|file| file.bytes).sum(), files.len() as u64))
+    }
+
+    fn of(&self, (rows, bytes, files): (u64, u64, u64)) -> Result<(), End> {
+        // It waits all the while: a stream that was read can't end as one that nothing was delivered of.
+        let (stream, state) = (self.index, StreamState::Waiting);
+        self.observer.progress(Progress { stream, state, rows, bytes, files, rows_estimate: None });
+        self.outer.halt().map_or(Ok(()), |halt| Err(halt.into()))
+    }
+}
+
 /// So many rows at most, and no more than fit the memory.
-async fn first(lane: &mut dyn Lane, rows: u64, context: &Context) -> Result<Vec<Batch>, End> {
+async fn first(lane: &mut dyn Lane, rows: u64, told: &Told<'_>, stop: &StopSignal) -> Result<Vec<Batch>, End> {
     let mut left = usize::try_from(rows).unwrap_or(usize::MAX);
     let (mut batches, mut bytes) = (Vec::new(), 0);
     while left > 0 && bytes < MOST_BYTES {
-        let Some(batch) = context.stop.or_halt(lane.next()).await?? else { break };
+        let Some(batch) = stop.or_halt(lane.next()).await?? else { break };
         let many = batch.rows.num_rows().min(left);
         left -= many;
+        told.of_rows(rows - left as u64)?;
         bytes += batch.rows.get_array_memory_size();
         let twins = batch.twins.iter().map(|(at, texts)| (*at, texts.slice(0, many)));
         // What of a longer batch is left out needs no twin.

@@ -13,17 +13,17 @@ use tokio::sync::Semaphore;
 use waybill_model::event::Event;
 use waybill_model::plan::{Files, Format, Load, Plan, StreamPlan};
 use waybill_model::receipt::Grade;
-use waybill_model::run::StreamState;
+use waybill_model::run::{MOST_PREVIEW_ROWS, StreamState};
 use waybill_model::{AttemptId, FailureCode, RunId};
 
-use super::{Context, run};
+use super::{Context, preview, run};
 use crate::bucket::{Bucket, BucketError, BucketResult, ObjectMeta, Put, Upload};
 use crate::budget::Budget;
 use crate::database::Destination;
 use crate::fault::FaultResult;
 use crate::observe::{Observer, OpenGate, Progress};
 use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
-use crate::stop::{Directive, Halt, stop_pair};
+use crate::stop::{Directive, Halt, StopSwitch, stop_pair};
 
 /// Gives batches for ever, and counts them.
 #[derive(Clone, Default)]
@@ -168,6 +168,23 @@ impl Upload for SlowUpload {
     }
 }
 
+/// Forbids the run once it tells of more rows than these, as a guard's ceiling does; keeps the newest number.
+struct Ceiling {
+    most: u64,
+    switch: StopSwitch,
+    rows: Arc<AtomicUsize>,
+}
+
+impl Observer for Ceiling {
+    fn progress(&self, progress: Progress) {
+        self.rows.store(usize::try_from(progress.rows).unwrap_or(usize::MAX), Ordering::SeqCst);
+        if progress.rows > self.most {
+            self.switch.raise(Directive::Forbidden(FailureCode::PolicyDenied));
+        }
+    }
+    fn event(&self, _: Event) {}
+}
+
 struct Silent;
 
 impl Observer for Silent {
@@ -186,7 +203,7 @@ struct Rig {
     source: Endless,
     permits: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
-    switch: crate::stop::StopSwitch,
+    switch: StopSwitch,
     context: Context,
 }
 
@@ -287,6 +304,7 @@ async fn rows_of_text_files_are_not_replaced() {
     }
     assert_eq!(rig.source.given.load(Ordering::SeqCst), 0);
 }
+
 /// Nothing is read of such a window, so its rows would be none.
 #[tokio::test]
 async fn a_reload_whose_window_is_held_is_tried_again_and_replaces_nothing() {
@@ -302,3 +320,24 @@ async fn a_reload_whose_window_is_held_is_tried_again_and_replaces_nothing() {
     assert_eq!((ends[0].outcome.version, rig.source.given.load(Ordering::SeqCst)), (None, 0), "no row was asked for");
 }
 
+/// A preview of rows without end, with a ceiling: how it ended, how many rows were told of, and how many pieces were written.
+async fn previewed(most: u64) -> (super::StreamEnd, usize, usize) {
+    let rig = rig();
+    rig.permits.add_permits(64);
+    let rows = Arc::new(AtomicUsize::new(0));
+    let ceiling = Ceiling { most, switch: rig.switch.clone(), rows: Arc::clone(&rows) };
+    let context = Context { observer: Arc::new(ceiling), ..rig.context.clone() };
+    let mut ends = preview(&plan(), &[0], u64::MAX, &context).await;
+    (ends.remove(0), rows.load(Ordering::SeqCst), rig.waiting.available_permits())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_takes_no_more_rows_than_can_be_asked_for_and_is_counted_like_a_run() {
+    let most = usize::try_from(MOST_PREVIEW_ROWS).expect("a number");
+    let (end, told, written) = previewed(MOST_PREVIEW_ROWS).await;
+    assert_eq!((end.outcome.failure, end.outcome.rows, told), (None, MOST_PREVIEW_ROWS, most));
+    assert!(written > 0);
+    let (end, told, written) = previewed(MOST_PREVIEW_ROWS - 1).await;
+    assert_eq!((end.halt, told), (Some(Halt::Forbidden(FailureCode::PolicyDenied)), most));
+    assert_eq!((end.outcome.state, written), (StreamState::Failed, 0), "what passes the ceiling is not written");
+}

@@ -174,6 +174,9 @@ names = \"none\"
 # Only plans that one of the signers below signed with `waybill sign`.
 require_signed_specs = false
 
+# Whether streams may be reloaded: read whole, in place of what their tables have. Where absent only if no signature is asked for.
+# reload = false
+
 # References to secrets that may be resolved; a `*` may stand at the end.
 ";
 

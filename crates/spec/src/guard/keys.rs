@@ -99,6 +99,7 @@ pub(super) static GUARD: Table = Table {
         Key::new("secrets", Shape::List(&SECRET), "References to secrets that may be resolved."),
         Key::new("images", Shape::List(&IMAGE), "Digests of the worker images that may run."),
         Key::new("require_signed_specs", Shape::Flag, "Whether only signed plans are run."),
+        Key::new("reload", Shape::Flag, "Whether streams may be read whole in place of their tables."),
         Key::new(
             "signers",
             Shape::Named("signer", NAME, &Shape::Table(&SIGNER)),

@@ -49,6 +49,9 @@ pub fn lint(guard: &Guard, now: Micros) -> Vec<String> {
             "signers are listed but `require_signed_specs` is not true: their signatures are not asked for",
         );
     }
+    if guard.require_signed_specs && guard.reload == Some(true) {
+        remark("reload", "no signature covers a reload: whoever can start runs can have a table replaced");
+    }
     if guard.signers.iter().any(|signer| signer.expires.is_some_and(|end| end <= now)) {
         remark("signers", "a signer's time is over");
     }

@@ -68,6 +68,8 @@ reasons! {
     Image = "image_not_allowed",
     /// Only signed plans are run, and this one bears no signature.
     Unsigned = "signature_missing",
+    /// The run reads streams whole in place of their tables.
+    Reload = "reload_not_allowed",
     /// The signature's key is none of the signers', or its time is over.
     Signer = "signer_not_allowed",
     /// The signature's time is over.

@@ -386,6 +386,28 @@ fn only_a_listed_image_runs_and_one_that_is_not_known_is_none_of_them() {
 }
 
 #[test]
+fn a_reload_needs_leave_of_its_own_where_plans_are_signed() {
+    let signer = format!("[signers.a]\nkey = \"ed25519:{}=\"\n", "A".repeat(43));
+    let with = |keys: &str| guard(&GUARD.replace("secrets =", &format!("{keys}secrets =")));
+    let signed = |keys: &str| {
+        guard(&(GUARD.replace("secrets =", &format!("require_signed_specs = true\n{keys}secrets =")) + &signer))
+    };
+    for allowed in [guard(GUARD), with("reload = true\n"), signed("reload = true\n")] {
+        assert_eq!(allowed.refuses_reload(), None);
+    }
+    for (refusing, key) in [
+        (with("reload = false\n"), "reload"),
+        (signed("reload = false\n"), "reload"),
+        (signed(""), "require_signed_specs"),
+    ] {
+        let refusal = refusing.refuses_reload().expect("refused");
+        assert_eq!((refusal.reason, refusal.key), (Reason::Reload, key));
+        assert!(refusal.fix.is_some_and(|fix| fix.contains("reload = true")));
+    }
+    assert!(lint(&signed("reload = true\n"), NOW).iter().any(|remark| remark.contains("`reload`")));
+}
+
+#[test]
 fn what_is_wide_is_remarked_on() {
     let wide = guard(
         "guard = 1\nsecrets = [\"env://*\"]\n[read]\nhosts = [\"*.internal:*\"]\n\

@@ -81,6 +81,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         plan: &plan,
         bytes: &assignment.plan,
         signature: assignment.signature.as_deref(),
+        reload: &assignment.reload,
     };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     if !guarded.is_held() {

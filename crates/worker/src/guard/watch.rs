@@ -34,6 +34,8 @@ pub(super) struct Subject {
     pub(super) bytes: Vec<u8>,
     pub(super) signature: Option<String>,
     pub(super) images: Vec<String>,
+    /// Whether streams are to be read whole in place of their tables: no plan says so.
+    pub(super) is_reload: bool,
 }
 
 impl Subject {
@@ -43,6 +45,7 @@ impl Subject {
         let mut refused = evaluate(guard, &self.plan, now);
         refused.extend(check_signature(guard, &self.bytes, self.signature.as_deref(), now));
         refused.extend(guard.refuses_image(&self.images));
+        refused.extend(guard.refuses_reload().filter(|_| self.is_reload));
         refused
     }
 }

@@ -38,7 +38,7 @@ fn run_with(images: Vec<String>) -> Run {
 
 pub(in crate::guard) fn watch(origin: Origin, images: Vec<String>) -> (Arc<Watch>, StopSignal) {
     let plan = waybill_spec::parse(SPEC).expect("a spec").plan("p").expect("a plan");
-    let subject = Subject { plan, bytes: Vec::new(), signature: None, images };
+    let subject = Subject { plan, bytes: Vec::new(), signature: None, images, is_reload: false };
     let guard = Guard::parse(GUARD).expect("a guard");
     assert_eq!(subject.judge(&guard), []);
     let (switch, stop) = stop_pair();
@@ -91,6 +91,31 @@ async fn a_guard_that_is_gone_wrong_over_or_narrower_ends_the_run() {
     std::fs::remove_file(run.file.path()).expect("remove");
     run.later().await;
     assert!(run.watch.allows().await.is_err());
+}
+
+/// The plan is the same with and without a reload: the guard alone tells them apart.
+#[test]
+fn a_reload_is_refused_where_the_guard_says_so_or_asks_for_signatures() {
+    let plan = waybill_spec::parse(SPEC).expect("a spec").plan("p").expect("a plan");
+    let subject =
+        |is_reload| Subject { plan: plan.clone(), bytes: Vec::new(), signature: None, images: Vec::new(), is_reload };
+    let refuses = |guard: &str, is_reload| {
+        let guard = Guard::parse(guard).expect("a guard");
+        let found = subject(is_reload).judge(&guard);
+        assert!(
+            found.iter().all(|one| one.reason != Reason::Reload || one.reason.failure() == FailureCode::PolicyDenied)
+        );
+        found.iter().any(|one| one.reason == Reason::Reload)
+    };
+    let signed = format!("require_signed_specs = true\n{GUARD}[signers.a]\nkey = \"ed25519:{}=\"\n", "A".repeat(43));
+    for (guard, refused) in [
+        (GUARD.to_owned(), false),
+        (format!("reload = false\n{GUARD}"), true),
+        (signed.clone(), true),
+        (format!("reload = true\n{signed}"), false),
+    ] {
+        assert_eq!((refuses(&guard, true), refuses(&guard, false)), (refused, false), "{guard}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
