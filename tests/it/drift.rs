@@ -298,3 +298,22 @@ async fn a_steered_reload_replaces_one_table_and_a_retry_of_it_is_a_reload_too()
     Ok(())
 }
 
+/// What was delivered is neither run again nor said to be reloaded.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_a_reload_reloads_only_what_was_left() -> Result<()> {
+    let sandbox = Sandbox::start(Options::default()).await?;
+    let source = |sql: &str| rusqlite::Connection::open(sandbox.path("shop.db"))?.execute_batch(sql);
+    source("CREATE TABLE other (id INTEGER); CREATE TABLE away (id INTEGER PRIMARY KEY)")?;
+    sandbox.apply(&document(&sandbox, "")).await?;
+    let started = shown(&sandbox, &["run", "start", "p", "--reload", "c", "--reload", "other", "-o", "json"])?;
+    let run: Value = serde_json::from_str(&started)?;
+    let failed = sandbox.ended(run["id"].as_str().context("an id")?.parse()?).await?;
+    assert!(failed.streams[0].reload && failed.streams[1].reload);
+    assert_eq!((failed.streams[0].state.as_str(), failed.streams[1].state.as_str()), ("failed", "committed"));
+    source("ALTER TABLE away RENAME TO c")?;
+    let again = sandbox.client.run_retry(failed.run.id).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let ended = sandbox.ended(again.run.id).await?;
+    crate::story::succeeded(&ended)?;
+    assert_eq!((ended.streams[0].reload, ended.streams[1].reload), (true, false));
+    Ok(())
+}

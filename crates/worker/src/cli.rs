@@ -54,7 +54,7 @@ pub(crate) struct OnceArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) stream: Vec<String>,
     /// Read this stream whole, whatever its load, in place of what its table has; may be given several times. Only the named streams run
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", conflicts_with = "preview")]
     pub(crate) reload: Vec<String>,
     /// Memory that the process may take, such as 256MiB; the spec's or the control group's limit otherwise
     #[arg(long, value_name = "SIZE", value_parser = size)]

@@ -50,6 +50,8 @@ fn a_stream_that_is_reloaded_replaces_its_table_in_one_commit_and_goes_on_from_t
     let both = once(&shop, &["--reload", "c", "--stream", "other"]);
     assert_eq!(report(&both)["streams"].as_array().map(Vec::len), Some(2));
     assert_eq!(once(&shop, &["--reload", "nothing"]).status.code(), Some(2));
+    let torn = once(&shop, &["--preview", "3", "--reload", "c"]);
+    assert_eq!(torn.status.code(), Some(2), "a preview replaces nothing: {}", talk(&torn));
 }
 
 #[test]

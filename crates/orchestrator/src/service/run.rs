@@ -396,7 +396,8 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     let streams = Store::run_stream_list_in_txn(tx, who.org, run).await?;
     let moves_rows = old.kind == RunKind::Sync;
     let left = |s: &RunStream| s.selected && !(moves_rows && s.delivered_at.is_some());
-    let wanted: Vec<Wanted> = streams.iter().map(|s| Wanted { selected: left(s), reload: s.reload }).collect();
+    let wanted: Vec<Wanted> =
+        streams.iter().map(|s| Wanted { selected: left(s), reload: left(s) && s.reload }).collect();
     let nothing_left =
         if moves_rows { !wanted.iter().any(|wanted| wanted.selected) } else { old.state == RunState::Succeeded };
     if nothing_left {
