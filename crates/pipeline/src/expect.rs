@@ -106,11 +106,14 @@ impl Expectations {
         Ok(())
     }
 
-    /// How they came out, once every row was taken: so many in all, and so many in the commit that they are compared with.
-    /// Takes a processor's time.
-    pub(crate) fn told(&self, rows: u64, before: Option<u64>) -> Vec<Expected> {
+    /// How they came out, once every row was taken: so many in all, and so many in the commit that they are compared with. Where
+    /// a stream of windows is read whole, the most that a window may bring bounds nothing. Takes a processor's time.
+    pub(crate) fn told(&self, rows: u64, before: Option<u64>, is_whole: bool) -> Vec<Expected> {
         let one = |(number, one): (u64, &One)| {
             let (rows, holds) = match &one.looks {
+                Looks::Count(count) if is_whole => {
+                    (rows, is_expected(&RowCount { max: None, ..count.clone() }, rows, before))
+                }
                 Looks::Count(count) => (rows, is_expected(count, rows, before)),
                 Looks::Unique(seen) => seen.again().map_or((0, true), |again| (again, again == 0)),
                 Looks::Filled(_) | Looks::Within(_) => {
@@ -189,7 +192,7 @@ mod tests {
     }
 
     fn rows(all: &Expectations) -> Vec<(u64, bool)> {
-        all.told(0, None).iter().map(|one| (one.rows, one.holds)).collect()
+        all.told(0, None, false).iter().map(|one| (one.rows, one.holds)).collect()
     }
 
     #[test]
@@ -203,7 +206,7 @@ mod tests {
         all.take(&batch(&[Some(1), Some(2), None], &[Some("a"), None, None])).expect("taken");
         all.take(&batch(&[Some(1), Some(3), None], &[Some("a"), Some("a"), None])).expect("taken");
         assert_eq!(rows(&all), [(3, false), (1, false), (2, false)]);
-        let told = all.told(0, None);
+        let told = all.told(0, None, false);
         assert_eq!(told.iter().map(Expected::fails).collect::<Vec<_>>(), [true, false, true]);
         assert_eq!(told[1].told(), "expectation 2 (unique of id, name): 1 row");
     }
@@ -264,5 +267,14 @@ mod tests {
         assert!(!holds(half(), 49, Some(100)) && !holds(half(), 151, Some(100)));
         assert!(holds(half(), 7, None) && holds(half(), 7, Some(0)), "there is nothing to compare with");
         assert!(!holds(json!({"change": 200}), u64::MAX, Some(u64::MAX / 4)), "no overflow");
+    }
+
+    #[test]
+    fn the_most_that_a_window_may_bring_does_not_bound_a_stream_that_is_read_whole() {
+        let count = of(&json!([{"check": {"rows": {"min": 2, "max": 4, "change": 50}}}]), 0).expect("a count");
+        let holds = |rows, before, is_whole| count.told(rows, before, is_whole)[0].holds;
+        assert!(!holds(5, None, false) && holds(5, None, true));
+        assert!(!holds(1, None, true), "the least is held");
+        assert!(!holds(5, Some(20), true) && holds(10, Some(20), true), "so is the change");
     }
 }

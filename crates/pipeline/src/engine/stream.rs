@@ -168,7 +168,7 @@ impl StreamWork<'_> {
     }
 
     /// Whether somebody asked for the whole stream anew, whatever the table's cursor says.
-    fn is_reloaded(&self) -> bool {
+    pub(super) fn is_reloaded(&self) -> bool {
         self.shared.context.reload.contains(&self.index)
     }
 
