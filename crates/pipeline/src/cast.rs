@@ -18,7 +18,8 @@ use waybill_model::plan::{CsvType, EdgePolicy, StreamPlan};
 use self::column::{can, cast, merged};
 use crate::exact::data_type;
 use crate::fault::{Fault, FaultResult};
-use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Want, WindowNote};
+use crate::source::step::{Step, behind};
+use crate::source::{Batch, Snapshot, Want};
 
 /// The mark in the metadata of a column that was cast: the type that it was cast to. What the source had stays beside it.
 pub const CAST_MARK: &str = "waybill.cast";
@@ -70,7 +71,7 @@ pub(crate) fn applied(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultRes
         casts.insert(at, *to);
     }
     let schema = Arc::new(Schema::new_with_metadata(fields, whole.metadata().clone()));
-    Ok(Box::new(Cast { inner, schema, casts: casts.into(), policy: stream.edge_values }))
+    Ok(behind(inner, Arc::clone(&schema), Cast { schema, casts, policy: stream.edge_values }))
 }
 
 /// What the metadata of a column say once it is cast. What the source's own reading did with values stays told beside it.
@@ -83,78 +84,19 @@ fn noted(of_source: &HashMap<String, String>, to: CsvType, edge_values: EdgePoli
 }
 
 struct Cast {
-    inner: Box<dyn Snapshot>,
     schema: SchemaRef,
     /// Types by the places of their columns.
-    casts: Arc<BTreeMap<usize, CsvType>>,
+    casts: BTreeMap<usize, CsvType>,
     policy: EdgePolicy,
 }
 
 #[async_trait]
-impl Snapshot for Cast {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn ranges(&self) -> usize {
-        self.inner.ranges()
-    }
-
-    fn rows_estimate(&self) -> Option<u64> {
-        self.inner.rows_estimate()
-    }
-
-    fn lanes(&self) -> usize {
-        self.inner.lanes()
-    }
-
-    fn cursor(&self) -> Option<CursorState> {
-        self.inner.cursor()
-    }
-
-    fn key(&self) -> Vec<String> {
-        self.inner.key()
-    }
-
-    fn window(&self) -> WindowNote {
-        self.inner.window()
-    }
-
-    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
-        let (inner, schema) = (self.inner.lane().await?, Arc::clone(&self.schema));
-        Ok(Box::new(CastLane { inner, schema, casts: Arc::clone(&self.casts), policy: self.policy }))
-    }
-
-    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
-        self.inner.keys().await
-    }
-
-    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-        self.inner.finish().await
-    }
-}
-
-struct CastLane {
-    inner: Box<dyn Lane>,
-    schema: SchemaRef,
-    casts: Arc<BTreeMap<usize, CsvType>>,
-    policy: EdgePolicy,
-}
-
-#[async_trait]
-impl Lane for CastLane {
-    async fn next(&mut self) -> FaultResult<Option<Batch>> {
-        let Some(batch) = self.inner.next().await? else { return Ok(None) };
-        self.batch(batch).map(Some)
-    }
-}
-
-impl CastLane {
-    fn batch(&self, batch: Batch) -> FaultResult<Batch> {
+impl Step for Cast {
+    async fn rows(&self, batch: Batch) -> FaultResult<Batch> {
         let mut columns = batch.rows.columns().to_vec();
         let mut twins: BTreeMap<usize, StringArray> = batch.twins.into_iter().collect();
         let mut coerced: BTreeMap<usize, u64> = batch.coerced.into_iter().collect();
-        for (at, to) in self.casts.iter() {
+        for (at, to) in &self.casts {
             let there = twins.remove(at);
             let done = cast(&columns[*at], *to, there.as_ref());
             let met = done.edges.len() as u64;

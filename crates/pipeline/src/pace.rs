@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use waybill_model::plan::StreamPlan;
 
 use crate::fault::FaultResult;
-use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
+use crate::source::step::{Step, behind};
+use crate::source::{Batch, CursorState, Snapshot, Source, Table, Want};
 
 /// Rows in a second as they are allowed now; none where there is no ceiling.
 pub type Rate = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
@@ -97,71 +97,28 @@ impl Source for Paced {
         want: Want,
     ) -> FaultResult<Box<dyn Snapshot>> {
         let inner = self.inner.open(stream, after, want).await?;
-        Ok(Box::new(PacedSnapshot { inner, pace: Arc::clone(&self.pace) }))
+        let schema = inner.schema();
+        Ok(behind(inner, schema, Held(Arc::clone(&self.pace))))
     }
 }
 
-struct PacedSnapshot {
-    inner: Box<dyn Snapshot>,
-    pace: Arc<Pace>,
-}
+struct Held(Arc<Pace>);
 
-#[async_trait]
-impl Snapshot for PacedSnapshot {
-    fn schema(&self) -> SchemaRef {
-        self.inner.schema()
-    }
-
-    fn ranges(&self) -> usize {
-        self.inner.ranges()
-    }
-
-    fn rows_estimate(&self) -> Option<u64> {
-        self.inner.rows_estimate()
-    }
-
-    fn lanes(&self) -> usize {
-        self.inner.lanes()
-    }
-
-    fn cursor(&self) -> Option<CursorState> {
-        self.inner.cursor()
-    }
-
-    fn key(&self) -> Vec<String> {
-        self.inner.key()
-    }
-
-    fn window(&self) -> WindowNote {
-        self.inner.window()
-    }
-
-    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
-        Ok(Box::new(PacedLane { inner: self.inner.lane().await?, pace: Arc::clone(&self.pace) }))
-    }
-
-    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
-        Ok(Box::new(PacedLane { inner: self.inner.keys().await?, pace: Arc::clone(&self.pace) }))
-    }
-
-    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-        self.inner.finish().await
-    }
-}
-
-struct PacedLane {
-    inner: Box<dyn Lane>,
-    pace: Arc<Pace>,
-}
-
-#[async_trait]
-impl Lane for PacedLane {
-    async fn next(&mut self) -> FaultResult<Option<Batch>> {
-        let batch = self.inner.next().await?;
-        if let Some(batch) = &batch {
-            self.pace.take(batch.rows.num_rows()).await;
-        }
+impl Held {
+    async fn waited(&self, batch: Batch) -> FaultResult<Batch> {
+        self.0.take(batch.rows.num_rows()).await;
         Ok(batch)
+    }
+}
+
+#[async_trait]
+impl Step for Held {
+    async fn rows(&self, batch: Batch) -> FaultResult<Batch> {
+        self.waited(batch).await
+    }
+
+    async fn keys(&self, batch: Batch) -> FaultResult<Batch> {
+        self.waited(batch).await
     }
 }
 
@@ -169,10 +126,7 @@ impl Lane for PacedLane {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
-    use waybill_model::FailureCode;
-
     use super::*;
-    use crate::fault::Fault;
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_changes_counts_from_the_next_rows_on() {
@@ -197,55 +151,6 @@ mod tests {
         allowed.store(0, Ordering::Relaxed);
         pace.take(1_000).await;
         assert_eq!(began.elapsed().as_secs(), 2 + 10 + 10, "what was owed is owed no more");
-    }
-
-    /// One row with a key, read over and over.
-    struct Keyed;
-
-    #[async_trait]
-    impl Snapshot for Keyed {
-        fn schema(&self) -> SchemaRef {
-            Arc::new(arrow::datatypes::Schema::empty())
-        }
-        fn ranges(&self) -> usize {
-            1
-        }
-        fn rows_estimate(&self) -> Option<u64> {
-            Some(1)
-        }
-        fn lanes(&self) -> usize {
-            1
-        }
-        fn cursor(&self) -> Option<CursorState> {
-            Some(CursorState::new("here"))
-        }
-        fn key(&self) -> Vec<String> {
-            vec!["id".into()]
-        }
-        fn window(&self) -> WindowNote {
-            WindowNote { held: true, ..WindowNote::default() }
-        }
-        async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
-            Err(Fault::new(FailureCode::SourceFailed, "rows"))
-        }
-        async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
-            Err(Fault::new(FailureCode::SourceFailed, "keys"))
-        }
-        async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-            Err(Fault::new(FailureCode::SourceFailed, "the end"))
-        }
-    }
-
-    #[tokio::test]
-    async fn a_paced_snapshot_says_all_that_its_source_says() {
-        let paced = PacedSnapshot { inner: Box::new(Keyed), pace: Arc::new(Pace::new(Arc::new(|| None))) };
-        assert_eq!(
-            (paced.key(), paced.ranges(), paced.lanes()),
-            (vec!["id".to_owned()], 1, 1),
-            "its rows can be merged"
-        );
-        assert!(paced.window().held && paced.cursor().is_some() && paced.rows_estimate() == Some(1));
-        assert_eq!(paced.keys().await.err().expect("keys").text.for_customer(), "keys");
     }
 
     #[tokio::test(start_paused = true)]

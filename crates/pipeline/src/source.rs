@@ -3,6 +3,8 @@
 //! Everything is pulled: a lane reads nothing before `next` is called, so a slow bucket stops the reads.
 //! `Batch` and `CursorState` hold the customer's values and therefore have no `Debug`, `Display` or `Serialize`.
 
+pub(crate) mod step;
+
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;

@@ -13,7 +13,8 @@ use waybill_model::plan::{Deletes, StreamPlan};
 
 use crate::commit::OWN_MARK;
 use crate::fault::{Fault, FaultResult};
-use crate::source::{Batch, CursorState, Lane, Proof, Snapshot, WindowNote};
+use crate::source::step::{Step, behind};
+use crate::source::{Batch, Snapshot};
 
 /// When a run missed the row at the source; NULL where it is there.
 pub(super) const DELETED_AT: &str = "_waybill_deleted_at";
@@ -33,76 +34,20 @@ pub(super) fn marked(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultResu
     let mark = Field::new(DELETED_AT, DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())), true)
         .with_metadata(HashMap::from([(OWN_MARK.to_owned(), "deleted_at".to_owned())]));
     let schema = Arc::new(Schema::new(fields.fields().iter().cloned().chain([Arc::new(mark)]).collect::<Vec<_>>()));
-    Ok(Box::new(Marked { inner, schema }))
+    Ok(behind(inner, Arc::clone(&schema), Marked(schema)))
 }
 
-struct Marked {
-    inner: Box<dyn Snapshot>,
-    schema: SchemaRef,
-}
+struct Marked(SchemaRef);
 
 #[async_trait]
-impl Snapshot for Marked {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-
-    fn ranges(&self) -> usize {
-        self.inner.ranges()
-    }
-
-    fn rows_estimate(&self) -> Option<u64> {
-        self.inner.rows_estimate()
-    }
-
-    fn lanes(&self) -> usize {
-        self.inner.lanes()
-    }
-
-    fn cursor(&self) -> Option<CursorState> {
-        self.inner.cursor()
-    }
-
-    fn key(&self) -> Vec<String> {
-        self.inner.key()
-    }
-
-    fn window(&self) -> WindowNote {
-        self.inner.window()
-    }
-
-    async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
-        Ok(Box::new(MarkedLane { inner: self.inner.lane().await?, schema: Arc::clone(&self.schema) }))
-    }
-
-    async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
-        self.inner.keys().await
-    }
-
-    async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-        self.inner.finish().await
-    }
-}
-
-struct MarkedLane {
-    inner: Box<dyn Lane>,
-    schema: SchemaRef,
-}
-
-#[async_trait]
-impl Lane for MarkedLane {
-    async fn next(&mut self) -> FaultResult<Option<Batch>> {
-        let Some(batch) = self.inner.next().await? else { return Ok(None) };
-        let rows = &batch.rows;
-        let mark = self
-            .schema
-            .fields()
-            .iter()
-            .skip(rows.num_columns())
-            .map(|field| new_null_array(field.data_type(), rows.num_rows()));
+impl Step for Marked {
+    async fn rows(&self, batch: Batch) -> FaultResult<Batch> {
+        let (rows, Self(schema)) = (&batch.rows, self);
+        let mark = schema.fields().iter().skip(rows.num_columns());
+        let mark = mark.map(|field| new_null_array(field.data_type(), rows.num_rows()));
         let columns = rows.columns().iter().cloned().chain(mark).collect();
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        let rows = RecordBatch::try_new(Arc::clone(schema), columns)
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "rows do not fit their own schema with a mark"))?;
-        Ok(Some(Batch { rows, ..batch }))
+        Ok(Batch { rows, ..batch })
     }
 }

@@ -6,7 +6,8 @@ use arrow::datatypes::{Field, Schema};
 use super::*;
 use crate::source::mysql::kind::Width;
 
-fn kinds() -> Vec<Kind> {
+/// A kind of every shape. Kept inputs name them by their place.
+pub(super) fn kinds() -> Vec<Kind> {
     let widths = [Width::One, Width::Two, Width::Three, Width::Four, Width::Eight];
     let mut kinds: Vec<Kind> = widths.map(|width| Kind::Integer(width, true)).to_vec();
     kinds.extend(widths.map(|width| Kind::Integer(width, false)));

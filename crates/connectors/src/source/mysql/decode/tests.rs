@@ -18,32 +18,6 @@ fn defaults() -> Policies {
     Policies { edges: EdgePolicy::default(), text: TextPolicy::default() }
 }
 
-/// A kind of every shape.
-fn all() -> Vec<Kind> {
-    let mut kinds = Vec::new();
-    for width in [Width::One, Width::Two, Width::Three, Width::Four, Width::Eight] {
-        kinds.extend([Kind::Integer(width, true), Kind::Integer(width, false)]);
-    }
-    kinds.extend([
-        Kind::Float4,
-        Kind::Float8,
-        Kind::Decimal { precision: 10, scale: 2 },
-        Kind::Date,
-        Kind::Moment { digits: 6, is_utc: true },
-        Kind::Moment { digits: 0, is_utc: false },
-        Kind::Time { digits: 3 },
-        Kind::Year,
-        Kind::Bit,
-        Kind::Bits,
-        Kind::Text,
-        Kind::Converted,
-        Kind::Enum,
-        Kind::Bytes,
-        Kind::Geometry,
-    ]);
-    kinds
-}
-
 #[test]
 fn a_row_is_its_nulls_and_then_its_values() {
     let kinds = [Kind::Integer(Width::Four, true), Kind::Text, Kind::Decimal { precision: 5, scale: 1 }];
@@ -114,7 +88,7 @@ fn a_row_over_its_bound_is_refused() {
 proptest! {
     #[test]
     fn arbitrary_rows_never_panic_nor_hoard(bytes in prop::collection::vec(any::<u8>(), 0..400), fail in any::<bool>()) {
-        let kinds = all();
+        let kinds = fuzz::kinds();
         let edges = if fail { EdgePolicy::Fail } else { EdgePolicy::Sentinel };
         for kind in &kinds {
             let mut decoder = decoder(std::slice::from_ref(kind), Policies { edges, ..defaults() }, 300);

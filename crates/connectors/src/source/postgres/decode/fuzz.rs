@@ -6,7 +6,8 @@ use super::*;
 
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-fn kinds() -> Vec<Kind> {
+/// A kind of every shape. Kept inputs name them by their place.
+pub(super) fn kinds() -> Vec<Kind> {
     let plain = [
         Kind::Bool,
         Kind::Int2,

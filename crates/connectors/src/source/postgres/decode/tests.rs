@@ -249,27 +249,12 @@ fn vectors_read_from_recorded_bytes() {
     assert_eq!((floats(0), floats(1)), (vec![1.0, 2.5, -3.0], vec![1.0, -2.0]));
 }
 
+/// Every kind by itself and in a list.
 fn every_kind() -> Vec<Kind> {
-    let scalar = [
-        Kind::Bool,
-        Kind::Int2,
-        Kind::Float8,
-        Kind::Unsigned4,
-        Kind::Decimal { precision: 38, scale: 9 },
-        Kind::NumericText,
-        Kind::Date,
-        Kind::TimestampTz,
-        Kind::Uuid,
-        Kind::Char,
-        Kind::Jsonb,
-        Kind::Text,
-        Kind::Bytes,
-        Kind::Vector,
-        Kind::HalfVector,
-        Kind::ArrayJson,
-    ];
-    let lists: Vec<Kind> = scalar.iter().filter(|k| !matches!(k, Kind::Vector | Kind::HalfVector)).cloned().collect();
-    scalar.into_iter().chain(lists.into_iter().map(|kind| Kind::List(Box::new(kind)))).collect()
+    let scalar = fuzz::kinds().into_iter().filter(|kind| !matches!(kind, Kind::List(_)));
+    let of_list = |kind: &Kind| !matches!(kind, Kind::Vector | Kind::HalfVector);
+    let lists = scalar.clone().filter(of_list).map(|kind| Kind::List(Box::new(kind)));
+    scalar.chain(lists).collect()
 }
 
 proptest! {
