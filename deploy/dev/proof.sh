@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The long matrices: property tests with many cases from a recorded seed, then the kill stories over and over.
-#   CASES=2000 HISTORIES=200 TIMES=5 LAUNCHES=1000 RUNS=50 CUT=300s SEED=1 make proof
+#   CASES=2000 HISTORIES=200 TIMES=5 LAUNCHES=1000 RUNS=50 CUT=300s SECONDS_EACH=600 SEED=1 make proof
 # The seed and every figure are printed, so that a run can be repeated.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -74,7 +74,7 @@ pub struct Wanted<'a> {
     pub attempt: AttemptId,
 }
 
-/// A database as a destination, configured for one connection, with its secrets resolved.
+/// A database as a destination, configured for one connection, with ways to its secrets.
 #[async_trait]
 pub trait Database: Send + Sync {
     /// The address for people and receipts, without credentials.

@@ -5,15 +5,17 @@
 
 pub(crate) mod step;
 
-use arrow::array::{RecordBatch, StringArray};
-use arrow::datatypes::SchemaRef;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use waybill_model::plan::StreamPlan;
 use waybill_model::receipt::Grade;
 
 use crate::fault::FaultResult;
 
-/// A kind of source, configured for one connection, with its secrets resolved.
+/// A kind of source, configured for one connection, with ways to its secrets.
 #[async_trait]
 pub trait Source: Send + Sync {
     /// Connects and logs in, without looking at any stream.
@@ -87,7 +89,9 @@ pub trait Snapshot: Send + Sync {
 /// What a window's end rests on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WindowNote {
-    /// A prepared transaction is open, so the window's end did not advance.
+    /// The window's end is not known, so it did not advance: a transaction is prepared or open for too long, a replica does not tell
+    /// how far it has come, or what was committed is not on its disk yet. Without a cursor to go on from, nothing is read of such a
+    /// window; with one, only rows that are always brought.
     pub held: bool,
     /// Other sessions' times are hidden, so a fixed lag is used and late commits are not promised.
     pub fixed_lag: bool,
@@ -117,6 +121,20 @@ impl Batch {
     #[must_use]
     pub const fn exact(rows: RecordBatch) -> Self {
         Self { rows, twins: Vec::new(), coerced: Vec::new() }
+    }
+
+    /// The texts beside a column, or as many NULLs.
+    pub(crate) fn twin(&self, at: usize) -> ArrayRef {
+        match self.twins.iter().find(|(place, _)| *place == at) {
+            Some((_, texts)) => Arc::new(texts.clone()),
+            None => new_null_array(&DataType::Utf8, self.rows.num_rows()),
+        }
+    }
+
+    /// Some of the rows, with their twins. What a policy changed was counted for all of them.
+    pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
+        let twins = self.twins.iter().map(|(at, texts)| (*at, texts.slice(from, rows))).collect();
+        Self { rows: self.rows.slice(from, rows), twins, coerced: Vec::new() }
     }
 }
 

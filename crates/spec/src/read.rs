@@ -12,7 +12,7 @@ mod tables;
 
 pub(crate) use connection::read_system;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use waybill_model::secret::SecretRef;
@@ -20,6 +20,12 @@ use waybill_model::secret::SecretRef;
 use crate::diagnostic::Findings;
 use crate::document::Document;
 use crate::tree::{Node, Span};
+
+/// The names that stand a second time in a list, and where.
+fn twice(names: &[(String, Span)]) -> impl Iterator<Item = &(String, Span)> {
+    let mut seen = HashSet::new();
+    names.iter().filter(move |(name, _)| !seen.insert(name))
+}
 
 /// Reads a whole file.
 pub(crate) fn read_document(root: &Node, found: &mut Findings) -> Document {

@@ -1,4 +1,4 @@
-//! From a plan's endpoints to sources and destinations, with their secrets resolved. A system that this build leaves out is
+//! From a plan's endpoints to sources and destinations, with ways to their secrets, each of which was tried once. A system that this build leaves out is
 //! refused by name.
 
 #[cfg(feature = "azure")]
@@ -80,7 +80,7 @@ pub(crate) async fn open(plan: &Plan, run: &str, budget: &Budget, means: &Means)
     })
 }
 
-/// Both ends of a plan, their secrets resolved.
+/// Both ends of a plan.
 pub(crate) async fn ends(
     plan: &Plan,
     run: &str,

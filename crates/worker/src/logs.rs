@@ -100,9 +100,14 @@ fn count_lost(lost: &AtomicU64) {
 /// Prints the log of a run.
 pub(crate) async fn show(arguments: &LogsArguments) -> Exit {
     let directory = directory(arguments.run, arguments.attempt);
-    match print_below(&arguments.url, &directory, CHUNK_CAP).await {
+    show_below((&arguments.url, &directory), CHUNK_CAP, &format!("log of {}", arguments.run)).await
+}
+
+/// Prints every object below a directory of a bucket, each of at most `cap` bytes, in the order of their keys.
+pub(crate) async fn show_below((url, directory): (&str, &str), cap: u64, what: &str) -> Exit {
+    match print_below(url, directory, cap).await {
         Ok(0) => {
-            terminal::say(&format!("there is no log of {} below {}", arguments.run, arguments.url));
+            terminal::say(&format!("there is no {what} below {url}"));
             Exit::Failed
         }
         Ok(_) => Exit::Ok,
@@ -113,8 +118,8 @@ pub(crate) async fn show(arguments: &LogsArguments) -> Exit {
     }
 }
 
-/// Prints every object below a directory of a bucket, each of at most `cap` bytes, in the order of their keys; how many there are.
-pub(crate) async fn print_below(url: &str, directory: &str, cap: u64) -> FaultResult<usize> {
+/// How many there are.
+async fn print_below(url: &str, directory: &str, cap: u64) -> FaultResult<usize> {
     let bucket = connect::bucket_at(url).await?;
     let objects = bucket.list(directory, None).await?;
     for object in &objects {

@@ -47,13 +47,13 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
             let (ends, exit) = match arguments.preview {
                 Some(rows) => {
                     let ends = engine::preview(&plan, &streams, rows, &context).await;
-                    let exit = preview::told(&terminal, &plan, &context, &ends);
+                    let exit = preview::told(&terminal, &context, &ends);
                     (ends, exit)
                 }
                 None => {
                     let ends = engine::run(&plan, &streams, &context).await;
                     terminal.summary(&ends);
-                    let exit = exit_of(&ends);
+                    let exit = exit_of(&ends, |end| end.outcome.state == StreamState::Committed);
                     (ends, exit)
                 }
             };
@@ -218,8 +218,9 @@ async fn listen(switch: StopSwitch) {
     switch.raise(Directive::Cancel);
 }
 
-fn exit_of(ends: &[StreamEnd]) -> Exit {
-    let delivered = ends.iter().filter(|end| end.outcome.state == StreamState::Committed).count();
+/// What the process ends with, where so many streams came to what was wanted of them.
+fn exit_of(ends: &[StreamEnd], is_done: impl Fn(&StreamEnd) -> bool) -> Exit {
+    let delivered = ends.iter().filter(|end| is_done(end)).count();
     let has = |code| ends.iter().any(|end| end.outcome.failure == Some(code));
     if delivered == ends.len() {
         Exit::Ok

@@ -40,7 +40,7 @@ impl Terminal {
         Self { names, live: std::io::stderr().is_terminal(), shown: Mutex::new(None) }
     }
 
-    fn name(&self, stream: u32) -> &str {
+    pub(crate) fn name(&self, stream: u32) -> &str {
         usize::try_from(stream).ok().and_then(|at| self.names.get(at)).map_or("?", String::as_str)
     }
 }

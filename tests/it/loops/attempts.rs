@@ -291,6 +291,7 @@ async fn f47_the_same_failure_in_three_runs_pauses_the_pipeline() {
         kind: waybill_model::run::RunKind::Sync,
         streams: vec![],
         reload: vec![],
+        rows: None,
     };
     let answer = world.runs.trigger(&world.caller(), world.pipeline, trigger).await;
     assert!(matches!(answer, Err(RunError::Paused { .. })), "{answer:?}");

@@ -171,7 +171,7 @@ impl World {
     }
 
     pub(crate) async fn trigger(&self) -> Run {
-        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![] };
+        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![], rows: None };
         self.runs.trigger(&self.caller(), self.pipeline, trigger).await.expect("a run")
     }
 

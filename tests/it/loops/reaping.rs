@@ -95,6 +95,7 @@ async fn f20_an_orchestrator_that_was_away_loses_no_run() {
             kind: waybill_model::run::RunKind::Sync,
             streams: vec![],
             reload: vec![],
+            rows: None,
         };
         let run = world.runs.trigger(&world.caller(), pipeline, trigger).await.expect("a run");
         world.dispatch().await;

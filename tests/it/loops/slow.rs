@@ -83,7 +83,8 @@ impl Both {
         world.dispatcher = Dispatcher::new(world.context.clone());
         world.reaper = Reaper::new(world.context.clone());
         world.reap().await;
-        let trigger = Trigger::Manual { kind: waybill_model::run::RunKind::Sync, streams: vec![], reload: vec![] };
+        let trigger =
+            Trigger::Manual { kind: waybill_model::run::RunKind::Sync, streams: vec![], reload: vec![], rows: None };
         let far = world.runs.trigger(&world.caller(), pipeline, trigger).await.expect("a run");
         let near = world.trigger().await;
         world.dispatch().await;

@@ -16,7 +16,7 @@ use waybill_store::{NewPipeline, RunFilter, Store, StoreError, StoreOptions};
 
 use super::fixture::{Database, LaunchFault, World, bounds, claim, failed, peer, plan, report, seed, succeeded, until};
 
-const MANUAL: fn() -> Trigger = || Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![] };
+const MANUAL: fn() -> Trigger = || Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![], rows: None };
 
 async fn pipelines(world: &World, count: usize) -> Vec<PipelineId> {
     let mut tx = world.store.write_tx_of_all().await.expect("a transaction");

@@ -123,6 +123,35 @@ fn a_column_that_an_expectation_names_is_decided_and_never_left_out() {
 }
 
 #[test]
+fn a_column_that_was_decided_does_not_stand_among_those_that_are_asked_about() {
+    let shop = shop("load: new, cursor: id, new-columns: ask");
+    shop.sql("ALTER TABLE c ADD COLUMN more TEXT; ALTER TABLE c ADD COLUMN less TEXT; INSERT INTO c VALUES (3, 'c', 30, 'x', 'y')");
+    settings(&shop, "load: new, cursor: id, new-columns: ask, columns: { rename: { less: fewer } }");
+    let c = refused(&shop, "columns_undecided");
+    assert_eq!((&c["text"], &c["columns"]["new"]), (&json!("the table has not: \"more\""), &json!(1)), "{c}");
+}
+
+#[test]
+fn a_column_that_is_named_as_a_twin_of_the_table_is_refused_before_a_row_is_read() {
+    let shop = shop("load: new, cursor: id, new-columns: add");
+    shop.sql("INSERT INTO c VALUES (3, 'c', 'thirty')");
+    shop.delivered();
+    let before = state(&shop);
+    shop.sql("ALTER TABLE c ADD COLUMN n__text TEXT");
+    for row in ["", "INSERT INTO c VALUES (4, 'd', 40, 'a word')"] {
+        shop.sql(row);
+        let c = refused(&shop, "schema_changed");
+        let told = "\"n__text\" is a column of the source now and the text of another column in the table";
+        assert_eq!((&c["text"], &c["rows"], &c["columns"]["changed"]), (&json!(told), &json!(0), &json!(1)), "{c}");
+    }
+    assert_eq!(state(&shop), before, "neither cursor nor table moved");
+    settings(&shop, "load: new, cursor: id, new-columns: add, columns: { rename: { n__text: words } }");
+    shop.delivered();
+    let seen = rows(&shop.table("c"), "SELECT id, n__text, words FROM t WHERE id > 2 ORDER BY id");
+    assert_eq!(seen, json!([[3, "'thirty'", null], [4, null, "a word"]]));
+}
+
+#[test]
 fn f30_what_is_gone_renamed_or_of_another_type_is_told_by_name_and_moves_no_cursor() {
     let shop = shop("load: new, cursor: id, new-columns: add");
     let before = state(&shop);

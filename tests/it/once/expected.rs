@@ -89,6 +89,22 @@ fn a_number_of_rows_is_compared_with_the_table_that_is_replaced_or_with_the_last
 }
 
 #[test]
+fn the_most_that_a_window_may_bring_bounds_windows_and_no_run_that_reads_the_whole_table() {
+    let shop = Shop::with(PEOPLE, "");
+    let spec = |load: &str| shop.spec(&format!("      people: {{ {load}, expect: [{{ rows: {{ max: 2 }} }}] }}"), "");
+    // The first run, and the first one behind a full load.
+    spec("load: new, cursor: id");
+    shop.delivered();
+    shop.spec("      people: { load: full }", "");
+    shop.delivered();
+    spec("load: new, cursor: id");
+    assert_eq!(shop.delivered()["streams"][0]["rows"], 3);
+    shop.sql("INSERT INTO people VALUES (4, 'D', NULL), (5, 'E', NULL), (6, 'F', NULL)");
+    assert_eq!(report(&shop.once())["streams"][0]["failure"], "expectation_failed");
+    assert_eq!(rows(&shop.table("people"), "SELECT count(*) FROM t"), json!([[3]]));
+}
+
+#[test]
 fn rows_that_do_not_fit_the_memory_end_the_stream_with_a_number() {
     let shop = Shop::with(
         "CREATE TABLE many (id integer); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500000)

@@ -25,6 +25,27 @@ pub(super) struct Where {
     endpoint: Option<String>,
 }
 
+impl Where {
+    /// What the worker's own tools need to be told besides the address. For Azure and Google nothing is passed on: a signature or
+    /// token goes with each request, and an endpoint that the orchestrator named would be given it.
+    pub(super) fn variables(&self) -> Vec<(&'static str, &str)> {
+        let known = [("AWS_REGION", &self.region), ("AWS_ENDPOINT_URL", &self.endpoint)];
+        let known = known.into_iter().filter(|_| self.url.starts_with("s3://"));
+        known.filter_map(|(name, value)| Some((name, value.as_deref()?))).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(url: &str, region: Option<&str>, endpoint: Option<&str>) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self { run_id: String::new(), url: url.to_owned(), region: owned(region), endpoint: owned(endpoint) }
+    }
+
+    /// Whether the address alone says where the bucket is.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.endpoint.is_none()
+    }
+}
+
 pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &Output) -> Result<Exit> {
     let place = place(client, id).await?;
     if only_where {
@@ -43,14 +64,8 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
     })?;
     let mut command = Command::new(program);
     command.args(["logs", &place.url, "--run", &place.run_id]);
-    // What the caller's own environment says wins: these are the caller's credentials. For Azure and Google nothing is passed on: a
-    // signature or token goes with each request, and an endpoint that the orchestrator named would be given it.
-    let known = if place.url.starts_with("s3://") { (&place.region, &place.endpoint) } else { (&None, &None) };
-    for (name, value) in [("AWS_REGION", known.0), ("AWS_ENDPOINT_URL", known.1)] {
-        if let (Some(value), None) = (value, std::env::var_os(name)) {
-            command.env(name, value);
-        }
-    }
+    // What the caller's own environment says wins: these are the caller's credentials.
+    command.envs(place.variables().into_iter().filter(|(name, _)| std::env::var_os(name).is_none()));
     // Only comes back where the program could not be started.
     let error = command.exec();
     Err(Failure::new(
@@ -76,7 +91,7 @@ pub(super) async fn place(client: &Client, id: RunId) -> Result<Where> {
         Failure::new(Exit::Failed, "plan_unknown", "this version does not understand where the run writes to")
             .next("upgrade waybill to the orchestrator's version")
     })?;
-    if matches!(system, System::Postgres(_)) {
+    if system.is_database() {
         let text = "this run writes to a database, which keeps no log: it is where the worker's standard error went";
         return Err(Failure::new(Exit::NotFound, "no_bucket", text).next(format!("waybill run events {id}")));
     }

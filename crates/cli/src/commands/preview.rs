@@ -9,7 +9,8 @@ use waybill_model::run::RunKind;
 use waybill_model::size::{show_bytes, show_number};
 
 use crate::args::{Target, Wait};
-use crate::commands::{logs, watch, why};
+use crate::commands::logs::{self, Where};
+use crate::commands::{watch, why};
 use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, table};
 use crate::resolve;
@@ -96,37 +97,60 @@ async fn shown(client: &Client, detail: &RunDetail) -> Result<Preview> {
             stream: stream.name.clone(),
             rows: stream.rows.unwrap_or(0),
             bytes: stream.bytes.unwrap_or(0),
-            duckdb: duckdb(&files),
+            duckdb: duckdb(&place, &files),
             files,
         }
     };
     Ok(Preview {
         run_id: run.id.to_string(),
         streams: written.map(rows).collect(),
-        command: format!("waybill-worker preview {} --run {}", place.url, run.id),
+        command: format!("{}waybill-worker preview {} --run {}", variables(&place), place.url, run.id),
     })
 }
 
-/// A directory is a path to DuckDB, and S3 an address that it knows.
-fn duckdb(files: &str) -> Option<String> {
+/// What stands before a command of the worker's, so that it finds the bucket.
+fn variables(place: &Where) -> String {
+    place.variables().into_iter().map(|(name, value)| format!("{name}={value} ")).collect()
+}
+
+/// A directory is a path to DuckDB, and S3 an address that it knows. One that it takes for a pattern, or a shell for more than a
+/// text, is not told.
+fn duckdb(place: &Where, files: &str) -> Option<String> {
+    let is_plain = !place.url.contains(['[', '*', '?', '"', '$', '`', '\\', '!']);
     let path = match files.strip_prefix("file://") {
         Some(path) => path,
         None if files.starts_with("s3://") => files,
         None => return None,
     };
     let path = path.replace('\'', "''");
-    Some(format!("duckdb -c \"SELECT * FROM read_json_auto('{path}')\""))
+    (is_plain && place.is_complete()).then(|| format!("duckdb -c \"SELECT * FROM read_json_auto('{path}')\""))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(url: &str, endpoint: Option<&str>) -> (Option<String>, String) {
+        let place = Where::of(url, Some("eu-north-1"), endpoint);
+        (duckdb(&place, &format!("{url}/_waybill/preview/run_1/0-*/*.jsonl")), variables(&place))
+    }
+
     #[test]
     fn duckdb_is_named_only_where_it_reads_the_address_as_it_stands() {
-        let local = duckdb("file:///data/o'neil/_waybill/preview/run_1/0-*/*.jsonl").expect("a path");
+        let local = told("file:///data/o'neil", None).0.expect("a path");
         assert!(local.ends_with("read_json_auto('/data/o''neil/_waybill/preview/run_1/0-*/*.jsonl')\""), "{local}");
-        assert!(duckdb("s3://lake/raw/x").expect("S3").contains("'s3://lake/raw/x'"));
-        assert_eq!(duckdb("azure://shop/lake/x"), None);
+        assert!(told("s3://lake/raw", None).0.expect("S3").contains("'s3://lake/raw/_waybill"));
+        for url in ["azure://shop/lake", "file:///data/[2024]", "file:///data/a*", "file:///data/$HOME", "file:///a\"b"]
+        {
+            assert_eq!(told(url, None).0, None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_elsewhere_is_told_with_what_leads_there() {
+        let (duckdb, variables) = told("s3://lake/raw", Some("http://127.0.0.1:9000"));
+        assert_eq!(duckdb, None);
+        assert_eq!(variables, "AWS_REGION=eu-north-1 AWS_ENDPOINT_URL=http://127.0.0.1:9000 ");
+        assert_eq!(told("file:///data", None).1, "");
     }
 }

@@ -36,6 +36,12 @@ pub enum System {
 }
 
 impl System {
+    /// Whether rows are written into tables of its own, and not into files.
+    #[must_use]
+    pub const fn is_database(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Its name in YAML and in messages.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use waybill_model::plan::{Plan, System};
-use waybill_model::run::{PREVIEW_ROWS, RunKind, RunState};
+use waybill_model::plan::Plan;
+use waybill_model::run::{RunKind, RunState};
 use waybill_model::{ConnectionId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
 use waybill_store::{
     Attempt, AuditEntry, NewRun, Pipeline, Run, RunEventRow, RunFilter, RunStream, Store, StoreError, Tx,
@@ -47,13 +47,8 @@ pub enum Trigger {
         streams: Vec<u32>,
         /// Those of the plan that are read whole, whatever their load; they run, too.
         reload: Vec<u32>,
-    },
-    /// Somebody wants to see some rows.
-    Preview {
-        /// Only these streams of the plan; all where empty.
-        streams: Vec<u32>,
-        /// So many rows of each at most.
-        rows: u64,
+        /// So many rows of each at most, for a preview.
+        rows: Option<u64>,
     },
     /// A schedule's slot is due.
     Schedule {
@@ -141,13 +136,13 @@ impl RunService {
         }
         match trigger {
             Trigger::Manual { kind: RunKind::Test, .. } => Err(RunError::NotATest),
-            Trigger::Manual { kind: RunKind::Preview, streams, .. } => {
-                preview_in_txn(tx, who, &found, (&streams, PREVIEW_ROWS)).await
-            }
-            Trigger::Preview { streams, rows } => preview_in_txn(tx, who, &found, (&streams, rows)).await,
-            Trigger::Manual { kind, streams, reload } => {
+            Trigger::Manual { kind, streams, reload, rows } => {
                 let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
+                if kind == RunKind::Preview && plan.to.system.is_database() {
+                    return Err(RunError::NoBucket);
+                }
                 let wanted = chosen(&plan, &streams, &reload)?;
+                let new = NewRun { preview_rows: rows, ..new };
                 insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Schedule { schedule, slot } => {
@@ -364,21 +359,6 @@ async fn new_run(
         preview_rows: None,
     };
     Ok((new, plan))
-}
-
-/// A run that writes the first rows of some streams into the pipeline's bucket.
-async fn preview_in_txn(
-    tx: &mut Tx,
-    who: &Caller,
-    pipeline: &Pipeline,
-    (streams, rows): (&[u32], u64),
-) -> Result<RunId, RunError> {
-    let (new, plan) = new_run(tx, who, pipeline, ("manual", RunKind::Preview, None)).await?;
-    if matches!(plan.to.system, System::Postgres(_)) {
-        return Err(RunError::NoBucket);
-    }
-    let wanted = chosen(&plan, streams, &[])?;
-    insert_in_txn(tx, who, NewRun { preview_rows: Some(rows), ..new }, &named(&plan, &wanted)).await
 }
 
 /// The old run's own plan and streams, less what readers see already.

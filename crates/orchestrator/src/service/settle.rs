@@ -129,7 +129,7 @@ fn run_event(bounds: &Bounds, run: &Run, ending: Ending, now: Micros) -> RunEven
 
 fn again_or_failed(bounds: &Bounds, run: &Run, code: FailureCode, now: Micros) -> RunEvent {
     // Somebody waits to be told what became of this one task: another one would prove something else. A second preview would
-    // stand beside what the first one wrote.
+    // meet the names of the files that the first one wrote.
     if matches!(run.kind, RunKind::Test | RunKind::Preview) {
         return RunEvent::Failed;
     }

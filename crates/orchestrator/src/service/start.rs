@@ -101,19 +101,18 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
             if kind != RunKind::Sync && !body.reload.is_empty() {
                 return Err(Refused::field(ProblemCode::Unusable, "/reload", "only a run of kind sync moves rows"));
             }
-            let reload = streams(app, caller, id, ("/reload", &body.reload)).await?;
-            let streams = streams(app, caller, id, ("/streams", &body.streams)).await?;
-            if kind == RunKind::Preview {
-                return Ok(Asked::Pipeline(id, Trigger::Preview { streams, rows }));
-            }
-            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, reload }))
+            let asked = [("/reload", &body.reload[..]), ("/streams", &body.streams)];
+            let [reload, streams] = places(app, caller, id, asked).await?;
+            let rows = (kind == RunKind::Preview).then_some(rows);
+            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, reload, rows }))
         }
         (None, Some(id)) if body.streams.is_empty() && body.reload.is_empty() => {
             may_look(caller)?;
             Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
         }
         (None, Some(_)) => {
-            Err(Refused::field(ProblemCode::Unusable, "/streams", "a connection has no streams; name a pipeline"))
+            let field = if body.streams.is_empty() { "/reload" } else { "/streams" };
+            Err(Refused::field(ProblemCode::Unusable, field, "a connection has no streams; name a pipeline"))
         }
         _ => Err(Refused::new(ProblemCode::Unusable, "name either pipeline_id or connection_id")),
     }
@@ -128,28 +127,30 @@ fn may_look(caller: &Caller) -> ServiceResult<()> {
     Err(Refused::new(ProblemCode::Forbidden, detail).next("ask somebody who may change the connection"))
 }
 
-/// Places of the named streams in the pipeline's present plan.
-async fn streams(
+/// Places of the named streams in the pipeline's present plan, of each list by its field.
+async fn places(
     app: &Shared,
     caller: &Caller,
     id: PipelineId,
-    (field, names): (&'static str, &[String]),
-) -> ServiceResult<Vec<u32>> {
+    asked: [(&'static str, &[String]); 2],
+) -> ServiceResult<[Vec<u32>; 2]> {
     let missing = || Refused::new(ProblemCode::NotFound, "no such pipeline in this organization");
     let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(missing)?;
-    if names.is_empty() {
-        return Ok(Vec::new());
+    if asked.iter().all(|(_, names)| names.is_empty()) {
+        return Ok(Default::default());
     }
     let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(missing)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
-    let place = |name: &String| {
+    let place = |field, name: &String| {
         let found = (0_u32..).zip(&plan.streams).find(|(_, stream)| stream.name == *name);
         found.map(|(place, _)| place).ok_or_else(|| {
             let known = plan.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>().join(", ");
             Refused::field(ProblemCode::Unusable, field, format!("not a stream of the pipeline; there are: {known}"))
         })
     };
-    names.iter().map(place).collect()
+    let found = |(field, names): (_, &[String])| names.iter().map(|name| place(field, name)).collect();
+    let [first, second]: [ServiceResult<_>; 2] = asked.map(found);
+    Ok([first?, second?])
 }
 
 /// A look at a connection: as a pipeline uses it, or else at it alone, so that nothing beside it can fail.

@@ -258,16 +258,19 @@ impl Intent {
     /// What the files are, in Delta's words.
     const fn provider(&self) -> &'static str {
         match self.format {
-            Format::Delta | Format::ParquetFiles => "parquet",
+            Format::Delta | Format::ParquetFiles => PARQUET,
             Format::Csv | Format::Jsonl => self.format.as_str(),
         }
     }
 }
 
+/// What the files of most tables are, in Delta's words.
+pub(crate) const PARQUET: &str = "parquet";
+
 /// What a table's files are, by its metadata.
-fn provider(metadata: &Map<String, Value>) -> &str {
+pub(crate) fn provider(metadata: &Map<String, Value>) -> &str {
     let provider = metadata.get("format").and_then(|format| format.get("provider")).and_then(Value::as_str);
-    provider.unwrap_or("parquet")
+    provider.unwrap_or(PARQUET)
 }
 
 /// The columns that a table is partitioned by, in order.

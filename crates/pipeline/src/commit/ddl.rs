@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 
 use arrow::datatypes::Schema;
 use bytes::Bytes;
-use serde_json::Value;
+use futures::future::try_join_all;
 
 use self::statement::Subject;
 use crate::bucket::Bucket;
+use crate::commit::compose::{PARQUET, provider};
 use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
 use crate::commit::schema::Column;
@@ -23,28 +24,28 @@ use crate::fault::FaultResult;
 /// Sees that the statements of a table say what its newest version is: each is read and compared, whatever may have been cut short
 /// before.
 pub(crate) async fn keep(bucket: &dyn Bucket, dir: &str, head: &Head) -> FaultResult<()> {
-    let provider =
-        head.metadata.as_ref().and_then(|metadata| metadata.get("format")?.get("provider")).and_then(Value::as_str);
-    let provider = provider.unwrap_or("parquet");
+    let provider = head.metadata.as_ref().map_or(PARQUET, provider);
     let wanted = Subject::new(&bucket.url(), dir, (head.log, provider), head.columns()?).statements();
     let there = bucket.list(&key::statements(dir), None).await?;
     let there: BTreeMap<String, u64> = there.into_iter().map(|object| (object.key, object.size)).collect();
-    for (engine, text) in wanted {
+    let each = wanted.into_iter().map(|(engine, text)| {
         let (key, body) = (format!("{}{engine}.sql", key::statements(dir)), Bytes::from(text));
-        // One of another size is another one, whatever stands in it.
-        let size = body.len() as u64;
-        let is_same = there.get(&key) == Some(&size) && bucket.get(&key, size).await?.as_ref() == Some(&body);
-        if !is_same {
-            bucket.replace(&key, body).await?;
+        let size = there.get(&key).copied();
+        async move {
+            // One of another size is another one, whatever stands in it.
+            let length = body.len() as u64;
+            let is_same = size == Some(length) && bucket.get(&key, length).await?.as_ref() == Some(&body);
+            if is_same { Ok(()) } else { bucket.replace(&key, body).await }
         }
-    }
+    });
+    try_join_all(each).await?;
     Ok(())
 }
 
 /// The statements for a Delta table with these columns at this address of a bucket.
 pub fn of_delta(url: &str, table: &str, schema: &Schema) -> FaultResult<Vec<(&'static str, String)>> {
     let columns = schema::columns(schema, &[])?;
-    Ok(Subject::new(url, table, (LogKind::Delta, "parquet"), columns).statements())
+    Ok(Subject::new(url, table, (LogKind::Delta, PARQUET), columns).statements())
 }
 
 impl<'a> Subject<'a> {
@@ -77,7 +78,7 @@ fn name_of(dir: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

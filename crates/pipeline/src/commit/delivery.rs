@@ -206,7 +206,7 @@ pub struct State {
     pub key: Vec<String>,
     /// Columns of the table in order with their Delta types, twins of earlier runs included.
     pub columns: Vec<(String, String)>,
-    /// Those of them that are twins; none where an older version wrote the state.
+    /// Those of them that are twins. Only a database's state tells, which has no schema beside it, and none that an older version wrote.
     pub twins: Option<Vec<String>>,
     /// Rows that the run delivered.
     pub rows: u64,

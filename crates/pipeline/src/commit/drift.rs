@@ -36,6 +36,14 @@ pub struct Retyped {
     pub is: String,
 }
 
+impl Retyped {
+    /// A column of the stream under the name of a twin that the table has.
+    fn mixed(column: &str) -> Self {
+        let (was, is) = ("the text of another column".to_owned(), "a column of the source".to_owned());
+        Self { column: column.to_owned(), was, is }
+    }
+}
+
 impl Drift {
     /// What stands between these columns. Twins come and go as they are needed, and columns of ours come as they are asked for.
     pub(crate) fn between(table: &[Column], stream: &[Column]) -> Self {
@@ -48,7 +56,8 @@ impl Drift {
             match table.iter().find(|there| there.name == column.name) {
                 None if column.is_own() => {}
                 None => drift.new.push(column.name.clone()),
-                Some(there) if there.twin_of().is_none() && bare(&there.kind) != bare(&column.kind) => {
+                Some(there) if there.twin_of().is_some() => drift.changed.push(Retyped::mixed(&column.name)),
+                Some(there) if bare(&there.kind) != bare(&column.kind) => {
                     let (was, is) = (there.kind_text(), column.kind_text());
                     drift.changed.push(Retyped { column: column.name.clone(), was, is });
                 }
@@ -71,11 +80,7 @@ impl Drift {
         let gone = table.iter().filter(|name| !named.contains(*name) && !is_twin(name));
         let new = stream.iter().filter(|name| !known.contains(*name));
         let owned = |name: &&str| (*name).to_owned();
-        let mixed = stream.iter().filter(|name| is_noted(name)).map(|name| Retyped {
-            column: owned(name),
-            was: "the text of another column".to_owned(),
-            is: "a column of the source".to_owned(),
-        });
+        let mixed = stream.iter().filter(|name| is_noted(name)).map(|name| Retyped::mixed(name));
         Self {
             gone: gone.map(owned).collect(),
             new: new.map(owned).collect(),

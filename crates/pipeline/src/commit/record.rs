@@ -280,7 +280,7 @@ impl Loaded {
             origin: record.origin,
             cursor_column: record.cursor_column,
             key: record.key,
-            twins: Some(columns.iter().filter(|c| c.twin_of().is_some()).map(|c| c.name.clone()).collect()),
+            twins: None,
             columns: columns.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect(),
             rows: record.rows,
             bytes: record.bytes,

@@ -188,11 +188,9 @@ pub(crate) fn append(table: &[Column], stream: &[Column], added: &[String]) -> F
     for column in stream {
         let name = &column.name;
         match table.iter().find(|other| other.name == *name) {
-            Some(there) if there.twin_of().is_some() != column.twin_of().is_some() => {
-                let text = format!(
-                    "{name:?} is a column of the source on one side, and the text of another column on the other"
-                );
-                return Err(changed(text));
+            // The other way round it is a difference like others, told below.
+            Some(there) if there.twin_of().is_none() && column.twin_of().is_some() => {
+                return Err(changed(format!("{name:?} is a column of the source in the table, and a twin's name now")));
             }
             Some(there) if there.is_own() != column.is_own() => {
                 return Err(changed(format!("{name:?} is a column of the source on one side, and ours on the other")));

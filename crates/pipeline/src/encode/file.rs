@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{ArrayRef, Date32Array, RecordBatch, new_null_array};
+use arrow::array::{Date32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use tokio::runtime::Handle;
 use waybill_model::FailureCode;
@@ -124,13 +124,7 @@ impl OpenFile {
             return Ok(batch.rows.clone());
         }
         let mut columns = batch.rows.columns().to_vec();
-        for at in &self.twins {
-            let texts = batch.twins.iter().find(|(place, _)| place == at);
-            columns.push(match texts {
-                Some((_, texts)) => Arc::new(texts.clone()) as ArrayRef,
-                None => new_null_array(&DataType::Utf8, batch.rows.num_rows()),
-            });
-        }
+        columns.extend(self.twins.iter().map(|at| batch.twin(*at)));
         if let Some(day) = self.day {
             columns.push(Arc::new(Date32Array::from_value(day, batch.rows.num_rows())));
         }

@@ -4,11 +4,9 @@
 //! needed the partitions with the most rows go, until half of the rows are gone, and the others are packed anew.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::interleave;
-use arrow::datatypes::DataType;
 use waybill_model::FailureCode;
 
 use super::partition::Partition;
@@ -111,12 +109,19 @@ impl Waiting {
         if self.given <= MOST && (self.given <= LEAST || self.held <= self.memory) {
             return Ok(());
         }
-        let text = format!(
-            "the rows have so many partitions, or come so mixed, that one lane alone would write {} files or more, and with {} columns the \
-             records of so many do not fit its memory: partition by something coarser, leave columns out, or give more memory \
-             (`limits.memory`)",
-            self.given, self.columns
+        let more = format!(
+            "the rows have so many partitions, or come so mixed, that one lane alone would write {} files or more",
+            self.given
         );
+        let text = if self.given > MOST {
+            format!("{more}, and {MOST} is the most: partition by something coarser")
+        } else {
+            format!(
+                "{more}, and with {} columns the records of so many do not fit its memory: partition by something coarser, leave columns \
+                 out, or give more memory (`limits.memory`)",
+                self.columns
+            )
+        };
         Err(Fault::new(FailureCode::CommitTooLarge, text))
     }
 
@@ -135,7 +140,7 @@ impl Waiting {
             let end = from + rows_of(&ranges);
             while from < end {
                 let rows = step.min(end - from);
-                pieces.push((partition.clone(), slice(&gone, from, rows)));
+                pieces.push((partition.clone(), gone.slice(from, rows)));
                 from += rows;
             }
         }
@@ -157,11 +162,6 @@ fn bytes_of(batch: &Batch) -> usize {
     batch.rows.get_array_memory_size() + twins
 }
 
-fn slice(batch: &Batch, from: usize, rows: usize) -> Batch {
-    let twins = batch.twins.iter().map(|(at, texts)| (*at, texts.slice(from, rows))).collect();
-    Batch { rows: batch.rows.slice(from, rows), twins, coerced: Vec::new() }
-}
-
 /// The rows of these partitions in one batch, in their order; none where there are no rows.
 fn packed(batches: &[Batch], parts: &[Part]) -> FaultResult<Option<Batch>> {
     let Some(first) = batches.first().filter(|_| !parts.is_empty()) else { return Ok(None) };
@@ -181,21 +181,17 @@ fn packed(batches: &[Batch], parts: &[Part]) -> FaultResult<Option<Batch>> {
     twins.sort_unstable();
     twins.dedup();
     let twin = |at: usize| {
-        let texts = pack(batches.iter().map(|batch| texts(batch, at)).collect())?;
+        let texts = pack(batches.iter().map(|batch| batch.twin(at)).collect())?;
         Ok((at, texts.as_string::<i32>().clone()))
     };
     let twins: Vec<(usize, StringArray)> = twins.into_iter().map(twin).collect::<FaultResult<_>>()?;
     Ok(Some(Batch { rows, twins, coerced: Vec::new() }))
 }
 
-/// The twin of a column; NULLs where the batch needs none.
-fn texts(batch: &Batch, at: usize) -> ArrayRef {
-    let found = batch.twins.iter().find(|(place, _)| *place == at);
-    found.map_or_else(|| new_null_array(&DataType::Utf8, batch.rows.num_rows()), |(_, texts)| Arc::new(texts.clone()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use arrow::array::Int64Array;
     use arrow::datatypes::Int64Type;
 
@@ -269,7 +265,9 @@ mod tests {
         }
         assert_eq!(waiting.rest().expect("as many as may be").len(), MOST - 1);
         waiting.add(batch(&[1]), [(part(1), 1)]);
-        assert_eq!(waiting.rest().err().expect("one too many").code, FailureCode::CommitTooLarge);
+        let fault = waiting.rest().err().expect("one too many");
+        assert_eq!(fault.code, FailureCode::CommitTooLarge);
+        assert!(!fault.text.for_customer().contains("memory"), "there is enough: {}", fault.text.for_customer());
     }
 
     /// How many files of one row each there may be.

@@ -34,8 +34,12 @@ impl StreamWork<'_> {
             NewColumns::Ignore => (drift.new, drift.ignored) = (asked_for, open.clone()),
             NewColumns::Ask | NewColumns::Add => drift.new = [asked_for, open.clone()].concat(),
         }
-        self.drift = drift.counts();
         let is_undecided = self.new_columns() == NewColumns::Ask && !open.is_empty();
+        if is_undecided {
+            // Those that were decided stand in nobody's way.
+            drift.new = open;
+        }
+        self.drift = drift.counts();
         let is_other = self.load.has_window() && !(drift.gone.is_empty() && drift.changed.is_empty());
         if is_undecided || is_other {
             return Err(self.refused(&drift, is_other));
@@ -87,7 +91,7 @@ impl StreamWork<'_> {
     fn tell(&self, drift: &Drift) {
         let stream = &self.plan.name;
         for column in &drift.new {
-            tracing::info!(stream, column, "a column that the table has not is added to it");
+            tracing::info!(stream, column, "a column that the table has not comes into it with the first rows");
         }
         for column in &drift.ignored {
             tracing::info!(stream, column, "a column that the table has not is left out");

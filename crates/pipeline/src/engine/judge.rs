@@ -20,7 +20,8 @@ impl StreamWork<'_> {
             return Ok(());
         }
         let (expected, rows, before) = (Arc::clone(&loaded.expected), loaded.meter.rows(), self.rows_before(table));
-        let is_whole = self.is_reloaded() && self.plan.load.has_window();
+        // Reloaded, for the first time, or since what is there came by another load.
+        let is_whole = self.plan.load.has_window() && (self.load == Load::Full || table.state().is_none());
         let told = tokio::task::spawn_blocking(move || expected.told(rows, before, is_whole)).await;
         self.expected = told.map_err(|_| Fault::new(FailureCode::WorkerBug, "an expectation panicked"))?;
         for one in self.expected.iter().filter(|one| !one.holds) {

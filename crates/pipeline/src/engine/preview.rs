@@ -147,10 +147,10 @@ async fn first(lane: &mut dyn Lane, rows: u64, told: &Told<'_>, stop: &StopSigna
         left -= many;
         told.of_rows(rows - left as u64)?;
         bytes += batch.rows.get_array_memory_size();
-        let twins = batch.twins.iter().map(|(at, texts)| (*at, texts.slice(0, many)));
+        let mut first = batch.slice(0, many);
         // What of a longer batch is left out needs no twin.
-        let twins = twins.filter(|(_, texts)| texts.null_count() < texts.len()).collect();
-        batches.push(Batch { rows: batch.rows.slice(0, many), twins, coerced: Vec::new() });
+        first.twins.retain(|(_, texts)| texts.null_count() < texts.len());
+        batches.push(first);
     }
     Ok(batches)
 }

@@ -249,9 +249,7 @@ impl StreamWork<'_> {
         fault::point("before_prepare");
         context.stop.or_halt(context.gate.prepare(self.index, prepared.digest)).await??;
         fault::point("prepare_granted");
-        let outcome = settle(table, &prepared).await?;
-        table.describe().await;
-        match outcome {
+        let end = match settle(table, &prepared).await? {
             Outcome::Adopted(delivered) => Ok(self.adopted(&delivered)),
             Outcome::Overtaken => {
                 let text = "an earlier run's commit landed meanwhile; the next attempt starts from its state";
@@ -262,7 +260,10 @@ impl StreamWork<'_> {
                 meter.tell(StreamState::Committed);
                 Ok(self.landed(&committed, delivery, (table.files(delivery), prepared.receipt)))
             }
-        }
+        };
+        // Whoever waits for the commit has heard of it.
+        table.describe().await;
+        end
     }
 
     fn landed(&self, committed: &Committed, delivery: &Delivery, (files, receipt): (u64, [u8; 32])) -> StreamEnd {

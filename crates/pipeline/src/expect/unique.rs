@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, new_null_array};
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, SchemaRef};
 use waybill_model::size::{show_bytes, show_count};
 
@@ -46,7 +46,7 @@ impl Seen {
     /// Takes rows in, but for those with a NULL; what is said where they do not fit the memory.
     pub(super) fn take(&self, batch: &Batch) -> FaultResult<Result<(), String>> {
         let columns = self.places.iter().map(|at| Arc::clone(batch.rows.column(*at)));
-        let twins = self.places.iter().map(|at| twin(batch, *at));
+        let twins = self.places.iter().map(|at| batch.twin(*at));
         let columns: Vec<ArrayRef> = columns.chain(twins).collect();
         let there: Vec<_> = self.places.iter().filter_map(|at| there(batch, *at)).collect();
         let mut found = Vec::with_capacity(batch.rows.num_rows());
@@ -96,13 +96,5 @@ impl Kept {
         format!(
             "its {bytes} of the memory hold the digests of {rows}, and more came: about an eighth of `limits.memory` is for them"
         )
-    }
-}
-
-/// The texts beside a column, or as many NULLs.
-fn twin(batch: &Batch, at: usize) -> ArrayRef {
-    match batch.twins.iter().find(|(place, _)| *place == at) {
-        Some((_, texts)) => Arc::new(texts.clone()),
-        None => new_null_array(&DataType::Utf8, batch.rows.num_rows()),
     }
 }

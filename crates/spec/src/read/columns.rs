@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use waybill_model::plan::{Columns, CsvType};
 
-use super::Settings;
 use super::stream::place_in;
+use super::{Settings, twice};
 use crate::diagnostic::{Code, Findings, show};
 use crate::tree::{Entry, Node, Span};
 
@@ -46,8 +46,7 @@ pub(super) fn read_columns(
 }
 
 fn check_twice(of: &str, key: &str, names: &[(String, Span)], found: &mut Findings) {
-    let mut seen = HashSet::new();
-    for (name, at) in names.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+    for (name, at) in twice(names) {
         found.add(Code::ColumnClash, *at, format!("`columns.{key}` of {of} names {} twice", show(name)));
     }
 }

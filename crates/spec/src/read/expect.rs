@@ -4,7 +4,7 @@
 
 use waybill_model::plan::{Bound, Check, Expectation, Range, RowCount};
 
-use super::Settings;
+use super::{Settings, twice};
 use crate::check::read_percent;
 use crate::diagnostic::{Code, Findings, show};
 use crate::tree::{Node, Span};
@@ -53,8 +53,7 @@ fn columns(keys: Settings<'_>, (name, at): (&str, Span), found: &mut Findings) -
         }
         return None;
     }
-    let mut seen = std::collections::HashSet::new();
-    for (column, at) in columns.iter().filter(|(column, _)| !seen.insert(column.clone())) {
+    for (column, at) in twice(&columns) {
         found.add(Code::Expectation, *at, format!("`{name}` names {} twice", show(column)));
     }
     Some(columns.into_iter().map(|(column, _)| column).collect())

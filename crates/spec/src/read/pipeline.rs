@@ -8,7 +8,7 @@ use waybill_model::size::{parse_bytes, parse_duration};
 
 use super::effect::check_shared;
 use super::stream::{End, of, read_stream};
-use super::{Settings, child};
+use super::{Settings, child, twice};
 use crate::check::read_cpu;
 use crate::diagnostic::{Code, Findings, show};
 use crate::document::Pipeline;
@@ -50,7 +50,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     let plans: Vec<StreamPlan> = streams.iter().map(|stream| read_stream(stream, defaults, end, found)).collect();
     if let Some(to) = to {
         check_destination(entry, (to, end), defaults, found);
-        for (stream, plan) in streams.iter().zip(&plans).filter(|_| is_database(to)) {
+        for (stream, plan) in streams.iter().zip(&plans).filter(|_| to.is_database()) {
             check_deletes(stream, plan.deletes, found);
         }
     }
@@ -88,7 +88,7 @@ fn connection<'k>(entry: &Entry, end: &str, known: &Known<'k>, found: &mut Findi
 fn check_destination(entry: &Entry, (to, end): (&System, Option<End>), defaults: Option<&Node>, found: &mut Findings) {
     let of = show(&entry.key);
     let keys = Settings::of(&entry.value);
-    if is_database(to) && keys.text("from") == keys.text("to") {
+    if to.is_database() && keys.text("from") == keys.text("to") {
         let at = keys.own_place("to").unwrap_or(entry.at);
         let message = format!("pipeline {of} reads and writes one connection");
         found.suggest(
@@ -98,7 +98,7 @@ fn check_destination(entry: &Entry, (to, end): (&System, Option<End>), defaults:
             "write a connection of its own for each end, with a role of its own",
         );
     }
-    if let Some(at) = keys.own_place("files").filter(|_| is_database(to)) {
+    if let Some(at) = keys.own_place("files").filter(|_| to.is_database()) {
         let message = format!("`files` of pipeline {of} does nothing here");
         found.suggest(Code::WrongEnd, at, message, "remove it: a database has no data files");
     }
@@ -110,11 +110,11 @@ fn check_destination(entry: &Entry, (to, end): (&System, Option<End>), defaults:
     for stream in child(&entry.value, "streams") {
         let own = Settings::of(&stream.value).own_place("table");
         match own {
-            Some(at) if !is_database(to) => {
+            Some(at) if !to.is_database() => {
                 let message = format!("`table` of stream {} does nothing here", show(&stream.key));
                 found.suggest(Code::WrongEnd, at, message, "remove it: it names a table of a database");
             }
-            None if is_database(to) && end == Some(End::Files) => {
+            None if to.is_database() && end == Some(End::Files) => {
                 let message = format!("`table` is missing in stream {}: a path is no table's name", show(&stream.key));
                 found.suggest(Code::MissingField, stream.at, message, "name the table: `table: raw.orders`");
             }
@@ -139,12 +139,7 @@ const fn is_source(system: &System) -> bool {
 }
 
 const fn is_destination(system: &System) -> bool {
-    is_database(system) || matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_))
-}
-
-/// Whether rows are written into tables of its own, and not into files.
-const fn is_database(system: &System) -> bool {
-    matches!(system, System::Postgres(_))
+    system.is_database() || matches!(system, System::Local { .. } | System::S3(_) | System::Azure(_) | System::Gcs(_))
 }
 
 fn schedule(node: &Node, entry: &Entry, found: &mut Findings) -> Option<Schedule> {
@@ -217,8 +212,7 @@ fn partition_by(keys: Settings<'_>, format: Format, found: &mut Findings) -> Vec
         let message = format!("`partition-by` with `format: {format}` is not built yet");
         found.suggest(Code::NotBuiltYet, at, message, "remove it, or write `format: parquet`");
     }
-    let mut seen = std::collections::HashSet::new();
-    for (name, at) in names.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+    for (name, at) in twice(&names) {
         found.add(Code::BadValue, *at, format!("`partition-by` names {} twice", show(name)));
     }
     names.into_iter().map(|(name, _)| name).collect()

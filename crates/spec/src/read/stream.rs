@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use waybill_model::plan::{Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Load, Op, StreamPlan, System};
 
-use super::Settings;
 use super::columns::read_columns;
 use super::effect::check_own;
 use super::expect::read_expectations;
 use super::pipeline::millis;
+use super::{Settings, twice};
 use crate::check::read_share;
 use crate::diagnostic::{Code, Findings, show};
 use crate::glob::is_glob;
@@ -197,8 +197,7 @@ fn read_key(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findings)
             "name the columns of a unique index, or remove it: the primary key is the default",
         );
     }
-    let mut seen = std::collections::HashSet::new();
-    for (name, at) in columns.iter().filter(|(name, _)| !seen.insert(name.clone())) {
+    for (name, at) in twice(&columns) {
         found.add(Code::Key, *at, format!("`key` of {} names {} twice", of(entry), show(name)));
     }
     columns.into_iter().map(|(name, _)| name).collect()

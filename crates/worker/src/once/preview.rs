@@ -1,22 +1,21 @@
 //! How a preview ended, for people: where the rows of each stream lie, and a command that shows them.
 
-use waybill_model::plan::Plan;
 use waybill_model::size::show_count;
 use waybill_pipeline::commit::key;
 use waybill_pipeline::engine::{Context, StreamEnd};
 
+use super::exit_of;
 use crate::exit::Exit;
 use crate::terminal::{Terminal, say};
 
 /// Tells of every stream; fails where one failed.
-pub(super) fn told(terminal: &Terminal, plan: &Plan, context: &Context, ends: &[StreamEnd]) -> Exit {
+pub(super) fn told(terminal: &Terminal, context: &Context, ends: &[StreamEnd]) -> Exit {
     let (written, other): (Vec<_>, Vec<_>) = ends.iter().partition(|end| is_written(end));
     let url = context.destination.url();
+    terminal.clear();
     for end in &written {
-        let index = end.outcome.stream;
-        let name =
-            usize::try_from(index).ok().and_then(|at| plan.streams.get(at)).map_or("?", |stream| stream.name.as_str());
-        let rows = show_count(end.outcome.rows, "row");
+        let (index, rows) = (end.outcome.stream, show_count(end.outcome.rows, "row"));
+        let name = terminal.name(index);
         say(&format!("✓ {name}: {rows} in {url}/{}", key::preview(context.run, index, name)));
     }
     let other: Vec<StreamEnd> = other.into_iter().cloned().collect();
@@ -24,12 +23,7 @@ pub(super) fn told(terminal: &Terminal, plan: &Plan, context: &Context, ends: &[
     if !written.is_empty() {
         say(&format!("look at them: waybill-worker preview {url} --run {}", context.run));
     }
-    match (other.is_empty(), other.iter().any(|end| end.halt.is_some())) {
-        (true, _) => Exit::Ok,
-        (false, true) => Exit::Canceled,
-        (false, false) if written.is_empty() => Exit::RunFailed,
-        (false, false) => Exit::PartlyFailed,
-    }
+    exit_of(ends, is_written)
 }
 
 fn is_written(end: &StreamEnd) -> bool {

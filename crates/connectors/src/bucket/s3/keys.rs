@@ -90,27 +90,32 @@ mod tests {
 
     use super::*;
 
-    /// Says each time what it was told to say, as one that is asked anew only when it must be.
-    struct Kept(StdMutex<std::result::Result<&'static str, FailureCode>>);
+    type Answer = std::result::Result<&'static str, FailureCode>;
+
+    /// Says what it said before, until it is asked anew.
+    struct Kept {
+        before: &'static str,
+        now: StdMutex<Answer>,
+    }
 
     impl Kept {
         fn of(text: &'static str) -> Arc<Self> {
-            Arc::new(Self(StdMutex::new(Ok(text))))
+            Arc::new(Self { before: text, now: StdMutex::new(Ok(text)) })
         }
 
-        fn says(&self, answer: std::result::Result<&'static str, FailureCode>) {
-            *self.0.lock().expect("an answer") = answer;
+        fn says(&self, answer: Answer) {
+            *self.now.lock().expect("an answer") = answer;
         }
     }
 
     #[async_trait]
     impl Credential for Kept {
         async fn value(&self) -> FaultResult<Zeroizing<String>> {
-            self.anew("").await
+            Ok(Zeroizing::new(self.before.to_owned()))
         }
 
         async fn anew(&self, _: &str) -> FaultResult<Zeroizing<String>> {
-            let answer = *self.0.lock().expect("an answer");
+            let answer = *self.now.lock().expect("an answer");
             answer.map(|text| Zeroizing::new(text.to_owned())).map_err(|code| Fault::new(code, "the customer's text"))
         }
     }

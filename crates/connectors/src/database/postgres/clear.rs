@@ -21,8 +21,8 @@ pub(super) async fn check_references(wire: &mut Wire, table: &Relation) -> Fault
     );
     let Some(row) = wire.ask(&asked).await.map_err(of_target)?.into_iter().next() else { return Ok(()) };
     let text = format!(
-        "every `full` load deletes all rows first, and the foreign key {} of {} would delete or change the rows there with them: \
-         make it ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED, or load this table with `new` or `changed`",
+        "a load that replaces a table deletes all rows first, and the foreign key {} of {} would delete or change the rows there with them: \
+         make it ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED, or do not replace this table (`full`, a reload)",
         row.text(0)?,
         row.text(1)?
     );
@@ -39,7 +39,8 @@ pub(super) async fn clear(wire: &mut Wire, table: &Relation, name: &str) -> Faul
         return Ok(gone);
     }
     let text = format!(
-        "a trigger or a rule kept rows of {name} that a `full` load deletes: take it away, or load this table with `new` or `changed`"
+        "a trigger or a rule kept rows of {name} that a load which replaces it deletes: take it away, or do not replace this table (`full`, a \
+         reload)"
     );
     Err(Fault::new(FailureCode::TargetDenied, text))
 }

@@ -20,7 +20,7 @@ use super::fault::of_target;
 use super::kind::{self, Column, Restore};
 use super::ledger::{self, Entry, Fresh};
 use super::merge::Merge;
-use super::relation::{self, sql};
+use super::relation::{self, Relation, sql};
 use super::session::{self, run};
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::identifier;
@@ -43,7 +43,8 @@ pub(super) struct PgTable {
     found: Option<Entry>,
     /// The table that the entry speaks of is the one that is there.
     is_ours: bool,
-    oid: Option<u32>,
+    /// The table as it was found.
+    relation: Option<Relation>,
     step: Mutex<Step>,
 }
 
@@ -138,7 +139,7 @@ impl PgTable {
             attempt: wanted.attempt,
             found,
             is_ours,
-            oid,
+            relation,
             step: Mutex::new(Step::Found(wire)),
         })
     }
@@ -146,7 +147,7 @@ impl PgTable {
     /// The table that rows are sent into: the table itself where it is a new one and values need no cast.
     async fn sheet(&self, wire: &mut Wire, columns: &[Column]) -> FaultResult<Sheet> {
         let is_plain = |column: &Column| !column.is_cast && column.restore != Restore::Cast;
-        if self.oid.is_none() && columns.iter().all(is_plain) {
+        if self.relation.is_none() && columns.iter().all(is_plain) {
             let own = format!("_waybill_{}", uuid::Uuid::new_v4().simple());
             let sheet = Sheet {
                 table: sql(&self.schema, &own),
@@ -292,10 +293,8 @@ impl DatabaseTable for PgTable {
         ledger::make(&mut wire, &self.schema).await?;
         session::begin(&mut wire).await?;
         let columns = kind::columns(&mut wire, &fields, self.same_kind).await?;
-        // A table that took the place of the one that was found is told as that, and later.
-        let found = relation::find(&mut wire, &self.schema, &self.table).await?;
-        let found = found.filter(|found| Some(found.oid) == self.oid);
-        let retyped = found.map(|found| found.retyped(&columns)).unwrap_or_default();
+        // What has changed since it was found is noticed under its lock.
+        let retyped = self.relation.as_ref().map(|found| found.retyped(&columns)).unwrap_or_default();
         let sheet = self.sheet(&mut wire, &columns).await?;
         let (feed, pump) = copy::start(wire, sheet.clone());
         let sink = Arc::new(Sink { encoder: Encoder { columns }, feed, retyped });
@@ -330,7 +329,7 @@ impl DatabaseTable for PgTable {
             twins: &sent.twins,
             delivery,
             state: self.state(),
-            oid: self.oid,
+            oid: self.relation.as_ref().map(|found| found.oid),
         };
         fault::point("locked");
         let digest = self.settle(&mut sent.wire, delivery, &merge).await?;

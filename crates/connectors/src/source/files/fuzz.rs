@@ -16,8 +16,14 @@ fn split(bytes: &[u8], dialect: &Csv, step: usize) -> Result<Records, (FailureCo
     let mut records = Records::new();
     let keep = |splitter: &mut Splitter, records: &mut Records| {
         let Some(record) = splitter.record() else { return };
+        let text = record.text();
         let field = |at| {
             let (bytes, quoted) = record.field(at);
+            // Out of the whole record's text comes what the field is by itself: half a character is no text.
+            if let Some(text) = text {
+                let by_itself = std::str::from_utf8(bytes).ok();
+                assert_eq!(record.text_field(text, at), by_itself, "a field's text is not its bytes");
+            }
             (bytes.to_vec(), quoted)
         };
         records.push((0..record.len()).map(field).collect());
@@ -47,7 +53,9 @@ fn take(records: &Records) {
             let mut column = CsvColumn::new(kind, edge, TextPolicy::default());
             let mut rows = 0;
             for (field, quoted) in records.iter().flatten().take(64) {
-                rows += usize::from(column.push(rows, (field, *quoted), None).is_ok());
+                for known in [None, std::str::from_utf8(field).ok()] {
+                    rows += usize::from(column.push(rows, (field, *quoted), known).is_ok());
+                }
             }
             let made = column.finish(rows);
             assert_eq!(made.values.len(), rows, "a field is one value");

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use waybill_pipeline::{Credential, Fault, FaultResult};
+use waybill_pipeline::{Credential, FaultResult};
 use zeroize::Zeroizing;
 
-use super::rotation::{Rotation, Waits};
+use super::rotation::Rotation;
 
 /// A way to the password. Clones know together whether one has worked.
 #[derive(Clone)]
@@ -27,24 +27,16 @@ impl Password {
     where
         F: Future<Output = FaultResult<T>>,
     {
-        let mut given = self.credential.value().await?;
-        let mut waits = Waits::default();
-        loop {
-            let refused: Fault = match attempt(given.clone()).await {
-                Ok(done) => {
-                    self.rotation.worked();
-                    return Ok(done);
+        let attempt = |given| {
+            let tried = attempt(given);
+            async {
+                match tried.await {
+                    Err(fault) if fault.sqlstate == Some(self.wrong) => Ok(Err(fault)),
+                    settled => settled.map(Ok),
                 }
-                Err(fault) if fault.sqlstate == Some(self.wrong) => fault,
-                Err(fault) => return Err(fault),
-            };
-            let another = || async {
-                let found = self.credential.anew(&given).await?;
-                Ok((found != given).then_some(found))
-            };
-            given = self.rotation.next(&mut waits, another).await?.ok_or(refused)?;
-            tracing::info!("the password was refused and has changed since: logging in with the new one");
-        }
+            }
+        };
+        self.rotation.log_in(self.credential.as_ref(), "the password", attempt).await
     }
 }
 
@@ -55,6 +47,7 @@ mod tests {
 
     use async_trait::async_trait;
     use waybill_model::FailureCode;
+    use waybill_pipeline::Fault;
 
     use super::*;
 

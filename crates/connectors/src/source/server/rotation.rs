@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use waybill_pipeline::FaultResult;
+use waybill_pipeline::{Credential, Fault, FaultResult};
+use zeroize::Zeroizing;
 
 /// How long a rotation may leave server and keeper apart, in waits.
 const WAITS: [Duration; 5] = [
@@ -44,6 +45,35 @@ impl Waits {
 pub(crate) struct Rotation(Arc<AtomicBool>);
 
 impl Rotation {
+    /// Logs in by what the way leads to, again with each new one that is found in place of one that was refused. `attempt` gives the
+    /// refusal apart from every other failure; `what` is it, for the log.
+    pub(crate) async fn log_in<T, F>(
+        &self,
+        way: &dyn Credential,
+        what: &str,
+        attempt: impl Fn(Zeroizing<String>) -> F,
+    ) -> FaultResult<T>
+    where
+        F: Future<Output = FaultResult<Result<T, Fault>>>,
+    {
+        let (mut given, mut waits) = (way.value().await?, Waits::default());
+        loop {
+            let refused = match attempt(given.clone()).await? {
+                Ok(done) => {
+                    self.worked();
+                    return Ok(done);
+                }
+                Err(refused) => refused,
+            };
+            let another = || async {
+                let found = way.anew(&given).await?;
+                Ok((found != given).then_some(found))
+            };
+            given = self.next(&mut waits, another).await?.ok_or(refused)?;
+            tracing::info!(what, "it was refused and has changed since: logging in with the new one");
+        }
+    }
+
     /// One was taken.
     pub(crate) fn worked(&self) {
         self.0.store(true, Ordering::Relaxed);

@@ -17,13 +17,14 @@ use tokio::time::timeout;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Fingerprint, Ssh};
 use waybill_pipeline::{Fault, FaultResult};
+use zeroize::Zeroizing;
 
 use self::channel::Channel;
 use self::key::Key;
 use self::meet::{Keeper, Met};
 use super::reach::{check_field, keep_alive};
 use super::references::{References, Referred};
-use super::rotation::{Rotation, Waits};
+use super::rotation::Rotation;
 use super::socket::Socket;
 use crate::dial::Dialer;
 
@@ -87,24 +88,11 @@ impl Inner {
 
     /// Logs in, again with a new key where the old one was refused: it may have been rotated since.
     async fn log_in(&self, dialer: &Dialer) -> FaultResult<Session> {
-        let (mut text, mut waits) = (self.key.way.value().await?, Waits::default());
-        loop {
-            // Looking the key up has bounds of its own.
-            let proved = timeout(PATIENCE, self.prove(dialer, &text)).await.map_err(|_| self.late())?;
-            let refused = match proved? {
-                Ok(session) => {
-                    self.rotation.worked();
-                    return Ok(session);
-                }
-                Err(refused) => refused,
-            };
-            let another = || async {
-                let found = self.key.way.anew(&text).await?;
-                Ok((found != text).then_some(found))
-            };
-            text = self.rotation.next(&mut waits, another).await?.ok_or(refused)?;
-            tracing::info!("the SSH server refused the key, which has changed since: logging in with the new one");
-        }
+        // Looking the key up has bounds of its own.
+        let attempt = |key: Zeroizing<String>| async move {
+            timeout(PATIENCE, self.prove(dialer, &key)).await.map_err(|_| self.late())?
+        };
+        self.rotation.log_in(self.key.way.as_ref(), "the key for the SSH server", attempt).await
     }
 
     /// A session by this key, or the server's refusal of it.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use rusqlite::{Connection, OptionalExtension};
 use waybill_model::FailureCode;
+use waybill_model::name::quoted;
 use waybill_model::plan::{EdgePolicy, StreamPlan, TextPolicy};
 use waybill_pipeline::{Fault, FaultResult, Table, TableColumn};
 
 use super::connect::fault;
 use super::declared::Kind;
-use super::query::quoted;
+
 use crate::source::shape::{self, Unique, choose};
 
 /// A column of the source.

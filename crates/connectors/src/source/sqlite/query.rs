@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 use rusqlite::types::Value;
 use waybill_model::FailureCode;
+use waybill_model::name::quoted;
 use waybill_model::plan::{Condition, Op, StreamPlan};
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
@@ -130,11 +131,6 @@ fn typed(kind: Kind, text: &str) -> Option<Value> {
         Kind::Bytes => hex::decode(text).ok().map(Value::Blob),
         Kind::Date | Kind::Timestamp | Kind::Text | Kind::Any => Some(Value::Text(text.to_owned())),
     }
-}
-
-/// An SQL identifier.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use waybill_model::name::quoted;
 use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
 use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
@@ -16,7 +17,7 @@ use waybill_pipeline::{CursorState, Fault, FaultResult};
 use super::connect::fault;
 use super::declared::Kind;
 use super::describe::Shape;
-use super::query::quoted;
+
 use super::written::{Times, Written};
 use crate::source::{fell_back, without_cursor};
 

@@ -8,10 +8,11 @@ use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use waybill_model::moment::{is_like, offset};
+use waybill_model::name::quoted;
 use waybill_pipeline::FaultResult;
 
 use super::connect::fault;
-use super::query::quoted;
+
 use crate::source::clock::earliest_local;
 
 /// The unit that times are written to. A time of the present may bear the whole unit's beginning, so a window ends at one.

@@ -1,8 +1,9 @@
 //! What DuckDB is told: of a Delta table its address, of a table with the plain log which files are live and what their texts mean.
 
 use serde_json::Value;
+use waybill_model::name::quoted;
 
-use super::statement::{Subject, doubled, quoted};
+use super::statement::{Subject, doubled};
 use crate::commit::kind::LogKind;
 use crate::commit::schema::Column;
 

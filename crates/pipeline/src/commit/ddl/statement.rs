@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use waybill_model::name::quoted;
 
 use super::duckdb;
 use crate::commit::kind::LogKind;
@@ -128,11 +129,6 @@ fn of_snowflake(kind: &Value) -> String {
         other => return other.replace("decimal(", "NUMBER("),
     };
     named.to_owned()
-}
-
-/// A name in double quotes.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A text in which a quote is doubled and nothing else means anything.
