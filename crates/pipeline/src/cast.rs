@@ -16,6 +16,7 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{CsvType, EdgePolicy, StreamPlan};
 
 use self::column::{can, cast, merged};
+use crate::commit::schema::{Column, shapes};
 use crate::exact::data_type;
 use crate::fault::{Fault, FaultResult};
 use crate::source::step::{Step, behind};
@@ -60,10 +61,8 @@ pub(crate) fn applied(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultRes
         }
         let from = &fields[at];
         if !can(from.data_type(), *to) {
-            let text = format!(
-                "`columns.cast`: the column {source} is {} here, which can't be cast to {to}",
-                from.data_type()
-            );
+            let was = shapes(&Schema::new(vec![Arc::clone(from)]))?.first().map_or_else(String::new, Column::kind_text);
+            let text = format!("`columns.cast`: the column {source} is {was} here, which can't be cast to {to}");
             return Err(Fault::new(FailureCode::SpecRefused, text));
         }
         let metadata = noted(from.metadata(), *to, stream.edge_values);

@@ -64,8 +64,8 @@ fn values_are_cast_exactly_and_what_a_type_does_not_hold_stands_in_its_twin() {
     for (cast, code, told) in [
         ("word: bigint", "value_refused", "2 values of the column w are no bigint"),
         ("nothing: text", "column_not_found", "`columns.cast` names the column nothing"),
-        ("blob: text", "spec_refused", "the column blob is Binary here, which can't be cast to text"),
-        ("day: timestamptz", "spec_refused", "the column day is Date32 here"),
+        ("blob: text", "spec_refused", "the column blob is binary here, which can't be cast to text"),
+        ("day: timestamptz", "spec_refused", "the column day is date here"),
     ] {
         spec("fail", cast);
         let output = shop.once();
