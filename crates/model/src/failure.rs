@@ -405,7 +405,9 @@ impl FailureCode {
                 "grant the worker's own role the read of this one secret (and kms:Decrypt on its key)"
             }
             C::SecretUnreachable => "check the worker's network way to the system that holds the secret",
-            C::SpecRefused => "run `waybill validate` with the version that the worker has",
+            C::SpecRefused => {
+                "the worker's log names the key of the pipeline that can't be followed: change it; `waybill validate` of the worker's version may say more"
+            }
             C::NoCapacity => "the cloud has no room; try another zone or size",
             C::LaunchFailed => "check the data plane: its worker program could not be started",
             C::AccessDenied => {
