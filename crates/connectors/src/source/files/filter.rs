@@ -1,10 +1,13 @@
 //! Conditions on columns, evaluated on decoded rows. What has no clear meaning for a column's type is refused.
 //!
-//! As in a database, a NULL fulfils no comparison, so `ne` leaves rows out whose value is NULL.
+//! As in a database, a NULL fulfils no comparison, so `ne` leaves rows out whose value is NULL. A value that stands only
+//! in its twin is no NULL: it can't be compared, and a row is never left out because of it without a word.
+
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Datum, Float64Array, Scalar, StringArray};
 use arrow::compute::kernels::cmp;
-use arrow::compute::{CastOptions, and, cast, cast_with_options, is_null, not};
+use arrow::compute::{CastOptions, and, cast, cast_with_options, is_not_null, is_null, not, or_kleene};
 use arrow::datatypes::DataType;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Condition, Op};
@@ -16,6 +19,8 @@ use super::take::{Compared, SourceColumn};
 /// All conditions of a stream.
 pub(super) struct Filter {
     tests: Vec<(usize, Check)>,
+    /// Names of the compared columns by their decoded places.
+    names: BTreeMap<usize, String>,
 }
 
 enum Check {
@@ -32,7 +37,7 @@ impl Filter {
         columns: &[SourceColumn],
         place: &mut dyn FnMut(usize) -> usize,
     ) -> FaultResult<Self> {
-        let mut tests = Vec::with_capacity(conditions.len());
+        let (mut tests, mut names) = (Vec::with_capacity(conditions.len()), BTreeMap::new());
         for condition in conditions {
             let Some(at) = columns.iter().position(|column| column.name == condition.column) else {
                 let text = format!("`filter` names the column {}, which the files do not have", condition.column);
@@ -41,27 +46,56 @@ impl Filter {
             let check = check(condition, &columns[at]).map_err(|text| {
                 Fault::new(FailureCode::SpecRefused, format!("`filter` on {}: {text}", condition.column))
             })?;
-            tests.push((place(at), check));
+            let place = place(at);
+            names.insert(place, condition.column.clone());
+            tests.push((place, check));
         }
-        Ok(Self { tests })
+        Ok(Self { tests, names })
     }
 
-    /// Which rows stay; none where all do.
+    /// Which rows stay; none where all do. A row that only a value in a twin keeps from being told is refused.
     pub(super) fn rows(&self, columns: &[Column]) -> FaultResult<Option<BooleanArray>> {
         let mut rows: Option<BooleanArray> = None;
+        let mut unread: Vec<(usize, BooleanArray)> = Vec::new();
         for (at, check) in &self.tests {
-            let fits = check
-                .rows(&columns[*at])
-                .map_err(|_| Fault::new(FailureCode::WorkerBug, "a condition could not be evaluated on its column"))?;
+            let column = &columns[*at];
+            let mut fits = check.rows(column).map_err(unevaluated)?;
+            if !matches!(check, Check::Null(_))
+                && let Some(apart) = apart(column).map_err(unevaluated)?
+            {
+                fits = or_kleene(&fits, &apart).map_err(unevaluated)?;
+                unread.push((*at, apart));
+            }
             rows = Some(match rows {
                 None => fits,
-                Some(rows) => {
-                    and(&rows, &fits).map_err(|_| Fault::new(FailureCode::WorkerBug, "conditions differ in length"))?
-                }
+                Some(rows) => and(&rows, &fits).map_err(unevaluated)?,
             });
         }
-        Ok(rows)
+        let Some(rows) = rows else { return Ok(None) };
+        for (at, apart) in unread {
+            let lost = and(&rows, &apart).map_err(unevaluated)?.true_count();
+            if lost > 0 {
+                let name = &self.names[&at];
+                let text = format!(
+                    "`filter` compares the column {name}, and {lost} of its values can't be read as its type: compare it as \
+                     text (without `types`), or make them NULL with `edge_values: null`"
+                );
+                return Err(Fault::new(FailureCode::ValueRefused, text));
+            }
+        }
+        Ok(Some(rows))
     }
+}
+
+fn unevaluated(_: arrow::error::ArrowError) -> Fault {
+    Fault::new(FailureCode::WorkerBug, "a condition could not be evaluated on its column")
+}
+
+/// Rows whose value stands only in its twin; none where there are none.
+fn apart(column: &Column) -> Result<Option<BooleanArray>, arrow::error::ArrowError> {
+    let Some(texts) = column.altered.as_ref().filter(|_| column.twin) else { return Ok(None) };
+    let apart = and(&is_not_null(texts)?, &is_null(&column.values)?)?;
+    Ok((apart.true_count() > 0).then_some(apart))
 }
 
 fn check(condition: &Condition, column: &SourceColumn) -> Result<Check, String> {

@@ -108,8 +108,29 @@ async fn types_name_columns_of_the_file_and_filters_compare_by_them() {
 
     let mut plan = typed(&[("id", "bigint")]);
     plan.filter = vec![Condition { column: "id".into(), op: Op::Ge, value: Some("9".into()), text: false }];
-    let read = read("id,name\n10,a\n9,b\n8,c\nx,d\n", &plan).await.expect("rows");
-    assert_eq!(read.text("name"), some(&["a", "b"]));
+    let text = "id,name\n10,a\n9,b\n8,c\n,e\n";
+    let told = read(text, &plan).await.expect("rows");
+    assert_eq!(told.text("name"), some(&["a", "b"]));
+}
+
+/// A value that is no number can be neither less nor more: its row is not left out as if it were less.
+#[tokio::test]
+async fn a_filter_leaves_no_row_out_because_its_value_can_t_be_read() {
+    let mut plan = typed(&[("id", "bigint")]);
+    plan.filter = vec![Condition { column: "id".into(), op: Op::Ge, value: Some("9".into()), text: false }];
+    let text = "id,name\n10,a\nx,d\n,e\n";
+    let (code, said) = read(text, &plan).await.err().expect("a fault");
+    assert!(code == FailureCode::ValueRefused && said.contains("column id, and 1 of its values"), "{said}");
+
+    // Where another condition leaves the row out anyway, the value does not matter.
+    let other = Condition { column: "name".into(), op: Op::Ne, value: Some("d".into()), text: false };
+    plan.filter.push(other);
+    assert_eq!(read(text, &plan).await.expect("rows").text("name"), some(&["a"]));
+    plan.filter.pop();
+
+    // NULL is what the user made of it, and a NULL fulfils no comparison.
+    plan.edge_values = EdgePolicy::Null;
+    assert_eq!(read(text, &plan).await.expect("rows").text("name"), some(&["a"]));
 }
 
 #[tokio::test]
