@@ -18,6 +18,7 @@ use waybill_tests::services::azurite::{ACCOUNT, Azurite, CONTAINER};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 use crate::remote::faults::{Store, Words, stories};
+use crate::remote::listening::Listening;
 use crate::remote::{MIB, PATIENCE, content, files_are_read, is_listed_whole, keys_arrive, rule, stored, upload};
 
 fn fixed(text: impl Into<String>) -> Arc<Fixed> {
@@ -219,30 +220,8 @@ async fn files_in_azure_are_read_as_files_in_a_directory() {
 /// The emulator keeps no scopes, so this store only listens: it takes everything and tells the scope of each write.
 #[tokio::test]
 async fn an_encryption_scope_is_named_with_every_write() {
-    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let (mut stream, mut scope, mut length) = (BufReader::new(stream), String::new(), 0);
-            let mut lines = String::new();
-            while stream.read_line(&mut lines).await.is_ok_and(|read| read > 2) {
-                let line = lines.split_off(0).to_ascii_lowercase();
-                let (name, value) = line.trim().split_once(": ").unwrap_or_default();
-                match name {
-                    "x-ms-encryption-scope" => scope = value.to_owned(),
-                    "content-length" => length = value.parse().expect("a length"),
-                    _ => {}
-                }
-            }
-            stream.read_exact(&mut vec![0; length]).await.expect("the body");
-            let taken = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            stream.write_all(taken).await.expect("an answer");
-            tell.send(scope).expect("the test listens");
-        }
-    });
-    let mut settings = settings(endpoint);
+    let mut store = Listening::start(["x-ms-encryption-scope"], "", "").await;
+    let mut settings = settings(store.endpoint());
     settings.access.encryption_scope = Some("own-key".into());
     let way = Way { login: by_key(), dialer: Dialer::new(Rules::local()) };
     let bucket = AzureBucket::connect(&settings, way, 256 << 20).await.expect("a bucket");
@@ -251,7 +230,7 @@ async fn an_encryption_scope_is_named_with_every_write() {
     let mut upload = bucket.upload("y").await.expect("an upload");
     upload.write(content(6 * MIB)).await.expect("a write");
     for write in ["PutBlob", "PutBlock"] {
-        assert_eq!(told.recv().await.as_deref(), Some("own-key"), "{write}");
+        assert_eq!(store.next().await, ["own-key"], "{write}");
     }
     upload.abort().await;
 }

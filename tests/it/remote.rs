@@ -2,6 +2,7 @@
 
 pub(crate) mod faults;
 pub(crate) mod giver;
+pub(crate) mod listening;
 pub(crate) mod once;
 
 use std::sync::Arc;
@@ -82,7 +83,7 @@ pub(crate) async fn files_are_read(bucket: Arc<dyn Bucket>) {
     let source = Files::new(bucket);
     let plan: waybill_model::plan::StreamPlan =
         serde_json::from_value(serde_json::json!({"name": "in/*.csv", "load": "full"})).expect("a stream");
-    let want = Want { lanes: 2, batch_bytes: MIB, row_bytes: MIB };
+    let want = Want { lanes: 2, most: 2, batch_bytes: MIB, row_bytes: MIB };
     let snapshot = source.open(&plan, None, want).await.expect("a snapshot");
     let mut lane = snapshot.lane().await.expect("a lane");
     let mut rows = 0;

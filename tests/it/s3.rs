@@ -19,6 +19,7 @@ use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
 
 use crate::remote::faults::{Store, Words, stories};
+use crate::remote::listening::Listening;
 use crate::remote::{MIB, PATIENCE, content, files_are_read, keys_arrive, rule, stored, upload};
 
 async fn bucket(endpoint: String) -> S3Bucket {
@@ -180,6 +181,29 @@ async fn an_upload_that_is_dropped_or_aborted_leaves_no_parts() {
         }
         assert!(server.keys().await.is_empty());
     }
+}
+
+/// The emulator keeps no keys, so this store only listens: it takes everything and tells the key of each write.
+#[tokio::test]
+async fn a_key_of_ones_own_is_named_with_every_object_that_is_written() {
+    let key = "arn:aws:kms:eu-west-1:111122223333:key/0a1b";
+    let headers = ["x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
+    let begun = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+    let mut store = Listening::start(headers, "uploads", begun).await;
+    let access = S3Access { endpoint: Some(store.endpoint()), kms_key: Some(key.into()), ..S3Access::default() };
+    let (id, secret) = (Arc::new(Fixed::new("AKIDEXAMPLE")), Arc::new(Fixed::new("secret")));
+    let way = Way { access: &access, keys: Some(StaticKeys::new(id, secret)), dialer: Dialer::new(Rules::local()) };
+    let bucket = S3Bucket::connect("lake", "", way, 256 << 20).await.expect("a bucket");
+    let bucket = bucket.with(PATIENCE, Parts { bytes: 5 << 20, in_flight: 1 });
+    bucket.put_if_absent("x", content(10)).await.expect("an answer");
+    let mut upload = bucket.upload("y").await.expect("an upload");
+    upload.write(content(6 * MIB)).await.expect("a write");
+    for (write, named) in [("PutObject", true), ("CreateMultipartUpload", true), ("UploadPart", false)] {
+        let told = store.next().await;
+        let expected = if named { ["aws:kms", key] } else { ["", ""] };
+        assert_eq!(told, expected, "{write}");
+    }
+    upload.abort().await;
 }
 
 /// H31

@@ -26,7 +26,8 @@ mod rule;
 pub(crate) use connection::{CONNECTION, refused_option};
 pub(crate) use pipeline::PIPELINE;
 pub(crate) use rule::{
-    ACCOUNT, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, NAME, PROJECT, REGION, Rule, SCOPE, TENANT,
+    ACCOUNT, AWS_KEY, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, NAME, PROJECT, REGION, Rule, SCOPE,
+    TENANT,
 };
 
 /// What a value must look like.

@@ -75,6 +75,7 @@ impl Keys {
         self.maybe("endpoint", access.endpoint.as_ref());
         self.maybe("access-key", access.access_key.as_ref());
         self.maybe("secret-key", access.secret_key.as_ref());
+        self.maybe("kms-key", access.kms_key.as_ref());
     }
 
     fn azure(&mut self, access: Option<&AzureAccess>) {

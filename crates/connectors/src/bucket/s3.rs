@@ -12,7 +12,7 @@ mod multipart;
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, ServerSideEncryption};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -32,14 +32,24 @@ pub type S3Bucket = Remote<S3Store>;
 pub struct S3Store {
     client: Client,
     bucket: String,
+    /// The customer's key that objects are encrypted with.
+    kms_key: Option<String>,
 }
 
 impl S3Bucket {
     /// Prepares access to `bucket`, below `prefix`. Without static keys the worker's own role is found by the AWS rules.
     /// `memory` is the worker's budget: it sizes the parts of uploads.
     pub async fn connect(bucket: &str, prefix: &str, way: Way<'_>, memory: u64) -> BucketResult<Self> {
+        let kms_key = way.access.kms_key.clone();
         let client = client::connect(way).await?;
-        Ok(Self::new(S3Store { client, bucket: bucket.to_owned() }, prefix, memory))
+        Ok(Self::new(S3Store { client, bucket: bucket.to_owned(), kms_key }, prefix, memory))
+    }
+}
+
+impl S3Store {
+    /// How an object is encrypted; as the bucket says where nobody names a key.
+    fn encryption(&self) -> Option<ServerSideEncryption> {
+        self.kms_key.as_ref().map(|_| ServerSideEncryption::AwsKms)
     }
 }
 
@@ -100,6 +110,8 @@ impl Store for S3Store {
             .bucket(&self.bucket)
             .key(key)
             .set_if_none_match(is_new.then(|| "*".to_owned()))
+            .set_server_side_encryption(self.encryption())
+            .set_ssekms_key_id(self.kms_key.clone())
             .checksum_crc64_nvme(sum)
             .content_md5(digest)
             .body(ByteStream::from(body));

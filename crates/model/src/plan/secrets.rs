@@ -110,7 +110,7 @@ const fn of_ssh(ssh: &Ssh) -> &SecretRef {
 }
 
 fn of_access(access: &S3Access) -> (Option<&SecretRef>, Option<&SecretRef>) {
-    let S3Access { access_key, secret_key, region: _, endpoint: _ } = access;
+    let S3Access { access_key, secret_key, region: _, endpoint: _, kms_key: _ } = access;
     (access_key.as_ref(), secret_key.as_ref())
 }
 

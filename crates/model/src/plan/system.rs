@@ -214,4 +214,7 @@ pub struct S3Access {
     /// Static secret key; goes with `access-key`.
     #[serde(default, rename = "secret-key", skip_serializing_if = "Option::is_none")]
     pub secret_key: Option<SecretRef>,
+    /// ARN of the customer's key of AWS KMS that objects are encrypted with; the bucket's default where absent.
+    #[serde(default, rename = "kms-key", skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
 }

@@ -15,7 +15,9 @@ use super::pattern::{PathPattern, TextPattern, is_plain};
 use super::tables::written;
 use super::{Guard, Reason, Refusal};
 use crate::diagnostic::show;
-use crate::keys::{ACCOUNT, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT};
+use crate::keys::{
+    ACCOUNT, AWS_KEY, BUCKET, CLIENT, CONTAINER, FOREIGN, GCS_BUCKET, KMS_KEY, PROJECT, REGION, SCOPE, TENANT,
+};
 
 /// What follows an open pattern of a table holds none of these: they would begin another name.
 const BEHIND_TABLE: &[char] = &['"'];
@@ -207,6 +209,9 @@ impl Held<'_> {
     }
 
     fn access(&mut self, access: &S3Access) {
+        if access.kms_key.as_deref().is_some_and(|key| (AWS_KEY.check)(key).is_err()) {
+            self.malformed("a key of AWS KMS that can't be one");
+        }
         if access.region.as_deref().is_some_and(|region| (REGION.check)(region).is_err()) {
             self.malformed("a region that can't be one");
         }

@@ -3,8 +3,8 @@
 use waybill_model::plan::TlsMode;
 
 use super::rule::{
-    ACCOUNT, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FINGERPRINT, FOREIGN, GCS_BUCKET, HOST, KMS_KEY, PATH,
-    PREFIX, PROJECT, REGION, SCOPE, TENANT,
+    ACCOUNT, AWS_KEY, BUCKET, CLIENT, CONTAINER, ENDPOINT, FILES_URL, FINGERPRINT, FOREIGN, GCS_BUCKET, HOST, KMS_KEY,
+    PATH, PREFIX, PROJECT, REGION, SCOPE, TENANT,
 };
 use super::{Key, Shape, Table, Tagged};
 
@@ -58,6 +58,11 @@ const S3_ACCESS_KEY: Key = Key::new(
     "access-key",
     Shape::Secret,
     "Reference to a static access key id; the worker's own role where absent. Goes with `secret-key`.",
+);
+const S3_KMS_KEY: Key = Key::new(
+    "kms-key",
+    Shape::Text(AWS_KEY),
+    "ARN of your key of AWS KMS, or of its alias, that objects are encrypted with; the bucket's default where absent.",
 );
 const S3_SECRET_KEY: Key =
     Key::new("secret-key", Shape::Secret, "Reference to the secret key. Goes with `access-key`.");
@@ -210,6 +215,7 @@ pub(crate) static CONNECTION: Tagged = Tagged {
                     S3_ENDPOINT,
                     S3_ACCESS_KEY,
                     S3_SECRET_KEY,
+                    S3_KMS_KEY,
                 ],
             },
         ),

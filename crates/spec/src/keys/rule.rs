@@ -50,6 +50,12 @@ pub(crate) const GCS_BUCKET: Rule = rule(Code::BadValue, gcs_bucket, Some("^[a-z
 /// Keys of Cloud KMS.
 pub(crate) const KMS_KEY: Rule =
     rule(Code::BadValue, kms_key, Some("^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"));
+/// Keys of AWS KMS.
+pub(crate) const AWS_KEY: Rule = rule(
+    Code::BadValue,
+    aws_key,
+    Some("^arn:aws[a-z-]*:kms:[a-z0-9-]{1,64}:[0-9]{12}:(key|alias)/[A-Za-z0-9:/_-]{1,250}$"),
+);
 /// Projects of Google Cloud.
 pub(crate) const PROJECT: Rule = rule(Code::BadValue, project, Some("^[a-z0-9][a-z0-9.:-]{4,61}[a-z0-9]$"));
 /// Prefixes below a bucket.
@@ -239,6 +245,29 @@ fn gcs_bucket(text: &str) -> Result<(), &'static str> {
         && text.bytes().last().is_some_and(letter)
         && !text.contains("..");
     if fits { Ok(()) } else { Err("a bucket's name has 3 to 222 lower-case letters, digits, -, _ and .") }
+}
+
+fn aws_key(text: &str) -> Result<(), &'static str> {
+    let low = |text: &str| text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let named = |text: &str| {
+        let name = text.strip_prefix("key/").or_else(|| text.strip_prefix("alias/")).unwrap_or_default();
+        (1..=250).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b":/_-".contains(&b))
+    };
+    let parts: Vec<&str> = text.splitn(6, ':').collect();
+    match parts.as_slice() {
+        ["arn", partition, "kms", region, account, key]
+            if partition.starts_with("aws")
+                && low(partition)
+                && (1..=64).contains(&region.len())
+                && low(region)
+                && account.len() == 12
+                && account.bytes().all(|b| b.is_ascii_digit())
+                && named(key) =>
+        {
+            Ok(())
+        }
+        _ => Err("a key is named by its ARN: arn:aws:kms:REGION:ACCOUNT:key/ID, or …:alias/NAME"),
+    }
 }
 
 fn kms_key(text: &str) -> Result<(), &'static str> {

@@ -117,6 +117,7 @@ fn s3_access(name: &str, keys: Settings<'_>, found: &mut Findings) -> S3Access {
         endpoint: keys.owned("endpoint"),
         access_key: keys.secret("access-key"),
         secret_key: keys.secret("secret-key"),
+        kms_key: keys.owned("kms-key"),
     }
 }
 

@@ -179,6 +179,29 @@ fn a_container_of_azure_is_opened_in_one_way_and_that_one_whole() {
 }
 
 #[test]
+fn a_key_of_aws_is_named_by_its_arn_on_a_bucket_that_is_written() {
+    let lake = |key: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: s3, bucket: lake, kms-key: \
+             '{key}' }} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ a: {{ format: csv }} }} }} }}\n"
+        )
+    };
+    for key in
+        ["arn:aws:kms:eu-west-1:111122223333:key/0a1b", "arn:aws-us-gov:kms:us-gov-west-1:111122223333:alias/a/b"]
+    {
+        let plan = read(&lake(key)).plan("p").expect("a plan");
+        assert!(matches!(&plan.to.system, System::S3(s3) if s3.access.kms_key.as_deref() == Some(key)), "{key}");
+    }
+    for key in ["0a1b", "alias/own", "arn:aws:kms:eu-west-1:1111:key/0a1b", "arn:aws:s3:eu-west-1:111122223333:key/a"] {
+        refused(Code::BadValue, &lake(key));
+    }
+    let from = lake("arn:aws:kms:eu-west-1:111122223333:key/0a1b");
+    let from =
+        from.replace("url: 'file:///in'", "url: 's3://inbox', kms-key: 'arn:aws:kms:eu-west-1:111122223333:key/a'");
+    refused(Code::UnknownField, &from);
+}
+
+#[test]
 fn a_bucket_of_google_is_opened_as_one_identity_and_its_keys_have_a_meaning_there_only() {
     let lake = |keys: &str| {
         format!(

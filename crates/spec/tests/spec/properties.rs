@@ -51,8 +51,17 @@ fn access() -> impl Strategy<Value = S3Access> {
         (Some(one), Some(other)) => (Some(one), Some(other)),
         _ => (None, None),
     });
-    (prop::option::of("[a-z]{2}-[a-z]{4}-[0-9]"), prop::option::of("http://127\\.0\\.0\\.1:[1-9][0-9]{2}"), pair)
-        .prop_map(|(region, endpoint, (access_key, secret_key))| S3Access { region, endpoint, access_key, secret_key })
+    let kms_key = prop::option::of("arn:aws:kms:[a-z]{2}-[a-z]{4}-[0-9]:[0-9]{12}:(key|alias)/[A-Za-z0-9-]{1,9}");
+    let region = prop::option::of("[a-z]{2}-[a-z]{4}-[0-9]");
+    (region, prop::option::of("http://127\\.0\\.0\\.1:[1-9][0-9]{2}"), pair, kms_key).prop_map(
+        |(region, endpoint, (access_key, secret_key), kms_key)| S3Access {
+            region,
+            endpoint,
+            access_key,
+            secret_key,
+            kms_key,
+        },
+    )
 }
 
 /// As nobody, by one secret, or as an application.

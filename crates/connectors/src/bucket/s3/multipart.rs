@@ -31,6 +31,8 @@ pub(super) async fn begin(store: &S3Store, key: &str) -> Result<Begun, Failed> {
         .create_multipart_upload()
         .bucket(&store.bucket)
         .key(key)
+        .set_server_side_encryption(store.encryption())
+        .set_ssekms_key_id(store.kms_key.clone())
         .checksum_algorithm(ChecksumAlgorithm::Crc64Nvme)
         .checksum_type(ChecksumType::FullObject);
     let answer = error::call("CreateMultipartUpload", CALL, call.send()).await?;
