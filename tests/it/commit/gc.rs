@@ -80,6 +80,38 @@ async fn an_attempt_that_began_before_a_clean_up_can_not_land_any_more() {
     place.is_sound().await;
 }
 
+/// F49. The clean-up's clock is a week ahead, so files that a run has only just written are old enough for it, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn f49_a_clean_up_beside_live_commits_never_deletes_a_file_that_is_seen() {
+    let place = Place::new();
+    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
+    let (mut last, mut deleted, mut landed, mut refused) = (3, 0, 0, 0);
+    for turn in 0..40_u64 {
+        // The clean-up begins at another moment of the run each time.
+        let later = async {
+            tokio::time::sleep(Duration::from_micros(turn % 20 * 300)).await;
+            after(&place, 8).await
+        };
+        let next = ids(0..last + 1);
+        let (ran, cleaned) = tokio::join!(run(&place.bucket, Load::Full, &next), later);
+        match ran {
+            Ok((_, Outcome::Landed(_))) => (last, landed) = (last + 1, landed + 1),
+            Ok((_, Outcome::Overtaken)) => refused += 1,
+            Ok((_, Outcome::Adopted(_))) => panic!("nobody ran it before"),
+            Err(fault) => {
+                assert!(matches!(fault.code, FailureCode::Fenced | FailureCode::CommitUnknown), "{}", fault.code);
+                refused += 1;
+            }
+        }
+        deleted += cleaned.map_or(0, |collected| collected.files);
+        place.is_sound().await;
+        if turn % 10 == 9 {
+            place.sees(0..last);
+        }
+    }
+    assert!(deleted > 0 && landed > 0 && refused > 0, "{deleted} deleted, {landed} landed, {refused} refused");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_commit_landed_before_a_clean_up_still_finds_it() {
     let place = Place::new();
