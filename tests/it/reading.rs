@@ -55,7 +55,7 @@ pub(crate) fn full(name: &str) -> StreamPlan {
 }
 
 pub(crate) const fn want(lanes: usize) -> Want {
-    Want { lanes, batch_bytes: 8 << 20, row_bytes: 32 << 20 }
+    Want { lanes, most: lanes, batch_bytes: 8 << 20, row_bytes: 32 << 20 }
 }
 
 /// Everything that one reading of a stream gave.

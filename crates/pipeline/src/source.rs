@@ -40,8 +40,10 @@ pub trait Source: Send + Sync {
 /// What the engine can take.
 #[derive(Clone, Copy, Debug)]
 pub struct Want {
-    /// Lanes that it would use at most.
+    /// Lanes that it would use at once.
     pub lanes: usize,
+    /// Lanes that it may come to use once other streams have ended; `lanes` at least.
+    pub most: usize,
     /// Bytes of one batch at most, about; at least one row.
     pub batch_bytes: usize,
     /// A row larger than this ends in `row_too_large` before it is buffered.
@@ -61,7 +63,8 @@ pub trait Snapshot: Send + Sync {
     /// Rows expected, where the source has an estimate.
     fn rows_estimate(&self) -> Option<u64>;
 
-    /// Lanes that make sense, 1 to what was wanted.
+    /// Lanes that make sense, 1 to the most that was wanted. Up to `Want::lanes` are opened at once; where there are more, they
+    /// are opened while others read, or not at all.
     fn lanes(&self) -> usize;
 
     /// The cursor to commit with these rows; none for `full`. Equal to the one that came in where nothing can be new.

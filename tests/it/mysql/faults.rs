@@ -116,7 +116,7 @@ async fn a_mariadb_out_of_connections_means_fewer_lanes() {
 #[tokio::test]
 async fn a_slow_reader_stops_the_reads_of_mariadb_and_nobody_is_cut_off() {
     let server = seeded();
-    let small = waybill_pipeline::source::Want { lanes: 1, batch_bytes: 64 << 10, row_bytes: 1 << 20 };
+    let small = waybill_pipeline::source::Want { lanes: 1, most: 1, batch_bytes: 64 << 10, row_bytes: 1 << 20 };
     let snapshot = source(&server).open(&full("t"), None, small).await.expect("open");
     let mut lane = snapshot.lane().await.expect("a lane");
     lane.next().await.expect("a batch").expect("rows");

@@ -93,7 +93,7 @@ impl Source for Files {
         Ok(Box::new(FileSnapshot {
             job,
             queue: Queue::of(files),
-            lanes: want.lanes.clamp(1, files),
+            lanes: want.most.clamp(1, files.max(1)),
             rows,
             snapshot,
             count,

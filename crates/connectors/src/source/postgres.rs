@@ -221,7 +221,7 @@ impl Source for PostgresSource {
         let known: Option<f64> = leaves.iter().map(|leaf| leaf.rows).sum();
         let rows_estimate = known.filter(|_| !window.is_bounded && stream.filter.is_empty()).map(|rows| rows as u64);
         // A window is best left to an index, where one serves it; only what is looked through as a whole is cut.
-        let cut = if window.is_bounded && !is_scan { 1 } else { want.lanes };
+        let cut = if window.is_bounded && !is_scan { 1 } else { want.most };
         let queue = if window.is_empty { Vec::new() } else { plan::ranges(&found.relation, &leaves, cut) };
         let ranges = queue.len();
         // By one connection, each of whose statements takes a table as a whole.
@@ -244,7 +244,7 @@ impl Source for PostgresSource {
             window,
             key: found.key,
             rows_estimate,
-            lanes: ranges.clamp(1, want.lanes.max(1)),
+            lanes: ranges.clamp(1, want.most.max(1)),
             counts: stream.verify_count,
         }))
     }

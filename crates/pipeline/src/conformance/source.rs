@@ -25,7 +25,7 @@ type Fits = fn(&Row) -> bool;
 /// How long a source may take to let go of a reading that was given up.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// What a reader can take: batches that split `large` many times.
-const WANT: Want = Want { lanes: 1, batch_bytes: 256 << 10, row_bytes: 1 << 20 };
+const WANT: Want = Want { lanes: 1, most: 1, batch_bytes: 256 << 10, row_bytes: 1 << 20 };
 
 /// A table that a subject holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ async fn a_check_tells_what_is_wrong(subject: &dyn Subject) {
 
 async fn every_row_arrives_exact_by_one_lane_and_by_many(subject: &dyn Subject) {
     for lanes in [1, 3] {
-        let want = Want { lanes, ..WANT };
+        let want = Want { lanes, most: lanes, ..WANT };
         for (table, rows) in [(Holds::Items, items()), (Holds::Large, large().collect())] {
             let mut stream = subject.stream(table);
             stream.verify_count = true;

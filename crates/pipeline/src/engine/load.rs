@@ -31,6 +31,47 @@ pub(super) struct Loaded {
     pub(super) lead: Option<OwnedSemaphorePermit>,
 }
 
+/// A lane with its memory.
+type Opened = (Box<dyn Lane>, Arc<Reservation>);
+
+/// What every lane of a stream works with.
+struct Parts {
+    way: Way,
+    stop: StopSignal,
+    meter: Arc<Meter>,
+    expected: Arc<Expectations>,
+}
+
+/// The lanes that run.
+struct Lanes {
+    running: JoinSet<Result<Vec<DataFile>, End>>,
+    lead: Option<OwnedSemaphorePermit>,
+    parts: Parts,
+    queue: usize,
+}
+
+impl Lanes {
+    /// Sets a lane going. The first one's place outlives it.
+    fn start(&mut self, (lane, memory): Opened, permit: OwnedSemaphorePermit) {
+        let Parts { way, stop, meter, expected } = &self.parts;
+        let (way, stop) = (way.clone(), stop.clone());
+        let (meter, expected, queue) = (Arc::clone(meter), Arc::clone(expected), self.queue);
+        let work = LaneWork { way, stop, meter, expected, queue, memory };
+        let permit = match self.lead {
+            None => {
+                self.lead = Some(permit);
+                None
+            }
+            Some(_) => Some(permit),
+        };
+        self.running.spawn(async move {
+            let files = lane::run(lane, work).await;
+            drop(permit);
+            files
+        });
+    }
+}
+
 impl StreamWork<'_> {
     /// Runs the lanes to their ends. The first real failure stops the others and is the stream's.
     pub(super) async fn load(
@@ -41,34 +82,21 @@ impl StreamWork<'_> {
     ) -> Result<Loaded, End> {
         let context = &self.shared.context;
         let expected = Arc::new(self.expectations(snapshot).await?);
-        permits.truncate(snapshot.lanes().max(1));
+        let most = snapshot.lanes().max(1);
+        permits.truncate(most);
         let meter = Arc::new(Meter::new(self.index, Arc::clone(&context.observer), snapshot.rows_estimate()));
         meter.tell(StreamState::Reading);
         let (switch, stop) = stop_pair();
         switch.raise(context.stop.current());
         let (outer, inner) = (context.stop.clone(), switch.clone());
         let link = tokio::spawn(async move { outer.forward(inner).await });
-        let mut lanes = JoinSet::new();
+        let parts = Parts { way: way.clone(), stop, meter: Arc::clone(&meter), expected: Arc::clone(&expected) };
+        let mut lanes = Lanes { running: JoinSet::new(), lead: None, parts, queue: self.shared.sizing.queue };
         let mut failed: Option<End> = None;
-        let mut lead = None;
+        let mut late = most.saturating_sub(permits.len());
         for permit in permits {
-            match self.open_lane(snapshot, &stop).await {
-                Ok((lane, memory)) => {
-                    let (way, stop, meter) = (way.clone(), stop.clone(), Arc::clone(&meter));
-                    let (queue, expected) = (self.shared.sizing.queue, Arc::clone(&expected));
-                    let work = LaneWork { way, stop, meter, expected, queue, memory };
-                    let permit = if lead.is_none() {
-                        lead = Some(permit);
-                        None
-                    } else {
-                        Some(permit)
-                    };
-                    lanes.spawn(async move {
-                        let files = lane::run(lane, work).await;
-                        drop(permit);
-                        files
-                    });
-                }
+            match self.open_lane(snapshot, &lanes.parts.stop).await {
+                Ok(opened) => lanes.start(opened, permit),
                 Err(end) => {
                     failed = Some(end);
                     switch.raise(Directive::Cancel);
@@ -77,7 +105,20 @@ impl StreamWork<'_> {
             }
         }
         let mut files = Vec::new();
-        while let Some(joined) = lanes.join_next().await {
+        loop {
+            let joined = tokio::select! {
+                joined = lanes.running.join_next() => joined,
+                more = self.late_lane(snapshot, &lanes.parts.stop), if late > 0 && failed.is_none() => {
+                    late = more.map_or(0, |(opened, permit)| {
+                        lanes.start(opened, permit);
+                        late - 1
+                    });
+                    continue;
+                }
+            };
+            let Some(joined) = joined else { break };
+            // A lane ends where no range is left, so another one would find none.
+            late = 0;
             match joined.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a lane panicked").into())) {
                 Ok(more) => files.extend(more),
                 Err(end) => {
@@ -91,7 +132,20 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, way, meter, expected, lead }),
+            (None, _) => Ok(Loaded { files, way, meter, expected, lead: lanes.lead }),
+        }
+    }
+
+    /// One more lane, as soon as another stream leaves its place; none where it can't be opened: those that run read its ranges.
+    async fn late_lane(&self, snapshot: &dyn Snapshot, stop: &StopSignal) -> Option<(Opened, OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.shared.lanes).acquire_owned().await.ok()?;
+        match self.open_lane(snapshot, stop).await {
+            Ok(opened) => Some((opened, permit)),
+            Err(End::Fault(fault)) => {
+                tracing::info!(code = fault.code.as_str(), "no further lane could be opened: those that read go on");
+                None
+            }
+            Err(End::Halt(_)) => None,
         }
     }
 
@@ -106,11 +160,7 @@ impl StreamWork<'_> {
     }
 
     /// Draws a lane's memory, then opens it.
-    async fn open_lane(
-        &self,
-        snapshot: &dyn Snapshot,
-        stop: &StopSignal,
-    ) -> Result<(Box<dyn Lane>, Arc<Reservation>), End> {
+    async fn open_lane(&self, snapshot: &dyn Snapshot, stop: &StopSignal) -> Result<Opened, End> {
         let bytes = self.shared.sizing.lane_bytes;
         let memory = stop.or_halt(self.shared.context.budget.reserve(bytes)).await?;
         let lane = stop.or_halt(snapshot.lane()).await??;

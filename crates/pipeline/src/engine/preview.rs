@@ -59,7 +59,7 @@ async fn one(plan: &Plan, (index, rows): (u32, u64), outer: &StopSignal, context
         return Err(refused("a preview is written into a bucket, and this pipeline writes to a database").into());
     };
     let sizing = Sizing::new(&context.budget, 1, bucket.upload_buffer(), 0);
-    let want = Want { lanes: 1, batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
+    let want = Want { lanes: 1, most: 1, batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
     let memory = context.stop.or_halt(context.budget.reserve(sizing.lane_bytes)).await?;
     let whole = as_whole(stream);
     let want = cast::wanted(&whole, want);

@@ -84,7 +84,8 @@ impl StreamWork<'_> {
         table.check_proven(self.load)?;
         let permits = self.take_lanes(first);
         let sizing = &self.shared.sizing;
-        let want = Want { lanes: permits.len(), batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
+        let (lanes, most) = (permits.len(), sizing.lanes);
+        let want = Want { lanes, most, batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
         let want = cast::wanted(self.plan, want);
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
         let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;

@@ -1,5 +1,7 @@
 //! The engine against a source and a bucket that do as they are told.
 
+mod late;
+
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

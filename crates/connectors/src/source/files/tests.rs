@@ -22,7 +22,7 @@ use waybill_pipeline::{Batch, Fault, Proof, Source};
 use super::Files;
 use crate::bucket::local::LocalBucket;
 
-const WANT: Want = Want { lanes: 2, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
+const WANT: Want = Want { lanes: 2, most: 2, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
 
 fn stream(name: &str) -> StreamPlan {
     StreamPlan {
@@ -421,7 +421,7 @@ async fn lanes_share_the_files_and_batches_stay_small() {
         let rows: String = (0..5000).map(|n| format!("{file}-{n},{}\n", "y".repeat(50))).collect();
         lay(&dir, &format!("{file}.csv"), format!("a,b\n{rows}"));
     }
-    let want = Want { lanes: 3, batch_bytes: 64 << 10, ..WANT };
+    let want = Want { lanes: 3, most: 3, batch_bytes: 64 << 10, ..WANT };
     let snapshot = source(dir.path()).open(&stream("*.csv"), None, want).await.expect("open");
     assert_eq!((snapshot.lanes(), snapshot.ranges()), (3, 5));
     let mut lanes = Vec::new();

@@ -10,7 +10,7 @@ use waybill_pipeline::{Batch, CursorState, Fault, Snapshot, Source, Want};
 
 use super::SqliteSource;
 
-const WANT: Want = Want { lanes: 4, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
+const WANT: Want = Want { lanes: 4, most: 4, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
 
 struct Shop {
     _dir: tempfile::TempDir,
