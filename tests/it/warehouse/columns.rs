@@ -1,6 +1,7 @@
 //! Columns of the source that are not as the table has them: which are told from twins, refused before a row is read, or recorded.
 
 use serde_json::json;
+use waybill_tests::services::postgres::Postgres;
 
 use super::Copy;
 
@@ -86,4 +87,31 @@ async fn a_type_that_a_replace_changes_is_recorded_and_one_that_a_window_would_c
     copy.reloaded("t");
     let drift: serde_json::Value = serde_json::from_str(&copy.one(DRIFT).await).expect("JSON");
     assert_eq!(drift["changed"], json!([]), "{drift}");
+}
+
+/// How the server writes a type's name hangs on the search path and on a setting of the role: neither is a change of the type.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_that_the_search_path_finds_is_no_other_one_at_the_second_run() {
+    let copy = Copy::with("CREATE TABLE t (id INTEGER)", "t: {}");
+    let (source, mood) = (Postgres::start(), "CREATE TYPE mood AS ENUM ('sad', 'glad')");
+    source.run(&format!("{mood}; CREATE TABLE t (id bigint PRIMARY KEY, m mood, u uuid)")).await;
+    source.run("INSERT INTO t VALUES (1, 'sad', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11')").await;
+    copy.server.run(mood).await;
+    let types = "SELECT string_agg(atttypid::regtype::text, ' ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0";
+    copy.of_postgres(&source, "public.t: { load: new, cursor: id }");
+    copy.delivered();
+    source.run("INSERT INTO t VALUES (2, 'glad', NULL)").await;
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+    copy.server.run("ALTER ROLE postgres SET quote_all_identifiers = on").await;
+    source.run("INSERT INTO t VALUES (3, NULL, NULL)").await;
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+    copy.of_postgres(&source, "public.t: {}");
+    for _ in 0..2 {
+        copy.delivered();
+        let drift: serde_json::Value = serde_json::from_str(&copy.one(DRIFT).await).expect("JSON");
+        assert_eq!(drift["changed"], json!([]), "{drift}");
+    }
+    copy.server.run("ALTER ROLE postgres RESET quote_all_identifiers").await;
+    assert_eq!(copy.one(types).await, "bigint mood uuid");
+    assert_eq!(copy.rows("SELECT id, m FROM t ORDER BY id").await, ["(1,sad)", "(2,glad)", "(3,)"]);
 }

@@ -34,8 +34,18 @@ pub(super) async fn connect(address: &Address) -> FaultResult<Wire> {
 
 /// Opens the transaction that rows go into.
 pub(super) async fn begin(wire: &mut Wire) -> FaultResult<()> {
-    wire.run(&format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {SETTINGS}")).await.map_err(of_target)?;
-    Ok(())
+    run(wire, &format!("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; {SETTINGS}")).await
+}
+
+/// Opens a transaction in which nothing can change, for a look under the settings that rows go in by: how the server writes a
+/// type's name hangs on them, and names are compared. A replica opens it too, and is told from a primary in it.
+pub(super) async fn look(wire: &mut Wire) -> FaultResult<()> {
+    run(wire, &format!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; {SETTINGS}")).await
+}
+
+/// Ends a look.
+pub(super) async fn looked(wire: &mut Wire) -> FaultResult<()> {
+    run(wire, "ROLLBACK").await
 }
 
 /// Runs a statement for its tag, and gives the number at its end: the rows that it touched.

@@ -98,6 +98,7 @@ impl PgTable {
         wanted: Wanted<'_>,
     ) -> FaultResult<Self> {
         let mut wire = session::connect(&address).await?;
+        session::look(&mut wire).await?;
         relation::check_grants(&mut wire, &schema).await?;
         let relation = relation::find(&mut wire, &schema, &table).await?;
         let found = ledger::read(&mut wire, &schema, &table).await?;
@@ -128,6 +129,7 @@ impl PgTable {
             );
             return Err(Fault::new(FailureCode::TableChangedByOther, text));
         }
+        session::looked(&mut wire).await?;
         Ok(Self {
             address,
             schema,
