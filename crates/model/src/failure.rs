@@ -51,7 +51,7 @@ named! {
         CursorZoneUnknown = "cursor_zone_unknown",
         /// The cursor's type can't be used for windows.
         CursorUnusable = "cursor_unusable",
-        /// The table's cursor is of another column, zone, source or filter than the stream's.
+        /// The table's cursor is of another column, zone, source, table or filter than the stream's.
         CursorChanged = "cursor_changed",
         /// Every number of the cursor column lies below the last one that was read.
         CursorFellBack = "cursor_fell_back",
@@ -329,7 +329,7 @@ impl FailureCode {
                 "choose a cursor column of an integer or timestamp type; on SQLite its times must all be written alike, as the worker's log says"
             }
             C::CursorChanged => {
-                "name the old cursor column, `cursor-zone`, source or filter again, or run one `full` load: `new` then begins anew; where it is the same source under another name, `take-over: true` goes on from the cursor"
+                "name the old cursor column, `cursor-zone`, source, table or filter again, or run one `full` load: `new` then begins anew; where it is the same source or table under another name, `take-over: true` goes on from the cursor"
             }
             C::CursorFellBack => {
                 "run one `full` load: `new` then begins anew too; where only the newest rows were deleted of a Postgres column that owns its sequence, `GRANT SELECT` on that sequence to the source's user goes on instead"

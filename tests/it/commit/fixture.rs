@@ -211,7 +211,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         twins: Vec::new(),
         cursor: (load == Load::New).then(|| CursorState::new("42")),
         window: (load == Load::New).then(WindowNote::default),
-        origin: Origin { place: String::new(), filter: String::new(), zone: None },
+        origin: Origin { place: String::new(), table: None, filter: String::new(), zone: None },
         cursor_column: None,
         drift: Drift::default(),
         proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },

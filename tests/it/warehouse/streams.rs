@@ -1,5 +1,5 @@
-//! Two streams of one run that write one table, in a plan that no file was checked for: the second one is refused, and never
-//! takes the first one's commit for its own.
+//! Streams that write one table. Two of one run, in a plan that no file was checked for: the second one is refused, and never
+//! takes the first one's commit for its own. One after the other: the second one does not go on from the first one's cursor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,4 +129,30 @@ async fn a_commit_in_doubt_is_not_settled_by_the_one_of_another_stream() {
     assert_eq!(proxy.fired(), 1);
     check(&copy, "public.t", &ends).await;
     assert_eq!(copy.one("SELECT version FROM _waybill_commit").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_another_table_is_written_to_keeps_no_cursor_of_the_first() {
+    let sum = "SELECT count(*) || ' ' || max(id) FROM kept";
+    for load in ["new", "changed"] {
+        let copy = Copy::with(SOURCE, &format!("t: {{ load: {load}, cursor: id, table: kept }}"));
+        copy.delivered();
+        // Of its twenty rows ten stand below the cursor.
+        let other = format!("u: {{ load: {load}, cursor: id, table: kept }}");
+        copy.streams(&other);
+        let text = copy.fails("cursor_changed");
+        assert!(text.starts_with("the source's table is another than when the table's cursor was set"), "{text}");
+        assert_eq!(copy.one(sum).await, "10 10", "nothing may be written");
+        copy.reloaded("u");
+        assert_eq!(copy.one(sum).await, "20 20");
+        copy.source("INSERT INTO u VALUES (21)");
+        assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+        // The same table under another name, as somebody says.
+        copy.source("ALTER TABLE u RENAME TO v; INSERT INTO v VALUES (22)");
+        copy.streams(&other.replace("u:", "v:").replace("kept", "kept, take-over: true"));
+        assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+        copy.streams(&other.replace("u:", "v:"));
+        assert_eq!(copy.delivered()["streams"][0]["rows"], 0, "consent is kept");
+        assert_eq!(copy.one(sum).await, "22 22");
+    }
 }

@@ -56,6 +56,9 @@ pub struct DataFile {
 pub struct Origin {
     /// Of the source's place.
     pub place: String,
+    /// Of the source's table, which under a database's `table` may become another one; none where an older version wrote it.
+    #[serde(default)]
+    pub table: Option<String>,
     /// Of the row filter.
     pub filter: String,
     /// Of the zone in which a cursor without one is read; none where an older version wrote it.
@@ -70,7 +73,8 @@ impl Origin {
         let digest = |text: &str| hex::encode(Sha256::digest(text));
         let filter = serde_json::to_string(&stream.filter).unwrap_or_default();
         let zone = stream.cursor.as_ref().and_then(|cursor| cursor.zone.as_deref()).unwrap_or_default();
-        Self { place: digest(&source.place()), filter: digest(&filter), zone: Some(digest(zone)) }
+        let (table, zone) = (Some(digest(&stream.source_table(source))), Some(digest(zone)));
+        Self { place: digest(&source.place()), table, filter: digest(&filter), zone }
     }
 
     /// What is another now than it was then.
@@ -78,6 +82,8 @@ impl Origin {
     pub fn differs(&self, then: &Self) -> Option<&'static str> {
         if self.place != then.place {
             Some("the source")
+        } else if then.table.is_some() && self.table != then.table {
+            Some("the source's table")
         } else if self.filter != then.filter {
             Some("the stream's filter")
         } else {
@@ -300,4 +306,40 @@ pub enum Outcome {
     /// A commit of an earlier run landed meanwhile, so this attempt stands on an old state: the next one starts from the
     /// new one. Asking again changes nothing.
     Overtaken,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn origin(source: &serde_json::Value, name: &str) -> Origin {
+        let source: System = serde_json::from_value(source.clone()).expect("a source");
+        let stream: StreamPlan = serde_json::from_value(json!({ "name": name, "load": "new" })).expect("a stream");
+        Origin::of(&source, &stream)
+    }
+
+    #[test]
+    fn a_table_is_another_one_by_its_name_and_not_by_its_spelling() {
+        let postgres = json!({ "type": "postgres", "host": "h", "database": "d", "user": "u" });
+        let mysql = json!({ "type": "mysql", "host": "h", "database": "shop", "user": "u" });
+        let sqlite = json!({ "type": "sqlite", "path": "/x" });
+        for (source, same, other) in [
+            (&postgres, ["raw.t", "RAW.T", "raw.\"t\""], ["raw.t_2", "t", "raw.\"T\""]),
+            (&mysql, ["t", "shop.t", "\"shop\".\"t\""], ["T", "old.t", "t_2"]),
+            (&sqlite, ["t", "t", "t"], ["u", "\"t\"", "main.t"]),
+        ] {
+            let first = origin(source, same[0]);
+            assert!(same.iter().all(|name| origin(source, name).differs(&first).is_none()), "{source}");
+            for name in other {
+                assert_eq!(origin(source, name).differs(&first), Some("the source's table"), "{source}: {name}");
+            }
+        }
+        // What an older version wrote does not say, and is believed.
+        let mut older = serde_json::to_value(origin(&sqlite, "t")).expect("JSON");
+        older.as_object_mut().expect("an object").remove("table");
+        let older = serde_json::from_value(older).expect("an origin");
+        assert_eq!(origin(&sqlite, "u").differs(&older), None);
+    }
 }
