@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Copy, numbers};
+use super::{Copy, numbers, report};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_load_makes_the_table_and_then_replaces_its_rows() {
@@ -111,12 +111,66 @@ async fn a_changed_row_takes_the_place_of_the_one_with_its_key() {
     let unique = "SELECT count(*) FROM pg_index WHERE indrelid = 't'::regclass AND indisunique";
     assert_eq!(copy.one(unique).await, "1");
     // Back and forth between the ways of loading: no row twice.
-    for streams in ["t: {}", "t: { load: changed, cursor: seen }"] {
+    for (streams, indexes) in [("t: {}", "0"), ("t: { load: changed, cursor: seen }", "1")] {
         copy.streams(streams);
         copy.delivered();
         assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "4 4");
-        assert_eq!(copy.one(unique).await, "1");
+        assert_eq!(copy.one(unique).await, indexes);
     }
+}
+
+/// The columns of each unique index of `t`, in the order in which they were made.
+const UNIQUE: &str = "SELECT string_agg((SELECT string_agg(attname, ',' ORDER BY attname) FROM pg_attribute WHERE attrelid = indexrelid), \
+    ' ' ORDER BY indexrelid) FROM pg_index WHERE indrelid = 't'::regclass AND indisunique";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_with_another_key_or_none_is_not_refused_by_the_index_of_the_old_one() {
+    let copy = Copy::with(
+        "CREATE TABLE t (id INTEGER NOT NULL, region TEXT NOT NULL, seen INTEGER NOT NULL);
+         CREATE UNIQUE INDEX by_id ON t (id); CREATE UNIQUE INDEX by_both ON t (id, region);
+         CREATE UNIQUE INDEX by_seen ON t (seen); INSERT INTO t VALUES (1, 'n', 1), (2, 'n', 2)",
+        "t: { load: changed, cursor: seen, key: [id] }",
+    );
+    let both = "t: { load: changed, cursor: seen, key: [id, region] }";
+    let count = "SELECT count(*) FROM t";
+    copy.delivered();
+    // One of somebody else stays, whatever its columns.
+    copy.server.run("CREATE UNIQUE INDEX mine ON t (seen)").await;
+    assert_eq!(copy.one(UNIQUE).await, "id seen");
+    copy.source("DROP INDEX by_id; INSERT INTO t VALUES (1, 's', 3)");
+    copy.streams(both);
+    assert!(copy.fails("key_unusable").contains("run one `full` load"));
+    copy.streams("t: {}");
+    copy.delivered();
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("3", "seen"));
+    copy.streams(both);
+    copy.delivered();
+    copy.source("UPDATE t SET seen = 4 WHERE region = 's'");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("3", "seen id,region"));
+    // Rows that are appended may have a key that is there.
+    copy.streams("t: { load: new, cursor: seen }");
+    copy.source("UPDATE t SET seen = 5 WHERE id = 2");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1);
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("4", "seen"));
+    copy.streams(both);
+    copy.delivered();
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("3", "seen id,region"));
+    // What somebody has put on it is not taken along.
+    copy.server
+        .run("CREATE TABLE child (id bigint, region text, FOREIGN KEY (id, region) REFERENCES t (id, region))")
+        .await;
+    copy.streams("t: { load: changed, cursor: seen, key: [seen] }");
+    copy.source("DROP INDEX by_both; INSERT INTO t VALUES (1, 's', 6)");
+    copy.fails("key_unusable");
+    let again = copy.command("waybill-worker").args(["--reload", "t"]).output().expect("run the worker");
+    let told = report(&again)["streams"][0].clone();
+    assert_eq!(told["failure"], "schema_changed", "{told}");
+    assert!(told["text"].as_str().expect("a text").contains("a foreign key or a constraint stands on it"), "{told}");
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("3", "seen id,region"));
+    copy.server.run("DROP TABLE child").await;
+    copy.reloaded("t");
+    assert_eq!((copy.one(count).await.as_str(), copy.one(UNIQUE).await.as_str()), ("4", "seen"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

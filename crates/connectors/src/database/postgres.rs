@@ -8,6 +8,7 @@ mod clear;
 mod copy;
 mod encode;
 mod fault;
+mod index;
 mod kind;
 mod ledger;
 mod merge;

@@ -14,10 +14,11 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::clear::clear;
 use super::copy::Sheet;
 use super::fault::of_target;
+use super::index;
 use super::kind::{Column, Restore};
 use super::relation::{self, Relation, sql};
 use super::session::{count, run};
-use crate::source::postgres::literal::{identifier, literal};
+use crate::source::postgres::literal::identifier;
 use crate::source::postgres::wire::Wire;
 
 /// What is put in its place.
@@ -46,7 +47,7 @@ impl Merge<'_> {
     pub(super) async fn apply(&self, wire: &mut Wire) -> FaultResult<Merged> {
         if self.sheet.is_fresh {
             self.check_key(wire, &self.sheet.table, identifier).await?;
-            self.index(wire, &self.sheet.table, None).await?;
+            index::make(wire, &self.sheet.table, None, &self.delivery.key).await?;
             let renamed = format!("ALTER TABLE {} RENAME TO {}", self.sheet.table, identifier(self.table));
             run(wire, &renamed).await?;
             let columns = self.wanted(self.twins.iter().copied());
@@ -57,9 +58,12 @@ impl Merge<'_> {
         self.check_key(wire, &format!("{} s", self.sheet.table), staged).await?;
         let columns = match &found {
             None => self.create(wire).await?,
-            Some(found) => self.make_room(wire, found).await?,
+            Some(found) => {
+                index::drop_others(wire, self.schema, found, &self.delivery.key).await?;
+                self.make_room(wire, found).await?
+            }
         };
-        self.index(wire, &self.sql(), found.as_ref()).await?;
+        index::make(wire, &self.sql(), found.as_ref(), &self.delivery.key).await?;
         self.insert(wire, &columns).await?;
         let rows = match self.delivery.load {
             Load::Full => Some(self.delivery.rows()),
@@ -270,40 +274,6 @@ impl Merge<'_> {
         }
         let text = format!("{nulls} of the rows that were read have NULL in the key ({})", key.join(", "));
         Err(Fault::new(FailureCode::KeyViolated, text))
-    }
-
-    /// The unique index that rows are merged by, made where the table has none of these columns.
-    async fn index(&self, wire: &mut Wire, table: &str, found: Option<&Relation>) -> FaultResult<()> {
-        if self.delivery.key.is_empty() {
-            return Ok(());
-        }
-        if let Some(found) = found
-            && self.has_index(wire, found.oid).await?
-        {
-            return Ok(());
-        }
-        let made = wire.run(&format!("CREATE UNIQUE INDEX ON {table} ({})", self.key())).await;
-        made.map(drop).map_err(of_target).map_err(|fault| match fault.code {
-            FailureCode::ValueRefused => {
-                let text = format!("several rows of the table have one key ({})", self.delivery.key.join(", "));
-                Fault { code: FailureCode::KeyViolated, text: waybill_pipeline::CustomerText::new(text), ..fault }
-            }
-            _ => fault,
-        })
-    }
-
-    async fn has_index(&self, wire: &mut Wire, oid: u32) -> FaultResult<bool> {
-        let mut names: Vec<&String> = self.delivery.key.iter().collect();
-        names.sort_unstable();
-        let names = names.iter().map(|name| literal(name, "pg_catalog.name")).collect::<FaultResult<Vec<_>>>()?;
-        let asked = format!(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid \
-             AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND ARRAY[{}] OPERATOR(pg_catalog.=) \
-             (SELECT pg_catalog.array_agg(a.attname ORDER BY a.attname) FROM pg_catalog.pg_attribute a \
-              WHERE a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])))",
-            names.join(", ")
-        );
-        wire.ask_one(&asked).await.map_err(of_target)?.flag(0)
     }
 }
 
