@@ -3,6 +3,7 @@
 //! JSON and YAML always bear `format: waybill/v1`. Whatever text comes from elsewhere is shown without control
 //! characters, so that a name can't move the terminal.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use clap::ValueEnum;
@@ -177,6 +178,13 @@ pub(crate) fn clean(text: &str) -> String {
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// A word of a command that people are told: a shell takes it for this text and nothing else.
+pub(crate) fn shell_word(text: &str) -> String {
+    let shown = clean(text).replace('\n', " ");
+    // Only a NUL can't be quoted, and none is left.
+    shlex::try_quote(&shown).map_or_else(|_| "''".to_owned(), Cow::into_owned)
 }
 
 /// Writes to standard output. A reader that went away (`| head`) ends the program quietly.

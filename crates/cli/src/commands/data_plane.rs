@@ -10,7 +10,7 @@ use waybill_api::data_plane::{
 
 use crate::args::{AddDataPlane, AwsEcs, DataPlane as Command, Document, Target};
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, Row, clean, facts};
+use crate::output::{Output, Row, clean, facts, shell_word};
 use crate::{resolve, session};
 
 impl Row for DataPlane {
@@ -76,7 +76,7 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let body = DataPlaneCreate { name, kind: "aws-ecs".into(), settings, aws_ecs: None };
             let made = client.data_plane_create(&body).await?;
             output.one(&made, &made.name.clone(), || {
-                let name = clean(&made.name);
+                let name = shell_word(&made.name);
                 format!(
                     "{}\nMake the roles with these two (terraform/aws: orchestrator_principal_arn and external_id; by hand: \
                      waybill data-plane policy {name} --document trust), then: waybill data-plane set {name}\n",
@@ -89,7 +89,7 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let body = DataPlaneUpdate { settings: None, aws_ecs: Some((*settings).into()) };
             let set = client.data_plane_update(found.value.id, &found.etag, &body).await?;
             output.one(&set, &set.name.clone(), || {
-                format!("{}\nNext: waybill data-plane check {}\n", shown(&set), clean(&set.name))
+                format!("{}\nNext: waybill data-plane check {}\n", shown(&set), shell_word(&set.name))
             })?;
         }
         Command::Region { data_plane, region } => {
@@ -97,7 +97,7 @@ pub(crate) async fn data_plane(target: &Target, command: Command, output: &Outpu
             let plane = found.value;
             if plane.external_id.is_some() {
                 let message = format!("{} is in a cloud: its settings name its region", clean(&plane.name));
-                let next = format!("waybill data-plane set {} --help", clean(&plane.name));
+                let next = format!("waybill data-plane set {} --help", shell_word(&plane.name));
                 return Err(Failure::new(Exit::Conflict, "unusable", message).next(next));
             }
             let settings = Some(ProcessSettings { region: Some(region), ..plane.settings });
@@ -210,7 +210,7 @@ fn shown(plane: &DataPlane) -> String {
     if let Some(since) = &plane.draining_since {
         rows.push((
             "draining",
-            format!("since {since}; runs wait until waybill data-plane resume {}", clean(&plane.name)),
+            format!("since {since}; runs wait until waybill data-plane resume {}", shell_word(&plane.name)),
         ));
     }
     if let Some(region) = &plane.settings.region {

@@ -12,7 +12,7 @@ use waybill_model::plan::System;
 use waybill_model::run::RunKind;
 
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, facts};
+use crate::output::{Output, facts, shell_word};
 
 /// Where a pipeline's bucket is, as `waybill-worker` takes it.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
@@ -60,7 +60,7 @@ pub(crate) async fn logs(client: &Client, id: RunId, only_where: bool, output: &
             "worker_not_found",
             "the program waybill-worker is not beside this one nor in PATH",
         )
-        .next(format!("where it is: waybill-worker logs {} --run {id}", place.url))
+        .next(format!("where it is: waybill-worker logs {} --run {id}", shell_word(&place.url)))
     })?;
     let mut command = Command::new(program);
     command.args(["logs", &place.url, "--run", &place.run_id]);

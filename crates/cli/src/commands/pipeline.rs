@@ -8,7 +8,7 @@ use waybill_model::size::write_duration;
 
 use crate::args::{Pipeline as Command, Target};
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, Row, facts};
+use crate::output::{Output, Row, facts, shell_word};
 use crate::{resolve, session};
 
 impl Row for Pipeline {
@@ -87,7 +87,7 @@ async fn accept_epoch(client: &Client, pipeline: &Pipeline) -> Result<Pipeline> 
     let Some(found) = pipeline.epoch_ahead else {
         let text = format!("no epoch of {} waits to be accepted", pipeline.name);
         return Err(Failure::new(Exit::Conflict, "state_conflict", text)
-            .next(format!("waybill run why --last --pipeline {}", pipeline.name)));
+            .next(format!("waybill run why --last --pipeline {}", shell_word(&pipeline.name))));
     };
     Ok(client.pipeline_accept_epoch(pipeline.id, &EpochAccept { found }).await?)
 }
@@ -116,7 +116,7 @@ fn people(shown: &Shown) -> String {
         rows.push(("next run", schedule.next_at.map_or_else(|| "–".to_owned(), |at| at.to_string())));
     }
     if let Some(epoch) = pipeline.epoch_ahead {
-        let next = format!("waybill pipeline accept-epoch {}", pipeline.name);
+        let next = format!("waybill pipeline accept-epoch {}", shell_word(&pipeline.name));
         rows.push(("epoch ahead", format!("{epoch}, too far in the future; accept it with {next}")));
     }
     if let Some(run) = pipeline.live_run_id {

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use waybill_api::client::Client;
 use waybill_api::run::{RunDetail, RunStart};
+use waybill_model::RunId;
 use waybill_model::run::RunKind;
 use waybill_model::size::{show_bytes, show_number};
 
@@ -12,7 +13,7 @@ use crate::args::{Target, Wait};
 use crate::commands::logs::{self, Where};
 use crate::commands::{watch, why};
 use crate::exit::{Exit, Result};
-use crate::output::{Output, Row, table};
+use crate::output::{Output, Row, shell_word, table};
 use crate::resolve;
 
 /// What is asked for.
@@ -101,38 +102,40 @@ async fn shown(client: &Client, detail: &RunDetail) -> Result<Preview> {
             files,
         }
     };
-    Ok(Preview {
-        run_id: run.id.to_string(),
-        streams: written.map(rows).collect(),
-        command: format!("{}waybill-worker preview {} --run {}", variables(&place), place.url, run.id),
-    })
+    Ok(Preview { run_id: run.id.to_string(), streams: written.map(rows).collect(), command: command(&place, run.id) })
 }
 
-/// What stands before a command of the worker's, so that it finds the bucket.
-fn variables(place: &Where) -> String {
-    place.variables().into_iter().map(|(name, value)| format!("{name}={value} ")).collect()
+/// The worker's command, with what stands before it so that it finds the bucket. The orchestrator names the place: whoever pastes
+/// the line runs this command and no other.
+fn command(place: &Where, id: RunId) -> String {
+    let variables = place.variables();
+    let set: String = variables.into_iter().map(|(name, value)| format!("{name}={} ", shell_word(value))).collect();
+    format!("{set}waybill-worker preview {} --run {id}", shell_word(&place.url))
 }
 
-/// A directory is a path to DuckDB, and S3 an address that it knows. One that it takes for a pattern, or a shell for more than a
-/// text, is not told.
+/// A directory is a path to DuckDB, and S3 an address that it knows. One that it takes for a pattern is not told.
 fn duckdb(place: &Where, files: &str) -> Option<String> {
-    let is_plain = !place.url.contains(['[', '*', '?', '"', '$', '`', '\\', '!']);
+    let is_pattern = place.url.contains(['[', '*', '?']);
     let path = match files.strip_prefix("file://") {
         Some(path) => path,
         None if files.starts_with("s3://") => files,
         None => return None,
     };
     let path = path.replace('\'', "''");
-    (is_plain && place.is_complete()).then(|| format!("duckdb -c \"SELECT * FROM read_json_auto('{path}')\""))
+    let statement = format!("SELECT * FROM read_json_auto('{path}')");
+    (!is_pattern && place.is_complete()).then(|| format!("duckdb -c {}", shell_word(&statement)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
+
     use super::*;
 
-    fn told(url: &str, endpoint: Option<&str>) -> (Option<String>, String) {
-        let place = Where::of(url, Some("eu-north-1"), endpoint);
-        (duckdb(&place, &format!("{url}/_waybill/preview/run_1/0-*/*.jsonl")), variables(&place))
+    fn told(url: &str, endpoint: Option<&str>) -> (Option<String>, String, RunId) {
+        let (place, id) = (Where::of(url, Some("eu-north-1"), endpoint), RunId::generate());
+        (duckdb(&place, &format!("{url}/_waybill/preview/run_1/0-*/*.jsonl")), command(&place, id), id)
     }
 
     #[test]
@@ -140,17 +143,51 @@ mod tests {
         let local = told("file:///data/o'neil", None).0.expect("a path");
         assert!(local.ends_with("read_json_auto('/data/o''neil/_waybill/preview/run_1/0-*/*.jsonl')\""), "{local}");
         assert!(told("s3://lake/raw", None).0.expect("S3").contains("'s3://lake/raw/_waybill"));
-        for url in ["azure://shop/lake", "file:///data/[2024]", "file:///data/a*", "file:///data/$HOME", "file:///a\"b"]
-        {
+        for url in ["azure://shop/lake", "file:///data/[2024]", "file:///data/a*", "file:///data/?"] {
             assert_eq!(told(url, None).0, None, "{url}");
         }
     }
 
     #[test]
     fn a_bucket_elsewhere_is_told_with_what_leads_there() {
-        let (duckdb, variables) = told("s3://lake/raw", Some("http://127.0.0.1:9000"));
+        let (duckdb, command, id) = told("s3://lake/raw", Some("http://127.0.0.1:9000"));
         assert_eq!(duckdb, None);
-        assert_eq!(variables, "AWS_REGION=eu-north-1 AWS_ENDPOINT_URL=http://127.0.0.1:9000 ");
-        assert_eq!(told("file:///data", None).1, "");
+        let set = "AWS_REGION=eu-north-1 AWS_ENDPOINT_URL=http://127.0.0.1:9000";
+        assert_eq!(command, format!("{set} waybill-worker preview s3://lake/raw --run {id}"));
+        assert_eq!(told("file:///data", None).1.split(' ').next(), Some("waybill-worker"));
+    }
+
+    /// By a real shell, with programs of these names that say what they were given.
+    #[test]
+    fn what_the_orchestrator_names_is_one_word_of_the_command_and_no_other_command() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["waybill-worker", "duckdb"] {
+            let program = folder.path().join(name);
+            std::fs::write(&program, "#!/bin/sh\nprintf '%s\\n' \"$AWS_REGION$AWS_ENDPOINT_URL\" \"$@\"\n")
+                .expect("a program");
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("one that runs");
+        }
+        let said = |command: &str| {
+            let mut shell = Command::new("/bin/sh");
+            shell.args(["-c", command]).current_dir(folder.path()).env("PATH", folder.path());
+            let output = shell.env_remove("AWS_REGION").env_remove("AWS_ENDPOINT_URL").output().expect("a shell");
+            assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        for odd in [
+            "$(>made)", "`>made`", ";>made", " b", "'", "\"", "'\"$HOME", "\\", "!!", "&>made", "~", "#", "<x",
+            "\u{e9}",
+        ] {
+            let url = format!("s3://lake/a{odd}");
+            let (_, command, id) = told(&url, Some(odd));
+            let wanted =
+                [format!("eu-north-1{odd}").as_str(), "preview", &url, "--run", &id.to_string()].map(str::to_owned);
+            assert_eq!(said(&command), wanted, "{command}");
+            let asked = said(&told(&url, None).0.expect("S3"));
+            let path = format!("s3://lake/a{odd}/_waybill/preview/run_1/0-*/*.jsonl").replace('\'', "''");
+            assert_eq!(asked[1..], ["-c".to_owned(), format!("SELECT * FROM read_json_auto('{path}')")], "{odd}");
+        }
+        assert_eq!(shell_word("a\u{1b}[2Jb\nc"), "'a\u{fffd}[2Jb c'", "nor does it move the terminal");
+        assert!(!folder.path().join("made").exists());
     }
 }
