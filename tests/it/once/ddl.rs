@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use serde_json::{Value, json};
 use waybill_pipeline::commit::ddl;
+use waybill_tests::binaries::binary;
 use waybill_tests::readers;
 
 use super::{Shop, report, talk};
@@ -101,6 +102,20 @@ fn values_that_look_like_another_dialect_are_read_as_they_are() {
         let wanted = json!([["#1;2;3;4"], ["a;b;c;d"], ["x|y"], ["#"], ["a\n;b"], [""], [null], ["4000000"]]);
         assert_eq!(found, wanted, "{compression}");
     }
+}
+
+/// DuckDB reads 32 MiB of JSON at once where nothing is said, and refuses a line that is longer. One of CSV stands above.
+#[test]
+fn a_line_of_json_that_is_longer_than_duckdb_takes_by_default_is_read() {
+    let long = "CREATE TABLE c (id INTEGER PRIMARY KEY, v TEXT); INSERT INTO c VALUES (1, hex(zeroblob(18000000))), (2, 'short')";
+    let shop = Shop::with(long, "");
+    shop.spec("      c: { load: full }\n", "    files: { format: jsonl, compression: none }\n");
+    let mut worker = std::process::Command::new(binary("waybill-worker"));
+    worker.args(["once", "--memory", "1GiB", "--spec"]).arg(shop.path("shop.yaml"));
+    let output = worker.output().expect("run the worker");
+    assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
+    let found = told(&shop, "SELECT id, length(v) FROM c ORDER BY id");
+    assert_eq!(found, json!([[1, 36_000_000], [2, 5]]));
 }
 
 /// One that an earlier run could not replace may be as long as the right one.

@@ -11,6 +11,9 @@ use crate::commit::schema::Column;
 const DIALECT: &str = "delim = ',', quote = '\"', escape = '\"', comment = '', new_line = '\\r\\n', skip = 0, \
                        max_line_size = 67108864";
 
+/// How long a line of JSON may be, or a commit: above 32 MiB, twice its bound, DuckDB refuses it where nothing is said.
+const LINE: &str = "maximum_object_size = 67108864";
+
 /// The statement for a table at a place as DuckDB spells it.
 pub(super) fn statement(subject: &Subject<'_>, place: &str) -> String {
     let name = quoted(&subject.name);
@@ -29,7 +32,7 @@ pub(super) fn statement(subject: &Subject<'_>, place: &str) -> String {
         "-- DuckDB: the version that is the newest now; of a later one say it again. A table without rows may have no files to read.\n\
          SET VARIABLE {newest} = (SELECT {} || parse_filename(max(file)) FROM glob({}));\n\
          SET VARIABLE {files} = (SELECT list({dir} || file.path)\n  \
-           FROM (SELECT unnest(files) AS file FROM read_json(getvariable('{newest}'))));\n\
+           FROM (SELECT unnest(files) AS file FROM read_json(getvariable('{newest}'), {LINE})));\n\
          CREATE OR REPLACE TEMP VIEW {name} AS\n{};\n",
         doubled(&log),
         doubled(&format!("{log}*.json")),
@@ -60,7 +63,7 @@ fn live(subject: &Subject<'_>, files: &str) -> String {
             columns(|column| format!("NULL::VARCHAR AS {}", quoted(&column.name))),
         ),
         "jsonl" => format!(
-            "SELECT\n  {}\nFROM read_json({files}, format = 'newline_delimited', columns = {{\n  {}}})",
+            "SELECT\n  {}\nFROM read_json({files}, format = 'newline_delimited', {LINE}, columns = {{\n  {}}})",
             columns(of_json),
             columns(|column| format!("{}: {}", doubled(&column.name), doubled(&in_json(&column.kind)))),
         ),
