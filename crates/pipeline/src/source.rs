@@ -7,7 +7,7 @@ pub(crate) mod step;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, new_null_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
 use waybill_model::plan::StreamPlan;
@@ -132,6 +132,12 @@ impl Batch {
             Some((_, texts)) => Arc::new(texts.clone()),
             None => new_null_array(&DataType::Utf8, self.rows.num_rows()),
         }
+    }
+
+    /// Memory that it holds, about: its rows and their texts.
+    pub(crate) fn memory(&self) -> usize {
+        let twins: usize = self.twins.iter().map(|(_, texts)| texts.get_array_memory_size()).sum();
+        self.rows.get_array_memory_size() + twins
     }
 
     /// Some of the rows, with their twins. What a policy changed was counted for all of them.

@@ -60,7 +60,7 @@ impl Waiting {
 
     /// Keeps a batch whose rows are sorted by partition, so many of each.
     pub(super) fn add(&mut self, batch: Batch, parts: impl IntoIterator<Item = (Partition, usize)>) {
-        self.bytes += bytes_of(&batch);
+        self.bytes += batch.memory();
         let (at, mut from) = (narrow(self.batches.len()), 0);
         for (partition, rows) in parts {
             if !self.parts.contains_key(&partition) {
@@ -134,7 +134,7 @@ impl Waiting {
             self.add(kept, stay.into_iter().map(|(partition, ranges)| (partition, rows_of(&ranges))));
         }
         let Some(gone) = gone else { return Ok(Vec::new()) };
-        let step = (gone.rows.num_rows() * PIECE / bytes_of(&gone).max(1)).max(1);
+        let step = (gone.rows.num_rows() * PIECE / gone.memory().max(1)).max(1);
         let (mut pieces, mut from) = (Vec::with_capacity(go.len()), 0);
         for (partition, ranges) in go {
             let end = from + rows_of(&ranges);
@@ -155,11 +155,6 @@ fn rows_of(ranges: &[Rows]) -> usize {
 /// Batches and their rows are few: a batch is far smaller than 4 GiB.
 fn narrow(many: usize) -> u32 {
     u32::try_from(many).unwrap_or(u32::MAX)
-}
-
-fn bytes_of(batch: &Batch) -> usize {
-    let twins: usize = batch.twins.iter().map(|(_, texts)| texts.get_array_memory_size()).sum();
-    batch.rows.get_array_memory_size() + twins
 }
 
 /// The rows of these partitions in one batch, in their order; none where there are no rows.

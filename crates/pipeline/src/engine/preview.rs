@@ -146,10 +146,10 @@ async fn first(lane: &mut dyn Lane, rows: u64, told: &Told<'_>, stop: &StopSigna
         let many = batch.rows.num_rows().min(left);
         left -= many;
         told.of_rows(rows - left as u64)?;
-        bytes += batch.rows.get_array_memory_size();
         let mut first = batch.slice(0, many);
         // What of a longer batch is left out needs no twin.
         first.twins.retain(|(_, texts)| texts.null_count() < texts.len());
+        bytes += first.memory();
         batches.push(first);
     }
     Ok(batches)

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{Int64Array, RecordBatch};
+use arrow::array::{Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,6 +32,8 @@ use crate::stop::{Directive, Halt, StopSwitch, stop_pair};
 struct Endless {
     given: Arc<AtomicUsize>,
     note: WindowNote,
+    /// Texts beside each batch, which has as many rows then.
+    texts: Option<StringArray>,
 }
 
 #[async_trait]
@@ -94,14 +96,16 @@ impl Lane for Endless {
         let n = i64::try_from(self.given.fetch_add(1, Ordering::SeqCst)).unwrap_or(0);
         // Values without order, so that they do not shrink to nothing on the way.
         let mut seed = n.wrapping_add(1);
-        let values = (0..100_000).map(|_| {
+        let many = self.texts.as_ref().map_or(100_000, Array::len);
+        let values = (0..many).map(|_| {
             seed ^= seed << 13;
             seed ^= seed >> 7;
             seed ^= seed << 17;
             seed
         });
         let rows = RecordBatch::try_new(schema(), vec![Arc::new(Int64Array::from_iter_values(values))]);
-        Ok(rows.ok().map(Batch::exact))
+        let twins = || self.texts.iter().map(|texts| (0, texts.clone())).collect();
+        Ok(rows.ok().map(|rows| Batch { twins: twins(), ..Batch::exact(rows) }))
     }
 }
 
@@ -342,4 +346,17 @@ async fn a_preview_takes_no_more_rows_than_can_be_asked_for_and_is_counted_like_
     let (end, told, written) = previewed(MOST_PREVIEW_ROWS - 1).await;
     assert_eq!((end.halt, told), (Some(Halt::Forbidden(FailureCode::PolicyDenied)), most));
     assert_eq!((end.outcome.state, written), (StreamState::Failed, 0), "what passes the ceiling is not written");
+}
+
+/// The texts of twins count like rows: of a million letters each, sixteen fill the memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_counts_the_texts_beside_its_rows() {
+    let rig = rig();
+    rig.permits.add_permits(1024);
+    let texts = StringArray::from(vec!["x".repeat(1 << 20); 4]);
+    let source = Endless { texts: Some(texts), ..rig.source.clone() };
+    let context = Context { source: Arc::new(source), ..rig.context.clone() };
+    let end = preview(&plan(), &[0], 64, &context).await.remove(0);
+    assert_eq!(end.outcome.failure, None, "{}", end.text.for_customer());
+    assert!((8..=16).contains(&end.outcome.rows), "{}", end.outcome.rows);
 }
