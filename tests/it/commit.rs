@@ -1,5 +1,6 @@
 //! Commits as independent readers see them, and as a foreign writer of the same table meets them.
 
+mod checkpoints;
 mod faults;
 mod fixture;
 mod full_disk;

@@ -2,6 +2,7 @@
 
 mod casts;
 mod changed;
+mod checkpoints;
 mod cursors;
 mod ddl;
 mod drift;

@@ -311,6 +311,12 @@ impl Faulty {
         self
     }
 
+    /// Something that happens right before the first put of a key that holds this.
+    pub(crate) fn before(self: Arc<Self>, key: &'static str, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
+        self.hooks.lock().expect("the hooks").push((key, Box::new(hook)));
+        self
+    }
+
     /// Something that happens right before the states are first listed.
     pub(crate) fn before_states(self: Arc<Self>, hook: impl FnOnce() + Send + 'static) -> Arc<Self> {
         self.hooks.lock().expect("the hooks").push(("/_waybill/state/", Box::new(hook)));

@@ -131,7 +131,7 @@ async fn a_run_whose_commit_landed_before_a_clean_up_still_finds_it() {
 }
 
 /// Sets the time of every file back by a month.
-fn age(dir: &Path) {
+pub(super) fn age(dir: &Path) {
     let then = SystemTime::now() - 30 * DAY;
     for entry in std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
         if entry.is_dir() {

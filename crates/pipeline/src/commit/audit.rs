@@ -2,6 +2,7 @@
 //!
 //! Everything that is wrong is collected; nothing is repaired. The texts name files and stay with the customer.
 
+mod checkpoint;
 mod commits;
 mod files;
 
@@ -108,6 +109,7 @@ pub async fn audit_table(bucket: &dyn Bucket, table: &str, hash: bool) -> FaultR
         report.wrong(&Fault::new(FailureCode::TableNotOurs, text));
         return Ok(report);
     };
+    checkpoint::check(bucket, table, &head, &digest, &mut report).await?;
     let ours = commits::check(bucket, table, &head, &digest, &mut report).await?;
     files::check(bucket, table, &head, &ours, hash, &mut report).await?;
     Ok(report)

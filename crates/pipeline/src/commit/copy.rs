@@ -138,7 +138,7 @@ impl Found {
         };
         let landed = table.commit(&prepared).await;
         if let Ok(Outcome::Landed(_)) = landed {
-            table.describe().await;
+            table.after_commit().await;
         }
         match landed {
             Ok(Outcome::Landed(committed)) => Ok(Some(committed)),

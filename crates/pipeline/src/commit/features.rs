@@ -95,9 +95,37 @@ pub(crate) fn settings(metadata: &Map<String, Value>) -> impl Iterator<Item = (&
     entries.map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()))
 }
 
+/// The setting of this name.
+pub(crate) fn setting<'m>(metadata: &'m Map<String, Value>, wanted: &str) -> Option<&'m str> {
+    settings(metadata).find(|(name, _)| *name == wanted).map(|(_, value)| value)
+}
+
+/// Milliseconds of a length of time as Delta's settings spell it (`interval 1 week`); none where it is spelled otherwise.
+pub(crate) fn interval_ms(text: &str) -> Option<i64> {
+    let text = text.trim().to_ascii_lowercase();
+    let words: Vec<&str> = text.strip_prefix("interval").unwrap_or(&text).split_whitespace().collect();
+    if words.is_empty() {
+        return None;
+    }
+    words.chunks(2).try_fold(0_i64, |sum, pair| {
+        let [number, unit] = pair else { return None };
+        let each = match unit.trim_end_matches('s') {
+            "week" => 7 * 86_400_000,
+            "day" => 86_400_000,
+            "hour" => 3_600_000,
+            "minute" => 60_000,
+            "second" => 1000,
+            "millisecond" => 1,
+            _ => return None,
+        };
+        let number: u32 = number.parse().ok()?;
+        sum.checked_add(i64::from(number).checked_mul(each)?)
+    })
+}
+
 /// Whether files may only be added.
 pub(crate) fn append_only(metadata: &Map<String, Value>) -> bool {
-    settings(metadata).any(|(name, value)| name == "delta.appendOnly" && value.eq_ignore_ascii_case("true"))
+    setting(metadata, "delta.appendOnly").is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 #[cfg(test)]
@@ -133,6 +161,25 @@ mod tests {
         assert_eq!(grown["protocol"]["readerFeatures"], json!(["timestampNtz"]));
         let full = protocol(3, 7, Some(READ), Some(WRITE));
         assert!(Protocol::with_ntz(Some(&full)).is_none());
+    }
+
+    #[test]
+    fn lengths_of_time_are_read_as_delta_spells_them_and_no_others() {
+        let week = 7 * 24 * 3_600_000;
+        for (text, wanted) in [
+            ("interval 1 week", Some(week)),
+            ("INTERVAL 7 days", Some(week)),
+            ("168 hours", Some(week)),
+            ("interval 6 days 24 hours", Some(week)),
+            ("interval 0 seconds", Some(0)),
+            ("interval", None),
+            ("", None),
+            ("interval 1 month", None),
+            ("interval -1 day", None),
+            ("interval 1", None),
+        ] {
+            assert_eq!(interval_ms(text), wanted, "{text}");
+        }
     }
 
     #[test]

@@ -86,6 +86,18 @@ pub fn version(table: &str, log: LogKind, version: u64) -> String {
     format!("{}{version:020}.json", log_dir(table, log))
 }
 
+/// The checkpoint of a version in one file, in a log's directory.
+#[must_use]
+pub fn checkpoint(log_dir: &str, version: u64) -> String {
+    format!("{log_dir}{version:020}.checkpoint.parquet")
+}
+
+/// What names the newest checkpoint, in a log's directory.
+#[must_use]
+pub fn last_checkpoint(log_dir: &str) -> String {
+    format!("{log_dir}_last_checkpoint")
+}
+
 /// What says which log a table has.
 #[must_use]
 pub fn claim(table: &str) -> String {

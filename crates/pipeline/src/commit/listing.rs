@@ -69,17 +69,22 @@ impl Listing {
         }
     }
 
-    /// The newest checkpoint that is whole, with the keys of its parts.
-    pub(crate) fn checkpoint(&self, table: &str) -> Option<(u64, Vec<String>)> {
+    /// The checkpoints of which no part is missing, newest first, each with the keys of its parts.
+    pub(crate) fn checkpoints(&self, table: &str) -> impl Iterator<Item = (u64, Vec<String>)> {
         let dir = key::log_dir(table, LogKind::Delta);
-        self.checkpoints.iter().rev().find_map(|(version, found)| {
+        self.checkpoints.iter().rev().filter_map(move |(version, found)| {
             if found.single {
-                return Some((*version, vec![format!("{dir}{version:020}.checkpoint.parquet")]));
+                return Some((*version, vec![key::checkpoint(&dir, *version)]));
             }
             let whole = found.parts.iter().find(|(of, parts)| parts.iter().copied().eq(1..=**of))?.0;
             let part = |n: u32| format!("{dir}{version:020}.checkpoint.{n:010}.{whole:010}.parquet");
             Some((*version, (1..=*whole).map(part).collect()))
         })
+    }
+
+    /// Forgets the checkpoints at a version and above it.
+    pub(crate) fn forget_checkpoints(&mut self, from: u64) {
+        self.checkpoints.retain(|version, _| *version < from);
     }
 
     /// Forgets what stands above a version.
@@ -137,7 +142,7 @@ mod tests {
             "00000000000000000007.checkpoint.0000000001.0000000003.parquet",
             "00000000000000000007.checkpoint.0000000003.0000000003.parquet",
         ]);
-        let (version, keys) = found.checkpoint("t").expect("a whole checkpoint");
+        let (version, keys) = found.checkpoints("t").next().expect("a whole checkpoint");
         assert_eq!((version, keys.len()), (3, 2));
         assert!(found.checkpoint_from(7) && !found.checkpoint_from(8));
     }

@@ -1,13 +1,14 @@
 //! The newest state of a table by its Delta log: replay of checkpoints, JSON commits and compacted ranges. Tables with a plain
 //! log have the same state, which [`crate::commit::plain`] replays.
 //!
-//! A gap is refused, as is a commit of ours that is not as we wrote it. Nothing here writes.
+//! Where a replay begins stands in [`open`]. A gap is refused, as is a commit of ours that is not as we wrote it. Nothing here writes.
+
+mod open;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use waybill_model::{Epoch, FailureCode};
 
@@ -17,15 +18,15 @@ use crate::commit::digest::{DigestKey, Sealed};
 use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
 use crate::commit::plain::PlainCommit;
-use crate::commit::{checkpoint, features, key, schema};
+use crate::commit::{features, key, schema};
 use crate::fault::{Fault, FaultResult};
 
 /// The largest commit that is read.
 pub(crate) const COMMIT_CAP: u64 = 64 << 20;
 /// The largest checkpoint file that is read.
-const CHECKPOINT_CAP: u64 = 64 << 20;
+pub(crate) const CHECKPOINT_CAP: u64 = 64 << 20;
 /// Commits that are fetched at once.
-const FETCHES: usize = 8;
+pub(crate) const FETCHES: usize = 8;
 /// What a commit of ours begins with, up to its seal.
 pub(crate) const COMMIT_HEAD: &str = "{\"commitInfo\":{\"waybillSeal\":\"";
 /// What separates its seal from other seals.
@@ -75,51 +76,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The table as it was at a version, with the files that were removed before and everybody's statistics. A version that the log
-    /// does not tell of any more is `commit_log_corrupt`.
-    pub(crate) async fn read_at(
-        bucket: &dyn Bucket,
-        (table, log): (&str, LogKind),
-        digest: Option<&DigestKey>,
-        version: Option<u64>,
-    ) -> FaultResult<Self> {
-        if log == LogKind::Plain {
-            return Self::read_plain_at(bucket, table, digest, version).await;
-        }
-        let mut listing = Listing::read(bucket, (table, log), None).await?;
-        listing.end_at(version);
-        let mut head = Self { gone: Some(BTreeMap::new()), ..Self::default() };
-        if let Some((version, keys)) = listing.checkpoint(table) {
-            head.load(bucket, version, &keys).await?;
-        }
-        head.follow(bucket, table, &listing, digest).await?;
-        head.check()?;
-        Ok(head)
-    }
-
-    /// Replays the log from its newest checkpoint.
-    pub(crate) async fn read(
-        bucket: &dyn Bucket,
-        (table, log): (&str, LogKind),
-        digest: Option<&DigestKey>,
-    ) -> FaultResult<Self> {
-        if log == LogKind::Plain {
-            return Self::read_plain(bucket, table, digest).await;
-        }
-        let hint = last_checkpoint(bucket, table).await?;
-        let mut listing = Listing::read(bucket, (table, log), hint).await?;
-        if hint.is_some() && listing.checkpoint(table).is_none() {
-            listing = Listing::read(bucket, (table, log), None).await?; // the hint was wrong
-        }
-        let mut head = Self::default();
-        if let Some((version, keys)) = listing.checkpoint(table) {
-            head.load(bucket, version, &keys).await?;
-        }
-        head.follow(bucket, table, &listing, digest).await?;
-        head.check()?;
-        Ok(head)
-    }
-
     /// The table now, starting from what is known. False where nothing changed.
     pub(crate) async fn advance(
         &mut self,
@@ -147,20 +103,8 @@ impl Head {
         Ok(self.version != Some(known))
     }
 
-    async fn load(&mut self, bucket: &dyn Bucket, version: u64, keys: &[String]) -> FaultResult<()> {
-        for key in keys {
-            let file = bucket.get(key, CHECKPOINT_CAP).await?;
-            let file = file.ok_or_else(|| corrupt(version, "lost a part of its checkpoint while it was read"))?;
-            let removals = self.gone.is_some();
-            checkpoint::read(file, version, removals, |action| self.apply(action, version))?;
-        }
-        self.version = Some(version);
-        self.checkpoint = Some(version);
-        Ok(())
-    }
-
     /// Applies what comes after the known version, up to the newest one.
-    async fn follow(
+    pub(crate) async fn follow(
         &mut self,
         bucket: &dyn Bucket,
         table: &str,
@@ -187,7 +131,7 @@ impl Head {
     }
 
     /// The objects to read: single commits, and a compacted range only where they are gone.
-    fn steps(&self, table: &str, listing: &Listing) -> FaultResult<Vec<(u64, String, bool)>> {
+    pub(crate) fn steps(&self, table: &str, listing: &Listing) -> FaultResult<Vec<(u64, String, bool)>> {
         let newest = listing.commits.last().copied();
         let newest = newest.max(listing.compacted.values().filter_map(|lasts| lasts.last().copied()).max());
         let mut next = self.version.map_or(0, |version| version + 1);
@@ -241,7 +185,7 @@ impl Head {
         Commit::parse(version, body)?.actions.into_iter().try_for_each(|action| self.apply(action, version))
     }
 
-    fn apply(&mut self, action: Action, version: u64) -> FaultResult<()> {
+    pub(crate) fn apply(&mut self, action: Action, version: u64) -> FaultResult<()> {
         if action.sidecar.is_some() {
             return Err(Fault::new(FailureCode::TableFeatureUnsupported, "the table has V2 checkpoints"));
         }
@@ -396,15 +340,4 @@ impl Told {
         let ours = commit.ours(version, body, Some(digest))?;
         Ok(Self { ours, timestamp: commit.timestamp, operation: commit.operation })
     }
-}
-
-/// The version that `_last_checkpoint` names. It is a hint: damage to it costs time only.
-async fn last_checkpoint(bucket: &dyn Bucket, table: &str) -> FaultResult<Option<u64>> {
-    #[derive(Deserialize)]
-    struct Last {
-        version: u64,
-    }
-    let key = format!("{}_last_checkpoint", key::log_dir(table, LogKind::Delta));
-    let found = bucket.get(&key, 1 << 20).await?;
-    Ok(found.and_then(|bytes| serde_json::from_slice::<Last>(&bytes).ok()).map(|last| last.version))
 }

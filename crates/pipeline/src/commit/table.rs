@@ -17,13 +17,15 @@ use crate::commit::drift::Drift;
 use crate::commit::kind::LogKind;
 use crate::commit::log::{Active, Head};
 use crate::commit::record::{self, Loaded};
-use crate::commit::{action, compose, ddl, features, history, key, land, prepare, schema};
+use crate::commit::{action, checkpoint, compose, ddl, features, history, key, land, prepare, schema};
 use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 use crate::merge::Existing;
 
 /// How long describing a table may take.
 const DESCRIBE_BOUND: Duration = Duration::from_secs(10);
+/// How long a checkpoint may take: the first one of a long log reads all of it.
+const CHECKPOINT_BOUND: Duration = Duration::from_secs(60);
 
 /// A table as it was found when it was opened.
 pub struct Table {
@@ -38,7 +40,7 @@ pub struct Table {
     pub(crate) limit: history::EpochLimit,
     /// A state that is newer than the newest known to have landed may have landed too: the part of the log that told is gone.
     pub(crate) is_unproven: bool,
-    /// The table as it was when a commit of this attempt had landed, until it is described.
+    /// The table as it was when a commit of this attempt had landed, until what follows is done.
     pub(crate) landed: Mutex<Option<Head>>,
 }
 
@@ -189,17 +191,33 @@ impl Table {
         Ok(outcome)
     }
 
-    /// Writes what other engines need to read the table as the commit left it. Where that fails the log says so, and the next commit
-    /// does it: the rows are delivered.
-    pub async fn describe(&self) {
+    /// Does what follows a commit and what no row depends on: statements for other engines, and a checkpoint where one is due. Where that
+    /// fails the log says so, and the next commit does it: the rows are delivered.
+    pub async fn after_commit(&self) {
         let Some(head) = self.landed.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let written = tokio::time::timeout(DESCRIBE_BOUND, ddl::keep(&*self.bucket, &self.dir, &head)).await;
-        let text = match &written {
-            Ok(Ok(())) => return,
-            Ok(Err(fault)) => fault.text.for_customer(),
-            Err(_) => "the bucket did not answer in time",
-        };
-        tracing::warn!(table = %self.dir, text, "the table's statements were not written");
+        let (bucket, table) = (&*self.bucket, self.dir.as_str());
+        if let Err(text) = within(DESCRIBE_BOUND, ddl::keep(bucket, table, &head)).await {
+            tracing::warn!(table, text, "the table's statements were not written");
+        }
+        match within(CHECKPOINT_BOUND, checkpoint::keep::keep(bucket, table, &head)).await {
+            Ok(Some(version)) => tracing::info!(table, version, "wrote a checkpoint of the table's log"),
+            Ok(None) => {}
+            Err(text) => {
+                tracing::warn!(
+                    table,
+                    text,
+                    "no checkpoint of the table's log was written; the next commit tries again"
+                );
+            }
+        }
+    }
+}
+
+/// What was done, or why not within the time that it has.
+async fn within<T>(bound: Duration, work: impl Future<Output = FaultResult<T>>) -> Result<T, String> {
+    match tokio::time::timeout(bound, work).await {
+        Ok(done) => done.map_err(|fault| fault.text.for_customer().to_owned()),
+        Err(_) => Err("the bucket did not answer in time".to_owned()),
     }
 }
 

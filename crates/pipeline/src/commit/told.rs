@@ -5,14 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use futures::{StreamExt, TryStreamExt, stream};
 use waybill_model::Micros;
 
 use crate::bucket::Bucket;
 use crate::commit::key;
 use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
-use crate::commit::log::{COMMIT_CAP, Commit, Head};
-use crate::fault::FaultResult;
+use crate::commit::log::{COMMIT_CAP, Commit, FETCHES, Head};
+use crate::fault::{Fault, FaultResult};
 
 /// The log tells nothing.
 const NEVER: Micros = Micros(i64::MAX);
@@ -34,9 +35,15 @@ pub(crate) async fn complete(bucket: &dyn Bucket, table: &str, head: &mut Head) 
         }
     };
     let mut told = BTreeMap::new();
-    for version in head.checkpoint.into_iter().flat_map(|checkpoint| listing.commits.range(..=checkpoint)) {
-        match bucket.get(&key::version(table, head.log, *version), COMMIT_CAP).await? {
-            Some(body) => Commit::parse(*version, &body)?.tell_gone(&mut told),
+    let below = head.checkpoint.into_iter().flat_map(|checkpoint| listing.commits.range(..=checkpoint)).copied();
+    let mut bodies = stream::iter(below.collect::<Vec<_>>())
+        .map(|at| async move {
+            Ok::<_, Fault>((at, bucket.get(&key::version(table, LogKind::Delta, at), COMMIT_CAP).await?))
+        })
+        .buffered(FETCHES);
+    while let Some((version, body)) = bodies.try_next().await? {
+        match body {
+            Some(body) => Commit::parse(version, &body)?.tell_gone(&mut told),
             // A clean-up of the log came between.
             None => since = NEVER,
         }

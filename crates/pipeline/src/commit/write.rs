@@ -50,11 +50,23 @@ pub(crate) fn readable(what: &str, body: &Bytes, cap: u64, more: &str) -> FaultR
 /// Puts an object that only this attempt writes. The same bytes there already are as good as new ones; others are
 /// `commit_unknown`, since this epoch has prepared something else before.
 pub(crate) async fn put_once(bucket: &dyn Bucket, key: &str, body: Bytes) -> FaultResult<()> {
+    if put_first(bucket, key, body).await? {
+        return Ok(());
+    }
+    let text = format!("{key} holds another record of this epoch; the next attempt gets an epoch of its own");
+    Err(Fault::new(FailureCode::CommitUnknown, text))
+}
+
+/// Puts an object unless there is one, and finds out what became of it where no answer came. Whether these bytes are there now.
+pub(crate) async fn put_first(bucket: &dyn Bucket, key: &str, body: Bytes) -> FaultResult<bool> {
     let mut patience = Patience::new();
     loop {
         let (wait, last) = match bucket.put_if_absent(key, body.clone()).await {
-            Ok(Put::Created) => return Ok(()),
-            Ok(Put::Exists) => return same(bucket, key, &body).await,
+            Ok(Put::Created) => return Ok(true),
+            Ok(Put::Exists) => {
+                let found = bucket.get(key, body.len() as u64).await;
+                return Ok(matches!(found, Ok(Some(found)) if found == body));
+            }
             Ok(Put::Conflict) => {
                 (patience.wait().await, Fault::new(FailureCode::BucketFailed, "the store kept answering conflict"))
             }
@@ -63,16 +75,6 @@ pub(crate) async fn put_once(bucket: &dyn Bucket, key: &str, body: Bytes) -> Fau
         };
         if !wait {
             return Err(last);
-        }
-    }
-}
-
-async fn same(bucket: &dyn Bucket, key: &str, body: &Bytes) -> FaultResult<()> {
-    match bucket.get(key, body.len() as u64).await {
-        Ok(Some(found)) if found == *body => Ok(()),
-        _ => {
-            let text = format!("{key} holds another record of this epoch; the next attempt gets an epoch of its own");
-            Err(Fault::new(FailureCode::CommitUnknown, text))
         }
     }
 }

@@ -140,10 +140,10 @@ impl Place {
         }
     }
 
-    /// Says behind a commit how other engines read the table.
-    pub(super) async fn describe(&self) {
+    /// Does what follows a commit and what no row depends on.
+    pub(super) async fn after_commit(&self) {
         if let Self::Files(table) = self {
-            table.describe().await;
+            table.after_commit().await;
         }
     }
 

@@ -263,7 +263,7 @@ impl StreamWork<'_> {
             }
         };
         // Whoever waits for the commit has heard of it.
-        table.describe().await;
+        table.after_commit().await;
         end
     }
 
