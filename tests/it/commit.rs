@@ -10,6 +10,7 @@ mod interleave;
 mod large;
 pub(crate) mod plain;
 mod rollback;
+mod taken;
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! Files and S3 through the real worker: `once` from a directory of files, and into an S3 bucket.
 
+mod new;
 mod steered;
 
 use std::path::Path;

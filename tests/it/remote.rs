@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use waybill_connectors::bucket::remote::Patience;
 use waybill_connectors::source::files::Files;
 use waybill_pipeline::source::Want;
@@ -76,6 +76,10 @@ pub(crate) async fn is_listed_whole(bucket: &dyn Bucket, objects: usize) {
     let listed = bucket.list("pages/", Some("pages/00009")).await.expect("a list");
     assert_eq!((listed.len(), listed[0].key.as_str()), (objects - 10, "pages/00010"));
     assert!(listed.is_sorted_by(|a, b| a.key < b.key));
+    let pages: Vec<_> = bucket.pages("pages/").try_collect().await.expect("pages");
+    let keys = pages.concat().into_iter().map(|object| object.key).collect::<Vec<_>>();
+    assert!(pages.len() > 1, "the listing came at once");
+    assert_eq!(keys, (0..objects).map(|n| format!("pages/{n:05}")).collect::<Vec<_>>());
 }
 
 /// Of the files in this bucket, the three rows below `in/` are read.

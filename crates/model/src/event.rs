@@ -25,6 +25,8 @@ named! {
         ValuesCoerced = "values_coerced",
         /// Rows without a cursor were met; `count` of them.
         CursorNulls = "cursor_nulls",
+        /// Files were rewritten after they were taken, and come again or are left out, as the stream says; `count` of them.
+        FilesRewritten = "files_rewritten",
         /// The window could not advance since a prepared transaction is open.
         WindowHeld = "window_held",
         /// Other sessions' times are hidden: a fixed lag is used, and late commits are not promised.
@@ -92,6 +94,7 @@ impl EventCode {
             Self::RangeRetried
             | Self::ValuesCoerced
             | Self::CursorNulls
+            | Self::FilesRewritten
             | Self::ColumnsDiffer
             | Self::ExpectationWarned
             | Self::WindowHeld

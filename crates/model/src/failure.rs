@@ -169,6 +169,8 @@ named! {
         WorkerBug = "worker_bug",
         /// The source has columns that the table has not, and nothing says what becomes of them.
         ColumnsUndecided = "columns_undecided",
+        /// Files were rewritten after an earlier run took them.
+        FilesRewritten = "files_rewritten",
     }
 }
 
@@ -238,6 +240,7 @@ impl FailureCode {
             | C::ColumnNameUnusable
             | C::SchemaChanged
             | C::ColumnsUndecided
+            | C::FilesRewritten
             | C::SourceMalformed
             | C::CsvMalformed
             | C::JsonMalformed
@@ -432,6 +435,9 @@ impl FailureCode {
             C::WorkerBug => "report the location hash and the code; the full log is in the bucket",
             C::ColumnsUndecided => {
                 "the worker's log names the columns: write `new-columns: add` or `ignore` for the stream, or name each in its `columns.select` or `columns.drop`"
+            }
+            C::FilesRewritten => {
+                "rows of these files are in the table as they were: `--reload` reads every file anew in their place; `changed-files: append` takes them again beside their old rows, `ignore` leaves them as they were taken"
             }
         }
     }

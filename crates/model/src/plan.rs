@@ -87,6 +87,9 @@ pub struct StreamPlan {
     /// What becomes of a column that the source has and the table, which is there already, has not; told by the load where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new_columns: Option<NewColumns>,
+    /// What becomes of a file that was rewritten after a run took it, for `new` streams of files.
+    #[serde(default, skip_serializing_if = "ChangedFiles::is_fail")]
+    pub changed_files: ChangedFiles,
     /// Which rows; all conditions must hold. Pushed down to the source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter: Vec<Condition>,
@@ -180,6 +183,26 @@ named! {
         Add = "add",
         /// It is left out.
         Ignore = "ignore",
+    }
+}
+
+named! {
+    /// What becomes of a file that was rewritten after a run of a `new` stream took it.
+    ChangedFiles {
+        /// The stream fails: rows of the file are in the table as it was.
+        Fail = "fail",
+        /// All its rows come again, beside those that it had.
+        Append = "append",
+        /// It is left as it was taken.
+        Ignore = "ignore",
+    }
+}
+
+impl ChangedFiles {
+    /// Whether it is what is taken where nothing is said.
+    #[must_use]
+    pub fn is_fail(&self) -> bool {
+        *self == Self::Fail
     }
 }
 
@@ -427,6 +450,7 @@ macro_rules! default_first {
 }
 default_first!(
     TlsMode,
+    ChangedFiles,
     Deletes,
     OnFailure,
     NullCursor,

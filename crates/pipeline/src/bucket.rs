@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::StreamExt;
 use futures::stream::BoxStream;
 use waybill_model::{FailureCode, Micros};
 
@@ -108,6 +109,12 @@ pub trait Bucket: Send + Sync {
 
     /// All objects whose key begins with `prefix` and sorts after `after`, in order of their keys' bytes, over all pages.
     async fn list(&self, prefix: &str, after: Option<&str>) -> BucketResult<Vec<ObjectMeta>>;
+
+    /// The same from the first key on, in pages, each of them behind the one before: where the store gives pages, no more than one is
+    /// in memory.
+    fn pages<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, BucketResult<Vec<ObjectMeta>>> {
+        futures::stream::once(self.list(prefix, None)).boxed()
+    }
 
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &str) -> BucketResult<()>;

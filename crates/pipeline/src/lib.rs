@@ -24,6 +24,7 @@ pub mod observe;
 mod pace;
 pub mod source;
 pub mod stop;
+mod taken;
 
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
 pub use budget::Budget;
@@ -35,3 +36,4 @@ pub use observe::{CommitGate, Observer, OpenGate, Progress};
 pub use pace::{Rate, paced};
 pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
 pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
+pub use taken::{Earlier, Taken, TakenFile};

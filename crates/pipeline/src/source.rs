@@ -14,6 +14,7 @@ use waybill_model::plan::StreamPlan;
 use waybill_model::receipt::Grade;
 
 use crate::fault::FaultResult;
+use crate::taken::{Shelf, Taken};
 
 /// A kind of source, configured for one connection, with ways to its secrets.
 #[async_trait]
@@ -100,6 +101,10 @@ pub struct WindowNote {
     pub fixed_lag: bool,
     /// Rows whose cursor is NULL.
     pub null_cursors: u64,
+    /// Files that were rewritten after a run took them, and come again or are left out.
+    pub rewritten: u64,
+    /// No file is new, so not even columns are known: there is nothing to compare, read or commit.
+    pub is_empty: bool,
 }
 
 /// One connection's share of the reading.
@@ -147,20 +152,58 @@ impl Batch {
     }
 }
 
-/// The committed position of a `new` stream: exact typed text, opaque to the engine. Stays in the customer's bucket.
+/// The committed position of a `new` stream: exact typed text, opaque to the engine, or the list of files that were taken. Stays in
+/// the customer's bucket.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CursorState(String);
+pub struct CursorState(Position);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Position {
+    Text(String),
+    Taken(Taken),
+}
 
 impl CursorState {
     /// From what a source made or a state file holds.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Position::Text(text.into()))
     }
 
-    /// For the source that made it and for the state file.
+    /// Of a stream of files.
+    #[must_use]
+    pub const fn of_taken(taken: Taken) -> Self {
+        Self(Position::Taken(taken))
+    }
+
+    /// For the source that made it and for the state file; nothing where files were taken.
     #[must_use]
     pub fn reveal(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Position::Text(text) => text,
+            Position::Taken(_) => "",
+        }
+    }
+
+    /// The files that were taken, where it is of files.
+    #[must_use]
+    pub const fn taken(&self) -> Option<&Taken> {
+        match &self.0 {
+            Position::Text(_) => None,
+            Position::Taken(taken) => Some(taken),
+        }
+    }
+
+    /// Whether this run takes files by it, so that there is something to commit also where they have no rows.
+    pub(crate) fn takes_files(&self) -> bool {
+        self.taken().is_some_and(|taken| taken.new_files() > 0)
+    }
+
+    /// The same with the place where lists of taken files lie.
+    pub(crate) fn on(self, shelf: impl FnOnce() -> Shelf) -> Self {
+        match self.0 {
+            Position::Text(_) => self,
+            Position::Taken(taken) => Self(Position::Taken(taken.on(shelf()))),
+        }
     }
 }
 

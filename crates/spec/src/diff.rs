@@ -132,7 +132,9 @@ fn note(path: &[String], op: ChangeOp) -> Option<String> {
         (["pipelines", _, "streams", _, "columns", ..], _) => {
             "`full`: the next run writes the table anew; `new` and `changed`: where the columns differ then, the next run stops with schema_changed, or takes in what `select` or `rename` newly names"
         }
-        (["pipelines", _, "streams", _, "new-columns"], _) => "from the next run on; what a table has already stays",
+        (["pipelines", _, "streams", _, "new-columns" | "changed-files"], _) => {
+            "from the next run on; what a table has already stays"
+        }
         (["pipelines", _, "from"] | ["pipelines", _, "streams", _, "filter" | "cursor-zone", ..], _) => STANDS,
         (["pipelines", _, "streams", _, "cursor"], ChangeOp::Change) => {
             "a `new` or `changed` stream that has a cursor stops with cursor_changed: one `full` load begins anew"

@@ -233,6 +233,7 @@ fn stream(stream: &StreamPlan) -> Out {
     keys.unless("deletes", &stream.deletes, &Default::default());
     keys.nested("columns", columns(&stream.columns));
     keys.maybe("new-columns", stream.new_columns.as_ref());
+    keys.unless("changed-files", &stream.changed_files, &Default::default());
     if !stream.filter.is_empty() {
         keys.put("filter", Out::List(stream.filter.iter().map(condition).collect()));
     }

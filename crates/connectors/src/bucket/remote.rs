@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{Bucket, BucketError, ObjectMeta, Put, Upload};
@@ -178,6 +179,16 @@ impl<S> Clone for Remote<S> {
     }
 }
 
+/// Where a listing in pages stands.
+enum Walk {
+    /// At the page of this token, behind this key.
+    On {
+        token: Option<String>,
+        last: Option<String>,
+    },
+    Done,
+}
+
 struct Inner<S> {
     store: Arc<S>,
     /// Empty, or ends with a slash.
@@ -239,28 +250,51 @@ impl<S: Store> Inner<S> {
 
     /// All objects below `prefix` whose key sorts after `after`, over all pages.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<ObjectMeta>, Failed> {
-        let (below, behind) = (self.key(prefix), after.map(|after| self.key(after)));
-        let mut found: Vec<ObjectMeta> = Vec::new();
-        let mut token: Option<String> = None;
+        let (mut found, mut token): (Vec<ObjectMeta>, _) = (Vec::new(), None);
         loop {
-            let page = self.persist(|| self.store.page(&below, behind.as_deref(), token.as_deref())).await?;
-            for object in page.objects {
-                // What a store lists outside of what was asked for is not ours to see.
-                let Some(key) = object.key.strip_prefix(&self.prefix) else { continue };
-                if key.starts_with(prefix) && after.is_none_or(|after| key > after) {
-                    found.push(ObjectMeta { key: key.to_owned(), ..object });
-                }
+            let (objects, next) = self.page((prefix, after), token).await?;
+            found.extend(objects);
+            if next.is_none() {
+                break;
             }
-            match page.next {
-                None => break,
-                same if same == token => {
-                    return Err(Failed::new(Kind::Other, "List", "a page without a way to the next one"));
-                }
-                next => token = next,
-            }
+            token = next;
         }
         found.sort_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
         Ok(found)
+    }
+
+    /// What one page of a listing has of it, and the token of the next page.
+    async fn page(
+        &self,
+        (prefix, after): (&str, Option<&str>),
+        token: Option<String>,
+    ) -> Result<(Vec<ObjectMeta>, Option<String>), Failed> {
+        let (below, behind) = (self.key(prefix), after.map(|after| self.key(after)));
+        let page = self.persist(|| self.store.page(&below, behind.as_deref(), token.as_deref())).await?;
+        if page.next.is_some() && page.next == token {
+            return Err(Failed::new(Kind::Other, "List", "a page without a way to the next one"));
+        }
+        // What a store lists outside of what was asked for is not ours to see.
+        let inside = page.objects.into_iter().filter_map(|object| {
+            let key = object.key.strip_prefix(&self.prefix)?.to_owned();
+            let is_meant = key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after);
+            is_meant.then_some(ObjectMeta { key, ..object })
+        });
+        Ok((inside.collect(), page.next))
+    }
+
+    /// The next page of a listing that is told in pages; none behind the last one. A store whose pages are not in order can't be
+    /// held against an ordered list.
+    async fn ordered(&self, prefix: &str, walk: Walk) -> Result<Option<(Vec<ObjectMeta>, Walk)>, Failed> {
+        let Walk::On { token, last } = walk else { return Ok(None) };
+        let (objects, next) = self.page((prefix, None), token).await?;
+        let keys = last.iter().map(String::as_bytes).chain(objects.iter().map(|object| object.key.as_bytes()));
+        if !keys.is_sorted() {
+            return Err(Failed::new(Kind::Other, "List", "keys that are not in the order of their bytes"));
+        }
+        let last = objects.last().map(|object| object.key.clone()).or(last);
+        let walk = if next.is_some() { Walk::On { token: next, last } } else { Walk::Done };
+        Ok(Some((objects, walk)))
     }
 }
 
@@ -322,6 +356,14 @@ impl<S: Store> Bucket for Remote<S> {
 
     async fn list(&self, prefix: &str, after: Option<&str>) -> BucketResult<Vec<ObjectMeta>> {
         self.inner.list(prefix, after).await.map_err(|failed| self.inner.error(&failed))
+    }
+
+    fn pages<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, BucketResult<Vec<ObjectMeta>>> {
+        let first = Walk::On { token: None, last: None };
+        stream::try_unfold(first, move |walk| async move {
+            self.inner.ordered(prefix, walk).await.map_err(|failed| self.inner.error(&failed))
+        })
+        .boxed()
     }
 
     async fn delete(&self, key: &str) -> BucketResult<()> {

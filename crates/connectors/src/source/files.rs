@@ -25,6 +25,7 @@ mod set;
 mod take;
 #[cfg(all(test, feature = "local"))]
 mod tests;
+mod untaken;
 
 use std::sync::Arc;
 
@@ -34,14 +35,15 @@ use waybill_model::FailureCode;
 use waybill_model::plan::{Load, StreamPlan};
 use waybill_model::receipt::Grade;
 use waybill_pipeline::source::{Want, WindowNote};
-use waybill_pipeline::{Bucket, CursorState, Fault, FaultResult, Lane, Proof, Snapshot, Source, Table};
+use waybill_pipeline::{Bucket, CursorState, Fault, FaultResult, Lane, Proof, Snapshot, Source, Table, Taken};
 
 pub use address::Address;
 use lane::{FileLane, Job, Queue};
 use layout::Opened;
 use rows::Bounds;
-use set::FileSet;
 pub use set::of_source;
+use set::{File, FileSet};
+use untaken::{NothingNew, Untaken};
 
 /// Files below one URL.
 pub struct Files {
@@ -65,7 +67,7 @@ impl Source for Files {
     }
 
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
-        full_only(stream)?;
+        whole_files(stream)?;
         let set = FileSet::list(&self.bucket, stream).await?;
         let columns = layout::first_columns(&set, stream.edge_values).await?;
         take::Take::plan(stream, &columns).map(|_| ())
@@ -78,35 +80,31 @@ impl Source for Files {
     async fn open(
         &self,
         stream: &StreamPlan,
-        _after: Option<&CursorState>,
+        after: Option<&CursorState>,
         want: Want,
     ) -> FaultResult<Box<dyn Snapshot>> {
-        full_only(stream)?;
-        let set = FileSet::list(&self.bucket, stream).await?;
-        let bounds = Bounds::of(want);
-        let Opened { layout, columns, rows } = layout::open(&set, stream, bounds, want.lanes).await?;
-        let take = take::Take::plan(stream, &columns)?;
-        let (files, snapshot) = (set.files.len(), set.digest());
-        let (edge, text) = (stream.edge_values, stream.invalid_text);
-        let job = Arc::new(Job { set, layout, take, bounds, edge, text });
-        let count = stream.verify_count;
-        Ok(Box::new(FileSnapshot {
-            job,
-            queue: Queue::of(files),
-            lanes: want.most.clamp(1, files.max(1)),
-            rows,
-            snapshot,
-            count,
-        }))
+        whole_files(stream)?;
+        if stream.load == Load::Full {
+            let set = FileSet::list(&self.bucket, stream).await?;
+            return FileSnapshot::open(set, stream, (None, 0), want).await;
+        }
+        let untaken = Untaken::list(&self.bucket, stream, after.and_then(CursorState::taken)).await?;
+        let taken = after.and_then(CursorState::taken).cloned().unwrap_or_default();
+        if untaken.files.is_empty() {
+            return Ok(Box::new(NothingNew { taken, rewritten: untaken.rewritten }));
+        }
+        let set = FileSet::of(&self.bucket, untaken.files, stream.format.as_ref())?;
+        let taken = taken.with(set.files.iter().map(File::taken).collect());
+        FileSnapshot::open(set, stream, (Some(taken), untaken.rewritten), want).await
     }
 }
 
-/// Rows of a file have no order that a cursor could follow.
-fn full_only(stream: &StreamPlan) -> FaultResult<()> {
-    if stream.load == Load::Full {
-        return Ok(());
+/// Rows of a file have no key by which one could take another's place.
+fn whole_files(stream: &StreamPlan) -> FaultResult<()> {
+    if stream.load == Load::Changed {
+        return Err(Fault::new(FailureCode::SpecRefused, "a file source has `load: full` and `new` only"));
     }
-    Err(Fault::new(FailureCode::SpecRefused, "a file source has `load: full` only: every run reads all files anew"))
+    Ok(())
 }
 
 /// The files of one stream as they were listed.
@@ -117,9 +115,28 @@ struct FileSnapshot {
     rows: Option<u64>,
     snapshot: String,
     count: bool,
+    /// What is known of a `new` stream's files once these are read.
+    taken: Option<Taken>,
+    rewritten: u64,
 }
 
 impl FileSnapshot {
+    async fn open(
+        set: FileSet,
+        stream: &StreamPlan,
+        (taken, rewritten): (Option<Taken>, u64),
+        want: Want,
+    ) -> FaultResult<Box<dyn Snapshot>> {
+        let bounds = Bounds::of(want);
+        let Opened { layout, columns, rows } = layout::open(&set, stream, bounds, want.lanes).await?;
+        let take = take::Take::plan(stream, &columns)?;
+        let (files, snapshot) = (set.files.len(), set.digest());
+        let (edge, text) = (stream.edge_values, stream.invalid_text);
+        let job = Arc::new(Job { set, layout, take, bounds, edge, text });
+        let (queue, lanes, count) = (Queue::of(files), want.most.clamp(1, files.max(1)), stream.verify_count);
+        Ok(Box::new(Self { job, queue, lanes, rows, snapshot, count, taken, rewritten }))
+    }
+
     /// Reads everything a second time and counts the rows.
     async fn recount(&self) -> FaultResult<u64> {
         let mut lane = FileLane::new(Arc::clone(&self.job), Queue::of(self.job.set.files.len()));
@@ -150,7 +167,7 @@ impl Snapshot for FileSnapshot {
     }
 
     fn cursor(&self) -> Option<CursorState> {
-        None
+        self.taken.clone().map(CursorState::of_taken)
     }
 
     fn key(&self) -> Vec<String> {
@@ -158,7 +175,7 @@ impl Snapshot for FileSnapshot {
     }
 
     fn window(&self) -> WindowNote {
-        WindowNote::default()
+        WindowNote { rewritten: self.rewritten, ..WindowNote::default() }
     }
 
     async fn keys(&self) -> FaultResult<Box<dyn Lane>> {

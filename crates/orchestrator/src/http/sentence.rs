@@ -161,6 +161,10 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::RangeRetried => format!("a range is read again, try {count}{sqlstate}"),
         C::ValuesCoerced => format!("{count} values went to a twin column or were changed by a policy"),
         C::CursorNulls => format!("{count} rows have no cursor"),
+        C::FilesRewritten => {
+            let files = show_count(args.count.unwrap_or(0), "file");
+            format!("{files} rewritten after an earlier run took them: taken again or left, as `changed-files` says")
+        }
         C::WindowHeld => advised(
             code,
             "the window waits for a transaction that is still open or prepared, or for a replica to replay its first one",

@@ -15,7 +15,7 @@ use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::kind::LogKind;
 use crate::commit::log::Head;
-use crate::commit::{history, key};
+use crate::commit::{history, key, record};
 use crate::fault::{Fault, FaultResult};
 
 /// What an audit found of one table.
@@ -112,6 +112,14 @@ pub async fn audit_table(bucket: &dyn Bucket, table: &str, hash: bool) -> FaultR
     checkpoint::check(bucket, table, &head, &digest, &mut report).await?;
     let ours = commits::check(bucket, table, &head, &digest, &mut report).await?;
     files::check(bucket, table, &head, &ours, hash, &mut report).await?;
+    if let Some(newest) = head.epoch {
+        match record::load(bucket, table, newest, &digest).await {
+            Ok(newest) => files::check_lists(bucket, table, &newest, hash, &mut report).await?,
+            // It is told already.
+            Err(fault) if fault.code == FailureCode::CommitLogCorrupt => {}
+            Err(fault) => return Err(fault),
+        }
+    }
     Ok(report)
 }
 

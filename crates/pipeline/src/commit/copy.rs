@@ -135,6 +135,7 @@ impl Found {
             limit,
             is_unproven: false,
             landed: Mutex::default(),
+            listed: Default::default(),
         };
         let landed = table.commit(&prepared).await;
         if let Ok(Outcome::Landed(_)) = landed {

@@ -12,12 +12,12 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use waybill_model::size::show_count;
-use waybill_model::{FailureCode, Micros, fault};
+use waybill_model::{Epoch, FailureCode, Micros, fault};
 
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::compose::Work;
 use crate::commit::copy::{Found, UpkeepError};
-use crate::commit::key;
+use crate::commit::{history, key, record};
 use crate::fault::{Fault, FaultResult};
 
 /// Deletions at once.
@@ -118,8 +118,12 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
     }
     // What the log does not name went earlier than the retention only where it would still tell of anything later.
     let is_told = found.told_since <= before;
-    let (mut doomed, mut kept) = (Vec::new(), 0);
+    let (mut doomed, mut kept, mut lists) = (Vec::new(), 0, Vec::new());
     for object in found.bucket.list(&format!("{}/", found.dir), None).await? {
+        if key::is_taken_list(&found.dir, &object.key) {
+            lists.push(object);
+            continue;
+        }
         // What others put there, and the log never named, is theirs.
         let named = old.contains(&object.key) || young.contains(&object.key);
         let is_data = key::is_data(&found.dir, &object.key) || (named && key::may_be_data(&found.dir, &object.key));
@@ -132,5 +136,25 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
             doomed.push(object);
         }
     }
+    let (old, young): (Vec<_>, Vec<_>) = lists.into_iter().partition(|object| object.modified <= before);
+    // Where none is old enough no state need be read.
+    let needed = if old.is_empty() { BTreeSet::new() } else { needed_lists(found, before).await? };
+    kept += young.iter().filter(|object| !needed.contains(&object.key)).count() as u64;
+    doomed.extend(old.into_iter().filter(|object| !needed.contains(&object.key)));
     Ok((doomed, kept))
+}
+
+/// Lists of taken files that the table goes on from, or went on from since `before`: a rollback may come back to those.
+async fn needed_lists(found: &Found, before: Micros) -> FaultResult<BTreeSet<String>> {
+    let (bucket, dir) = (&*found.bucket, &found.dir);
+    let states = bucket.list(&key::states(dir), None).await?;
+    let epochs: BTreeSet<Epoch> = states.iter().filter_map(|object| history::epoch_of(&object.key)).collect();
+    let then = epochs.iter().rev().find(|epoch| epoch.0 < before.0).copied();
+    let since = epochs.iter().copied().filter(|epoch| epoch.0 >= before.0);
+    let loads = since.chain(then).chain(found.head.epoch).map(|epoch| async move {
+        let loaded = record::load(bucket, dir, epoch, &found.digest).await?;
+        Ok::<_, Fault>(loaded.parts().iter().map(|part| format!("{dir}/{}", part.path)).collect::<Vec<_>>())
+    });
+    let named: Vec<Vec<String>> = stream::iter(loads).buffer_unordered(AT_ONCE).try_collect().await?;
+    Ok(named.into_iter().flatten().collect())
 }

@@ -9,6 +9,7 @@ use waybill_model::plan::{Compression, Files, Format};
 use waybill_model::{AttemptId, Epoch, RunId};
 
 use crate::commit::kind::LogKind;
+use crate::taken::PARTS;
 
 /// Bytes of a directory name at most; file systems stop at 255.
 const DIR_BYTES: usize = 160;
@@ -196,6 +197,13 @@ fn is_partition(dir: &str) -> bool {
         !text.is_empty() && plain.is_ok_and(|plain| utf8_percent_encode(&plain, SEGMENT).to_string() == text)
     };
     dir.split_once('=').is_some_and(|(column, value)| spelled(column) && spelled(value))
+}
+
+/// Whether an object is a list of taken files.
+#[must_use]
+pub(crate) fn is_taken_list(table: &str, key: &str) -> bool {
+    let below = key.strip_prefix(table).and_then(|rest| rest.strip_prefix('/'));
+    below.and_then(|below| below.strip_prefix(PARTS)).is_some_and(|name| name.ends_with(".jsonl.zst"))
 }
 
 /// Whether an object below a table may be a data file of anybody's: logs, records and hidden files are none, whatever a log says.

@@ -1,6 +1,7 @@
 //! Everything that precedes the commit: checks, then receipt and state, each written once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
@@ -13,10 +14,13 @@ use crate::commit::table::Table;
 use crate::commit::{key, schema, write};
 use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
+use crate::source::CursorState;
+use crate::taken::{Part, Shelf};
 
 /// Writes receipt and state of a delivery, if it can be committed on the table as it was opened, and read again.
 pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<Option<Prepared>> {
-    if delivery.load.has_window() && delivery.rows() == 0 && delivery.merged.is_empty() {
+    let takes_files = delivery.cursor.as_ref().is_some_and(CursorState::takes_files);
+    if delivery.load.has_window() && delivery.rows() == 0 && delivery.merged.is_empty() && !takes_files {
         return Ok(None);
     }
     check_epoch(table, delivery)?;
@@ -30,6 +34,7 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
     if table.head.version.is_none() {
         table.head.log.claim(bucket, &table.dir).await?;
     }
+    let taken = listed(table, delivery).await?;
     let frame = Frame {
         table: &table.dir,
         stream: &table.stream,
@@ -38,6 +43,7 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
         base: table.found.as_ref().map(|found| (found.state.epoch, found.digest)),
         prepared_on: table.head.version,
         gone_before: table.found.as_ref().and_then(|found| found.gone_before),
+        taken: taken.as_deref(),
         rows_before: if table.head.version.is_none() { Some(0) } else { table.head.rows() },
     };
     let (receipt_digest, receipt) = record::receipt(&digest, delivery, &frame)?;
@@ -49,6 +55,20 @@ pub(crate) async fn prepare(table: &Table, delivery: &Delivery) -> FaultResult<O
     write::put_once(bucket, &key::state(&table.dir, delivery.epoch), state).await?;
     fault::point("prepared");
     Ok(Some(Prepared { digest: state_digest, receipt_digest, plan }))
+}
+
+/// The list of taken files, once it is written; none for other streams.
+async fn listed(table: &Table, delivery: &Delivery) -> FaultResult<Option<Vec<Part>>> {
+    let Some(taken) = delivery.cursor.as_ref().and_then(CursorState::taken) else { return Ok(None) };
+    let mut listed = table.listed.lock().await;
+    if let Some((_, parts)) = listed.as_ref().filter(|(epoch, _)| *epoch == delivery.epoch) {
+        return Ok(Some(parts.clone()));
+    }
+    let shelf = Shelf { bucket: Arc::clone(&table.bucket), table: table.dir.clone() };
+    let parts = taken.write(&shelf, delivery.epoch).await?;
+    fault::point("files_listed");
+    *listed = Some((delivery.epoch, parts.clone()));
+    Ok(Some(parts))
 }
 
 /// The attempt must be newer than what is there, and not from the far future.

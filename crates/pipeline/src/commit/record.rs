@@ -20,6 +20,7 @@ use crate::commit::schema::{self, Column};
 use crate::commit::{key, log, write};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, WindowNote};
+use crate::taken::{Part, Taken};
 
 /// The largest record that is read.
 const CAP: u64 = 64 << 20;
@@ -41,6 +42,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) prepared_on: Option<u64>,
     /// Rows of the table before the commit.
     pub(crate) rows_before: Option<u64>,
+    /// The whole list of taken files, where the stream is of files and has one.
+    pub(crate) taken: Option<&'a [Part]>,
     /// As [`Loaded::gone_before`], of the state that the attempt started from.
     pub(crate) gone_before: Option<i64>,
 }
@@ -70,8 +73,14 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
     if delivery.drift != Drift::default() {
         receipt["columns"] = json!(delivery.drift);
     }
-    if let Some(WindowNote { fixed_lag, held, null_cursors }) = delivery.window {
-        receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
+    match (delivery.window, delivery.cursor.as_ref().and_then(CursorState::taken)) {
+        (Some(window), Some(taken)) => {
+            receipt["taken"] = json!({"files": taken.new_files(), "rewritten": window.rewritten});
+        }
+        (Some(WindowNote { fixed_lag, held, null_cursors, .. }), None) => {
+            receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
+        }
+        (None, _) => {}
     }
     if !delivery.expected.is_empty() {
         receipt["expected"] = json!(delivery.expected);
@@ -115,12 +124,13 @@ pub(crate) fn state(
             frame.rows_before.map(|before| (before + delivery.rows()).saturating_sub(delivery.merged.dropped()))
         }
     };
-    let state = json!({
+    let mut state = json!({
         "format": FORMAT, "pipeline": frame.pipeline, "stream": frame.stream, "run": delivery.run,
         "attempt": delivery.attempt, "epoch": delivery.epoch, "load": delivery.load,
         "base": frame.base.map(|(epoch, _)| epoch), "parent": frame.base.map(|(_, digest)| hex::encode(digest)),
         "prepared_on": frame.prepared_on,
-        "cursor": delivery.cursor.as_ref().map(CursorState::reveal), "cursor_column": delivery.cursor_column,
+        "cursor": delivery.cursor.as_ref().filter(|_| frame.taken.is_none()).map(CursorState::reveal),
+        "cursor_column": delivery.cursor_column,
         "key": delivery.key, "origin": delivery.origin,
         "grade": delivery.proof.grade,
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
@@ -128,6 +138,9 @@ pub(crate) fn state(
         "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt), "gone_before": frame.gone_before,
         "drift": delivery.drift,
     });
+    if let Some(taken) = frame.taken {
+        state["taken"] = json!(taken);
+    }
     seal(key, &state)
 }
 
@@ -197,6 +210,8 @@ struct StateRecord {
     prepared_on: Option<u64>,
     cursor: Option<String>,
     #[serde(default)]
+    taken: Option<Vec<Part>>,
+    #[serde(default)]
     cursor_column: Option<String>,
     #[serde(default)]
     key: Vec<String>,
@@ -263,7 +278,16 @@ pub(crate) fn parse(table: &str, epoch: Epoch, text: &str, sealed: [u8; 32]) -> 
     Loaded::of(record, sealed).ok_or_else(|| corrupt("can't be read"))
 }
 
+fn listed(parts: Vec<Part>) -> CursorState {
+    CursorState::of_taken(Taken::of_parts(parts))
+}
+
 impl Loaded {
+    /// The parts of the list of taken files that the state names.
+    pub(crate) fn parts(&self) -> &[Part] {
+        self.state.cursor.as_ref().and_then(CursorState::taken).map_or(&[], Taken::parts)
+    }
+
     fn of(record: StateRecord, digest: [u8; 32]) -> Option<Self> {
         let columns = schema::of_delta(&record.schema)?;
         let parent = match &record.parent {
@@ -276,7 +300,7 @@ impl Loaded {
             epoch: record.epoch,
             pipeline: record.pipeline,
             load: record.load,
-            cursor: record.cursor.map(CursorState::new),
+            cursor: record.cursor.map(CursorState::new).or_else(|| record.taken.map(listed)),
             origin: record.origin,
             cursor_column: record.cursor_column,
             key: record.key,

@@ -17,7 +17,7 @@ use crate::commit::key;
 use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
 use crate::commit::log::{Head, Told};
-use crate::commit::record;
+use crate::commit::record::{self, Loaded};
 use crate::fault::{Fault, FaultResult};
 
 /// Objects that are looked at at once.
@@ -101,6 +101,8 @@ pub async fn roll_back(
         ))
     })?;
     check_files(&found, &then).await?;
+    let goes_on = record::load(&**bucket, table, epoch, &found.digest).await?;
+    check_lists(&found, &goes_on).await?;
     can_restore(&found.head)?;
     let mut done = RolledBack {
         from: newest,
@@ -109,7 +111,7 @@ pub async fn roll_back(
         restored: then.files.keys().filter(|path| !found.head.files.contains_key(*path)).count() as u64,
         removed: found.head.files.keys().filter(|path| !then.files.contains_key(*path)).count() as u64,
         rows: then.rows(),
-        cursor: record::load(&**bucket, table, epoch, &found.digest).await?.state.cursor.is_some(),
+        cursor: goes_on.state.cursor.is_some(),
     };
     if !dry {
         let committed = found.commit(Work::Restore(Box::new(then)), epoch).await?;
@@ -146,6 +148,22 @@ async fn check_files(found: &Found, then: &Head) -> Result<(), UpkeepError> {
     }
     let why = "still there, but on the list of a clean-up (gc) that may be deleting: their retention is over";
     Err(UpkeepError::Refused(format!("{} {why}", of_version(&listed))))
+}
+
+/// The lists of taken files that the next run would go on from must be there, and on nobody's list either.
+async fn check_lists(found: &Found, then: &Loaded) -> Result<(), UpkeepError> {
+    let Some(newest) = found.head.epoch else { return Ok(()) };
+    let now = record::load(&*found.bucket, &found.dir, newest, &found.digest).await?;
+    let is_listed = now.gone_before.is_some_and(|before| then.state.epoch.0 / 1000 <= before);
+    for part in then.parts().iter().filter(|part| !now.parts().contains(part)) {
+        let key = format!("{}/{}", found.dir, part.path);
+        let there = found.bucket.head(&key).await.map_err(Fault::from)?.is_some_and(|object| object.size == part.bytes);
+        if is_listed || !there {
+            let text = "the list of the files that were taken then is gone, or on the list of a clean-up (gc): its retention is over";
+            return Err(UpkeepError::Refused(text.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// What is said of some files of the version that is asked for.

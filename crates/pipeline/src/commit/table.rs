@@ -21,6 +21,7 @@ use crate::commit::{action, checkpoint, compose, ddl, features, history, key, la
 use crate::encode::partition;
 use crate::fault::{Fault, FaultResult};
 use crate::merge::Existing;
+use crate::taken::{Part, Shelf};
 
 /// How long describing a table may take.
 const DESCRIBE_BOUND: Duration = Duration::from_secs(10);
@@ -42,6 +43,8 @@ pub struct Table {
     pub(crate) is_unproven: bool,
     /// The table as it was when a commit of this attempt had landed, until what follows is done.
     pub(crate) landed: Mutex<Option<Head>>,
+    /// The list of taken files as this attempt has written it, by its epoch: it is written once.
+    pub(crate) listed: tokio::sync::Mutex<Option<(Epoch, Vec<Part>)>>,
 }
 
 impl Table {
@@ -62,12 +65,26 @@ impl Table {
             check_stamp(found, &head)?;
             // The table may have twins that the newest run did not need.
             found.state.columns = head.columns()?.into_iter().map(|c| (c.name.clone(), c.kind_text())).collect();
+            let shelf = || Shelf { bucket: Arc::clone(&bucket), table: dir.clone() };
+            found.state.cursor = found.state.cursor.take().map(|cursor| cursor.on(shelf));
         }
         let newest = found.as_ref().map(|found| found.state.epoch);
         let limit = history::EpochLimit::read(&*bucket, &dir, newest, Micros::now()).await?;
         let is_unproven = history::is_in_doubt(&*bucket, &dir, &head, newest, digest.as_ref()).await?;
         let (stream, owner, files) = (stream.to_owned(), owner.clone(), files.clone());
-        Ok(Self { bucket, stream, dir, owner, files, head, found, limit, is_unproven, landed: Mutex::default() })
+        Ok(Self {
+            bucket,
+            stream,
+            dir,
+            owner,
+            files,
+            head,
+            found,
+            limit,
+            is_unproven,
+            landed: Mutex::default(),
+            listed: Default::default(),
+        })
     }
 
     /// The newest state; none for a new table, and for one that something else made.

@@ -173,6 +173,9 @@ impl Suite {
         assert_eq!(self.list(&format!("{dir}a/"), None).await, ["a/b", "a/b.c"]);
         assert_eq!(self.list(&format!("{dir}a"), None).await, ORDERED[1..6]);
         assert!(self.list(&self.key("list/none/"), None).await.is_empty());
+        let pages: Vec<_> = self.bucket.pages(&dir).try_collect().await.expect("pages");
+        let keys: Vec<_> = pages.concat().into_iter().map(|object| object.key[dir.len()..].to_owned()).collect();
+        assert_eq!(keys, ORDERED, "pages are in the order of a listing");
     }
 
     async fn a_listing_goes_past_its_pages(&self) {

@@ -6,20 +6,19 @@ use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, plan::OnFailure};
 
-use super::load::Loaded;
 use super::place::Place;
 use super::stream::StreamWork;
-use crate::expect::Expected;
+use crate::expect::{Expectations, Expected};
 use crate::fault::Fault;
 use crate::stop::End;
 
 impl StreamWork<'_> {
     /// Tells every expectation that does not hold, and fails by those that say so.
-    pub(super) async fn judge(&mut self, table: &Place, loaded: &Loaded) -> Result<(), End> {
+    pub(super) async fn judge(&mut self, table: &Place, expected: &Arc<Expectations>, rows: u64) -> Result<(), End> {
         if self.plan.expect.is_empty() {
             return Ok(());
         }
-        let (expected, rows, before) = (Arc::clone(&loaded.expected), loaded.meter.rows(), self.rows_before(table));
+        let (expected, before) = (Arc::clone(expected), self.rows_before(table));
         // Reloaded, for the first time, or since what is there came by another load.
         let is_whole = self.plan.load.has_window() && (self.load == Load::Full || table.state().is_none());
         let told = tokio::task::spawn_blocking(move || expected.told(rows, before, is_whole)).await;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::{Load, StreamPlan};
-use waybill_model::receipt::ColumnDrift;
+use waybill_model::receipt::{ColumnDrift, Grade};
 use waybill_model::run::StreamState;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
@@ -20,7 +20,7 @@ use super::place::{Place, Ready};
 use super::{Shared, StreamEnd};
 use crate::cast;
 use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
-use crate::expect::Expected;
+use crate::expect::{Expectations, Expected};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want, WindowNote};
 use crate::stop::End;
@@ -88,6 +88,9 @@ impl StreamWork<'_> {
         let want = Want { lanes, most, batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
         let want = cast::wanted(self.plan, want);
         let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
+        if snapshot.window().is_empty {
+            return self.unchanged(snapshot, &table).await;
+        }
         let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;
         let (snapshot, mut drift) = self.decide(snapshot, &table)?;
         self.tell_opened(snapshot.as_ref());
@@ -96,6 +99,12 @@ impl StreamWork<'_> {
 
         let schema = snapshot.schema();
         let cursor = snapshot.cursor();
+        let takes_files = cursor.as_ref().is_some_and(CursorState::takes_files);
+        if takes_files && context.destination.bucket().is_none() {
+            let text =
+                "`load: new` of files into a database is not built yet: write `load: full`, or write into a bucket";
+            return Err(Fault::new(FailureCode::SpecRefused, text).into());
+        }
         let window = self.plan.load.has_window().then(|| snapshot.window());
         let key = self.key(snapshot.as_ref(), &table)?;
         let way = self.begin(snapshot.as_ref(), &table, &mut drift).await?;
@@ -112,7 +121,7 @@ impl StreamWork<'_> {
         drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
-        self.judge(&table, &loaded).await?;
+        self.judge(&table, &loaded.expected, rows).await?;
         fault::point("files_closed");
         let merged = match swept {
             Some(merged) => merged,
@@ -124,7 +133,7 @@ impl StreamWork<'_> {
             attempt: context.attempt,
             epoch,
             // A window in which nothing is found commits nothing, also where it would have begun anew.
-            load: if rows == 0 && !self.is_reloaded() { self.plan.load } else { self.load },
+            load: if rows == 0 && !self.is_reloaded() && !takes_files { self.plan.load } else { self.load },
             files: loaded.files,
             merged,
             schema: Arc::clone(&schema),
@@ -142,6 +151,26 @@ impl StreamWork<'_> {
         };
         loaded.meter.tell(StreamState::Committing);
         self.commit(&table, &delivery, &loaded.meter).await
+    }
+
+    /// Ends a stream of which nothing is new before a row or a column is known.
+    async fn unchanged(&mut self, snapshot: Box<dyn Snapshot>, table: &Place) -> Result<StreamEnd, End> {
+        self.tell_opened(snapshot.as_ref());
+        let meter = Meter::new(self.index, Arc::clone(&self.shared.context.observer), Some(0));
+        let proof = self.shared.context.stop.or_halt(snapshot.finish()).await??;
+        self.judge(table, &Arc::new(Expectations::of_no_rows(self.plan)), 0).await?;
+        Ok(self.nothing(&meter, proof.grade))
+    }
+
+    /// How a stream ends that commits nothing, since nothing is new.
+    fn nothing(&mut self, meter: &Meter, grade: Grade) -> StreamEnd {
+        // Columns come into the table with rows.
+        self.drift = ColumnDrift { ignored: self.drift.ignored, ..ColumnDrift::default() };
+        self.shared.context.observer.event(Event::of_stream(EventCode::StreamUnchanged, self.index));
+        meter.tell(StreamState::Committed);
+        let mut end = StreamEnd::blank(self.index, StreamState::Committed);
+        end.outcome.grade = grade;
+        end
     }
 
     /// Where the source's window begins. What another column's values say about the last one read says nothing about this
@@ -222,6 +251,9 @@ impl StreamWork<'_> {
         if note.null_cursors > 0 {
             observer.event(Event { count: Some(note.null_cursors), ..event(EventCode::CursorNulls) });
         }
+        if note.rewritten > 0 {
+            observer.event(Event { count: Some(note.rewritten), ..event(EventCode::FilesRewritten) });
+        }
     }
 
     /// A window that is held has no end that is known, so nothing is read of it: a reload would put that in the place of all rows.
@@ -238,15 +270,14 @@ impl StreamWork<'_> {
 
     async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
+        // A list of files goes up in parts, as data files do.
+        let takes_files = delivery.cursor.as_ref().is_some_and(CursorState::takes_files);
+        let buffer = if takes_files { context.destination.buffer() } else { 0 };
+        let memory = context.stop.or_halt(context.budget.reserve(buffer)).await?;
         let Some(prepared) = context.stop.or_halt(table.prepare(delivery)).await?? else {
-            // Columns come into the table with rows.
-            self.drift = ColumnDrift { ignored: self.drift.ignored, ..ColumnDrift::default() };
-            context.observer.event(Event::of_stream(EventCode::StreamUnchanged, self.index));
-            meter.tell(StreamState::Committed);
-            let mut end = StreamEnd::blank(self.index, StreamState::Committed);
-            end.outcome.grade = delivery.proof.grade;
-            return Ok(end);
+            return Ok(self.nothing(meter, delivery.proof.grade));
         };
+        drop(memory);
         fault::point("before_prepare");
         context.stop.or_halt(context.gate.prepare(self.index, prepared.digest)).await??;
         fault::point("prepare_granted");

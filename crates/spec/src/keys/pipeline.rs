@@ -1,8 +1,8 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor, OnFailure, Op,
-    TextPolicy,
+    Architecture, ArrayPolicy, ChangedFiles, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor,
+    OnFailure, Op, TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -45,12 +45,12 @@ pub(crate) static STREAM: Table = Table {
         Key::new(
             "load",
             Shape::Choice(names!(Load), &["log"]),
-            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, appended; changed: rows of the next cursor window, each in place of the row with its key. The first run of new after a full one, and of changed after either of the others, reads all rows anew, in place of what is there. full where absent.",
+            "full: all rows, which replace the table in one commit; new: rows of the next cursor window, or of the files that no run has taken yet, appended; changed: rows of the next cursor window, each in place of the row with its key. The first run of new after a full one, and of changed after either of the others, reads all rows anew, in place of what is there. full where absent.",
         ),
         Key::new(
             "cursor",
             Shape::Text(FOREIGN),
-            "The column that tells new or changed rows; `load: new` and `load: changed` need it. `xmin` on Postgres is the transaction that wrote a row: for tables without such a column, at the price of a look through the whole table. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again. On a Postgres replica neither does one that was committed after a higher one.",
+            "The column that tells new or changed rows; `load: new` and `load: changed` of tables need it. `xmin` on Postgres is the transaction that wrote a row: for tables without such a column, at the price of a look through the whole table. A number at or below the last one read does not come: one out of a sequence with a cache, one that the application makes, or on SQLite, without AUTOINCREMENT, that of the newest row when it is handed out again. On a Postgres replica neither does one that was committed after a higher one.",
         ),
         Key::new("cursor-zone", Shape::Text(ZONE), "IANA zone of a cursor column without one."),
         Key::new(
@@ -78,6 +78,11 @@ pub(crate) static STREAM: Table = Table {
             "new-columns",
             Shape::Choice(names!(NewColumns), &[]),
             "What becomes of a column that the source has and the table, which is there already, has not, and that `columns` does not name: ask ends the stream until somebody has decided; add gives it to the table, where rows that are there have NULL; ignore leaves it out. Where absent, `full` takes the source's columns and `new` and `changed` ask.",
+        ),
+        Key::new(
+            "changed-files",
+            Shape::Choice(names!(ChangedFiles), &[]),
+            "What becomes of a file that was rewritten after a run took it, for `load: new` of files: fail, which is taken where absent, ends the stream before a row is read; append takes all its rows again, beside those that it had; ignore leaves it as it was taken.",
         ),
         Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),
         Key::new(

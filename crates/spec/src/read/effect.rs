@@ -49,6 +49,9 @@ fn has_types(entry: &Entry, defaults: Option<&Node>) -> bool {
 fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
     match (key, reads) {
         ("format", Reads::Postgres | Reads::MySql | Reads::Sqlite) => Some("it says how files are read"),
+        ("changed-files", Reads::Postgres | Reads::MySql | Reads::Sqlite) => {
+            Some("it is for files that were rewritten")
+        }
         ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::Typed | Reads::Parquet) => {
             Some("it is for arrays of PostgreSQL")
         }

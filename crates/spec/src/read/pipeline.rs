@@ -52,6 +52,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
         check_destination(entry, (to, end), defaults, found);
         for (stream, plan) in streams.iter().zip(&plans).filter(|_| to.is_database()) {
             check_deletes(stream, plan.deletes, found);
+            check_new_files(stream, (end, plan.load), found);
         }
     }
     for (stream, plan) in streams.iter().zip(&plans) {
@@ -203,6 +204,16 @@ fn check_deletes(stream: &Entry, deletes: Deletes, found: &mut Findings) {
     let at = Settings::of(&stream.value).own_place("deletes").unwrap_or(stream.at);
     let message = format!("`deletes: {deletes}` into a database is not built yet ({})", of(stream));
     found.suggest(Code::NotBuiltYet, at, message, "leave it out, or write into a bucket");
+}
+
+/// Which files were taken is kept beside a table of files.
+fn check_new_files(stream: &Entry, (end, load): (Option<End>, Load), found: &mut Findings) {
+    if end != Some(End::Files) || load != Load::New {
+        return;
+    }
+    let at = Settings::of(&stream.value).own_place("load").unwrap_or(stream.at);
+    let message = format!("`load: new` of files into a database is not built yet ({})", of(stream));
+    found.suggest(Code::NotBuiltYet, at, message, "write `load: full`, or write into a bucket");
 }
 
 /// The columns that a table is partitioned by, each once.

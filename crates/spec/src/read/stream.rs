@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Load, Op, StreamPlan, System};
+use waybill_model::plan::{
+    ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Load, Op, StreamPlan, System,
+};
 
 use super::columns::read_columns;
 use super::effect::check_own;
@@ -79,6 +81,7 @@ pub(super) fn read_stream(
             .filter_map(|node| condition(node, found))
             .collect(),
         new_columns: keys.parsed("new-columns"),
+        changed_files: read_changed_files(entry, keys, (end, load), found),
         edge_values: keys.parsed("edge-values").unwrap_or_default(),
         arrays: keys.parsed("arrays").unwrap_or_default(),
         invalid_text: keys.parsed("invalid-text").unwrap_or_default(),
@@ -134,9 +137,18 @@ fn read_cursor(
         }
         return None;
     }
+    // What is new of files is told by the files themselves.
+    if end == Some(End::Files) {
+        for key in ["cursor", "cursor-zone", "cursor-nulls", "cursor-margin"] {
+            if let Some(at) = keys.own_place(key) {
+                let message = format!("`{key}` of {} has no meaning for files", of(entry));
+                found.suggest(Code::Cursor, at, message, "remove it: a file that no run has taken yet is new");
+            }
+        }
+        return None;
+    }
     let Some(column) = keys.owned("cursor") else {
-        // What is new of files is told by the files themselves.
-        if keys.node("cursor").is_none() && end != Some(End::Files) {
+        if keys.node("cursor").is_none() {
             let at = keys.own_place("load").unwrap_or(entry.at);
             let message = format!("`load: {load}` of {} needs a cursor", of(entry));
             found.suggest(
@@ -215,15 +227,32 @@ fn read_deletes(entry: &Entry, keys: Settings<'_>, load: Load, found: &mut Findi
     Deletes::default()
 }
 
+/// What a `new` stream of files does with one that was rewritten. As with `key`, only its own one is a mistake elsewhere.
+fn read_changed_files(
+    entry: &Entry,
+    keys: Settings<'_>,
+    (end, load): (Option<End>, Load),
+    found: &mut Findings,
+) -> ChangedFiles {
+    if load == Load::New && end.is_none_or(|end| end == End::Files) {
+        return keys.parsed("changed-files").unwrap_or_default();
+    }
+    if let Some(at) = keys.own_place("changed-files").filter(|_| end == Some(End::Files)) {
+        let message = format!("`changed-files` of {} has no meaning with `load: {load}`", of(entry));
+        found.suggest(Code::WrongEnd, at, message, "remove it, or write `load: new`");
+    }
+    ChangedFiles::default()
+}
+
 /// What files can't do yet, and what must be told of them.
 fn check_files(entry: &Entry, keys: Settings<'_>, (end, load): (Option<End>, Load), found: &mut Findings) {
     if end != Some(End::Files) {
         return;
     }
-    if load.has_window() {
+    if load == Load::Changed {
         let at = keys.own_place("load").unwrap_or(entry.at);
         let message = format!("`load: {load}` for files is not built yet ({})", of(entry));
-        found.suggest(Code::NotBuiltYet, at, message, "files have `load: full`");
+        found.suggest(Code::NotBuiltYet, at, message, "files have `load: full` and `new`");
     }
     if keys.node("format").is_none() && format_by_name(&entry.key).is_none() {
         let message = format!("`format` is missing in {}: its name does not tell it", of(entry));

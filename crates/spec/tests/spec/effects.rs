@@ -34,6 +34,7 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (POSTGRES, "t", "format: csv"),
         (MYSQL, "t", "format: csv"),
         (MYSQL, "t", "arrays: json"),
+        (SQLITE, "t", "changed-files: append"),
         (FILES, "'*.csv'", "arrays: fail"),
         (FILES, "'*.csv'", "edge-values: fail"),
         (FILES, "'*.ndjson.gz'", "edge-values: twin"),

@@ -1,7 +1,7 @@
 //! What a right file means, and mistakes that only whole objects show.
 
 use waybill_model::Micros;
-use waybill_model::plan::{Columns, Compression, CsvType, FileFormat, Load, System};
+use waybill_model::plan::{ChangedFiles, Columns, Compression, CsvType, FileFormat, Load, System};
 use waybill_model::schedule::{CatchUp, Every, Overlap, When};
 use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, next_after, parse, plan_digest, schema, to_yaml};
 
@@ -258,7 +258,7 @@ fn files_of_two_streams_must_not_meet() {
     };
     refused(Code::GlobTie, &with("'a*.csv': {}, '*b.csv': {}"));
     refused(Code::NotBuiltYet, &with("'*.csv': {}, 'orders.csv': {}"));
-    refused(Code::NotBuiltYet, &with("'*.csv': { load: new, cursor: id }"));
+    refused(Code::Cursor, &with("'*.csv': { load: new, cursor: id }"));
     refused(Code::MissingField, &with("'in/*': {}"));
     refused(Code::Name, &with("'../x.csv': {}"));
     read(&with("'*.csv': {}, 'sub/*.csv.gz': {}, 'e.ndjson': {}"));
@@ -377,6 +377,23 @@ fn a_schedule_may_be_a_distance_and_a_change_from_a_cron_line_names_both_keys() 
 }
 
 #[test]
+fn new_files_are_told_by_the_files_and_by_no_column() {
+    let text = |settings: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {{ type: local, path: o }} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ '*.csv': {{ {settings} }} }} }} }}\n"
+        )
+    };
+    let of = |settings: &str| read(&text(settings)).pipelines["p"].streams[0].clone();
+    let stream = of("load: new, changed-files: append");
+    assert_eq!((stream.load, stream.changed_files, stream.cursor), (Load::New, ChangedFiles::Append, None));
+    assert_eq!(of("load: new").changed_files, ChangedFiles::Fail);
+    refused(Code::Cursor, &text("load: new, cursor: id"));
+    refused(Code::WrongEnd, &text("load: full, changed-files: append"));
+    refused(Code::BadValue, &text("load: new, changed-files: replace"));
+    refused(Code::NotBuiltYet, &text("load: changed"));
+}
+
+#[test]
 fn what_means_nothing_for_a_destination_is_refused() {
     let text = |from: &str, to: &str, more: &str, streams: &str| {
         format!(
@@ -394,6 +411,8 @@ fn what_means_nothing_for_a_destination_is_refused() {
     refused(Code::WrongEnd, &text("db", "copy", "    files: { size: 1GiB }\n", "t: {}"));
     refused(Code::WrongEnd, &text("db", "copy", "    every-stream: { table: raw.t }\n", "t: {}"));
     refused(Code::NotBuiltYet, &text("db", "copy", "", "t: { load: changed, cursor: c, deletes: remove }"));
+    let found = refused(Code::NotBuiltYet, &text("inbox", "copy", "", "\"a.csv\": { load: new, table: raw.a }"));
+    assert!(found.suggestion.is_some_and(|text| text.contains("write into a bucket")), "{}", found.message);
     let found = refused(Code::MissingField, &text("inbox", "copy", "", "\"a.csv\": {}"));
     assert!(found.message.contains("`table` is missing"), "{}", found.message);
     let two = text("db", "copy", "", "t: { table: raw.t }")

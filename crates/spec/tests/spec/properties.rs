@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, Check, Columns, Compression, Condition, Csv, CsvType, Cursor,
-    Deletes, EdgePolicy, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits, Load, NewColumns,
-    NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, ChangedFiles, Check, Columns, Compression, Condition, Csv,
+    CsvType, Cursor, Deletes, EdgePolicy, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits,
+    Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh, StreamPlan, System,
+    TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -239,6 +240,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 deletes,
                 columns,
                 new_columns,
+                changed_files: ChangedFiles::default(),
                 filter,
                 edge_values,
                 arrays,
@@ -375,6 +377,7 @@ fn a_csv_source_reads_back_too() {
         deletes: Deletes::default(),
         columns: Columns::default(),
         new_columns: None,
+        changed_files: ChangedFiles::default(),
         filter: Vec::new(),
         edge_values: EdgePolicy::default(),
         arrays: ArrayPolicy::default(),
@@ -388,6 +391,11 @@ fn a_csv_source_reads_back_too() {
     };
     let streams = vec![
         stream("a/*.txt", Some(FileFormat::Csv(csv))),
+        StreamPlan {
+            load: Load::New,
+            changed_files: ChangedFiles::Append,
+            ..stream("in/*.csv", Some(FileFormat::Csv(Csv::default())))
+        },
         stream("b", Some(FileFormat::Jsonl)),
         stream("j", Some(FileFormat::Json)),
         stream("c.parquet", Some(FileFormat::Parquet)),

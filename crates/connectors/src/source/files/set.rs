@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, FileFormat, StreamPlan};
 use waybill_pipeline::bucket::BucketError;
-use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta};
+use waybill_pipeline::{Bucket, Fault, FaultResult, ObjectMeta, TakenFile};
 
 use super::content::Content;
 use super::glob::Glob;
@@ -43,16 +43,26 @@ impl File {
     }
 
     fn mark(&self) -> String {
-        let hash = hex::encode(&Sha256::digest(self.meta.key.as_bytes())[..8]);
         let (at, of) = self.place;
-        format!("file {at} of {of} in the order of names (SHA-256 of its key begins {hash})")
+        format!("file {at} of {of} in the order of names ({})", told(&self.meta.key))
     }
+
+    /// As a list of taken files knows it.
+    pub(super) fn taken(&self) -> TakenFile {
+        let ObjectMeta { key, etag, size, .. } = self.meta.clone();
+        TakenFile { key, etag, size }
+    }
+}
+
+/// How a key is told without saying it.
+pub(super) fn told(key: &str) -> String {
+    format!("SHA-256 of its key begins {}", hex::encode(&Sha256::digest(key.as_bytes())[..8]))
 }
 
 impl FileSet {
     /// Lists what a stream names.
     pub(super) async fn list(bucket: &Arc<dyn Bucket>, stream: &StreamPlan) -> FaultResult<Self> {
-        let glob = Glob::read(&stream.name).map_err(|text| Fault::new(FailureCode::SpecRefused, text))?;
+        let glob = pattern(stream)?;
         let listed = if glob.is_pattern() {
             let mut all = bucket.list(glob.prefix(), None).await.map_err(read_fault)?;
             all.retain(|meta| glob.means(&meta.key) && !meta.key.ends_with('/'));
@@ -62,8 +72,7 @@ impl FileSet {
             bucket.head(&stream.name).await.map_err(read_fault)?.into_iter().collect()
         };
         if listed.is_empty() {
-            let text = "no file has this name or fits this pattern below the connection's url";
-            return Err(Fault::new(FailureCode::StreamNotFound, text));
+            return Err(nothing_there());
         }
         Self::of(bucket, listed, stream.format.as_ref())
     }
@@ -133,6 +142,16 @@ impl FileSet {
         }
         format!("files:{}:sha256:{}", self.files.len(), hex::encode(hash.finalize()))
     }
+}
+
+/// What a stream names.
+pub(super) fn pattern(stream: &StreamPlan) -> FaultResult<Glob> {
+    Glob::read(&stream.name).map_err(|text| Fault::new(FailureCode::SpecRefused, text))
+}
+
+pub(super) fn nothing_there() -> Fault {
+    let text = "no file has this name or fits this pattern below the connection's url";
+    Fault::new(FailureCode::StreamNotFound, text)
 }
 
 /// How a file is packed and what is in it, by the ends of its name.

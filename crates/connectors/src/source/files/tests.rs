@@ -13,7 +13,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use tempfile::TempDir;
 use waybill_model::FailureCode;
 use waybill_model::plan::{
-    ArrayPolicy, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op, StreamPlan, TextPolicy,
+    ArrayPolicy, ChangedFiles, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op, StreamPlan,
+    TextPolicy,
 };
 use waybill_model::receipt::Grade;
 use waybill_pipeline::source::Want;
@@ -33,6 +34,7 @@ fn stream(name: &str) -> StreamPlan {
         deletes: Deletes::Keep,
         columns: Columns::default(),
         new_columns: None,
+        changed_files: ChangedFiles::Fail,
         filter: Vec::new(),
         edge_values: EdgePolicy::Twin,
         arrays: ArrayPolicy::Fail,
@@ -447,14 +449,16 @@ async fn lanes_share_the_files_and_batches_stay_small() {
 }
 
 #[tokio::test]
-async fn only_full_loads_and_known_formats_are_accepted() {
+async fn files_are_not_merged_and_only_known_formats_are_accepted() {
     let dir = TempDir::new().expect("dir");
     lay(&dir, "a.csv", "a\n1\n");
     lay(&dir, "a.dat", "a\n1\n");
     lay(&dir, "b.jsonl", "{}\n");
     let mut plan = stream("a.csv");
     plan.load = Load::New;
-    assert_eq!(source(dir.path()).check(&plan).await.expect_err("new").code, FailureCode::SpecRefused);
+    source(dir.path()).check(&plan).await.expect("new files");
+    plan.load = Load::Changed;
+    assert_eq!(source(dir.path()).check(&plan).await.expect_err("changed").code, FailureCode::SpecRefused);
     assert_eq!(fault(&dir, "a.dat").await.0, FailureCode::SpecRefused);
     assert_eq!(fault(&dir, "[ab].csv").await.0, FailureCode::StreamNotFound);
     assert_eq!(fault(&dir, "?.*l").await.0, FailureCode::JsonMalformed);

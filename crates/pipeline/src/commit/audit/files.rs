@@ -11,6 +11,7 @@ use super::commits::OurFiles;
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::key;
 use crate::commit::log::Head;
+use crate::commit::record::Loaded;
 use crate::fault::{Fault, FaultResult};
 
 /// The largest footer that is read.
@@ -49,6 +50,30 @@ pub(super) async fn check(
         }
         if record.is_some_and(|record| record.size != active.size) {
             report.corrupt(format!("{key} has another size in its state than in the log"));
+        }
+    }
+    Ok(())
+}
+
+/// The lists of taken files that the next run goes on from must be there as they were written.
+pub(super) async fn check_lists(
+    bucket: &dyn Bucket,
+    table: &str,
+    newest: &Loaded,
+    hash: bool,
+    report: &mut TableReport,
+) -> FaultResult<()> {
+    for part in newest.parts() {
+        let key = format!("{table}/{}", part.path);
+        match bucket.head(&key).await? {
+            Some(object) if object.size == part.bytes => {
+                if hash {
+                    content(bucket, &object, &part.sha256, report).await?;
+                }
+            }
+            _ => report.corrupt(format!(
+                "{key} is missing or has another size: the next run would not know which files are taken"
+            )),
         }
     }
     Ok(())
