@@ -171,6 +171,8 @@ named! {
         ColumnsUndecided = "columns_undecided",
         /// Files were rewritten after an earlier run took them.
         FilesRewritten = "files_rewritten",
+        /// A file holds bytes that are no text in its encoding.
+        TextUndecodable = "text_undecodable",
     }
 }
 
@@ -241,6 +243,7 @@ impl FailureCode {
             | C::SchemaChanged
             | C::ColumnsUndecided
             | C::FilesRewritten
+            | C::TextUndecodable
             | C::SourceMalformed
             | C::CsvMalformed
             | C::JsonMalformed
@@ -351,7 +354,7 @@ impl FailureCode {
             C::JsonMalformed => "the log in the bucket names file hash and line; each line must be one JSON object",
             C::ParquetMalformed => "the log in the bucket names the file's hash; write that file again",
             C::ArchiveRefused => {
-                "unpack the file, or pack it alone with gzip (.gz) or zstd (.zst); the worker's log says what was refused"
+                "unpack the file, or pack it with gzip (.gz), zstd (.zst) or zip (.zip); the worker's log says what was refused"
             }
             C::BucketUnreachable => {
                 "check endpoint, region and network of the bucket, or the path of the directory, from where the worker runs"
@@ -435,6 +438,9 @@ impl FailureCode {
             C::WorkerBug => "report the location hash and the code; the full log is in the bucket",
             C::ColumnsUndecided => {
                 "the worker's log names the columns: write `new-columns: add` or `ignore` for the stream, or name each in its `columns.select` or `columns.drop`"
+            }
+            C::TextUndecodable => {
+                "the log in the bucket names file hash and line; name the encoding that the file was written in: `format: { type: csv, encoding: windows-1252 }`"
             }
             C::FilesRewritten => {
                 "rows of these files are in the table as they were: `--reload` reads every file anew in their place; `changed-files: append` takes them again beside their old rows, `ignore` leaves them as they were taken"

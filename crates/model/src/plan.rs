@@ -12,6 +12,7 @@ use crate::run::named;
 mod azure;
 mod ca;
 mod csv;
+mod encoding;
 mod expect;
 mod gcs;
 mod limits;
@@ -25,6 +26,7 @@ mod target;
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
 pub use csv::{Csv, CsvType, NoCsvType};
+pub use encoding::{Encoding, Json};
 pub use expect::{Bound, Check, Expectation, OnFailure, Range, RowCount};
 pub use gcs::{Gcs, GcsAccess, gcs_place};
 pub use limits::{Architecture, Limits};
@@ -347,9 +349,9 @@ pub enum FileFormat {
     /// Comma separated values: columns are text, or of the types that the spec gives them.
     Csv(Csv),
     /// One JSON object per line.
-    Jsonl,
+    Jsonl(Json),
     /// One JSON array of objects.
-    Json,
+    Json(Json),
     /// Apache Parquet.
     Parquet,
 }
@@ -443,6 +445,18 @@ named! {
     }
 }
 
+impl FileFormat {
+    /// The encoding of its text; none where it is no text.
+    #[must_use]
+    pub const fn encoding(&self) -> Option<Encoding> {
+        match self {
+            Self::Csv(csv) => Some(csv.encoding),
+            Self::Jsonl(json) | Self::Json(json) => Some(json.encoding),
+            Self::Parquet => None,
+        }
+    }
+}
+
 macro_rules! default_first {
     ($($name:ident),+) => { $(impl Default for $name {
         fn default() -> Self { Self::ALL[0] }
@@ -452,6 +466,7 @@ default_first!(
     TlsMode,
     ChangedFiles,
     Deletes,
+    Encoding,
     OnFailure,
     NullCursor,
     EdgePolicy,

@@ -346,9 +346,12 @@ fn file_format(format: &FileFormat) -> Out {
             let types = csv.types.iter().map(|(column, kind)| (column.clone(), Out::Text(kind.to_string())));
             keys.nested("types", Keys(types.collect()));
         }
-        FileFormat::Jsonl => keys.text("type", "jsonl"),
-        FileFormat::Json => keys.text("type", "json"),
+        FileFormat::Jsonl(_) => keys.text("type", "jsonl"),
+        FileFormat::Json(_) => keys.text("type", "json"),
         FileFormat::Parquet => keys.text("type", "parquet"),
+    }
+    if let Some(encoding) = format.encoding() {
+        keys.unless("encoding", &encoding, &Default::default());
     }
     Out::Map(keys.0)
 }

@@ -15,13 +15,14 @@ use waybill_tests::services::s3::{BUCKET, Roto};
 /// An inbox of files and a lake beside it.
 struct Inbox {
     dir: tempfile::TempDir,
+    pattern: String,
     /// Of the stream, besides `load: new`.
     keys: String,
 }
 
 impl Inbox {
     fn new(files: &[(&str, &str)]) -> Self {
-        let inbox = Self { dir: tempfile::tempdir().expect("dir"), keys: String::new() };
+        let inbox = Self { dir: tempfile::tempdir().expect("dir"), keys: String::new(), pattern: "*.csv".to_owned() };
         fs::create_dir(inbox.dir.path().join("in")).expect("an inbox");
         files.iter().for_each(|(name, text)| inbox.put(name, text));
         inbox
@@ -46,8 +47,8 @@ impl Inbox {
         let spec = format!(
             "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"file://{root}/in\" }}\n  \
              lake: {{ type: local, path: {root}/lake }}\npipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \
-             \"*.csv\": {{ load: new{} }}\n",
-            self.keys
+             \"{}\": {{ load: new{} }}\n",
+            self.pattern, self.keys
         );
         fs::write(self.root().join("spec.yaml"), spec).expect("the spec");
         let mut worker = Command::new(binary(program));
@@ -183,6 +184,24 @@ fn keys_stand_in_the_list_and_not_in_state_or_receipt() {
         let text = fs::read_to_string(records.into_iter().max().expect("a record")).expect("a record");
         assert!(text.contains(holds) && !text.contains("secret-name"), "{text}");
     }
+}
+
+#[test]
+fn an_archive_that_another_program_wrote_is_its_files_and_comes_once() {
+    let mut inbox = Inbox::new(&[("z.csv", "id\n9\n")]);
+    inbox.keys = ", format: csv".to_owned();
+    let program = "import sys, zipfile\nz = zipfile.ZipFile(sys.argv[1], 'w', zipfile.ZIP_DEFLATED)\nz.mkdir('d')\n\
+                   z.writestr('d/a.csv', 'id\\n1\\n' * 1 + '2\\n' * 50000)\n\
+                   with z.open('b.csv', 'w', force_zip64=True) as f: f.write(b'id\\n3\\n')\nz.comment = b'PK\\x05\\x06'\nz.close()\n";
+    let made =
+        Command::new("python3").args(["-c", program]).arg(inbox.root().join("in/a.csv.zip")).output().expect("python3");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    inbox.pattern = "*.csv*".to_owned();
+    inbox.delivers(50_003);
+    inbox.delivers(0);
+    let seen = readers::query(&inbox.table(), "SELECT id, count(*) FROM t GROUP BY id ORDER BY id").expect("readers");
+    assert_eq!(seen.agreed(), json!([["1", 1], ["2", 50_000], ["3", 1], ["9", 1]]));
+    inbox.is_sound();
 }
 
 /// A store that takes files and can be read.

@@ -8,6 +8,7 @@ mod content;
 mod csv;
 mod csv_column;
 mod csv_rows;
+mod decode;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzz;
@@ -26,6 +27,7 @@ mod take;
 #[cfg(all(test, feature = "local"))]
 mod tests;
 mod untaken;
+mod zip;
 
 use std::sync::Arc;
 
@@ -41,8 +43,8 @@ pub use address::Address;
 use lane::{FileLane, Job, Queue};
 use layout::Opened;
 use rows::Bounds;
+use set::FileSet;
 pub use set::of_source;
-use set::{File, FileSet};
 use untaken::{NothingNew, Untaken};
 
 /// Files below one URL.
@@ -93,8 +95,8 @@ impl Source for Files {
         if untaken.files.is_empty() {
             return Ok(Box::new(NothingNew { taken, rewritten: untaken.rewritten }));
         }
-        let set = FileSet::of(&self.bucket, untaken.files, stream.format.as_ref())?;
-        let taken = taken.with(set.files.iter().map(File::taken).collect());
+        let set = FileSet::of(&self.bucket, untaken.files, stream.format.as_ref()).await?;
+        let taken = taken.with(set.taken());
         FileSnapshot::open(set, stream, (Some(taken), untaken.rewritten), want).await
     }
 }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Encoding;
 use crate::text::as_text;
 
 /// A CSV dialect, and the types of its columns.
@@ -25,11 +26,14 @@ pub struct Csv {
     /// Types of columns, by their names in the file; all others are text.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, CsvType>,
+    /// The encoding of its text.
+    #[serde(skip_serializing_if = "Encoding::is_utf8")]
+    pub encoding: Encoding,
 }
 
 impl Default for Csv {
     fn default() -> Self {
-        Self { delimiter: ',', quote: '"', header: true, null: None, types: BTreeMap::new() }
+        Self { delimiter: ',', quote: '"', header: true, null: None, types: BTreeMap::new(), encoding: Encoding::Utf8 }
     }
 }
 

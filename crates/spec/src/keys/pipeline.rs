@@ -1,8 +1,8 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, ChangedFiles, Compression, Deletes, EdgePolicy, Format, Load, NewColumns, NullCursor,
-    OnFailure, Op, TextPolicy,
+    Architecture, ArrayPolicy, ChangedFiles, Compression, Deletes, EdgePolicy, Encoding, Format, Load, NewColumns,
+    NullCursor, OnFailure, Op, TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -207,6 +207,12 @@ static CONDITION: Table = Table {
 
 const TYPE: Key = Key::must("type", Shape::Scalar, "The format.");
 
+const ENCODING: Key = Key::new(
+    "encoding",
+    Shape::Choice(names!(Encoding), &["auto"]),
+    "The encoding of the text; utf-8 where absent. A byte-order mark of UTF-8 or UTF-16 outweighs it. Bytes that are no text in it end the stream.",
+);
+
 /// How files are read.
 pub(crate) static FILE_FORMAT: Tagged = Tagged {
     doc: "How files are read",
@@ -217,6 +223,7 @@ pub(crate) static FILE_FORMAT: Tagged = Tagged {
                 doc: "Comma separated values: columns are text where `types` says no other",
                 keys: &[
                     TYPE,
+                    ENCODING,
                     Key::new("delimiter", Shape::Text(CHARACTER), "Between fields; a comma where absent."),
                     Key::new("quote", Shape::Text(CHARACTER), "Around fields; a double quote where absent."),
                     Key::new("header", Shape::Flag, "Whether the first record names the columns; true where absent."),
@@ -229,8 +236,8 @@ pub(crate) static FILE_FORMAT: Tagged = Tagged {
                 ],
             },
         ),
-        ("jsonl", Table { doc: "One JSON object per line", keys: &[TYPE] }),
-        ("json", Table { doc: "One JSON array of objects", keys: &[TYPE] }),
+        ("jsonl", Table { doc: "One JSON object per line", keys: &[TYPE, ENCODING] }),
+        ("json", Table { doc: "One JSON array of objects", keys: &[TYPE, ENCODING] }),
         ("parquet", Table { doc: "Apache Parquet", keys: &[TYPE] }),
     ],
     later: &["avro", "orc", "excel", "xlsx", "xml"],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use waybill_model::plan::{
-    ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Load, Op, StreamPlan, System,
+    ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Json, Load, Op, StreamPlan, System,
 };
 
 use super::columns::read_columns;
@@ -272,7 +272,7 @@ pub(super) fn format_of<'n>(entry: &'n Entry, defaults: Option<&'n Node>) -> Opt
 /// The format that the last part of a path or glob tells.
 fn format_by_name(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
-    let bare = [".gz", ".zst"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
+    let bare = [".gz", ".zst", ".zip"].iter().find_map(|packed| name.strip_suffix(packed)).unwrap_or(&name);
     let endings =
         [(".csv", "csv"), (".jsonl", "jsonl"), (".ndjson", "jsonl"), (".json", "json"), (".parquet", "parquet")];
     endings.iter().find(|(ending, _)| bare.ends_with(ending)).map(|(_, format)| *format)
@@ -301,6 +301,7 @@ fn condition(node: &Node, found: &mut Findings) -> Option<Condition> {
 fn format(node: &Node) -> Option<FileFormat> {
     let keys = Settings::of(node);
     let name = if matches!(node.value, Value::Map(_)) { keys.text("type")? } else { node.scalar()? };
+    let encoding = keys.parsed("encoding").unwrap_or_default();
     match name {
         "csv" => {
             let default = Csv::default();
@@ -310,10 +311,11 @@ fn format(node: &Node) -> Option<FileFormat> {
                 header: keys.parsed("header").unwrap_or(default.header),
                 null: keys.owned("null"),
                 types: keys.node("types").map(types).unwrap_or_default(),
+                encoding,
             }))
         }
-        "jsonl" => Some(FileFormat::Jsonl),
-        "json" => Some(FileFormat::Json),
+        "jsonl" => Some(FileFormat::Jsonl(Json { encoding })),
+        "json" => Some(FileFormat::Json(Json { encoding })),
         "parquet" => Some(FileFormat::Parquet),
         _ => None,
     }

@@ -387,6 +387,9 @@ fn new_files_are_told_by_the_files_and_by_no_column() {
     let stream = of("load: new, changed-files: append");
     assert_eq!((stream.load, stream.changed_files, stream.cursor), (Load::New, ChangedFiles::Append, None));
     assert_eq!(of("load: new").changed_files, ChangedFiles::Fail);
+    for packed in ["'*.csv.gz'", "'*.csv.zst'", "'*.csv.zip'"] {
+        read(&text("load: new").replace("'*.csv'", packed));
+    }
     refused(Code::Cursor, &text("load: new, cursor: id"));
     refused(Code::WrongEnd, &text("load: full, changed-files: append"));
     refused(Code::BadValue, &text("load: new, changed-files: replace"));

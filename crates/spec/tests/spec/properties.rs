@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use waybill_model::plan::{
     Architecture, ArrayPolicy, Azure, AzureAccess, Ca, ChangedFiles, Check, Columns, Compression, Condition, Csv,
-    CsvType, Cursor, Deletes, EdgePolicy, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess, Limits,
-    Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh, StreamPlan, System,
-    TextPolicy, TlsMode,
+    CsvType, Cursor, Deletes, EdgePolicy, Encoding, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess,
+    Json, Limits, Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh,
+    StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -368,7 +368,14 @@ proptest! {
 fn a_csv_source_reads_back_too() {
     let types = [("at", CsvType::TimestampTz), ("of: it", CsvType::Decimal(10, 2))];
     let types = types.map(|(column, kind)| (column.to_owned(), kind)).into();
-    let csv = Csv { delimiter: '\t', quote: '\'', header: false, null: Some("\\N".into()), types };
+    let csv = Csv {
+        delimiter: '\t',
+        quote: '\'',
+        header: false,
+        null: Some("\\N".into()),
+        types,
+        encoding: Encoding::ShiftJis,
+    };
     let stream = |name: &str, format| StreamPlan {
         name: name.into(),
         load: Load::Full,
@@ -396,8 +403,8 @@ fn a_csv_source_reads_back_too() {
             changed_files: ChangedFiles::Append,
             ..stream("in/*.csv", Some(FileFormat::Csv(Csv::default())))
         },
-        stream("b", Some(FileFormat::Jsonl)),
-        stream("j", Some(FileFormat::Json)),
+        stream("b", Some(FileFormat::Jsonl(Json::default()))),
+        stream("j", Some(FileFormat::Json(Json { encoding: Encoding::Utf16Be }))),
         stream("c.parquet", Some(FileFormat::Parquet)),
     ];
     let s3 = S3Access { region: Some("eu-west-1".into()), ..S3Access::default() };

@@ -6,7 +6,9 @@ use futures::stream::BoxStream;
 use waybill_model::FailureCode;
 use waybill_pipeline::{Fault, FaultResult};
 
+use super::decode::Decode;
 use super::inflate::Inflate;
+use super::lane::fault;
 use super::set::File;
 
 /// A file being read.
@@ -18,6 +20,8 @@ pub(super) struct Content {
     taken: u64,
     given: u64,
     state: State,
+    /// None where the file is no text.
+    decode: Option<Decode>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,16 +31,36 @@ enum State {
     Reading,
     /// All bytes came; the unpacker may still hold some.
     Ended,
+    /// All bytes are unpacked.
+    Read,
 }
 
 impl Content {
     pub(super) fn new(stream: BoxStream<'static, FaultResult<Bytes>>, file: &File) -> Self {
-        let file = file.clone();
-        Self { stream, file, inflate: None, packed: Bytes::new(), taken: 0, given: 0, state: State::New }
+        let (file, decode) = (file.clone(), file.format.encoding().map(Decode::new));
+        Self { stream, file, inflate: None, packed: Bytes::new(), taken: 0, given: 0, state: State::New, decode }
     }
 
-    /// The next bytes; none when the file's whole length has come and was unpacked to its end.
+    /// The next bytes, of text in UTF-8; none when the file's whole length has come, was unpacked to its end and was text to its end.
     pub(super) async fn next(&mut self) -> FaultResult<Option<Bytes>> {
+        loop {
+            let Some(decode) = &mut self.decode else { return self.bytes().await };
+            let is_last = self.state == State::Read;
+            if let Some(text) = decode.next(is_last).map_err(|broken| fault(&self.file, &broken))? {
+                return Ok(Some(text));
+            }
+            if is_last {
+                return Ok(None);
+            }
+            match (self.bytes().await?, &mut self.decode) {
+                (Some(bytes), Some(decode)) => decode.take(bytes),
+                _ => self.state = State::Read,
+            }
+        }
+    }
+
+    /// The next bytes as they are in the file.
+    async fn bytes(&mut self) -> FaultResult<Option<Bytes>> {
         if self.state == State::New {
             self.inflate = Inflate::new(self.file.packing).map_err(|text| self.refused(text))?;
             self.state = State::Reading;
@@ -90,7 +114,7 @@ impl Content {
                 self.taken += part.len() as u64;
                 self.packed = part;
             }
-            None if self.taken == self.file.meta.size => self.state = State::Ended,
+            None if self.taken == self.file.packed_size() => self.state = State::Ended,
             None => {
                 let text = "fewer or more bytes came than its listed size";
                 return Err(self.file.fault(FailureCode::SourceIncomplete, text));

@@ -1,4 +1,4 @@
-//! Unpacks gzip and zstd as a stream, members and frames one after the other, and stops at bombs.
+//! Unpacks gzip, zstd and entries of zip as a stream, members and frames one after the other, and stops at bombs.
 //!
 //! Output grows in small steps, so that neither a ratio nor a window can take memory before it is checked.
 
@@ -6,7 +6,10 @@ use std::io::Write;
 
 use bytes::{Buf, Bytes};
 use flate2::write::MultiGzDecoder;
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
+
+use super::zip::Entry;
 
 /// Output may be this many times its input, once it is large.
 const RATIO: u64 = 250;
@@ -27,22 +30,23 @@ pub(super) enum Packing {
     Plain,
     Gzip,
     Zstd,
-    /// An archive, a compression that is not read, or one inside another.
+    /// An archive whose entries are read each as a file.
+    Zip,
+    /// Such an entry.
+    Entry(Entry),
+    /// An archive of another kind, a compression that is not read, or one inside another.
     Refused,
 }
 
 impl Packing {
     /// From a file's name in lower case; also gives the name without the packing's ending.
     pub(super) fn of(name: &str) -> (Self, &str) {
-        const REFUSED: &[&str] = &[
-            ".zip", ".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".bz2", ".xz", ".lz4", ".lzma", ".z", ".br", ".sz",
-        ];
-        let (packing, inner) = match (name.strip_suffix(".gz"), name.strip_suffix(".zst")) {
-            (Some(inner), _) => (Self::Gzip, inner),
-            (_, Some(inner)) => (Self::Zstd, inner),
-            _ => (Self::Plain, name),
-        };
-        let nested = packing != Self::Plain && (inner.ends_with(".gz") || inner.ends_with(".zst"));
+        const REFUSED: &[&str] =
+            &[".tar", ".tgz", ".tbz2", ".txz", ".7z", ".rar", ".bz2", ".xz", ".lz4", ".lzma", ".z", ".br", ".sz"];
+        const PACKED: [(&str, Packing); 3] = [(".gz", Packing::Gzip), (".zst", Packing::Zstd), (".zip", Packing::Zip)];
+        let known = PACKED.iter().find_map(|(end, packing)| Some((*packing, name.strip_suffix(end)?)));
+        let (packing, inner) = known.unwrap_or((Self::Plain, name));
+        let nested = packing != Self::Plain && PACKED.iter().any(|(end, _)| inner.ends_with(end));
         if nested || REFUSED.iter().any(|end| inner.ends_with(end)) {
             return (Self::Refused, inner);
         }
@@ -61,6 +65,54 @@ enum Kind {
     Gzip(Box<MultiGzDecoder<Vec<u8>>>),
     /// The decoder, and whether it stands between two frames.
     Zstd(Decoder<'static>, bool),
+    /// An entry of an archive.
+    Entry(Unzip),
+}
+
+/// An entry under way.
+struct Unzip {
+    entry: Entry,
+    /// None where it is stored as it is.
+    decoder: Option<Decompress>,
+    is_complete: bool,
+    crc: Crc,
+}
+
+impl Unzip {
+    fn new(entry: Entry) -> Self {
+        let decoder = entry.is_deflated.then(|| Decompress::new(false));
+        Self { entry, decoder, is_complete: !entry.is_deflated, crc: Crc::new() }
+    }
+
+    /// Takes some of the input; gives what it unpacks to.
+    fn step(&mut self, input: &mut Bytes) -> Result<Vec<u8>, &'static str> {
+        let out = match &mut self.decoder {
+            None => input.split_to(input.len().min(OUT)).to_vec(),
+            Some(_) if self.is_complete && !input.is_empty() => return Err("something follows the end of its data"),
+            Some(_) if self.is_complete => Vec::new(),
+            Some(decoder) => {
+                let (mut out, before) = (vec![0; OUT], (decoder.total_in(), decoder.total_out()));
+                let part = &input[..input.len().min(STEP)];
+                let status = decoder.decompress(part, &mut out, FlushDecompress::None);
+                self.is_complete = status.map_err(|_| "its deflated data is damaged")? == Status::StreamEnd;
+                input.advance(usize::try_from(decoder.total_in() - before.0).unwrap_or(part.len()));
+                out.truncate(usize::try_from(decoder.total_out() - before.1).unwrap_or(OUT));
+                out
+            }
+        };
+        self.crc.update(&out);
+        Ok(out)
+    }
+
+    /// All of it came: its size and checksum must be those of the directory.
+    fn finish(&self, given: u64) -> Result<(), &'static str> {
+        match () {
+            () if !self.is_complete => Err("its deflated data ends too early"),
+            () if given != self.entry.size => Err("it unpacks to another size than the directory says"),
+            () if self.crc.sum() != self.entry.crc => Err("it has another checksum than the directory says"),
+            () => Ok(()),
+        }
+    }
 }
 
 impl Inflate {
@@ -74,7 +126,8 @@ impl Inflate {
                 bounded.map_err(|_| "zstd could not be set up")?;
                 Kind::Zstd(decoder, true)
             }
-            Packing::Plain | Packing::Refused => return Ok(None),
+            Packing::Entry(entry) => Kind::Entry(Unzip::new(entry)),
+            Packing::Plain | Packing::Zip | Packing::Refused => return Ok(None),
         };
         Ok(Some(Self { kind, taken: 0, given: 0 }))
     }
@@ -90,6 +143,7 @@ impl Inflate {
                 input.advance(taken);
                 std::mem::take(decoder.get_mut())
             }
+            Kind::Entry(unzip) => unzip.step(input)?,
             // Between two frames without input there is nothing to do, and asking would begin a frame.
             Kind::Zstd(_, true) if input.is_empty() => Vec::new(),
             Kind::Zstd(decoder, between) => {
@@ -119,6 +173,9 @@ impl Inflate {
 
     /// Ends the input: what is still inside, if the last member or frame is complete.
     pub(super) fn finish(&mut self) -> Result<Bytes, &'static str> {
+        if let Kind::Entry(unzip) = &self.kind {
+            return unzip.finish(self.given).map(|()| Bytes::new());
+        }
         if self.taken == 0 {
             return Err("it is empty: not even an empty file is packed into nothing");
         }
@@ -127,7 +184,7 @@ impl Inflate {
                 decoder.try_finish().map_err(|_| "its gzip data ends too early or has a wrong checksum")?;
                 Ok(std::mem::take(decoder.get_mut()).into())
             }
-            Kind::Zstd(_, true) => Ok(Bytes::new()),
+            Kind::Zstd(_, true) | Kind::Entry(_) => Ok(Bytes::new()),
             Kind::Zstd(decoder, between) => {
                 let mut out = vec![0; OUT];
                 let mut to = OutBuffer::around(out.as_mut_slice());

@@ -41,7 +41,7 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
             let source = csv_columns(&columns, dialect, stream.edge_values)?;
             Opened { layout: Layout::Csv { dialect: dialect.clone(), columns }, columns: source, rows: None }
         }
-        FileFormat::Jsonl | FileFormat::Json => {
+        FileFormat::Jsonl(_) | FileFormat::Json(_) => {
             let framing = framing(&first.format);
             let scan = |file| json_scan(set, file, (framing, bounds.row_bytes), None);
             let scans: Vec<_> = set.files.iter().map(scan).collect();
@@ -80,7 +80,7 @@ pub(super) async fn first_columns(set: &FileSet, edge: EdgePolicy) -> FaultResul
         FileFormat::Csv(dialect) => {
             csv_header(set, first, dialect, LOOK_ROW).await.and_then(|names| csv_columns(&names, dialect, edge))
         }
-        format @ (FileFormat::Jsonl | FileFormat::Json) => {
+        format @ (FileFormat::Jsonl(_) | FileFormat::Json(_)) => {
             json_scan(set, first, (framing(format), LOOK_ROW), Some(LOOK))
                 .await
                 .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect())
@@ -107,7 +107,7 @@ pub(super) async fn discover(bucket: &Arc<dyn Bucket>) -> FaultResult<Vec<Table>
     for (pattern, files) in sets.into_iter().take(TABLES) {
         let name = if files.len() == 1 { files[0].key.clone() } else { pattern };
         // A file that can't be read is listed all the same: without columns.
-        let columns = match FileSet::of(bucket, files, None) {
+        let columns = match FileSet::of(bucket, files[..1].to_vec(), None).await {
             Ok(set) => first_columns(&set, EdgePolicy::default()).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
@@ -133,7 +133,7 @@ async fn csv_header(set: &FileSet, file: &File, dialect: &Csv, cap: usize) -> Fa
 }
 
 const fn framing(format: &FileFormat) -> Framing {
-    if matches!(format, FileFormat::Json) { Framing::Array } else { Framing::Lines }
+    if matches!(format, FileFormat::Json(_)) { Framing::Array } else { Framing::Lines }
 }
 
 async fn json_scan(set: &FileSet, file: &File, how: (Framing, usize), look: Option<u64>) -> FaultResult<Seen> {
@@ -207,7 +207,7 @@ fn json_column(name: &str, kind: Kind) -> SourceColumn {
 fn malformed(format: &FileFormat) -> FailureCode {
     match format {
         FileFormat::Csv(_) => FailureCode::CsvMalformed,
-        FileFormat::Jsonl | FileFormat::Json => FailureCode::JsonMalformed,
+        FileFormat::Jsonl(_) | FileFormat::Json(_) => FailureCode::JsonMalformed,
         FileFormat::Parquet => FailureCode::ParquetMalformed,
     }
 }
