@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 cases=${CASES:-2000} times=${TIMES:-5} seed=${SEED:-$(date +%s)}
 deploy/dev/tools.sh test
-for set in readers s3 gcs secrets grants; do deploy/dev/python.sh "$set" >/dev/null; done
+for set in readers s3 gcs secrets grants postgres; do deploy/dev/python.sh "$set" >/dev/null; done
 deploy/dev/binaries.sh
 echo "proof: cases=$cases times=$times seed=$seed"
 run() { cargo nextest run --profile proof --workspace --locked --features waybill-worker/clouds "$@"; }

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Prints the python of a pinned virtual environment, made when it is first asked for: python.sh readers|s3|gcs|secrets|grants|deny
+# Prints the python of a pinned virtual environment, made when it is first asked for: python.sh readers|s3|gcs|secrets|grants|postgres|deny
 # They stand outside the tree, under $WAYBILL_TOOLS (default ~/.cache/waybill), one for each state of its requirements file.
 set -euo pipefail
-name=${1:?name one of: readers, s3, gcs, secrets, grants, deny}
+name=${1:?name one of: readers, s3, gcs, secrets, grants, postgres, deny}
 list=$(cd "$(dirname "$0")" && pwd)/requirements/$name.txt
 [ -f "$list" ] || { echo "python.sh: there is no requirements/$name.txt" >&2; exit 2; }
 tools=${WAYBILL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}

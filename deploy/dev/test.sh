@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 deploy/dev/tools.sh test
-for set in readers s3 gcs secrets grants; do deploy/dev/python.sh "$set" >/dev/null; done
+for set in readers s3 gcs secrets grants postgres; do deploy/dev/python.sh "$set" >/dev/null; done
 wanted='all()'
 # without TESTS: leaves them out for want of a tool, which was named before.
 without() {

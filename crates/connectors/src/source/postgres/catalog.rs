@@ -47,7 +47,6 @@ pub(super) struct Attribute {
     /// The type to cast a literal to: without a modifier, and for a domain what it rests on, whose modifier it would apply, so
     /// that nothing is cut or rounded.
     pub(super) cast: String,
-    pub(super) not_null: bool,
 }
 
 /// A table that holds rows of the relation: itself, a partition, an heir.
@@ -135,6 +134,31 @@ pub(super) async fn origin(wire: &mut Wire, relation: &Relation) -> FaultResult<
     Ok(Origin { is_foreign: row.flag(0)?, is_materialized: row.flag(1)? })
 }
 
+/// SQL: the attribute `alias` of its own table is never NULL. A constraint may be there for new rows only, and nobody holds a
+/// foreign table to its own.
+fn is_held(alias: &str) -> String {
+    format!(
+        "{alias}.attnotnull AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = {alias}.attrelid \
+         AND k.contype = 'n' AND NOT k.convalidated AND {alias}.attnum = ANY (k.conkey))"
+    )
+}
+
+/// Whether the column is NULL in no row of the relation, of its partitions and of its heirs: what it says of itself says nothing
+/// of them.
+pub(super) async fn holds_no_null(wire: &mut Wire, relation: &Relation, column: &str) -> FaultResult<bool> {
+    let sql = format!(
+        "WITH RECURSIVE t(oid) AS (SELECT {}::pg_catalog.oid \
+           UNION SELECT i.inhrelid FROM t JOIN pg_catalog.pg_inherits i ON i.inhparent = t.oid) \
+         SELECT NOT EXISTS (SELECT FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid \
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = t.oid AND a.attname = {} \
+         WHERE c.relkind NOT IN ('r', 'p') OR NOT ({}))",
+        relation.oid,
+        literal(column, "pg_catalog.text")?,
+        is_held("a")
+    );
+    wire.ask_one(&sql).await?.flag(0)
+}
+
 /// The relation's columns in order.
 pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultResult<Vec<Attribute>> {
     let sql = format!(
@@ -142,7 +166,7 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
          pg_catalog.format_type((WITH RECURSIVE d(oid, base) AS (\
              SELECT t.oid, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid \
              UNION ALL SELECT t.oid, t.typbasetype FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base) \
-           SELECT d.oid FROM d WHERE d.base = 0), -1), a.attnotnull, \
+           SELECT d.oid FROM d WHERE d.base = 0), -1), \
          (WITH RECURSIVE d(place, oid, modifier, suffix) AS (\
              SELECT 0, a.atttypid, a.atttypmod, '' \
              UNION ALL SELECT d.place + 1, CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.typelem END, \
@@ -156,7 +180,6 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
         relation.oid
     );
     let rows = wire.ask(&sql).await?;
-    let is_table = matches!(relation.kind, 'r' | 'p');
     rows.iter()
         .map(|row| {
             Ok(Attribute {
@@ -165,8 +188,7 @@ pub(super) async fn attributes(wire: &mut Wire, relation: &Relation) -> FaultRes
                 modifier: row.number(2)?,
                 shown: row.text(3)?,
                 cast: row.text(4)?,
-                not_null: is_table && row.flag(5)?,
-                base: row.text(6)?,
+                base: row.text(5)?,
             })
         })
         .collect()
@@ -182,10 +204,11 @@ pub(super) async fn unique(wire: &mut Wire, relation: &Relation) -> FaultResult<
          JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
          WHERE i.indrelid = {oid} AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL \
          AND k.place <= i.indnkeyatts AND NOT EXISTS (SELECT FROM pg_catalog.pg_attribute n \
-           WHERE n.attrelid = i.indrelid AND NOT n.attnotnull AND n.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])) AND (c.relkind <> 'r' OR NOT EXISTS \
+           WHERE n.attrelid = i.indrelid AND NOT ({held}) AND n.attnum = ANY ((i.indkey::pg_catalog.int2[])[0:i.indnkeyatts - 1])) AND (c.relkind <> 'r' OR NOT EXISTS \
            (SELECT FROM pg_catalog.pg_inherits h WHERE h.inhparent = {oid})) \
          ORDER BY i.indisprimary DESC, i.indexrelid, k.place",
-        oid = relation.oid
+        oid = relation.oid,
+        held = is_held("n")
     );
     let rows = wire.ask(&sql).await?;
     let rows = rows.iter().map(|row| Ok((row.text(0)?, Some(row.text(1)?), row.flag(2)?)));

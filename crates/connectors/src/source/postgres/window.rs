@@ -101,7 +101,6 @@ pub(super) struct Checked<'a> {
     cursor: &'a Cursor,
     load: Load,
     column: String,
-    not_null: bool,
     form: Form,
 }
 
@@ -120,7 +119,7 @@ pub(super) fn check<'a>(
     };
     if cursor.column == xmin::COLUMN {
         let column = cursor.column.clone();
-        return Ok(Some(Checked { cursor, load: stream.load, column, not_null: true, form: Form::Xmin }));
+        return Ok(Some(Checked { cursor, load: stream.load, column, form: Form::Xmin }));
     }
     let found: &Attribute = attribute(attributes, &cursor.column, "cursor")?;
     let form = match resolve(types, found.type_oid, found.modifier, rules)?.0 {
@@ -136,7 +135,7 @@ pub(super) fn check<'a>(
             return Err(Fault::new(FailureCode::CursorUnusable, text));
         }
     };
-    Ok(Some(Checked { cursor, load: stream.load, column: identifier(&found.name), not_null: found.not_null, form }))
+    Ok(Some(Checked { cursor, load: stream.load, column: identifier(&found.name), form }))
 }
 
 impl Checked<'_> {
@@ -166,15 +165,7 @@ impl Checked<'_> {
         };
         // Nothing here shows the transactions that count.
         note.fixed_lag |= is_hidden;
-        let nulls = self.without()?;
-        let unchanged = Window {
-            nulls: nulls.clone(),
-            cursor: after.cloned(),
-            note,
-            is_empty: true,
-            is_bounded: true,
-            ..Window::default()
-        };
+        let unchanged = Window { cursor: after.cloned(), note, is_empty: true, is_bounded: true, ..Window::default() };
         let Some(high) = high else { return Ok(unchanged) };
         if let Some(low) = low
             && !self.is_before(wire, low, &high).await?
@@ -192,7 +183,6 @@ impl Checked<'_> {
         };
         Ok(Window {
             rows: Some(self.condition(low, &high)?),
-            nulls,
             cursor: Some(self.form.keep(&high, shown_until, None)?),
             note,
             is_bounded: low.is_some(),
@@ -243,10 +233,15 @@ impl Checked<'_> {
         }
     }
 
-    /// The condition on rows that no window ever reaches: NULL, and times at infinity. Written so that an index serves it.
-    fn without(&self) -> FaultResult<Option<String>> {
+    /// The condition on rows that no window ever reaches: NULL, and times at infinity. Written so that an index serves it. Asked
+    /// for behind the lock, which keeps the columns as they are.
+    pub(super) async fn without(&self, wire: &mut Wire, relation: &Relation) -> FaultResult<Option<String>> {
+        if self.form == Form::Xmin {
+            return Ok(None);
+        }
         let column = &self.column;
-        let null = (!self.not_null).then(|| format!("{column} IS NULL"));
+        let is_held = catalog::holds_no_null(wire, relation, &self.cursor.column).await?;
+        let null = (!is_held).then(|| format!("{column} IS NULL"));
         if self.form == Form::Integer {
             return Ok(null);
         }

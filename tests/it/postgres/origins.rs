@@ -1,0 +1,73 @@
+//! Windows of rows that the table itself does not vouch for: those of heirs, and of a constraint that holds for new rows only. None is
+//! passed by without a word.
+
+use serde_json::json;
+use waybill_model::FailureCode;
+use waybill_model::plan::StreamPlan;
+use waybill_pipeline::FaultResult;
+use waybill_tests::services::postgres::Postgres;
+
+use super::{Read, read_after, source, stream};
+
+fn by(table: &str, column: &str, nulls: &str) -> StreamPlan {
+    stream(table, json!({"load": "new", "cursor": {"column": column, "nulls": nulls, "margin-ms": 1000}}))
+}
+
+async fn read(server: &Postgres, plan: &StreamPlan) -> FaultResult<Read> {
+    read_after(&source(server), plan, None, 1).await
+}
+
+/// One row without the cursor is refused, counted, and brought where that is wished.
+async fn one_is_missing(server: &Postgres, table: &str, column: &str, others: &[i64]) {
+    let fault = read(server, &by(table, column, "fail")).await.err().expect("refused");
+    assert_eq!(fault.code, FailureCode::CursorNull, "{table} by {column}");
+    let ignored = read(server, &by(table, column, "ignore")).await.expect("read");
+    assert_eq!((ignored.note.null_cursors, ignored.sorted("id")), (1, others.to_vec()), "{table} by {column}");
+    let always = read(server, &by(table, column, "include_always")).await.expect("read");
+    assert_eq!(always.rows.num_rows(), others.len() + 1, "{table} by {column}");
+}
+
+#[tokio::test]
+async fn rows_of_heirs_without_a_cursor_are_counted_whatever_their_parent_says() {
+    let server = Postgres::start();
+    server
+        .run(
+            "CREATE TABLE t (id int8 NOT NULL, n int8 NOT NULL, at timestamptz NOT NULL);
+             CREATE TABLE heir () INHERITS (t); CREATE TABLE later () INHERITS (heir);
+             ALTER TABLE heir ALTER n DROP NOT NULL, ALTER at DROP NOT NULL;
+             INSERT INTO t VALUES (1, 1, '2020-01-01'); INSERT INTO heir VALUES (2, NULL, NULL);
+             INSERT INTO later VALUES (3, 3, '2020-01-01');
+             CREATE TABLE only_so (id int8, n int8, at timestamptz); CREATE TABLE its_heir () INHERITS (only_so);
+             INSERT INTO only_so VALUES (1, 1, '2020-01-01'); INSERT INTO its_heir VALUES (2, NULL, NULL), (3, 3, '2020-01-01');
+             ALTER TABLE ONLY only_so ALTER n SET NOT NULL, ALTER at SET NOT NULL;
+             CREATE TABLE held (id int8, n int8 NOT NULL, at timestamptz NOT NULL) PARTITION BY LIST (id);
+             CREATE TABLE held_1 PARTITION OF held FOR VALUES IN (1); INSERT INTO held VALUES (1, 1, '2020-01-01')",
+        )
+        .await;
+    for column in ["n", "at"] {
+        one_is_missing(&server, "t", column, &[1, 3]).await;
+        one_is_missing(&server, "only_so", column, &[1, 3]).await;
+        let held = read(&server, &by("held", column, "fail")).await.expect("read");
+        assert_eq!((held.note.null_cursors, held.rows.num_rows()), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_constraint_that_was_not_held_against_the_rows_that_are_there_promises_nothing() {
+    let server = Postgres::newest();
+    server
+        .run(
+            "CREATE TABLE t (id int8, n int8, at timestamptz); INSERT INTO t VALUES (1, 1, '2020-01-01'), (2, NULL, NULL);
+             ALTER TABLE t ADD CONSTRAINT a NOT NULL n NOT VALID, ADD CONSTRAINT b NOT NULL at NOT VALID;
+             CREATE TABLE k (id int8, n int8, at timestamptz); INSERT INTO k VALUES (1, NULL, now());
+             ALTER TABLE k ADD CONSTRAINT a NOT NULL n NOT VALID; CREATE UNIQUE INDEX ON k (n)",
+        )
+        .await;
+    for column in ["n", "at"] {
+        one_is_missing(&server, "t", column, &[1]).await;
+    }
+    // Nor does it make a unique index a key.
+    let changed = stream("k", json!({"load": "changed", "cursor": {"column": "at"}, "key": ["n"]}));
+    let fault = read(&server, &changed).await.err().expect("refused");
+    assert_eq!(fault.code, FailureCode::KeyUnusable);
+}
