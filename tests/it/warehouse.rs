@@ -8,6 +8,7 @@ mod loads;
 mod readers;
 mod streams;
 mod tables;
+mod watched;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

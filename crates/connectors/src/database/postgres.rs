@@ -31,7 +31,10 @@ use crate::source::References;
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::TableName;
 use crate::source::postgres::session::greet;
+use crate::source::server::reach::shown;
 
+/// How sessions are shown: otherwise than those that read, for whose windows a transaction of these counts as anybody's.
+const WRITES: &str = "waybill-to";
 /// The longest name that the server keeps whole, in bytes.
 const NAME_BYTES: usize = 63;
 
@@ -51,7 +54,7 @@ impl PostgresDatabase {
         run: &str,
     ) -> FaultResult<Self> {
         let place = System::Postgres(settings.clone()).place();
-        Ok(Self { address: Address::new(settings, password, ways, run)?, place })
+        Ok(Self { address: Address::new(settings, password, ways, shown(WRITES, run))?, place })
     }
 
     /// The same through a dialer with rules of its own.

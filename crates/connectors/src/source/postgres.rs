@@ -46,7 +46,7 @@ use self::window::Window;
 use self::wire::Wire;
 use crate::dial::Dialer;
 use crate::source::server::part::{Part, Parts};
-use crate::source::server::reach::Goal;
+use crate::source::server::reach::{Goal, READS, shown};
 use crate::source::{References, shape};
 
 #[cfg(any(test, fuzzing))]
@@ -94,7 +94,7 @@ impl PostgresSource {
         ways: &References,
         run: &str,
     ) -> FaultResult<Self> {
-        Ok(Self { address: Address::new(settings, password, ways, run)?, patience: PATIENCE })
+        Ok(Self { address: Address::new(settings, password, ways, shown(READS, run))?, patience: PATIENCE })
     }
 
     /// The same through a dialer with rules of its own.

@@ -16,7 +16,7 @@ use crate::dial::Dialer;
 use crate::source::References;
 use crate::source::server::loss::was_ended;
 use crate::source::server::malformed;
-use crate::source::server::reach::{Goal, Reach, check_field, shown};
+use crate::source::server::reach::{Goal, READS, Reach, check_field, shown};
 use crate::source::server::socket::Socket;
 use crate::source::server::tls::trust::Trust;
 use crate::source::server::tls::{self, Tls};
@@ -54,7 +54,7 @@ impl Address {
                 .behind(Tunnel::of(settings.ssh.as_ref(), ways)?),
             database: settings.database.clone(),
             user: settings.user.clone(),
-            application: shown(run),
+            application: shown(READS, run),
         })
     }
 

@@ -19,7 +19,7 @@ use super::wire::{Wire, malformed};
 use crate::dial::Dialer;
 use crate::source::References;
 use crate::source::server::loss::broken;
-use crate::source::server::reach::{Goal, Reach, check_field, needed, shown};
+use crate::source::server::reach::{Goal, Reach, check_field, needed};
 use crate::source::server::socket::Socket;
 use crate::source::server::tls::trust::Trust;
 use crate::source::server::tls::{self, Tls};
@@ -42,12 +42,12 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// `ways` lead to what the settings' other references name.
+    /// `ways` lead to what the settings' other references name; `application` stands in the server's list of sessions.
     pub(crate) fn new(
         settings: &Postgres,
         password: Option<Arc<dyn Credential>>,
         ways: &References,
-        run: &str,
+        application: String,
     ) -> FaultResult<Self> {
         check_field("database", &settings.database)?;
         check_field("user", &settings.user)?;
@@ -58,7 +58,7 @@ impl Address {
                 .behind(Tunnel::of(settings.ssh.as_ref(), ways)?),
             database: settings.database.clone(),
             user: settings.user.clone(),
-            application: shown(run),
+            application,
         })
     }
 

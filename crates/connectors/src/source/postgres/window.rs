@@ -365,7 +365,7 @@ async fn is_elsewhere(wire: &mut Wire, relation: &Relation) -> FaultResult<bool>
     Ok(origin.is_foreign)
 }
 
-/// Sessions of this database that may write: not ours, and no housekeeping.
+/// Sessions of this database that may write: not those that read as we do, and no housekeeping.
 const OTHERS: &str = "a.datname = pg_catalog.current_database() AND a.pid <> pg_catalog.pg_backend_pid() \
     AND coalesce(a.backend_type, '') NOT IN ('autovacuum worker', 'walsender') \
     AND NOT (a.usename = current_user AND a.application_name LIKE 'waybill/%')";

@@ -193,10 +193,13 @@ pub(crate) fn check_field(key: &str, value: &str) -> FaultResult<()> {
     Ok(())
 }
 
-/// The run, as a server's list of sessions shows it.
-pub(crate) fn shown(run: &str) -> String {
-    let run: String = run.chars().filter(char::is_ascii_graphic).take(55).collect();
-    format!("waybill/{run}")
+/// How sessions that read are shown: by it they are told from those that may write.
+pub(crate) const READS: &str = "waybill";
+
+/// The run, as a server's list of sessions shows it: in no more characters than it keeps.
+pub(crate) fn shown(how: &str, run: &str) -> String {
+    let run: String = run.chars().filter(char::is_ascii_graphic).take(62 - how.len()).collect();
+    format!("{how}/{run}")
 }
 
 /// The password, for a server that wants one.
