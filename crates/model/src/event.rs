@@ -114,7 +114,8 @@ impl EventCode {
             Self::WindowFixedLag => Some(
                 "rows of the last minutes (Postgres, MariaDB and MySQL: 5, on a Postgres replica before the newest transaction that \
                  it has replayed; SQLite: `cursor-margin`) come with a later run, and one that commits later still may be missed; on a Postgres primary `GRANT pg_read_all_stats` to the source's user \
-                 ends it, on a MariaDB primary `GRANT PROCESS`",
+                 ends it, on a MariaDB primary `GRANT PROCESS`; neither does for rows that a subscription or a foreign table brings, nor for \
+                 numbers of a sequence with a cache, which have no lag: on Postgres `cursor: xmin` misses none that this server keeps",
             ),
             _ => None,
         }

@@ -97,7 +97,8 @@ pub struct WindowNote {
     /// how far it has come, or what was committed is not on its disk yet. Without a cursor to go on from, nothing is read of such a
     /// window; with one, only rows that are always brought.
     pub held: bool,
-    /// Other sessions' times are hidden, so a fixed lag is used and late commits are not promised.
+    /// What may still be committed below the window's end is not known (other sessions' times are hidden, rows come from another server, a
+    /// sequence hands out numbers ahead), so a fixed lag is used for times, and late commits are not promised.
     pub fixed_lag: bool,
     /// Rows whose cursor is NULL.
     pub null_cursors: u64,

@@ -1,11 +1,11 @@
-//! Windows of rows that the table itself does not vouch for: those of heirs, and of a constraint that holds for new rows only. None is
-//! passed by without a word.
+//! Windows of rows that the table itself does not vouch for: those of heirs, of a constraint that holds for new rows only, and of a
+//! subscription. None is passed by without a word.
 
 use serde_json::json;
 use waybill_model::FailureCode;
 use waybill_model::plan::StreamPlan;
 use waybill_pipeline::FaultResult;
-use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres::{Postgres, Setup};
 
 use super::{Read, read_after, source, stream};
 
@@ -70,4 +70,49 @@ async fn a_constraint_that_was_not_held_against_the_rows_that_are_there_promises
     let changed = stream("k", json!({"load": "changed", "cursor": {"column": "at"}, "key": ["n"]}));
     let fault = read(&server, &changed).await.err().expect("refused");
     assert_eq!(fault.code, FailureCode::KeyUnusable);
+}
+
+/// What a publisher's late transactions bring bears times and numbers that lie below a window's end here.
+#[tokio::test]
+async fn a_window_of_what_a_subscription_brings_says_that_late_commits_are_not_promised() {
+    let publisher = Postgres::with(Setup { settings: &["wal_level = logical"], ..Setup::default() });
+    let server = Postgres::start();
+    let tables = "CREATE TABLE t (id int8 PRIMARY KEY, at timestamptz);
+         CREATE TABLE p (id int8 PRIMARY KEY, at timestamptz) PARTITION BY RANGE (id);
+         CREATE TABLE p_1 PARTITION OF p FOR VALUES FROM (0) TO (100)";
+    publisher.run(tables).await;
+    publisher.run("CREATE PUBLICATION all_of_it FOR TABLE t, p WITH (publish_via_partition_root)").await;
+    server.run(tables).await;
+    server.run("CREATE VIEW v AS SELECT * FROM t; CREATE TABLE own (id int8, at timestamptz)").await;
+    server.run("CREATE ROLE reader LOGIN; GRANT pg_read_all_data, pg_read_all_stats TO reader").await;
+    let subscribed = ["t", "v", "p", "p_1"];
+    let reader = super::source_as(&server, "reader");
+    let lags = async |table: &str, column: &str| {
+        read_after(&reader, &by(table, column, "ignore"), None, 1).await.expect("read").note.fixed_lag
+    };
+    for table in subscribed {
+        assert!(!lags(table, "at").await && !lags(table, "id").await, "{table}, before");
+    }
+    let place = format!("host=127.0.0.1 port={} user=postgres dbname=postgres", publisher.port());
+    server.run(&format!("CREATE SUBSCRIPTION s CONNECTION '{place}' PUBLICATION all_of_it")).await;
+    for table in subscribed {
+        assert!(lags(table, "at").await && lags(table, "id").await, "{table}");
+    }
+    let client = server.client().await;
+    let until = async |sql: &str| {
+        while !client.query_one(sql, &[]).await.expect("an answer").get::<_, bool>(0) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // bounded by the test runner
+        }
+    };
+    until("SELECT count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'").await;
+    assert!(!lags("own", "at").await && !lags("own", "id").await);
+    // A transaction of the publisher that began before, and that nothing here shows: its row lies below what else is here.
+    let late = publisher.client().await;
+    late.batch_execute("BEGIN; INSERT INTO t VALUES (1, now() - interval '4 minutes')").await.expect("insert");
+    publisher.run("INSERT INTO t VALUES (2, now() - interval '3 minutes'), (3, now() - interval '1 hour')").await;
+    until("SELECT count(*) = 2 FROM t").await;
+    let first = read(&server, &by("t", "at", "fail")).await.expect("read");
+    assert_eq!(first.sorted("id"), [3], "the window ends before the late row");
+    late.batch_execute("COMMIT").await.expect("commit");
+    server.run("DROP SUBSCRIPTION s").await;
 }

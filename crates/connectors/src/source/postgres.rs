@@ -12,6 +12,7 @@ mod discover;
 mod kind;
 mod lane;
 pub mod literal;
+mod origin;
 mod plan;
 pub(crate) mod query;
 pub(crate) mod refusal;

@@ -169,7 +169,10 @@ fn worker(code: EventCode, args: &Arguments) -> String {
             code,
             "the window waits for a transaction that is still open or prepared, or for a replica to replay its first one",
         ),
-        C::WindowFixedLag => advised(code, "when other sessions began is not shown, so a fixed lag is used"),
+        C::WindowFixedLag => advised(
+            code,
+            "it is not shown which rows may still be committed below the end of the window, so a fixed lag is used",
+        ),
         C::CommitRebased => "a foreign commit came between; the commit was rebuilt on it".into(),
         C::CommitReadBack => "the outcome of the commit was unknown and has been read back".into(),
         C::CommitAdopted => "an earlier attempt's commit was found; nothing was copied".into(),

@@ -109,31 +109,6 @@ pub(super) async fn confirm(wire: &mut Wire, relation: &Relation) -> FaultResult
     Ok(())
 }
 
-/// Where a relation's rows come from, besides tables of this server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
-    /// From a foreign table: what is open there is not seen here.
-    pub(super) is_foreign: bool,
-    /// From a materialized view: its rows appear when somebody refreshes it.
-    pub(super) is_materialized: bool,
-}
-
-/// Looks through partitions, heirs and the definitions of views. What a function fetches is not seen.
-pub(super) async fn origin(wire: &mut Wire, relation: &Relation) -> FaultResult<Origin> {
-    let sql = format!(
-        "WITH RECURSIVE t(oid) AS (SELECT {}::pg_catalog.oid UNION SELECT x.oid FROM t CROSS JOIN LATERAL (\
-           SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = t.oid \
-           UNION ALL SELECT d.refobjid FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d \
-             ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid \
-             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass WHERE r.ev_class = t.oid) x(oid)) \
-         SELECT coalesce(pg_catalog.bool_or(c.relkind = 'f'), false), coalesce(pg_catalog.bool_or(c.relkind = 'm'), false) \
-         FROM t JOIN pg_catalog.pg_class c ON c.oid = t.oid",
-        relation.oid
-    );
-    let row = wire.ask_one(&sql).await?;
-    Ok(Origin { is_foreign: row.flag(0)?, is_materialized: row.flag(1)? })
-}
-
 /// SQL: the attribute `alias` of its own table is never NULL. A constraint may be there for new rows only, and nobody holds a
 /// foreign table to its own.
 fn is_held(alias: &str) -> String {

@@ -15,6 +15,7 @@ use waybill_pipeline::{CursorState, Fault, FaultResult};
 use super::catalog::{self, Attribute, Relation};
 use super::kind::{Kind, Rules, Types, resolve};
 use super::literal::{identifier, literal};
+use super::origin;
 use super::refusal::Failure;
 use super::replica::{self, RECORDED_AHEAD};
 use super::select::attribute;
@@ -356,13 +357,13 @@ impl Checked<'_> {
 /// Whether rows come from another server, whose transactions are not seen here. Rows that appear when a view is refreshed lie in
 /// windows that are over.
 async fn is_elsewhere(wire: &mut Wire, relation: &Relation) -> FaultResult<bool> {
-    let origin = catalog::origin(wire, relation).await?;
+    let origin = origin::of(wire, relation).await?;
     if origin.is_materialized {
         let text = "rows of a materialized view appear when it is refreshed, below cursors that were read already: use `load: full`, \
                     or read the tables that it is made of";
         return Err(Fault::new(FailureCode::CursorUnusable, text));
     }
-    Ok(origin.is_foreign)
+    Ok(origin.is_foreign || origin.is_subscribed)
 }
 
 /// Sessions of this database that may write: not those that read as we do, and no housekeeping.
