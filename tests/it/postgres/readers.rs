@@ -147,7 +147,7 @@ fn expected() -> Vec<(&'static str, Value)> {
         ("bi", json!("0010")),
         ("r", json!("[1,5)")),
         ("dom", json!("9.99")),
-        ("comp", json!("{\"a\": 1, \"b\": \"x\\\"y\"}")),
+        ("comp", json!("{\"a\":1,\"b\":\"x\\\"y\"}")),
         ("a", json!([1, null, 3])),
         ("an", json!(["1.25", null])),
         ("an__text", json!("{1.25,NaN}")),

@@ -194,8 +194,8 @@ b ü 🦀'::text AS t, 'x '::varchar(5) AS v, 'pad'::char(6) AS c, 'n'::name AS 
         ("l", "16/B374D848"),
         ("bx", "(3,4),(1,2)"),
         ("h", "\"k\"=>\"v\", \"n\"=>NULL"),
-        ("comp", "{\"a\": 1, \"b\": \"x\\\"y\"}"),
-        ("comps", "[{\"a\": 1, \"b\": \"a\"}]"),
+        ("comp", "{\"a\":1,\"b\":\"x\\\"y\"}"),
+        ("comps", "[{\"a\":1,\"b\":\"a\"}]"),
         ("rc", "pg_class"),
         ("x8", "12"),
     ];
@@ -246,9 +246,50 @@ async fn d1_arrays_are_lists_and_never_flattened() {
     }
     let as_json = |table: &str| stream(table, json!({"arrays": "json"}));
     let two = read(&source(&server), &as_json("two"), 1).await.expect("read");
-    assert_eq!(two.text("a", 0).as_deref(), Some("[[1, 2], [3, 4]]"));
+    assert_eq!(two.text("a", 0).as_deref(), Some("[[1,2],[3,4]]"));
     let zero = read(&source(&server), &as_json("from_zero"), 1).await.expect("read");
     assert_eq!((zero.text("a", 0), zero.twin("a", 0)), (None, Some("[0:1]={1,2}")), "JSON has no bounds");
+}
+
+/// What `to_jsonb` and JSON itself lose: bounds, doubled keys, blanks and order, the sign of zero, NUL, and NULL beside `null`.
+#[tokio::test]
+async fn d1_rows_and_arrays_in_json_are_the_servers_own_text_and_what_json_can_not_say_stands_beside_them() {
+    let server = Postgres::start();
+    server
+        .run(
+            r#"CREATE TYPE inner_row AS ("o""dd" int[], at date); CREATE DOMAIN plain AS inner_row; CREATE DOMAIN ints AS int[];
+               CREATE TYPE outer_row AS (j json, b jsonb, f float8, r plain, many inner_row[], d ints[]);
+               CREATE TYPE flat AS (f float8, n numeric, t text, at timestamptz);
+               CREATE TABLE t (id int8, o outer_row, flat flat, js json[], fs float8[]);
+               INSERT INTO t VALUES
+                 (1, ROW('{"z": 1.50, "a":  "\u0000", "z": null}', '{"b":1, "a":1.50}', '-0', ROW('{1}', 'infinity'), '{NULL}', '{}'),
+                  ROW('-0', 'NaN', 'null', '2020-01-01 12:00+02'), ARRAY[' {"b": 1.0,  "b":2}'::json, NULL], '{-0,NaN}'),
+                 (2, ROW(NULL, NULL, NULL, ROW('[0:0]={1}', NULL), NULL, NULL), NULL, ARRAY[' null '::json, NULL], '[0:0]={1}'),
+                 (3, ROW(NULL, NULL, NULL, NULL, ARRAY[ROW('{1}', NULL), ROW('[-1:0]={1,2}', NULL)]::inner_row[], NULL), NULL, NULL, NULL),
+                 (4, ROW('null', NULL, NULL, NULL, NULL, NULL), NULL, NULL, NULL), (5, ROW(NULL, 'null', NULL, NULL, NULL, NULL), NULL, NULL, NULL),
+                 (6, ROW(NULL, NULL, NULL, NULL, NULL, ARRAY['{1}'::ints, '[2:2]={1}'::ints]), NULL, NULL, NULL),
+                 (7, NULL, NULL, NULL, NULL)"#,
+        )
+        .await;
+    let found = read(&source(&server), &stream("t", json!({"arrays": "json"})), 1).await.expect("read");
+    let first = r#"{"j":{"z": 1.50, "a":  "\u0000", "z": null},"b":{"a": 1.50, "b": 1},"f":-0,"r":{"o\"dd":[1],"at":"infinity"},"many":[null],"d":[]}"#;
+    assert_eq!((found.text("o", 0).as_deref(), found.twin("o", 0)), (Some(first), None));
+    let flat = r#"{"f":-0,"n":"NaN","t":"null","at":"2020-01-01T10:00:00+00:00"}"#;
+    assert_eq!(found.text("flat", 0).as_deref(), Some(flat));
+    assert_eq!(found.text("js", 0).as_deref(), Some(r#"[ {"b": 1.0,  "b":2},null]"#));
+    assert_eq!(found.text("fs", 0).as_deref(), Some(r#"[-0,"NaN"]"#));
+    let client = server.client().await;
+    for row in 1..6 {
+        let sql = format!("SELECT o::text FROM t WHERE id = {}", row + 1);
+        let text: String = client.query_one(&sql, &[]).await.expect("a row").get(0);
+        assert_eq!((found.text("o", row), found.twin("o", row)), (None, Some(text.as_str())));
+    }
+    assert_eq!((found.twin("js", 1), found.twin("fs", 1)), (Some("{\" null \",NULL}"), Some("[0:0]={1}")));
+    assert_eq!((found.text("o", 6), found.twin("o", 6), found.text("flat", 1)), (None, None, None));
+    let counted: Vec<(&str, u64)> = found.coerced.iter().map(|(name, count)| (name.as_str(), *count)).collect();
+    assert_eq!(counted, [("fs", 1), ("js", 1), ("o", 5)]);
+    let strict = stream("t", json!({"edge-values": "fail"}));
+    assert_eq!(read(&source(&server), &strict, 1).await.err().expect("refused").code, FailureCode::ValueRefused);
 }
 
 #[tokio::test]

@@ -13,12 +13,13 @@ use super::{Source, install};
 const TABLES: [&str; 4] = ["scalars", "domains", "arrays", "domain_arrays"];
 
 /// Types whose columns are of another one in the table, as docs/postgres-target.md says; their values are the same text.
-const OTHERS: [&str; 32] = [
+const OTHERS: [&str; 33] = [
     "geometry(Point,4326)",
     "vector",
     "halfvec",
     "sparsevec",
     "pair",
+    "doc",
     "regclass",
     "regcollation",
     "regconfig",

@@ -1,6 +1,6 @@
 //! What each PostgreSQL type arrives as: one entry per row of the fidelity table and per type of the catalogue.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A type, values of it as a column of a table holds them, and what readers find.
 pub(super) struct Entry {
@@ -10,7 +10,7 @@ pub(super) struct Entry {
     pub(super) values: Vec<(String, Arrives)>,
     /// The text of an array of it, from the array's column `{}`.
     pub(super) array_text: &'static str,
-    /// Arrays of it are stored as JSON.
+    /// Arrays of it are stored as JSON. The last value is one that JSON can't say all of.
     pub(super) is_row: bool,
 }
 
@@ -285,11 +285,24 @@ fn internals() -> Vec<Entry> {
 }
 
 fn made_by_users() -> Vec<Entry> {
-    let pair = json!("{\"a\": 1, \"b\": \"x\\\"y\", \"c\": [[1, 2]]}");
+    let pair = "{\"a\":1,\"b\":\"x\\\"y\",\"c\":[[1,2]]}";
+    let bent = "(1,,\"[0:1]={1,2}\")";
+    let json = "{\"n\": 1.0,  \"n\": \"\\u0000\"}";
+    let doc = format!("{{\"j\":{json},\"f\":-0,\"s\":[null,\" \"]}}");
     vec![
         same("kit.mood", ["ok", "Not \"ok\""]),
         of("kit.price", [("9.99", is("9.99")), ("NaN", Twin("NaN"))]),
-        Entry { is_row: true, ..of("kit.pair", [("(1,\"x\"\"y\",\"{{1,2}}\")", As(pair))]) },
+        Entry { is_row: true, ..of("kit.pair", [("(1,\"x\"\"y\",\"{{1,2}}\")", is(pair)), (bent, Twin(bent))]) },
+        Entry {
+            is_row: true,
+            ..of(
+                "kit.doc",
+                [
+                    (r#"("{""n"": 1.0,  ""n"": ""\\u0000""}",-0,"{NULL,"" ""}")"#, is(doc)),
+                    (r#"(" null ",0,)"#, Twin(r#"(" null ",0,)"#)),
+                ],
+            )
+        },
         same("kit.span", ["[1.5,2]"]),
         same("kit.multispan", ["{[1.5,2]}"]),
     ]

@@ -190,14 +190,16 @@ pub(super) async fn unique(wire: &mut Wire, relation: &Relation) -> FaultResult<
     Ok(shape::unique(rows.collect::<FaultResult<Vec<_>>>()?))
 }
 
-/// The types that the columns lead to: domains' bases and arrays' elements.
+/// The types that the columns lead to: domains' bases, arrays' elements and row types' members.
 pub(super) async fn types(wire: &mut Wire, relation: &Relation) -> FaultResult<Types> {
     let sql = format!(
         "WITH RECURSIVE t(oid) AS (\
            SELECT a.atttypid FROM pg_catalog.pg_attribute a \
            WHERE a.attrelid = {} AND a.attnum > 0 AND NOT a.attisdropped \
            UNION SELECT x.oid FROM t JOIN pg_catalog.pg_type p ON p.oid = t.oid \
-           CROSS JOIN LATERAL (VALUES (p.typbasetype), (p.typelem)) x(oid) WHERE x.oid <> 0) \
+           CROSS JOIN LATERAL (VALUES (p.typbasetype), (p.typelem) \
+             UNION ALL SELECT m.atttypid FROM pg_catalog.pg_attribute m WHERE m.attrelid = p.typrelid AND p.typtype = 'c' \
+               AND m.attnum > 0 AND NOT m.attisdropped) x(oid) WHERE x.oid <> 0) \
          SELECT p.oid, p.typname, p.typtype, p.typbasetype, p.typtypmod, p.typelem, \
            p.typcategory = 'A' AND p.typlen = -1 AND p.oid NOT IN (22, 30), e.extname \
          FROM t JOIN pg_catalog.pg_type p ON p.oid = t.oid \
@@ -217,8 +219,24 @@ pub(super) async fn types(wire: &mut Wire, relation: &Relation) -> FaultResult<T
             element: row.number(5)?,
             is_array: row.flag(6)?,
             extension: row.opt(7)?,
+            members: Vec::new(),
         };
         types.insert(found.oid, found);
+    }
+    let rows: Vec<String> =
+        types.values().filter(|found| found.kind == 'c').map(|found| found.oid.to_string()).collect();
+    if rows.is_empty() {
+        return Ok(types);
+    }
+    let sql = format!(
+        "SELECT p.oid, m.attname, m.atttypid FROM pg_catalog.pg_type p JOIN pg_catalog.pg_attribute m ON m.attrelid = p.typrelid \
+         WHERE p.oid IN ({}) AND m.attnum > 0 AND NOT m.attisdropped ORDER BY p.oid, m.attnum",
+        rows.join(", ")
+    );
+    for row in wire.ask(&sql).await? {
+        if let Some(found) = types.get_mut(&row.number(0)?) {
+            found.members.push((row.text(1)?, row.number(2)?));
+        }
     }
     Ok(types)
 }

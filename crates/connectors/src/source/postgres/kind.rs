@@ -2,6 +2,8 @@
 //!
 //! A type that is not known here goes as the server's own text, so no column is ever dropped or guessed.
 
+mod json;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -40,8 +42,8 @@ pub(super) enum Kind {
     Bytes,
     Vector,
     HalfVector,
-    /// JSON of an array, marked with `j`; or, marked with `x`, the array's own text where JSON would lose its bounds.
-    ArrayJson,
+    /// JSON of an array or a row type, marked with `j`; or, marked with `x`, the value's own text where JSON would lose some of it.
+    Json,
     List(Box<Self>),
 }
 
@@ -56,27 +58,23 @@ pub(super) enum Cast {
     NumericArray,
     /// A row type as JSON.
     Json,
-    /// An array as JSON with its mark.
-    ArrayJson,
+    /// A row type or an array as JSON with its mark.
+    MarkedJson,
 }
 
 impl Cast {
-    /// The expression for a column whose quoted name is given.
-    pub(super) fn expression(self, column: &str) -> String {
-        match self {
+    /// The expression for a column of this type whose quoted name is given.
+    pub(super) fn expression(self, types: &Types, oid: u32, column: &str) -> FaultResult<String> {
+        Ok(match self {
             Self::Plain => column.to_owned(),
             Self::Text => format!("{column}::pg_catalog.text"),
             Self::TextArray => format!("{column}::pg_catalog.text[]"),
             Self::Numeric => format!("{column}::pg_catalog.numeric"),
             Self::NumericArray => format!("{column}::pg_catalog.numeric[]"),
-            Self::Json => format!("pg_catalog.to_jsonb({column})::pg_catalog.text"),
-            // A lower bound other than 1 shows as [0:1]= in the array's text, which begins with { otherwise.
-            Self::ArrayJson => format!(
-                "CASE WHEN pg_catalog.left({column}::pg_catalog.text, 1) OPERATOR(pg_catalog.=) '[' \
-                 THEN 'x' OPERATOR(pg_catalog.||) {column}::pg_catalog.text \
-                 ELSE 'j' OPERATOR(pg_catalog.||) pg_catalog.to_jsonb({column})::pg_catalog.text END"
-            ),
-        }
+            // jsonb would read members that are JSON already, and give them back in its own words.
+            Self::Json => format!("pg_catalog.to_json({column})::pg_catalog.text"),
+            Self::MarkedJson => json::marked(types, oid, column)?,
+        })
     }
 }
 
@@ -97,14 +95,14 @@ impl Kind {
             Self::Bytes => DataType::Binary,
             Self::Vector | Self::HalfVector => list_of(DataType::Float32),
             Self::List(element) => list_of(element.arrow()),
-            Self::NumericText | Self::Uuid | Self::Char | Self::Jsonb | Self::Text | Self::ArrayJson => DataType::Utf8,
+            Self::NumericText | Self::Uuid | Self::Char | Self::Jsonb | Self::Text | Self::Json => DataType::Utf8,
         }
     }
 
     /// Whether a value may fall outside the stored type, so that an edge policy applies.
     pub(super) fn has_edges(&self) -> bool {
         match self {
-            Self::Decimal { .. } | Self::Date | Self::Timestamp | Self::TimestampTz | Self::ArrayJson => true,
+            Self::Decimal { .. } | Self::Date | Self::Timestamp | Self::TimestampTz | Self::Json => true,
             Self::List(element) => element.has_edges(),
             _ => false,
         }
@@ -141,6 +139,15 @@ pub(super) struct PgType {
     pub(super) element: u32,
     pub(super) is_array: bool,
     pub(super) extension: Option<String>,
+    /// Names and types of a row type's members.
+    pub(super) members: Vec<(String, u32)>,
+}
+
+impl PgType {
+    fn is_row(&self) -> bool {
+        const RECORD: u32 = 2249;
+        self.kind == 'c' || self.oid == RECORD
+    }
 }
 
 /// Types that a table's columns lead to, by oid.
@@ -157,12 +164,15 @@ pub(super) struct Rules {
 /// Resolves a column's type, through domains and into arrays.
 pub(super) fn resolve(types: &Types, oid: u32, modifier: i32, rules: Rules) -> FaultResult<(Kind, Cast)> {
     let (found, modifier) = undomain(types, oid, modifier)?;
+    if found.is_row() {
+        return json::resolve(types, oid);
+    }
     if !found.is_array || found.element == 0 {
         return Ok(scalar(found, modifier, rules));
     }
     let (element, element_modifier) = undomain(types, found.element, modifier)?;
-    if rules.arrays == ArrayPolicy::Json || element.kind == 'c' || element.oid == RECORD {
-        return Ok((Kind::ArrayJson, Cast::ArrayJson));
+    if rules.arrays == ArrayPolicy::Json || element.is_row() {
+        return json::resolve(types, oid);
     }
     if element.is_array {
         return Ok((Kind::Text, Cast::Text));
@@ -192,8 +202,6 @@ pub(super) fn undomain(types: &Types, oid: u32, modifier: i32) -> FaultResult<(&
     Err(malformed("a domain leads to itself"))
 }
 
-const RECORD: u32 = 2249;
-
 fn scalar(found: &PgType, modifier: i32, rules: Rules) -> (Kind, Cast) {
     let kind = match found.oid {
         16 => Kind::Bool,
@@ -213,17 +221,15 @@ fn scalar(found: &PgType, modifier: i32, rules: Rules) -> (Kind, Cast) {
         1700 => numeric(modifier),
         2950 => Kind::Uuid,
         3802 => Kind::Jsonb,
-        RECORD => return (Kind::Text, Cast::Json),
         _ => return by_nature(found),
     };
     (kind, Cast::Plain)
 }
 
-/// Types without a fixed oid: enums, row types, extensions. The rest is text.
+/// Types without a fixed oid: enums, extensions. The rest is text.
 fn by_nature(found: &PgType) -> (Kind, Cast) {
     match (found.kind, found.extension.as_deref(), found.name.as_str()) {
         ('e', ..) => (Kind::Text, Cast::Plain),
-        ('c', ..) => (Kind::Text, Cast::Json),
         ('b', Some("vector"), "vector") => (Kind::Vector, Cast::Plain),
         ('b', Some("vector"), "halfvec") => (Kind::HalfVector, Cast::Plain),
         ('b', Some("postgis"), "geometry" | "geography") => (Kind::Bytes, Cast::Plain),

@@ -41,7 +41,7 @@ impl Selection {
         for chosen in shape::choose(&stream.columns, &names)? {
             let attribute = &attributes[chosen.at];
             let (kind, cast) = resolve(types, attribute.type_oid, attribute.modifier, rules)?;
-            columns.push(cast.expression(&identifier(&attribute.name)));
+            columns.push(cast.expression(types, attribute.type_oid, &identifier(&attribute.name))?);
             fields.push(field(&chosen.name, attribute, &kind, stream, is_sql_ascii));
             kinds.push(kind);
         }

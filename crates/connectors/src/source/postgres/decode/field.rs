@@ -68,7 +68,7 @@ impl Column {
             Kind::Uuid => Sink::Text(FormedTexts::new(Form::Uuid, policies.text)),
             Kind::Char => Sink::Text(FormedTexts::new(Form::Char, policies.text)),
             Kind::Jsonb => Sink::Text(FormedTexts::new(Form::Jsonb, policies.text)),
-            Kind::ArrayJson => Sink::Text(FormedTexts::new(Form::ArrayJson, policies.text)),
+            Kind::Json => Sink::Text(FormedTexts::new(Form::Json, policies.text)),
             Kind::Text => Sink::Text(FormedTexts::new(Form::Text, policies.text)),
             Kind::Bytes => Sink::Text(FormedTexts::new(Form::Bytes, policies.text)),
             Kind::Vector => Sink::Vector(Vectors::new(false)),

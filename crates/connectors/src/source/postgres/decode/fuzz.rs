@@ -29,7 +29,7 @@ pub(super) fn kinds() -> Vec<Kind> {
         Kind::Bytes,
         Kind::Vector,
         Kind::HalfVector,
-        Kind::ArrayJson,
+        Kind::Json,
     ];
     let lists = [Kind::Int4, Kind::Text, Kind::NumericText, Kind::Date, Kind::Decimal { precision: 10, scale: 2 }];
     plain.into_iter().chain(lists.map(|kind| Kind::List(Box::new(kind)))).collect()

@@ -18,7 +18,7 @@ pub(super) enum Form {
     Uuid,
     Char,
     Jsonb,
-    ArrayJson,
+    Json,
 }
 
 /// A column of text or bytes that is being filled.
@@ -48,13 +48,13 @@ impl FormedTexts {
                 [1, text @ ..] => self.texts.push(text),
                 _ => Err(malformed("a jsonb field has a version that is not known")),
             },
-            Form::ArrayJson => match bytes {
+            Form::Json => match bytes {
                 [b'j', json @ ..] => self.texts.push(json),
                 [b'x', text @ ..] => {
                     self.texts.push_null();
                     edges.meet(self.texts.rows() - 1, || String::from_utf8_lossy(text).into_owned())
                 }
-                _ => Err(malformed("an array came without its mark")),
+                _ => Err(malformed("a value of JSON came without its mark")),
             },
         }
     }
