@@ -327,3 +327,32 @@ async fn text_without_an_encoding_is_repaired_and_kept_as_hex() {
     let strict = stream("raw", json!({"invalid-text": "fail"}));
     assert_eq!(read(&source(&server), &strict, 1).await.err().expect("refused").code, FailureCode::ValueRefused);
 }
+
+/// One column, one batch: bytes that are no UTF-8, an array that JSON can't say, and one that is both.
+#[tokio::test]
+async fn texts_without_an_encoding_and_arrays_that_json_can_not_say_keep_each_their_own_text() {
+    let server = Postgres::with(Setup { encoding: "SQL_ASCII", ..Setup::default() });
+    server
+        .run(
+            "SET client_encoding = 'SQL_ASCII'; CREATE TABLE raw (id int8, a text[]);
+             INSERT INTO raw VALUES (1, '[0:0]={first}'), (2, ARRAY[E'\\xfe']), (3, '{plain}'), (4, '[5:5]={last}'),
+               (5, ('[0:0]=' || ARRAY[E'b\\xff']::text)::text[]), (6, NULL)",
+        )
+        .await;
+    let found = read(&source(&server), &stream("raw", json!({"arrays": "json"})), 1).await.expect("read");
+    let texts: Vec<Option<String>> = (0..6).map(|row| found.text("a", row)).collect();
+    assert_eq!(texts, [None, Some("[\"\u{fffd}\"]".into()), Some("[\"plain\"]".into()), None, None, None]);
+    let twins: Vec<Option<&str>> = (0..6).map(|row| found.twin("a", row)).collect();
+    let both = hex::encode(b"[0:0]={b\xff}");
+    assert_eq!(
+        twins,
+        [Some("[0:0]={first}"), Some("5b22fe225d"), None, Some("[5:5]={last}"), Some(both.as_str()), None]
+    );
+    assert_eq!(found.coerced["a"], 4);
+    let strict = stream(
+        "raw",
+        json!({"arrays": "json", "invalid-text": "fail", "filter": [{"column": "id", "op": "eq", "value": "5"}]}),
+    );
+    let fault = read(&source(&server), &strict, 1).await.err().expect("its text would have to be replaced");
+    assert_eq!(fault.code, FailureCode::ValueRefused);
+}

@@ -50,9 +50,13 @@ impl Edges {
 
     /// The twin of a column of `rows` values and the count; begins anew.
     pub(crate) fn finish(&mut self, rows: usize) -> (Option<StringArray>, u64) {
-        let count = std::mem::take(&mut self.count);
-        let texts = std::mem::take(&mut self.texts);
+        let (texts, count) = self.take();
         (twin(rows, &texts), count)
+    }
+
+    /// The texts that were kept, by their rows, and the count; begins anew.
+    pub(crate) fn take(&mut self) -> (Vec<(usize, String)>, u64) {
+        (std::mem::take(&mut self.texts), std::mem::take(&mut self.count))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Bad sequences are looked for only where that check fails. What is replaced is counted and kept as hex in the twin.
 
+#[cfg(feature = "postgres")]
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, NullBufferBuilder, StringArray, StringBuilder};
@@ -88,35 +90,37 @@ impl Texts {
         let nulls = self.nulls.finish();
         let offsets = OffsetBuffer::new(ScalarBuffer::from(ends));
         let values = Buffer::from_vec(values);
-        let (edge_twin, coerced) = edges.finish(rows);
-        let replaced = std::mem::take(&mut self.replaced);
+        let (mut texts, mut coerced) = edges.take();
+        coerced += self.replaced.len() as u64;
+        texts.append(&mut self.replaced);
         let broken = |_| Fault::new(FailureCode::WorkerBug, "text buffers don't fit");
-        if self.stored == Stored::Bytes {
-            let values = Arc::new(BinaryArray::try_new(offsets, values, nulls).map_err(broken)?);
-            return Ok(Done { values, twin: edge_twin, coerced });
-        }
-        // Buffers are shared, so keeping them for the rare second look costs nothing.
-        match StringArray::try_new(offsets.clone(), values.clone(), nulls.clone()) {
-            Ok(array) if replaced.is_empty() => Ok(Done { values: Arc::new(array), twin: edge_twin, coerced }),
-            Ok(array) => {
-                let coerced = coerced + replaced.len() as u64;
-                Ok(Done { values: Arc::new(array), twin: twin(rows, &replaced), coerced })
+        let values: ArrayRef = if self.stored == Stored::Bytes {
+            Arc::new(BinaryArray::try_new(offsets, values, nulls).map_err(broken)?)
+        } else {
+            // Buffers are shared, so keeping them for the rare second look costs nothing.
+            match StringArray::try_new(offsets.clone(), values.clone(), nulls.clone()) {
+                Ok(array) => Arc::new(array),
+                Err(_) => {
+                    let before = texts.len();
+                    let array = self.repair(&offsets, &values, nulls.as_ref(), &mut texts)?;
+                    coerced += (texts.len() - before) as u64;
+                    Arc::new(array)
+                }
             }
-            Err(_) => self.repair(&offsets, &values, nulls.as_ref(), replaced).map(|mut done| {
-                done.coerced += coerced;
-                done
-            }),
-        }
+        };
+        // Each row was met for one reason only: what was replaced or repaired stands in the column, and an edge's place is NULL.
+        texts.sort_unstable_by_key(|(row, _)| *row);
+        Ok(Done { values, twin: twin(rows, &texts), coerced })
     }
 
-    /// The same column with bad sequences replaced.
+    /// The same column with bad sequences replaced, and what was there added to the texts.
     fn repair(
         &self,
         offsets: &OffsetBuffer<i32>,
         values: &Buffer,
         nulls: Option<&NullBuffer>,
-        mut texts: Vec<(usize, String)>,
-    ) -> FaultResult<Done> {
+        texts: &mut Vec<(usize, String)>,
+    ) -> FaultResult<StringArray> {
         self.may_replace()?;
         let rows = offsets.len() - 1;
         let mut builder = StringBuilder::with_capacity(rows, values.len() + 64);
@@ -133,9 +137,17 @@ impl Texts {
                 texts.push((row, hex::encode(bytes)));
             }
         }
-        texts.sort_unstable_by_key(|(row, _)| *row);
-        let values: ArrayRef = Arc::new(builder.finish());
-        Ok(Done { values, twin: twin(rows, &texts), coerced: texts.len() as u64 })
+        Ok(builder.finish())
+    }
+
+    /// A text as it can stand in a twin: its bytes as hex where it is not valid and the policy lets that be.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn readable<'a>(&self, bytes: &'a [u8]) -> FaultResult<Cow<'a, str>> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return Ok(Cow::Borrowed(text));
+        }
+        self.may_replace()?;
+        Ok(Cow::Owned(hex::encode(bytes)))
     }
 
     fn may_replace(&self) -> FaultResult<()> {

@@ -52,7 +52,8 @@ impl FormedTexts {
                 [b'j', json @ ..] => self.texts.push(json),
                 [b'x', text @ ..] => {
                     self.texts.push_null();
-                    edges.meet(self.texts.rows() - 1, || String::from_utf8_lossy(text).into_owned())
+                    let text = self.texts.readable(text)?;
+                    edges.meet(self.texts.rows() - 1, || text.into_owned())
                 }
                 _ => Err(malformed("a value of JSON came without its mark")),
             },
