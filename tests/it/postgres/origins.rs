@@ -1,5 +1,5 @@
-//! Windows of rows that the table itself does not vouch for: those of heirs, of a constraint that holds for new rows only, and of a
-//! subscription. None is passed by without a word.
+//! Windows of rows that the table itself does not vouch for: those of heirs, of a constraint that holds for new rows only, of a
+//! subscription, and numbers that a sequence handed out ahead. None is passed by without a word.
 
 use serde_json::json;
 use waybill_model::FailureCode;
@@ -115,4 +115,37 @@ async fn a_window_of_what_a_subscription_brings_says_that_late_commits_are_not_p
     assert_eq!(first.sorted("id"), [3], "the window ends before the late row");
     late.batch_execute("COMMIT").await.expect("commit");
     server.run("DROP SUBSCRIPTION s").await;
+}
+
+#[tokio::test]
+async fn numbers_that_a_sequence_hands_out_ahead_are_said_to_come_out_of_order() {
+    let server = Postgres::start();
+    server
+        .run(
+            "CREATE SEQUENCE ahead CACHE 50; CREATE SEQUENCE one;
+             CREATE TABLE plain (id int8 GENERATED ALWAYS AS IDENTITY, d int8 DEFAULT nextval('one'), n int8);
+             CREATE TABLE t (id int8 GENERATED ALWAYS AS IDENTITY (CACHE 50), d int8 DEFAULT nextval('ahead') * 2, n int8);
+             CREATE TABLE p (id int8) PARTITION BY RANGE (id); CREATE TABLE p_1 PARTITION OF p (id DEFAULT nextval('ahead'))
+               FOR VALUES FROM (0) TO (1000); CREATE VIEW v AS SELECT * FROM t",
+        )
+        .await;
+    let first = server.client().await;
+    let second = server.client().await;
+    for client in [&first, &second] {
+        client.batch_execute("INSERT INTO t (n) VALUES (0)").await.expect("insert");
+    }
+    let lags = async |table: &str, column: &str| {
+        read(&server, &by(table, column, "ignore")).await.expect("read").note.fixed_lag
+    };
+    for (table, column) in [("t", "id"), ("t", "d"), ("v", "id"), ("p", "id"), ("p_1", "id")] {
+        assert!(lags(table, column).await, "{table}.{column}");
+    }
+    for (table, column) in [("plain", "id"), ("plain", "d"), ("plain", "n"), ("t", "n")] {
+        assert!(!lags(table, column).await, "{table}.{column}");
+    }
+    // It is true: the row of a transaction that begins after the window lies below it.
+    let before = read(&server, &by("t", "id", "fail")).await.expect("read");
+    first.batch_execute("INSERT INTO t (n) VALUES (0)").await.expect("insert");
+    let after = read_after(&source(&server), &by("t", "id", "fail"), before.cursor.as_ref(), 1).await.expect("read");
+    assert_eq!((before.sorted("id"), after.rows.num_rows()), (vec![1, 51], 0));
 }

@@ -18,6 +18,7 @@ pub(crate) mod query;
 pub(crate) mod refusal;
 mod replica;
 mod select;
+mod sequence;
 pub(crate) mod session;
 mod snapshot;
 mod window;

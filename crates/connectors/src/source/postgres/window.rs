@@ -17,8 +17,9 @@ use super::kind::{Kind, Rules, Types, resolve};
 use super::literal::{identifier, literal};
 use super::origin;
 use super::refusal::Failure;
-use super::replica::{self, RECORDED_AHEAD};
+use super::replica;
 use super::select::attribute;
+use super::sequence;
 use super::session::Hello;
 use super::wire::Wire;
 use super::xmin::{self, RestsOn, Span};
@@ -164,15 +165,19 @@ impl Checked<'_> {
             Form::Integer => self.integer_end(wire, relation, patience, &mut note).await?,
             _ => self.time_end(wire, hello, is_hidden, &mut note).await?,
         };
-        // Nothing here shows the transactions that count.
-        note.fixed_lag |= is_hidden;
+        // Nothing here shows the transactions that count, or they were given their numbers before they began.
+        note.fixed_lag |=
+            is_hidden || self.form == Form::Integer && sequence::is_cached(wire, relation, &self.cursor.column).await?;
         let unchanged = Window { cursor: after.cloned(), note, is_empty: true, is_bounded: true, ..Window::default() };
         let Some(high) = high else { return Ok(unchanged) };
         if let Some(low) = low
             && !self.is_before(wire, low, &high).await?
         {
             let fell = self.form == Form::Integer && self.is_before(wire, &high, low).await?;
-            if fell && !is_behind && !self.goes_on(wire, relation, low, hello.is_replica).await? {
+            if fell
+                && !is_behind
+                && !sequence::goes_on(wire, (relation, &self.cursor.column), &self.literal(low)?, hello).await?
+            {
                 return Err(fell_back(&self.cursor.column));
             }
             return Ok(unchanged);
@@ -253,26 +258,6 @@ impl Checked<'_> {
 
     async fn is_before(&self, wire: &mut Wire, low: &str, high: &str) -> FaultResult<bool> {
         let sql = format!("SELECT {} < {}", self.literal(low)?, self.literal(high)?);
-        wire.ask_one(&sql).await?.flag(0)
-    }
-
-    /// Whether the column's own sequence was at this number or beyond: then the rows above were deleted, and the next ones
-    /// come higher. One that this user may not read tells nothing, and a replica's stands ahead of the primary's.
-    async fn goes_on(&self, wire: &mut Wire, relation: &Relation, low: &str, is_replica: bool) -> FaultResult<bool> {
-        let ahead = if is_replica { RECORDED_AHEAD } else { 0 };
-        let name = literal(&self.cursor.column, "pg_catalog.text")?;
-        let sql = format!(
-            "SELECT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid \
-               JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S' \
-               JOIN pg_catalog.pg_sequence q ON q.seqrelid = s.oid \
-             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = d.classid \
-               AND d.refobjid = {} AND a.attname = {name} AND d.deptype IN ('a', 'i') \
-               AND CASE WHEN pg_catalog.has_sequence_privilege(s.oid, 'SELECT, USAGE') \
-                 THEN pg_catalog.pg_sequence_last_value(s.oid) - {ahead} * q.seqincrement::numeric >= {} END)",
-            relation.oid,
-            self.literal(low)?
-        );
         wire.ask_one(&sql).await?.flag(0)
     }
 
