@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
-use waybill_api::run::RunStart;
+use waybill_api::run::{Backfill, RunStart};
 use waybill_model::event::EventCode;
 use waybill_model::run::RunKind;
 use waybill_tests::binaries::binary;
@@ -315,5 +315,55 @@ async fn a_retry_of_a_reload_reloads_only_what_was_left() -> Result<()> {
     let ended = sandbox.ended(again.run.id).await?;
     crate::story::succeeded(&ended)?;
     assert_eq!((ended.streams[0].reload, ended.streams[1].reload), (true, false));
+    Ok(())
+}
+
+/// Kept by attempts and by a retry; what can't be done is refused at the door, and no value of a row is in what is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_steered_backfill_is_told_kept_by_a_retry_and_refused_where_rows_would_double() -> Result<()> {
+    let sandbox = Sandbox::start(Options::default()).await?;
+    let source = |sql: &str| rusqlite::Connection::open(sandbox.path("shop.db"))?.execute_batch(sql);
+    source(
+        "CREATE TABLE c (id INTEGER PRIMARY KEY, n INTEGER); INSERT INTO c VALUES (1, 1), (2, 2), (3, 3); CREATE TABLE other (id INTEGER)",
+    )?;
+    sandbox.apply(&document(&sandbox, "").replace("load: new", "load: changed")).await?;
+    crate::story::succeeded(&sandbox.ended(sandbox.trigger("p").await?).await?)?;
+    source("UPDATE c SET n = n * 10; ALTER TABLE c RENAME TO away")?;
+    let started = shown(&sandbox, &["run", "start", "p", "--backfill", "c", "--from", "2", "--to", "3", "-o", "json"])?;
+    let run: Value = serde_json::from_str(&started)?;
+    let failed = sandbox.ended(run["id"].as_str().context("an id")?.parse()?).await?;
+    assert_eq!((failed.streams[0].state.as_str(), failed.streams[1].state.as_str()), ("failed", "skipped"));
+    source("ALTER TABLE away RENAME TO c")?;
+    let again = sandbox.client.run_retry(failed.run.id).await.map_err(|error| anyhow::anyhow!("{error:?}"))?;
+    let ended = sandbox.ended(again.run.id).await?;
+    crate::story::succeeded(&ended)?;
+    let table = sandbox.path("lake/c");
+    let rows = |sql: &str| readers::query(&table, sql).map(|seen| seen.agreed());
+    assert_eq!(rows("SELECT id, n FROM t ORDER BY id")?, json!([[1, 1], [2, 20], [3, 3]]));
+    let people = shown(&sandbox, &["run", "show", &ended.run.id.to_string()])?;
+    assert!(people.contains("backfill from 2 to 3"), "{people}");
+    let forgotten = shown(&sandbox, &["run", "start", "p", "--forget-cursor", "c", "-o", "json"])?;
+    let run: Value = serde_json::from_str(&forgotten)?;
+    let ended = sandbox.ended(run["id"].as_str().context("an id")?.parse()?).await?;
+    crate::story::succeeded(&ended)?;
+    assert!(ended.streams[0].forget_cursor && ended.streams[0].rows == Some(3));
+    assert_eq!(rows("SELECT id, n FROM t ORDER BY id")?, json!([[1, 10], [2, 20], [3, 30]]));
+
+    let id = sandbox.pipeline("p").await?;
+    let backfill =
+        |stream: &str, from: Option<&str>| Backfill { stream: stream.into(), from: from.map(str::to_owned), to: None };
+    for (start, told) in [
+        (RunStart { backfill: vec![backfill("c", None)], ..RunStart::default() }, "needs `from` or `to`"),
+        (RunStart { backfill: vec![backfill("c", Some("soon"))], ..RunStart::default() }, "write a whole number"),
+        (RunStart { backfill: vec![backfill("other", Some("1"))], ..RunStart::default() }, "has no cursor"),
+        (RunStart { forget_cursor: vec!["other".into()], ..RunStart::default() }, "has no cursor"),
+        (RunStart { forget_cursor: vec!["none".into()], ..RunStart::default() }, "not a stream"),
+        (RunStart { forget_cursor: vec!["c".into()], reload: vec!["c".into()], ..RunStart::default() }, "named twice"),
+        (RunStart { kind: Some(RunKind::Check), forget_cursor: vec!["c".into()], ..RunStart::default() }, "moves rows"),
+    ] {
+        let start = RunStart { pipeline_id: Some(id), ..start };
+        let refused = format!("{:?}", sandbox.client.run_start(&start).await.err().context(told)?);
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! `waybill-worker once` as a real process over SQLite: exact rows, honest exits, nothing half done.
 
+mod backfill;
 mod casts;
 mod changed;
 mod checkpoints;

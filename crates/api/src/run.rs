@@ -38,9 +38,32 @@ pub struct RunStart {
     /// included. Only they and `streams` run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reload: Vec<String>,
+    /// The windows of these streams begin with the first row, by name, whatever cursors their tables keep; rows are merged by
+    /// their key, so only streams of `load: changed` take it. Only they and the others that are named run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget_cursor: Vec<String>,
+    /// Ranges of a cursor that are read once more and merged by key; the tables keep their cursors. Only streams of
+    /// `load: changed` take it; only they and the others that are named run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backfill: Vec<Backfill>,
     /// How many rows of each stream a preview takes, 1 to 10000; 100 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+}
+
+/// A range of one stream's cursor: from the first bound on, up to the second and without it. One of them may be absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backfill {
+    /// The stream, by name.
+    pub stream: String,
+    /// The first bound: a whole number, `2026-01-31` or `2026-01-31T12:00:00` for a cursor without a zone, with `Z` or an offset
+    /// for one with a zone. It begins with the first row where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The second bound, of the same kind. It ends where a window does where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// One execution of a pipeline.
@@ -136,6 +159,12 @@ pub struct RunStream {
     /// It is read whole, whatever its load, in place of what the table has.
     #[serde(default)]
     pub reload: bool,
+    /// Its window begins with the first row, whatever cursor its table keeps.
+    #[serde(default)]
+    pub forget_cursor: bool,
+    /// The range of its cursor that is read once more; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<BackfillRange>,
     /// Where it is.
     pub state: StreamStateWord,
     /// Rows read so far, or delivered. Absent where nothing is known yet.
@@ -163,6 +192,17 @@ pub struct RunStream {
     /// Its commit was found only after the run had ended.
     #[serde(default)]
     pub delivered_late: bool,
+}
+
+/// A range of a cursor, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct BackfillRange {
+    /// The first bound; absent where it begins with the first row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The second bound, which is not in it; absent where it ends where a window does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
 }
 
 /// How many columns of a stream are others than its table's.

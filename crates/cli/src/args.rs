@@ -352,7 +352,7 @@ pub(crate) struct WhichRun {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Run {
     /// Starts a run.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run start shop-nightly --stream public.orders", "waybill run start shop-nightly --reload public.orders"))]
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill run start shop-nightly --watch", "waybill run start shop-nightly --stream public.orders", "waybill run start shop-nightly --reload public.orders", "waybill run start shop-nightly --backfill public.orders --from 2026-01-01 --to 2026-02-01"))]
     Start {
         /// Name or id of the pipeline.
         #[arg(add = complete::pipelines())]
@@ -369,6 +369,21 @@ pub(crate) enum Run {
         /// Read this stream whole, whatever its load, in place of what its table has, in one commit; can be given several times.
         #[arg(long, value_name = "NAME")]
         reload: Vec<String>,
+        /// Begin this stream's window with the first row, whatever cursor its table keeps; rows are merged by their key, so it needs
+        /// `load: changed`. Can be given several times.
+        #[arg(long, value_name = "NAME")]
+        forget_cursor: Vec<String>,
+        /// Read a range of this stream's cursor once more and merge its rows by their key; the table keeps its cursor. Needs
+        /// `load: changed`, and --from, --to or both.
+        #[arg(long, value_name = "NAME")]
+        backfill: Option<String>,
+        /// The range's first bound: 100, 2026-01-31 or 2026-01-31T12:00:00 for a cursor without a zone, 2026-01-31T12:00:00Z
+        /// for one with. From the first row on where absent.
+        #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
+        from: Option<String>,
+        /// The range's second bound, which is not in it. Up to where a window ends where absent.
+        #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
+        to: Option<String>,
         #[command(flatten)]
         wait: Wait,
     },

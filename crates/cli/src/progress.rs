@@ -161,7 +161,13 @@ fn note(stream: &RunStream) -> String {
     let was_delivered = stream.state == StreamState::Committed;
     let columns = stream.columns.map(|columns| drift(columns, was_delivered));
     let reload = stream.reload.then(|| "reload".to_owned());
-    [reload, Some(share(stream)).filter(|share| !share.is_empty()), columns]
+    let forget = stream.forget_cursor.then(|| "cursor forgotten".to_owned());
+    let bound = |word: &str, bound: &Option<String>| bound.as_deref().map(|bound| format!(" {word} {}", clean(bound)));
+    let backfill = stream.backfill.as_ref().map(|range| {
+        let bounds = [bound("from", &range.from), bound("to", &range.to)];
+        format!("backfill{}", bounds.into_iter().flatten().collect::<String>())
+    });
+    [reload, forget, backfill, Some(share(stream)).filter(|share| !share.is_empty()), columns]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

@@ -4,6 +4,8 @@
 mod clock;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod column;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod range;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 pub(crate) mod server;
 #[cfg(any(feature = "mysql", feature = "postgres"))]

@@ -115,6 +115,8 @@ named! {
         ExpectationUnusable = "expectation_unusable",
         /// The rows of a `unique` expectation do not fit the memory.
         ExpectationTooLarge = "expectation_too_large",
+        /// What somebody asked of the stream for this run can't be done with it.
+        RequestUnusable = "request_unusable",
         /// Another attempt took over.
         Fenced = "fenced",
         /// The customer's guard forbids this plan.
@@ -264,6 +266,7 @@ impl FailureCode {
             | C::ExpectationFailed
             | C::ExpectationUnusable
             | C::ExpectationTooLarge
+            | C::RequestUnusable
             | C::PolicyDenied
             | C::SignatureRejected
             | C::EgressDenied
@@ -395,6 +398,9 @@ impl FailureCode {
             }
             C::ExpectationTooLarge => {
                 "give the worker more memory, as the worker's log says how much, or take the `unique` expectation out; nothing was committed"
+            }
+            C::RequestUnusable => {
+                "the worker's log says why: a backfill and a forgotten cursor need `load: changed`, and bounds of the cursor's own type"
             }
             C::Fenced => "another attempt took over; look at the newest attempt of the run",
             C::PolicyDenied => "the guard forbids this plan: narrow the pipeline, or widen the guard",

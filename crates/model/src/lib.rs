@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod egress;
 pub mod epoch;
+pub mod errand;
 pub mod event;
 pub mod failure;
 pub mod fault;

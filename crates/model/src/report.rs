@@ -2,9 +2,11 @@
 //!
 //! `protocol` turns these into wire messages and back. Nothing here may hold a row, a cursor, a file name or free text.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::epoch::Epoch;
+use crate::errand::Errand;
 use crate::event::Event;
 use crate::failure::FailureCode;
 use crate::id::{PipelineId, RunId};
@@ -28,8 +30,8 @@ pub struct Assignment {
     pub plan: Vec<u8>,
     /// Streams to run, by their place in the plan.
     pub streams: Vec<u32>,
-    /// Those of them that are read whole, whatever their load, in place of what the table has.
-    pub reload: Vec<u32>,
+    /// What is done with some of them in place of their next window.
+    pub errands: BTreeMap<u32, Errand>,
     /// Bounds that the orchestrator holds the worker to.
     pub bounds: Bounds,
     /// Most bytes of names that discovery may send; 0 forbids it.

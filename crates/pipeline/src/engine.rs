@@ -5,6 +5,7 @@
 
 mod check;
 mod drift;
+mod errand;
 mod judge;
 mod lane;
 mod load;
@@ -19,12 +20,14 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use waybill_model::errand::Errand;
 use waybill_model::plan::{Plan, StreamPlan};
 use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::run::StreamState;
@@ -49,8 +52,8 @@ pub struct Context {
     pub source: Arc<dyn Source>,
     /// Where tables are written.
     pub destination: Destination,
-    /// Streams that are read whole, whatever their load, in place of what the table has; by their place in the plan.
-    pub reload: Vec<u32>,
+    /// What is done with streams in place of their next window; by their place in the plan.
+    pub errands: BTreeMap<u32, Errand>,
     /// The run.
     pub run: RunId,
     /// The attempt.

@@ -48,6 +48,17 @@ impl Expected {
     }
 }
 
+/// What the rows are that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// What the plan's load brings: a table or a window.
+    Asked,
+    /// The whole stream where the plan's load brings windows: the most that one may bring is not asked of it.
+    Whole,
+    /// A range that somebody chose: how many rows lie in it is nobody's expectation.
+    Range,
+}
+
 /// The expectations of one stream under way; all its lanes count into it.
 pub(crate) struct Expectations {
     all: Vec<One>,
@@ -121,15 +132,16 @@ impl Expectations {
 
     /// How they came out, once every row was taken: so many in all, and so many in the commit that they are compared with. Where
     /// a stream of windows is read whole, the most that a window may bring bounds nothing. Takes a processor's time.
-    pub(crate) fn told(&self, rows: u64, before: Option<u64>, is_whole: bool) -> Vec<Expected> {
+    pub(crate) fn told(&self, rows: u64, before: Option<u64>, brought: Brought) -> Vec<Expected> {
         let one = |(number, one): (u64, &One)| {
-            let (rows, holds) = match &one.looks {
-                Looks::Count(count) if is_whole => {
+            let (rows, holds) = match (&one.looks, brought) {
+                (Looks::Count(count), Brought::Whole) => {
                     (rows, is_expected(&RowCount { max: None, ..count.clone() }, rows, before))
                 }
-                Looks::Count(count) => (rows, is_expected(count, rows, before)),
-                Looks::Unique(seen) => seen.again().map_or((0, true), |again| (again, again == 0)),
-                Looks::Filled(_) | Looks::Within(_) => {
+                (Looks::Count(_), Brought::Range) => (rows, true),
+                (Looks::Count(count), Brought::Asked) => (rows, is_expected(count, rows, before)),
+                (Looks::Unique(seen), _) => seen.again().map_or((0, true), |again| (again, again == 0)),
+                (Looks::Filled(_) | Looks::Within(_), _) => {
                     let broken = one.broken.load(Ordering::Relaxed);
                     (broken, broken == 0)
                 }
@@ -205,7 +217,7 @@ mod tests {
     }
 
     fn rows(all: &Expectations) -> Vec<(u64, bool)> {
-        all.told(0, None, false).iter().map(|one| (one.rows, one.holds)).collect()
+        all.told(0, None, Brought::Asked).iter().map(|one| (one.rows, one.holds)).collect()
     }
 
     #[test]
@@ -219,7 +231,7 @@ mod tests {
         all.take(&batch(&[Some(1), Some(2), None], &[Some("a"), None, None])).expect("taken");
         all.take(&batch(&[Some(1), Some(3), None], &[Some("a"), Some("a"), None])).expect("taken");
         assert_eq!(rows(&all), [(3, false), (1, false), (2, false)]);
-        let told = all.told(0, None, false);
+        let told = all.told(0, None, Brought::Asked);
         assert_eq!(told.iter().map(Expected::fails).collect::<Vec<_>>(), [true, false, true]);
         assert_eq!(told[1].told(), "expectation 2 (unique of id, name): 1 row");
     }
@@ -285,7 +297,10 @@ mod tests {
     #[test]
     fn the_most_that_a_window_may_bring_does_not_bound_a_stream_that_is_read_whole() {
         let count = of(&json!([{"check": {"rows": {"min": 2, "max": 4, "change": 50}}}]), 0).expect("a count");
-        let holds = |rows, before, is_whole| count.told(rows, before, is_whole)[0].holds;
+        let holds = |rows, before, is_whole| {
+            let brought = if is_whole { Brought::Whole } else { Brought::Asked };
+            count.told(rows, before, brought)[0].holds
+        };
         assert!(!holds(5, None, false) && holds(5, None, true));
         assert!(!holds(1, None, true), "the least is held");
         assert!(!holds(5, Some(20), true) && holds(10, Some(20), true), "so is the change");

@@ -9,7 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use waybill_model::plan::StreamPlan;
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, StreamPlan};
 
 use crate::fault::FaultResult;
 use crate::source::step::{Step, behind};
@@ -88,6 +89,10 @@ impl Source for Paced {
 
     async fn discover(&self) -> FaultResult<Vec<Table>> {
         self.inner.discover().await
+    }
+
+    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
+        self.inner.range(stream, range).await
     }
 
     async fn open(

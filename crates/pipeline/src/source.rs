@@ -10,10 +10,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, new_null_array};
 use arrow::datatypes::{DataType, SchemaRef};
 use async_trait::async_trait;
-use waybill_model::plan::StreamPlan;
+use waybill_model::FailureCode;
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, StreamPlan};
 use waybill_model::receipt::Grade;
 
-use crate::fault::FaultResult;
+use crate::fault::{Fault, FaultResult};
 use crate::taken::{Shelf, Taken};
 
 /// A kind of source, configured for one connection, with ways to its secrets.
@@ -27,6 +29,13 @@ pub trait Source: Send + Sync {
 
     /// Tables or file sets that this user can read.
     async fn discover(&self) -> FaultResult<Vec<Table>>;
+
+    /// The conditions on rows whose cursor lies in a range, as the stream's filter would have them: bounds in the column's own
+    /// words. One that the cursor's type does not have is `request_unusable`.
+    async fn range(&self, stream: &StreamPlan, _range: &Range) -> FaultResult<Vec<Condition>> {
+        let text = format!("{} has no cursor: no range of it can be read", stream.name);
+        Err(Fault::new(FailureCode::RequestUnusable, text))
+    }
 
     /// Opens one snapshot for a stream and plans its ranges. `after` is the committed cursor of a stream with windows.
     /// `lanes` is how many connections the caller would use; `batch_bytes` how large a batch may be.

@@ -49,6 +49,9 @@ pub struct Guard {
     pub require_signed_specs: bool,
     /// Whether a stream may be read whole in place of its table; where nothing is said, only where plans need no signature.
     pub reload: Option<bool>,
+    /// Whether a run may forget a stream's cursor or read a range of it once more; where nothing is said, only where plans need no
+    /// signature.
+    pub backfill: Option<bool>,
     /// Whose signatures count.
     pub signers: Vec<Signer>,
     /// What may be read.
@@ -192,16 +195,29 @@ impl Guard {
     /// Refuses a run that reads streams whole in place of their tables, which no plan and so no signature says.
     #[must_use]
     pub fn refuses_reload(&self) -> Option<Refusal> {
-        if self.reload.unwrap_or(!self.require_signed_specs) {
+        let what = "the run reloads streams, so that their tables are replaced";
+        self.unsigned(("reload", self.reload), Reason::Reload, what)
+    }
+
+    /// Refuses a run that forgets a stream's cursor or reads a range of it: no plan says so, and how many rows lie in a range tells
+    /// something of their cursors.
+    #[must_use]
+    pub fn refuses_backfill(&self) -> Option<Refusal> {
+        let what = "the run reads rows below a stream's cursor once more";
+        self.unsigned(("backfill", self.backfill), Reason::Backfill, what)
+    }
+
+    /// Refuses what no signature covers, unless the guard's key allows it.
+    fn unsigned(&self, (key, said): (&'static str, Option<bool>), reason: Reason, what: &str) -> Option<Refusal> {
+        if said.unwrap_or(!self.require_signed_specs) {
             return None;
         }
-        let (key, why) = match self.reload {
-            Some(_) => ("reload", "`reload` is false"),
-            None => ("require_signed_specs", "no signature covers it, and `reload` is not there"),
+        let (place, why) = match said {
+            Some(_) => (key, format!("`{key}` is false")),
+            None => ("require_signed_specs", format!("no signature covers it, and `{key}` is not there")),
         };
-        let message = format!("the run reloads streams, so that their tables are replaced: {why}");
-        let fix = "if it is meant, write `reload = true` above the first section".to_owned();
-        Some(self.refusal(Reason::Reload, key, message, Some(fix)))
+        let fix = format!("if it is meant, write `{key} = true` above the first section");
+        Some(self.refusal(reason, place, format!("{what}: {why}"), Some(fix)))
     }
 
     /// Where a key stands, or the section that it would stand in.

@@ -1,6 +1,7 @@
 //! The streams of a run: progress, the grant to commit, and what was delivered, told apart from the run's own end.
 
 use sqlx::any::AnyRow;
+use waybill_model::errand::Errand;
 use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::report::Progress;
 use waybill_model::run::StreamState;
@@ -21,8 +22,8 @@ pub struct RunStream {
     pub name: String,
     /// False: not asked for, or delivered by the run that this one retries.
     pub selected: bool,
-    /// It is read whole, whatever its load, in place of what the table has.
-    pub reload: bool,
+    /// What is done with it in place of its next window.
+    pub errand: Option<Errand>,
     /// Where it is.
     pub state: StreamState,
     /// Rows so far.
@@ -69,7 +70,7 @@ impl FromRow for RunStream {
             stream,
             name: text(row, "name")?,
             selected: flag(row, "selected")?,
-            reload: flag(row, "reload")?,
+            errand: errand(row)?,
             state: parsed(row, "state")?,
             rows: count(row, "rows_done")?,
             bytes: count(row, "bytes_done")?,
@@ -97,6 +98,15 @@ impl FromRow for RunStream {
     }
 }
 
+/// A reload has a column of its own, which was there first.
+fn errand(row: &AnyRow) -> StoreResult<Option<Errand>> {
+    if flag(row, "reload")? {
+        return Ok(Some(Errand::Reload));
+    }
+    let unreadable = |_| crate::StoreError::Unreadable { column: "errand" };
+    opt_text(row, "errand")?.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
+}
+
 impl Store {
     /// A run's streams in the order of the plan.
     pub async fn run_stream_list(&self, org: OrgId, run: RunId) -> StoreResult<Vec<RunStream>> {
@@ -111,19 +121,22 @@ impl Store {
         all(&rows)
     }
 
-    /// Adds a stream of a new run, which may be one that is read whole; one that is not selected was delivered before.
+    /// Adds a stream of a new run, with its errand where it has one; one that is not selected was delivered before.
     pub async fn run_stream_insert_in_txn(
         tx: &mut Tx,
         (org, run): (OrgId, RunId),
         stream: u32,
         name: &str,
-        (selected, reload): (bool, bool),
+        (selected, errand): (bool, Option<&Errand>),
     ) -> StoreResult<()> {
+        let is_reload = errand == Some(&Errand::Reload);
+        let unwritten = |_| crate::StoreError::Unreadable { column: "errand" };
+        let errand = errand.filter(|_| !is_reload).map(serde_json::to_string).transpose().map_err(unwritten)?;
         let state = if selected { StreamState::Waiting } else { StreamState::Skipped };
         let sql = tx.sql(
             "insert into run_stream (organization_id, run_id, stream, name, selected, state, rows_done, bytes_done,
-                                     files_done, coerced, adopted, delivered_late, reload, updated_at)
-             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, $7, {now})",
+                                     files_done, coerced, adopted, delivered_late, reload, errand, updated_at)
+             values ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, 0, $7, $8, {now})",
         );
         sqlx::query(sql)
             .bind(org.to_string())
@@ -132,7 +145,8 @@ impl Store {
             .bind(name)
             .bind(i64::from(selected))
             .bind(state.as_str())
-            .bind(i64::from(reload))
+            .bind(i64::from(is_reload))
+            .bind(errand)
             .execute(tx.connection())
             .await?;
         Ok(())

@@ -56,6 +56,21 @@ pub(crate) struct OnceArguments {
     /// Read this stream whole, whatever its load, in place of what its table has; may be given several times. Only the named streams run
     #[arg(long, value_name = "NAME", conflicts_with = "preview")]
     pub(crate) reload: Vec<String>,
+    /// Begin this stream's window with the first row, whatever cursor its table keeps; rows are merged by their key, so it needs
+    /// `load: changed`. May be given several times. Only the named streams run
+    #[arg(long, value_name = "NAME", conflicts_with = "preview")]
+    pub(crate) forget_cursor: Vec<String>,
+    /// Read a range of this stream's cursor once more and merge its rows by their key; the table keeps its cursor. Needs
+    /// `load: changed`, and --from, --to or both. Only the named streams run
+    #[arg(long, value_name = "NAME", conflicts_with = "preview")]
+    pub(crate) backfill: Option<String>,
+    /// The range's first bound: 100, 2026-01-31 or 2026-01-31T12:00:00 for a cursor without a zone, 2026-01-31T12:00:00Z for
+    /// one with; from the first row on where absent
+    #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
+    pub(crate) from: Option<String>,
+    /// The range's second bound, which is not in it; up to where a window ends where absent
+    #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
+    pub(crate) to: Option<String>,
     /// Memory that the process may take, such as 256MiB; the spec's or the control group's limit otherwise
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,

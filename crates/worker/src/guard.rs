@@ -14,10 +14,12 @@ mod image;
 #[cfg(feature = "aws")]
 pub mod parameter;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
+use waybill_model::errand::Errand;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Plan;
 use waybill_pipeline::{CommitGate, Fault, FaultResult, Observer, Source, StopSwitch};
@@ -41,8 +43,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) bytes: &'a [u8],
     /// Its signature, where one came.
     pub(crate) signature: Option<&'a str>,
-    /// Streams that are to be read whole in place of their tables; neither the plan nor its signature names them.
-    pub(crate) reload: &'a [u32],
+    /// What is to be done with streams in place of their next window; neither the plan nor its signature names them.
+    pub(crate) errands: &'a BTreeMap<u32, Errand>,
 }
 
 /// A plan that may run, with what holds it to the guard.
@@ -62,7 +64,7 @@ impl Guarded {
             bytes: wanted.bytes.to_vec(),
             signature: wanted.signature.map(str::to_owned),
             images: find::image(wanted.place).await,
-            is_reload: !wanted.reload.is_empty(),
+            errands: wanted.errands.values().cloned().collect(),
         };
         let refused = subject.judge(&guard);
         if !refused.is_empty() {

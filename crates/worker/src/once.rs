@@ -1,13 +1,16 @@
 //! `waybill-worker once`: one pipeline of a file, run here and now. The same engine, commit, receipt and log as an
 //! enrolled attempt, without enrolment and without anybody who steers.
 
+mod errands;
 mod preview;
 mod report;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
+use waybill_model::errand::Errand;
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
@@ -26,7 +29,7 @@ use crate::{connect, logs, panic};
 
 /// Runs the command.
 pub(crate) async fn run(arguments: OnceArguments) -> Exit {
-    let (plan, Chosen { streams, reload }) = match plan(&arguments) {
+    let (plan, Chosen { streams, errands }) = match plan(&arguments) {
         Ok(chosen) => chosen,
         Err(exit) => return exit,
     };
@@ -40,7 +43,7 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
     let terminal = Arc::new(Terminal::new(&plan));
     let (switch, stop) = stop_pair();
     let asked = tokio::spawn(listen(switch.clone()));
-    let (wanted, told) = ((&arguments, reload), Arc::clone(&terminal));
+    let (wanted, told) = ((&arguments, errands), Arc::clone(&terminal));
     let prepared = prepare(&plan, wanted, budget, told, (switch, stop)).await;
     let exit = match prepared {
         Ok((context, log, _guarded)) => {
@@ -86,8 +89,8 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
 struct Chosen {
     /// Those that run.
     streams: Vec<u32>,
-    /// Those of them that are read whole, in place of what their tables have.
-    reload: Vec<u32>,
+    /// What is done with some of them in place of their next window.
+    errands: BTreeMap<u32, Errand>,
 }
 
 /// The pipeline that is meant, and the places of its streams that are.
@@ -117,31 +120,28 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Chosen), Exit> {
         say(&format!("{file}: there is no pipeline {name}; there are: {}", names()));
         return Err(Exit::Usage);
     };
-    let (mut streams, mut reload) = (Vec::new(), Vec::new());
-    let are_all = arguments.stream.is_empty() && arguments.reload.is_empty();
-    for (at, stream) in (0_u32..).zip(&plan.streams) {
-        let is_reloaded = arguments.reload.contains(&stream.name);
-        if are_all || is_reloaded || arguments.stream.contains(&stream.name) {
-            streams.push(at);
-        }
-        reload.extend(is_reloaded.then_some(at));
+    let errands = errands::of(arguments, &plan).map_err(|why| {
+        say(&format!("{file}: {why}"));
+        Exit::Usage
+    })?;
+    if let Some(wanted) = arguments.stream.iter().find(|name| plan.streams.iter().all(|stream| stream.name != **name)) {
+        say(&format!("{file}: the pipeline {name} has no stream {wanted}"));
+        return Err(Exit::Usage);
     }
-    for wanted in arguments.stream.iter().chain(&arguments.reload) {
-        if !plan.streams.iter().any(|stream| stream.name == *wanted) {
-            say(&format!("{file}: the pipeline {name} has no stream {wanted}"));
-            return Err(Exit::Usage);
-        }
-    }
+    let are_all = arguments.stream.is_empty() && errands.is_empty();
+    let is_chosen = |at: &u32, name: &String| are_all || errands.contains_key(at) || arguments.stream.contains(name);
+    let all = (0_u32..).zip(&plan.streams);
+    let streams = all.filter(|(at, stream)| is_chosen(at, &stream.name)).map(|(at, _)| at).collect();
     for limit in plan.limits.of_tasks() {
         say(&format!("{file}: `limits.{limit}` of the pipeline {name} does nothing here: it is for a task in a cloud"));
     }
-    Ok((plan, Chosen { streams, reload }))
+    Ok((plan, Chosen { streams, errands }))
 }
 
 /// Asks the guard, resolves secrets, opens both ends and begins the log.
 async fn prepare(
     plan: &Plan,
-    (arguments, reload): (&OnceArguments, Vec<u32>),
+    (arguments, errands): (&OnceArguments, BTreeMap<u32, Errand>),
     budget: Budget,
     terminal: Arc<Terminal>,
     (switch, stop): (StopSwitch, StopSignal),
@@ -151,7 +151,7 @@ async fn prepare(
     let file = arguments.guard.as_deref();
     let signature = signature(arguments.signatures.as_deref(), &plan.pipeline)?;
     let (bytes, signature) = (bytes.as_bytes(), signature.as_deref());
-    let wanted = Wanted { place: Place::Process, file, plan, bytes, signature, reload: &reload };
+    let wanted = Wanted { place: Place::Process, file, plan, bytes, signature, errands: &errands };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     let means = guarded.means();
     let (source, destination) = stop.or_halt(connect::ends(plan, &run.to_string(), &budget, &means)).await??;
@@ -163,7 +163,7 @@ async fn prepare(
     let context = Context {
         source: guarded.source(source),
         destination,
-        reload,
+        errands,
         run,
         attempt,
         epoch: None,

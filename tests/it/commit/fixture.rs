@@ -204,6 +204,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         attempt: who.attempt,
         epoch: who.epoch,
         load,
+        errand: None,
         files,
         merged: Merged::default(),
         key: Vec::new(),

@@ -161,7 +161,7 @@ pub(super) async fn runs(world: &World, numbers: Range<u64>) -> Vec<RunId> {
     tx.commit().await.expect("committed");
     let mut runs = Vec::new();
     for pipeline in pipelines {
-        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![], rows: None };
+        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], errands: BTreeMap::new(), rows: None };
         runs.push(world.runs.trigger(&world.caller(), pipeline, trigger).await.expect("a run").id);
     }
     runs

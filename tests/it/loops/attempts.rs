@@ -1,5 +1,6 @@
 //! The worker's calls: enrolment, reports, leave to commit, outcomes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waybill_model::report::{Completion, Directive, Outcome};
@@ -290,7 +291,7 @@ async fn f47_the_same_failure_in_three_runs_pauses_the_pipeline() {
     let trigger = waybill_orchestrator::service::run::Trigger::Manual {
         kind: waybill_model::run::RunKind::Sync,
         streams: vec![],
-        reload: vec![],
+        errands: BTreeMap::new(),
         rows: None,
     };
     let answer = world.runs.trigger(&world.caller(), world.pipeline, trigger).await;

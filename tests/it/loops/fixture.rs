@@ -1,5 +1,6 @@
 //! One organization with one pipeline, services, loops, and shell scripts as workers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -171,7 +172,7 @@ impl World {
     }
 
     pub(crate) async fn trigger(&self) -> Run {
-        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![], rows: None };
+        let trigger = Trigger::Manual { kind: RunKind::Sync, streams: vec![], errands: BTreeMap::new(), rows: None };
         self.runs.trigger(&self.caller(), self.pipeline, trigger).await.expect("a run")
     }
 

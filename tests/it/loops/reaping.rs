@@ -1,5 +1,6 @@
 //! Attempts that do not end by themselves.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use waybill_launcher::TaskStatus;
@@ -94,7 +95,7 @@ async fn f20_an_orchestrator_that_was_away_loses_no_run() {
         let trigger = waybill_orchestrator::service::run::Trigger::Manual {
             kind: waybill_model::run::RunKind::Sync,
             streams: vec![],
-            reload: vec![],
+            errands: BTreeMap::new(),
             rows: None,
         };
         let run = world.runs.trigger(&world.caller(), pipeline, trigger).await.expect("a run");

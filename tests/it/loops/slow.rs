@@ -1,5 +1,6 @@
 //! A cloud that never answers: what runs elsewhere is looked after all the same, and the leader stays leader.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -83,8 +84,12 @@ impl Both {
         world.dispatcher = Dispatcher::new(world.context.clone());
         world.reaper = Reaper::new(world.context.clone());
         world.reap().await;
-        let trigger =
-            Trigger::Manual { kind: waybill_model::run::RunKind::Sync, streams: vec![], reload: vec![], rows: None };
+        let trigger = Trigger::Manual {
+            kind: waybill_model::run::RunKind::Sync,
+            streams: vec![],
+            errands: BTreeMap::new(),
+            rows: None,
+        };
         let far = world.runs.trigger(&world.caller(), pipeline, trigger).await.expect("a run");
         let near = world.trigger().await;
         world.dispatch().await;

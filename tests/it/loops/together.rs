@@ -1,5 +1,6 @@
 //! Several orchestrators, several organizations, and databases that fail: nothing twice, nothing lost.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use waybill_store::{NewPipeline, RunFilter, Store, StoreError, StoreOptions};
 
 use super::fixture::{Database, LaunchFault, World, bounds, claim, failed, peer, plan, report, seed, succeeded, until};
 
-const MANUAL: fn() -> Trigger = || Trigger::Manual { kind: RunKind::Sync, streams: vec![], reload: vec![], rows: None };
+const MANUAL: fn() -> Trigger =
+    || Trigger::Manual { kind: RunKind::Sync, streams: vec![], errands: BTreeMap::new(), rows: None };
 
 async fn pipelines(world: &World, count: usize) -> Vec<PipelineId> {
     let mut tx = world.store.write_tx_of_all().await.expect("a transaction");

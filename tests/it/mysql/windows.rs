@@ -266,3 +266,33 @@ async fn numbers_of_mariadb_that_began_anew_end_the_run_and_deleted_ones_do_not(
     let fault = step(&server, &by("id"), first.cursor.as_ref()).await.map(drop).expect_err("began anew");
     assert_eq!(fault.code, FailureCode::CursorFellBack);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_of_a_cursor_of_mariadb_comes_once_more_and_the_cursor_stays() {
+    let server = server();
+    server.run(
+        "SET time_zone = '+00:00'; CREATE TABLE t (id int PRIMARY KEY, u bigint unsigned NOT NULL, z timestamp(6) NOT NULL, \
+         l datetime(6) NOT NULL, note varchar(9)); \
+         INSERT INTO t VALUES (1, 5, '2026-01-31 12:00:00.000001', '2026-01-31 12:00:00.000001', 'old'), \
+         (2, 18446744073709551614, '2026-01-31 13:00:00.000001', '2026-01-31 13:00:00.000001', 'old'), \
+         (3, 18446744073709551615, '2026-01-31 14:00:00.000001', '2026-01-31 14:00:00.000001', 'old')",
+    );
+    for (cursor, from, to, wrong) in [
+        ("u", "6", "18446744073709551615", "2026-01-31"),
+        ("z", "2026-01-31T15:00:00.000001+02:00", "2026-01-31T14:00:00.000001Z", "2026-01-31"),
+        ("l", "2026-01-31T13:00:00.000001", "2026-01-31T14:00:00.000001", "2026-01-31T00:00:00Z"),
+    ] {
+        server.run("UPDATE t SET note = 'old', z = z");
+        let line = crate::drift::Line::of_mariadb(&server);
+        let zone = if cursor == "l" { ", cursor-zone: UTC" } else { "" };
+        let keys = format!("load: changed, cursor: {cursor}{zone}");
+        line.delivered(&keys);
+        server.run("UPDATE t SET note = 'unseen', z = z");
+        let told = line.stream_with(&keys, &["--backfill", "t", "--from", from, "--to", to], 0);
+        assert_eq!(told["rows"], json!(1), "{cursor}: {told}");
+        assert_eq!(line.rows("SELECT id FROM t WHERE note = 'unseen'"), json!([[2]]), "{cursor}");
+        let refused = line.stream_with(&keys, &["--backfill", "t", "--from", wrong], 10);
+        assert_eq!(refused["failure"], "request_unusable", "{cursor}: {refused}");
+        assert_eq!(line.delivered(&keys)["rows"], json!(0), "{cursor}: the cursor stayed");
+    }
+}

@@ -164,6 +164,43 @@ async fn a_reload_whose_window_is_held_leaves_table_and_cursor_as_they_were() {
     }
 }
 
+/// By each kind of cursor: half-open, exact to the microsecond, in the column's own words, and refused in those of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_of_a_cursor_of_postgres_comes_once_more_and_the_cursor_stays() {
+    let server = Postgres::start();
+    server
+        .run("CREATE TABLE t (id int8 PRIMARY KEY, n int2 NOT NULL, z timestamptz NOT NULL, l timestamp NOT NULL, note text);
+              INSERT INTO t SELECT g, g, timestamptz '2026-01-31 12:00:00.000001+00' + g * interval '1 hour',
+                timestamp '2026-01-31 12:00:00.000001' + g * interval '1 hour', 'old' FROM generate_series(1, 5) g")
+        .await;
+    for (cursor, from, to, wrong) in [
+        ("n", "2", "4", "2026-01-31T00:00:00"),
+        ("z", "2026-01-31T16:00:00.000001+02:00", "2026-01-31T16:00:00.000001Z", "2026-01-31T00:00:00"),
+        ("l", "2026-01-31T14:00:00.000001", "2026-01-31T16:00:00.000001", "2026-01-31T00:00:00Z"),
+    ] {
+        server.run("UPDATE t SET note = 'old'").await;
+        let line = Line::of_postgres(&server);
+        let zone = if cursor == "l" { ", cursor-zone: Europe/Berlin" } else { "" };
+        let keys = format!("load: changed, cursor: {cursor}{zone}");
+        line.delivered(&keys);
+        server.run("UPDATE t SET note = 'unseen'").await;
+        let told = line.stream_with(&keys, &["--backfill", "public.t", "--from", from, "--to", to], 0);
+        assert_eq!(told["rows"], json!(2), "{cursor}: {told}");
+        let seen = "SELECT id FROM t WHERE note = 'unseen' ORDER BY id";
+        assert_eq!(line.rows(seen), json!([[2], [3]]), "{cursor}");
+        let refused = line.stream_with(&keys, &["--backfill", "public.t", "--from", wrong], 10);
+        assert_eq!(refused["failure"], "request_unusable", "{cursor}: {refused}");
+        assert_eq!(line.delivered(&keys)["rows"], json!(0), "{cursor}: the cursor stayed");
+        assert_eq!(line.rows("SELECT count(*) FROM t"), json!([[5]]));
+    }
+    let line = Line::of_postgres(&server);
+    let keys = "load: changed, cursor: xmin";
+    line.delivered(keys);
+    let refused = line.stream_with(keys, &["--backfill", "public.t", "--from", "1"], 10);
+    assert!(refused["text"].as_str().is_some_and(|text| text.contains("is no column")), "{refused}");
+    assert_eq!(line.stream_with(keys, &["--forget-cursor", "public.t"], 0)["rows"], json!(5));
+}
+
 /// What waits for a transaction to end must not take its being prepared for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_is_prepared_while_the_window_waits_for_it_holds_the_window() {

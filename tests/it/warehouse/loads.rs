@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Copy, numbers, report};
+use super::{Copy, numbers, report, talk};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_load_makes_the_table_and_then_replaces_its_rows() {
@@ -69,6 +69,31 @@ async fn a_table_that_is_gone_is_not_begun_anew_by_a_window() {
     copy.streams("t: {}");
     copy.delivered();
     assert_eq!(copy.one(check).await, "11 12");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_and_a_forgotten_cursor_are_merged_into_a_table_of_a_database() {
+    let copy = Copy::with(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, rev INTEGER, note TEXT); INSERT INTO t VALUES (1, 10, 'old'), (2, 20, 'old'), (3, 30, 'old')",
+        "t: { load: changed, cursor: rev }",
+    );
+    copy.delivered();
+    copy.source("UPDATE t SET note = 'unseen'");
+    let asked = |arguments: &[&str]| {
+        let output = copy.command("waybill-worker").args(arguments).output().expect("run the worker");
+        assert_eq!(output.status.code(), Some(0), "{}", talk(&output));
+        report(&output)["streams"][0]["rows"].clone()
+    };
+    assert_eq!(asked(&["--backfill", "t", "--from", "20", "--to", "30"]), 1);
+    assert_eq!(
+        copy.one("SELECT count(*) || ' ' || string_agg(id::text, ',') FILTER (WHERE note = 'unseen') FROM t").await,
+        "3 2"
+    );
+    assert!(copy.one("SELECT string_agg(state, '') FROM _waybill_commit").await.contains("\"errand\":{\"backfill\""));
+    copy.source("INSERT INTO t VALUES (4, 40, 'new')");
+    assert_eq!(copy.delivered()["streams"][0]["rows"], 1, "the cursor stayed");
+    assert_eq!(asked(&["--forget-cursor", "t"]), 4);
+    assert_eq!(copy.one("SELECT count(*) || ' ' || count(*) FILTER (WHERE note = 'unseen') FROM t").await, "4 3");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,7 @@
 //! Streams that write one table. Two of one run, in a plan that no file was checked for: the second one is refused, and never
 //! takes the first one's commit for its own. One after the other: the second one does not go on from the first one's cursor.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -69,7 +70,7 @@ async fn ends(copy: &Copy, port: u16, streams: Value, parallel: u32) -> Vec<Stre
     let context = Context {
         source: Arc::new(SqliteSource::new(copy.path("shop.db"))),
         destination: Destination::Database(Arc::new(database)),
-        reload: Vec::new(),
+        errands: BTreeMap::new(),
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,

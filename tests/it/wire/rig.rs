@@ -191,7 +191,7 @@ impl Rig {
         Store::run_insert_in_txn(&mut tx, &new).await.expect("a run");
         for stream in 0..2 {
             let name = format!("t{stream}");
-            Store::run_stream_insert_in_txn(&mut tx, (org, run), stream, &name, (true, false)).await.expect("a stream");
+            Store::run_stream_insert_in_txn(&mut tx, (org, run), stream, &name, (true, None)).await.expect("a stream");
         }
         let row = Store::run_lock_in_txn(&mut tx, org, run).await.expect("readable").expect("the run");
         assert!(Store::run_move_in_txn(&mut tx, &row, RunState::Launching, None).await.expect("moved"));

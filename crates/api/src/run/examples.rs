@@ -69,6 +69,8 @@ impl Example for RunStream {
             index: 0,
             name: "public.orders".into(),
             reload: false,
+            forget_cursor: false,
+            backfill: None,
             state: StreamState::Committed.into(),
             rows: Some(1_204_511),
             bytes: Some(388_000_000),

@@ -2,7 +2,7 @@
 
 use waybill_api::client::{Client, EventQuery, RunQuery};
 use waybill_api::event::RunEvent;
-use waybill_api::run::{Run, RunDetail, RunStart, StreamReceipt};
+use waybill_api::run::{Backfill, Run, RunDetail, RunStart, StreamReceipt};
 use waybill_model::run::RunKind;
 use waybill_model::size::{show_bytes, show_number};
 
@@ -73,13 +73,15 @@ impl Row for StreamReceipt {
 pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> Result<Exit> {
     let client = session::connect(target)?.client;
     match command {
-        Command::Start { pipeline, watch, kind, streams, reload, wait } => {
+        Command::Start { pipeline, watch, kind, streams, reload, forget_cursor, backfill, from, to, wait } => {
             let found = resolve::pipeline(&client, target, &pipeline).await?;
             let start = RunStart {
                 pipeline_id: Some(found.id),
                 kind: Some(kind.into()),
                 streams,
                 reload,
+                forget_cursor,
+                backfill: backfill.map(|stream| Backfill { stream, from, to }).into_iter().collect(),
                 ..RunStart::default()
             };
             let started = client.run_start(&start).await?;

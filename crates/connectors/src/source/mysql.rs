@@ -30,7 +30,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use waybill_model::FailureCode;
-use waybill_model::plan::{MySql, StreamPlan};
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, MySql, StreamPlan};
 use waybill_pipeline::source::{Table, Want};
 use waybill_pipeline::{Credential, CursorState, Fault, FaultResult, Snapshot, Source};
 
@@ -203,6 +204,14 @@ impl Source for MySqlSource {
         let tables = discover::tables(&mut wire).await?;
         wire.quit().await;
         Ok(tables)
+    }
+
+    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
+        let found = self.find(stream).await?;
+        let cursor = window::check(stream, &found.columns)?;
+        let conditions = cursor.map_or_else(|| Ok(Vec::new()), |cursor| cursor.range(range))?;
+        found.wire.quit().await;
+        Ok(conditions)
     }
 
     async fn open(

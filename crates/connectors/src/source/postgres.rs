@@ -31,7 +31,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use waybill_model::FailureCode;
-use waybill_model::plan::{Postgres, StreamPlan};
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, Postgres, StreamPlan};
 use waybill_pipeline::source::{Table, Want};
 use waybill_pipeline::{Credential, CursorState, Fault, FaultResult, Snapshot, Source};
 
@@ -195,6 +196,14 @@ impl Source for PostgresSource {
         let tables = discover::tables(&mut wire).await?;
         wire.terminate().await;
         Ok(tables)
+    }
+
+    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
+        let mut found = self.find(stream).await?;
+        let cursor = window::check(stream, &found.attributes, &found.types, found.rules)?;
+        let conditions = cursor.map_or_else(|| Ok(Vec::new()), |cursor| cursor.range(range))?;
+        found.wire.terminate().await;
+        Ok(conditions)
     }
 
     async fn open(

@@ -22,7 +22,8 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use waybill_model::FailureCode;
-use waybill_model::plan::StreamPlan;
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, StreamPlan};
 use waybill_model::receipt::Grade;
 use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
 
@@ -66,6 +67,16 @@ impl Source for SqliteSource {
     async fn discover(&self) -> FaultResult<Vec<Table>> {
         let path = self.path.clone();
         blocking(move || describe::tables(Reading::begin(&path, LOOKED_AT)?.connection())).await
+    }
+
+    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
+        let (path, stream, range) = (self.path.clone(), stream.clone(), range.clone());
+        blocking(move || {
+            let reading = Reading::begin(&path, LOOKED_AT)?;
+            let shape = Shape::of(reading.connection(), &stream)?;
+            window::range(reading.connection(), &stream, &shape, &range)
+        })
+        .await
     }
 
     async fn open(

@@ -128,7 +128,9 @@ impl AttemptService {
             kind: run.kind,
             plan: run.plan.into_bytes(),
             streams: streams.iter().filter(|s| s.selected).map(|s| s.stream).collect(),
-            reload: streams.iter().filter(|s| s.selected && s.reload).map(|s| s.stream).collect(),
+            errands: (streams.iter().filter(|s| s.selected))
+                .filter_map(|s| Some((s.stream, s.errand.clone()?)))
+                .collect(),
             bounds: WorkerBounds {
                 heartbeat: self.bounds.heartbeat,
                 offline_grace: self.bounds.offline_grace,

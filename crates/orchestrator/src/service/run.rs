@@ -2,10 +2,12 @@
 //!
 //! Nothing here calls a launcher or waits for a worker; the loops do. State moves only through the model's `next`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use waybill_model::errand::Errand;
 use waybill_model::plan::Plan;
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::{ConnectionId, DataPlaneId, Micros, OrgId, PipelineId, ProjectId, RunId, ScheduleId};
@@ -45,8 +47,8 @@ pub enum Trigger {
         kind: RunKind,
         /// Only these streams of the plan; all where empty.
         streams: Vec<u32>,
-        /// Those of the plan that are read whole, whatever their load; they run, too.
-        reload: Vec<u32>,
+        /// What is done with some of the plan in place of their next window; they run, too.
+        errands: BTreeMap<u32, Errand>,
         /// So many rows of each at most, for a preview.
         rows: Option<u64>,
     },
@@ -136,18 +138,18 @@ impl RunService {
         }
         match trigger {
             Trigger::Manual { kind: RunKind::Test, .. } => Err(RunError::NotATest),
-            Trigger::Manual { kind, streams, reload, rows } => {
+            Trigger::Manual { kind, streams, errands, rows } => {
                 let (new, plan) = new_run(tx, who, &found, ("manual", kind, None)).await?;
                 if kind == RunKind::Preview && plan.to.system.is_database() {
                     return Err(RunError::NoBucket);
                 }
-                let wanted = chosen(&plan, &streams, &reload)?;
+                let wanted = chosen(&plan, &streams, &errands)?;
                 let new = NewRun { preview_rows: rows, ..new };
                 insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Schedule { schedule, slot } => {
                 let (new, plan) = new_run(tx, who, &found, ("schedule", RunKind::Sync, Some((schedule, slot)))).await?;
-                let wanted = chosen(&plan, &[], &[])?;
+                let wanted = chosen(&plan, &[], &BTreeMap::new())?;
                 insert_in_txn(tx, who, new, &named(&plan, &wanted)).await
             }
             Trigger::Retry(run) => retry_in_txn(tx, who, pipeline, run).await,
@@ -189,7 +191,7 @@ impl RunService {
             time_limit: Duration::from_millis(probe.plan.limits.time_ms),
             preview_rows: None,
         };
-        let wanted = chosen(&probe.plan, &[], &[])?;
+        let wanted = chosen(&probe.plan, &[], &BTreeMap::new())?;
         insert_in_txn(tx, who, new, &named(&probe.plan, &wanted)).await
     }
 
@@ -311,21 +313,21 @@ fn entry(who: &Caller, action: &'static str, run: RunId) -> AuditEntry {
 }
 
 /// What a run does with one stream of its plan.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Wanted {
     selected: bool,
-    reload: bool,
+    errand: Option<Errand>,
 }
 
 /// Every stream of the plan with what is wanted of it; all are where none is named.
-fn chosen(plan: &Plan, streams: &[u32], reload: &[u32]) -> Result<Vec<Wanted>, RunError> {
-    if let Some(stream) = streams.iter().chain(reload).find(|s| **s as usize >= plan.streams.len()) {
+fn chosen(plan: &Plan, streams: &[u32], errands: &BTreeMap<u32, Errand>) -> Result<Vec<Wanted>, RunError> {
+    if let Some(stream) = streams.iter().chain(errands.keys()).find(|s| **s as usize >= plan.streams.len()) {
         return Err(RunError::NoStream { stream: *stream });
     }
-    let are_all = streams.is_empty() && reload.is_empty();
+    let are_all = streams.is_empty() && errands.is_empty();
     let one = |n: u32| {
-        let reload = reload.contains(&n);
-        Wanted { selected: are_all || reload || streams.contains(&n), reload }
+        let errand = errands.get(&n).cloned();
+        Wanted { selected: are_all || errand.is_some() || streams.contains(&n), errand }
     };
     Ok((0_u32..).zip(&plan.streams).map(|(n, _)| one(n)).collect())
 }
@@ -377,7 +379,7 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
     let moves_rows = old.kind == RunKind::Sync;
     let left = |s: &RunStream| s.selected && !(moves_rows && s.delivered_at.is_some());
     let wanted: Vec<Wanted> =
-        streams.iter().map(|s| Wanted { selected: left(s), reload: left(s) && s.reload }).collect();
+        streams.iter().map(|s| Wanted { selected: left(s), errand: s.errand.clone().filter(|_| left(s)) }).collect();
     let nothing_left =
         if moves_rows { !wanted.iter().any(|wanted| wanted.selected) } else { old.state == RunState::Succeeded };
     if nothing_left {
@@ -408,7 +410,7 @@ async fn retry_in_txn(tx: &mut Tx, who: &Caller, owner: PipelineId, run: RunId) 
 
 /// Each stream's name and what is wanted of it, in the plan's order.
 fn named<'p>(plan: &'p Plan, wanted: &[Wanted]) -> Vec<(&'p str, Wanted)> {
-    plan.streams.iter().map(|stream| stream.name.as_str()).zip(wanted.iter().copied()).collect()
+    plan.streams.iter().map(|stream| stream.name.as_str()).zip(wanted.iter().cloned()).collect()
 }
 
 async fn insert_in_txn(tx: &mut Tx, who: &Caller, new: NewRun, streams: &[(&str, Wanted)]) -> Result<RunId, RunError> {
@@ -417,14 +419,28 @@ async fn insert_in_txn(tx: &mut Tx, who: &Caller, new: NewRun, streams: &[(&str,
         other => other?,
     }
     for (n, (name, wanted)) in (0_u32..).zip(streams) {
-        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, name, (wanted.selected, wanted.reload)).await?;
+        let wanted = (wanted.selected, wanted.errand.as_ref());
+        Store::run_stream_insert_in_txn(tx, (new.org, new.id), n, name, wanted).await?;
     }
     let mut body = json!({ "trigger": new.trigger, "kind": new.kind.as_str() });
     if let Some((_, slot)) = new.slot {
         body["slot"] = slot.0.into();
     }
-    let is_reload = streams.iter().any(|(_, wanted)| wanted.reload);
     Store::run_event_append_in_txn(tx, new.org, new.id, &[Note::Queued.with(None, body)]).await?;
-    Store::audit_append_in_txn(tx, &entry(who, if is_reload { "run.reload" } else { "run.trigger" }, new.id)).await?;
+    Store::audit_append_in_txn(tx, &entry(who, action(streams), new.id)).await?;
     Ok(new.id)
+}
+
+/// What the audit log calls it: the errand that changes most of a table, where there is one.
+fn action(streams: &[(&str, Wanted)]) -> &'static str {
+    let errands = || streams.iter().filter_map(|(_, wanted)| wanted.errand.as_ref());
+    if errands().any(|errand| *errand == Errand::Reload) {
+        "run.reload"
+    } else if errands().any(|errand| *errand == Errand::ForgetCursor) {
+        "run.forget_cursor"
+    } else if errands().next().is_some() {
+        "run.backfill"
+    } else {
+        "run.trigger"
+    }
 }

@@ -1,7 +1,12 @@
 //! Starting, stopping and retrying runs on behalf of a caller of the API.
 
+mod errands;
+
+use std::collections::BTreeMap;
+
 use waybill_api::ProblemCode;
 use waybill_api::run::RunStart;
+use waybill_model::errand::Errand;
 use waybill_model::plan::{Plan, Side};
 use waybill_model::run::{MOST_PREVIEW_ROWS, PREVIEW_ROWS, RunKind};
 use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
@@ -98,20 +103,19 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
     }
     match (body.pipeline_id, body.connection_id) {
         (Some(id), None) => {
-            if kind != RunKind::Sync && !body.reload.is_empty() {
-                return Err(Refused::field(ProblemCode::Unusable, "/reload", "only a run of kind sync moves rows"));
+            if let Some(field) = errands::field(body).filter(|_| kind != RunKind::Sync) {
+                return Err(Refused::field(ProblemCode::Unusable, field, "only a run of kind sync moves rows"));
             }
-            let asked = [("/reload", &body.reload[..]), ("/streams", &body.streams)];
-            let [reload, streams] = places(app, caller, id, asked).await?;
+            let (streams, errands) = chosen(app, caller, id, body).await?;
             let rows = (kind == RunKind::Preview).then_some(rows);
-            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, reload, rows }))
+            Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, errands, rows }))
         }
-        (None, Some(id)) if body.streams.is_empty() && body.reload.is_empty() => {
+        (None, Some(id)) if body.streams.is_empty() && errands::field(body).is_none() => {
             may_look(caller)?;
             Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
         }
         (None, Some(_)) => {
-            let field = if body.streams.is_empty() { "/reload" } else { "/streams" };
+            let field = if body.streams.is_empty() { errands::field(body) } else { None }.unwrap_or("/streams");
             Err(Refused::field(ProblemCode::Unusable, field, "a connection has no streams; name a pipeline"))
         }
         _ => Err(Refused::new(ProblemCode::Unusable, "name either pipeline_id or connection_id")),
@@ -127,30 +131,22 @@ fn may_look(caller: &Caller) -> ServiceResult<()> {
     Err(Refused::new(ProblemCode::Forbidden, detail).next("ask somebody who may change the connection"))
 }
 
-/// Places of the named streams in the pipeline's present plan, of each list by its field.
-async fn places(
+/// Places of the named streams in the pipeline's present plan, and what is done with some of them.
+async fn chosen(
     app: &Shared,
     caller: &Caller,
     id: PipelineId,
-    asked: [(&'static str, &[String]); 2],
-) -> ServiceResult<[Vec<u32>; 2]> {
+    body: &RunStart,
+) -> ServiceResult<(Vec<u32>, BTreeMap<u32, Errand>)> {
     let missing = || Refused::new(ProblemCode::NotFound, "no such pipeline in this organization");
     let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(missing)?;
-    if asked.iter().all(|(_, names)| names.is_empty()) {
+    if body.streams.is_empty() && errands::field(body).is_none() {
         return Ok(Default::default());
     }
     let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(missing)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
-    let place = |field, name: &String| {
-        let found = (0_u32..).zip(&plan.streams).find(|(_, stream)| stream.name == *name);
-        found.map(|(place, _)| place).ok_or_else(|| {
-            let known = plan.streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>().join(", ");
-            Refused::field(ProblemCode::Unusable, field, format!("not a stream of the pipeline; there are: {known}"))
-        })
-    };
-    let found = |(field, names): (_, &[String])| names.iter().map(|name| place(field, name)).collect();
-    let [first, second]: [ServiceResult<_>; 2] = asked.map(found);
-    Ok([first?, second?])
+    let streams = body.streams.iter().map(|name| errands::place(&plan, "/streams", name)).collect::<Result<_, _>>()?;
+    Ok((streams, errands::of(&plan, body)?))
 }
 
 /// A look at a connection: as a pipeline uses it, or else at it alone, so that nothing beside it can fail.

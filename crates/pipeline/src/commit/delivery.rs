@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use arrow::datatypes::SchemaRef;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use waybill_model::errand::Errand;
 use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::receipt::{ColumnDrift, Grade};
 use waybill_model::{AttemptId, Epoch, RunId};
@@ -139,6 +140,8 @@ pub struct Delivery {
     pub epoch: Epoch,
     /// Whether the files replace the table, are appended or merged in.
     pub load: Load,
+    /// What somebody asked for in place of the next window.
+    pub errand: Option<Errand>,
     /// The complete data files with the rows that were read.
     pub files: Vec<DataFile>,
     /// What the rows of a `changed` stream take the place of.
@@ -201,6 +204,8 @@ pub struct State {
     pub pipeline: String,
     /// What the run brought.
     pub load: Load,
+    /// What somebody had asked it for in place of the next window.
+    pub errand: Option<Errand>,
     /// Where the next `new` run goes on.
     pub cursor: Option<CursorState>,
     /// What its rows were taken from; none where an older version wrote the state.

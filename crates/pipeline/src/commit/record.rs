@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use waybill_model::errand::Errand;
 use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
@@ -73,6 +74,9 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
     if delivery.drift != Drift::default() {
         receipt["columns"] = json!(delivery.drift);
     }
+    if let Some(errand) = &delivery.errand {
+        receipt["errand"] = json!(errand);
+    }
     match (delivery.window, delivery.cursor.as_ref().and_then(CursorState::taken)) {
         (Some(window), Some(taken)) => {
             receipt["taken"] = json!({"files": taken.new_files(), "rewritten": window.rewritten});
@@ -136,7 +140,7 @@ pub(crate) fn state(
         "rows": delivery.rows(), "bytes": delivery.bytes(), "table_rows": table_rows, "coerced": delivery.coerced,
         "schema": schema::to_delta(frame.columns), "files": listed(&delivery.files)?, "kept": listed(&delivery.merged.kept)?,
         "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt), "gone_before": frame.gone_before,
-        "drift": delivery.drift,
+        "drift": delivery.drift, "errand": delivery.errand,
     });
     if let Some(taken) = frame.taken {
         state["taken"] = json!(taken);
@@ -235,6 +239,9 @@ struct StateRecord {
     /// None in what an older version wrote.
     #[serde(default)]
     drift: Drift,
+    /// None in what an older version wrote.
+    #[serde(default)]
+    errand: Option<Errand>,
     /// Files of the run, where the state repeats another's.
     #[serde(default)]
     delivered_files: Option<u64>,
@@ -300,6 +307,7 @@ impl Loaded {
             epoch: record.epoch,
             pipeline: record.pipeline,
             load: record.load,
+            errand: record.errand,
             cursor: record.cursor.map(CursorState::new).or_else(|| record.taken.map(listed)),
             origin: record.origin,
             cursor_column: record.cursor_column,

@@ -5,6 +5,7 @@
 
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
+use waybill_model::errand::Errand;
 use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
@@ -43,6 +44,8 @@ struct Record {
     /// None in what an older version wrote.
     #[serde(default)]
     drift: Drift,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    errand: Option<Errand>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     expected: Vec<Expected>,
 }
@@ -77,6 +80,7 @@ pub fn write_state(
         source_count: delivery.proof.source_count,
         snapshot: delivery.proof.snapshot.clone(),
         drift: delivery.drift.clone(),
+        errand: delivery.errand.clone(),
         expected: delivery.expected.clone(),
     };
     serde_json::to_string(&record).map_err(|_| Fault::new(FailureCode::WorkerBug, "a state can't be written"))
@@ -96,6 +100,7 @@ pub fn read_state(text: &str, key: &[u8]) -> FaultResult<State> {
         epoch: record.epoch,
         pipeline: record.pipeline,
         load: record.load,
+        errand: record.errand,
         cursor: record.cursor.map(CursorState::new),
         origin: record.origin,
         cursor_column: record.cursor_column,

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use waybill_model::errand::Errand;
 use waybill_model::event::{Event, EventCode};
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, plan::OnFailure};
 
 use super::place::Place;
 use super::stream::StreamWork;
-use crate::expect::{Expectations, Expected};
+use crate::expect::{Brought, Expectations, Expected};
 use crate::fault::Fault;
 use crate::stop::End;
 
@@ -19,9 +20,15 @@ impl StreamWork<'_> {
             return Ok(());
         }
         let (expected, before) = (Arc::clone(expected), self.rows_before(table));
-        // Reloaded, for the first time, or since what is there came by another load.
-        let is_whole = self.plan.load.has_window() && (self.load == Load::Full || table.state().is_none());
-        let told = tokio::task::spawn_blocking(move || expected.told(rows, before, is_whole)).await;
+        // Asked for by somebody, for the first time, or since what is there came by another load: no window.
+        let is_first = self.load == Load::Full || table.state().is_none();
+        let is_whole = self.plan.load.has_window() && (is_first || self.errand().is_some());
+        let brought = match is_whole {
+            _ if self.is_backfill() => Brought::Range,
+            true => Brought::Whole,
+            false => Brought::Asked,
+        };
+        let told = tokio::task::spawn_blocking(move || expected.told(rows, before, brought)).await;
         self.expected = told.map_err(|_| Fault::new(FailureCode::WorkerBug, "an expectation panicked"))?;
         for one in self.expected.iter().filter(|one| !one.holds) {
             let code = match one.expectation.on_failure {
@@ -39,9 +46,13 @@ impl StreamWork<'_> {
     }
 
     /// Rows that this run's number is compared with: of the table where they take its place, of the last window otherwise. None
-    /// where no such commit came before.
+    /// where no such commit came before, and of what was asked for in place of a window, be it now or then.
     fn rows_before(&self, table: &Place) -> Option<u64> {
         let state = table.state()?;
+        let is_window = |errand: Option<&Errand>| errand.is_none_or(|errand| *errand == Errand::Reload);
+        if self.load != Load::Full && !(is_window(self.errand()) && is_window(state.errand.as_ref())) {
+            return None;
+        }
         match (self.load, state.load) {
             (Load::Full, Load::Full) => Some(state.rows),
             (Load::Full, _) => state.table_rows,

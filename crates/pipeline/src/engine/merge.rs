@@ -70,9 +70,11 @@ impl StreamWork<'_> {
         Ok(Key(places))
     }
 
-    /// Whether rows that the source has no more are looked for. Where the table is replaced there are none.
+    /// Whether rows that the source has no more are looked for. Where the table is replaced there are none, and a range
+    /// does not tell.
     pub(super) fn sweeps(&self) -> bool {
-        self.plan.load == Load::Changed && self.load != Load::Full && self.plan.deletes != Deletes::Keep
+        let is_merge = self.plan.load == Load::Changed && self.load != Load::Full;
+        is_merge && self.plan.deletes != Deletes::Keep && !self.is_backfill()
     }
 
     /// Which rows of the table the new ones take the place of, and with a snapshot which the source has no more. Where there are

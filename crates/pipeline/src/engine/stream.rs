@@ -19,10 +19,10 @@ use super::meter::Meter;
 use super::place::{Place, Ready};
 use super::{Shared, StreamEnd};
 use crate::cast;
-use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome, State};
+use crate::commit::{Committed, DataFile, Delivered, Delivery, Origin, Outcome};
 use crate::expect::{Expectations, Expected};
 use crate::fault::{Fault, FaultResult};
-use crate::source::{CursorState, Proof, Snapshot, Want, WindowNote};
+use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
 
 /// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
@@ -78,6 +78,7 @@ impl StreamWork<'_> {
         if let Some(delivered) = table.delivered(context.run) {
             return Ok(self.adopted(&delivered));
         }
+        self.check_errand(&table)?;
         let epoch = self.own_epoch(&table)?;
         let after = self.start_from(&table)?;
         // Before rows are read that could not be committed.
@@ -87,7 +88,8 @@ impl StreamWork<'_> {
         let (lanes, most) = (permits.len(), sizing.lanes);
         let want = Want { lanes, most, batch_bytes: sizing.batch_bytes, row_bytes: sizing.row_bytes };
         let want = cast::wanted(self.plan, want);
-        let snapshot = context.stop.or_halt(context.source.open(self.plan, after.as_ref(), want)).await??;
+        let reading = self.reading().await?;
+        let snapshot = context.stop.or_halt(context.source.open(&reading, after.as_ref(), want)).await??;
         if snapshot.window().is_empty {
             return self.unchanged(snapshot, &table).await;
         }
@@ -98,7 +100,7 @@ impl StreamWork<'_> {
         fault::point("snapshot_open");
 
         let schema = snapshot.schema();
-        let cursor = snapshot.cursor();
+        let cursor = self.cursor_behind(snapshot.cursor(), &table);
         let takes_files = cursor.as_ref().is_some_and(CursorState::takes_files);
         if takes_files && context.destination.bucket().is_none() {
             let text =
@@ -134,6 +136,7 @@ impl StreamWork<'_> {
             epoch,
             // A window in which nothing is found commits nothing, also where it would have begun anew.
             load: if rows == 0 && !self.is_reloaded() && !takes_files { self.plan.load } else { self.load },
+            errand: self.errand().cloned(),
             files: loaded.files,
             merged,
             schema: Arc::clone(&schema),
@@ -171,45 +174,6 @@ impl StreamWork<'_> {
         let mut end = StreamEnd::blank(self.index, StreamState::Committed);
         end.outcome.grade = grade;
         end
-    }
-
-    /// Where the source's window begins. What another column's values say about the last one read says nothing about this
-    /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice. So does
-    /// what a `new` load left, before rows are merged into it: it may hold several rows of one key.
-    fn start_from(&mut self, table: &Place) -> FaultResult<Option<CursorState>> {
-        if self.is_reloaded() {
-            self.load = Load::Full;
-            return Ok(None);
-        }
-        let Some(state) = table.state().filter(|_| self.plan.load.has_window()) else { return Ok(None) };
-        let is_whole = state.load == Load::Full && state.cursor.is_none();
-        if is_whole || (self.plan.load == Load::Changed && state.key.is_empty()) {
-            self.load = Load::Full;
-            return Ok(None);
-        }
-        let wanted = self.plan.cursor.as_ref().map(|cursor| cursor.column.as_str());
-        match (&state.cursor_column, wanted) {
-            (Some(kept), Some(wanted)) if kept != wanted => {
-                let text = format!("the table's cursor is that of {kept}, and the stream now names {wanted}");
-                Err(Fault::new(FailureCode::CursorChanged, text))
-            }
-            _ => self.check_origin(state).map(|()| state.cursor.clone()),
-        }
-    }
-
-    /// Whether somebody asked for the whole stream anew, whatever the table's cursor says.
-    pub(super) fn is_reloaded(&self) -> bool {
-        self.shared.context.reload.contains(&self.index)
-    }
-
-    /// Rows of another place, or that another filter left out, may stand below the cursor: a window would never take them.
-    fn check_origin(&self, state: &State) -> FaultResult<()> {
-        let now = Origin::of(&self.shared.plan.from.system, self.plan);
-        let then = state.origin.as_ref().filter(|_| !self.plan.take_over);
-        let Some(what) = then.and_then(|then| now.differs(then)) else { return Ok(()) };
-        let text =
-            format!("{what} is another than when the table's cursor was set: rows below it were never looked at");
-        Err(Fault::new(FailureCode::CursorChanged, text))
     }
 
     /// The attempt's epoch, or the table's next one where there is no orchestrator. A higher one in the table fences.
@@ -254,18 +218,6 @@ impl StreamWork<'_> {
         if note.rewritten > 0 {
             observer.event(Event { count: Some(note.rewritten), ..event(EventCode::FilesRewritten) });
         }
-    }
-
-    /// A window that is held has no end that is known, so nothing is read of it: a reload would put that in the place of all rows.
-    /// One that ends early, before a transaction that is open, is no such window: what lies behind its end comes with the next.
-    fn check_held(&self, note: WindowNote) -> FaultResult<()> {
-        if !(note.held && self.is_reloaded()) {
-            return Ok(());
-        }
-        let text = "the end of the window is not known, so a reload would empty the table: a transaction of the source is prepared, \
-                    or open for too long, or a replica does not tell how far it has come; commit or roll it back \
-                    (pg_prepared_xacts, pg_stat_activity, XA RECOVER), then reload again";
-        Err(Fault::new(FailureCode::SourceIncomplete, text))
     }
 
     async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {

@@ -2,6 +2,7 @@
 
 mod late;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::sync::Semaphore;
+use waybill_model::errand::Errand;
 use waybill_model::event::Event;
 use waybill_model::plan::{Files, Format, Load, Plan, StreamPlan};
 use waybill_model::receipt::Grade;
@@ -223,7 +225,7 @@ fn rig() -> Rig {
             permits: Arc::clone(&permits),
             waiting: Arc::clone(&waiting),
         })),
-        reload: Vec::new(),
+        errands: BTreeMap::new(),
         run: RunId::generate(),
         attempt: AttemptId::generate(),
         epoch: None,
@@ -319,7 +321,8 @@ async fn a_reload_whose_window_is_held_is_tried_again_and_replaces_nothing() {
     let source = Endless { note: held, ..rig.source.clone() };
     let mut plan = plan();
     plan.streams[0].load = Load::New;
-    let context = Context { source: Arc::new(source), reload: vec![0], ..rig.context.clone() };
+    let context =
+        Context { source: Arc::new(source), errands: BTreeMap::from([(0, Errand::Reload)]), ..rig.context.clone() };
     let ends = run(&plan, &[0], &context).await;
     assert_eq!(ends[0].outcome.failure, Some(FailureCode::SourceIncomplete));
     assert_eq!(FailureCode::SourceIncomplete.policy(), waybill_model::failure::RetryPolicy::Retry);

@@ -1,7 +1,9 @@
 //! Assignment, bounds and directives: what the orchestrator says.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use waybill_model::errand::{Errand, Range};
 use waybill_model::report::{Assignment, Bounds, Directive};
 use waybill_model::run::RunKind;
 
@@ -11,6 +13,15 @@ use crate::wire::{self, Problem, WireError, WireResult};
 impl From<Assignment> for pb::GetAssignmentResponse {
     fn from(a: Assignment) -> Self {
         let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let those = |wanted: Errand| a.errands.iter().filter(move |(_, errand)| **errand == wanted).map(|(at, _)| *at);
+        let backfill = |(at, errand): (&u32, &Errand)| match errand {
+            Errand::Backfill(range) => Some(pb::Backfill {
+                stream: *at,
+                from: range.from().map(|bound| bound.to_string()),
+                to: range.to().map(|bound| bound.to_string()),
+            }),
+            Errand::Reload | Errand::ForgetCursor => None,
+        };
         Self {
             run_id: a.run.to_string(),
             pipeline_id: a.pipeline.to_string(),
@@ -25,7 +36,9 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             .into(),
             plan: a.plan,
             streams: a.streams,
-            reload: a.reload,
+            reload: those(Errand::Reload).collect(),
+            forget_cursor: those(Errand::ForgetCursor).collect(),
+            backfill: a.errands.iter().filter_map(backfill).collect(),
             bounds: Some(pb::Bounds {
                 heartbeat_ms: millis(a.bounds.heartbeat),
                 offline_grace_ms: millis(a.bounds.offline_grace),
@@ -52,6 +65,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             pb::RunKind::Preview => RunKind::Preview,
         };
         let bounds = wire.bounds.ok_or_else(|| WireError::new("bounds", Problem::Missing))?;
+        let errands = read_errands(&wire.reload, &wire.forget_cursor, wire.backfill)?;
         Ok(Self {
             run: wire::id("run_id", &wire.run_id)?,
             pipeline: wire::id("pipeline_id", &wire.pipeline_id)?,
@@ -60,13 +74,32 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             kind,
             plan: wire.plan,
             streams: wire.streams,
-            reload: wire.reload,
+            errands,
             bounds: read_bounds(bounds)?,
             name_ceiling_bytes: wire.name_ceiling_bytes,
             signature: wire.signature,
             preview_rows: wire::count("preview_rows", wire.preview_rows)?,
         })
     }
+}
+
+/// A stream has one errand at most: two would be settled by their order, which nobody meant.
+fn read_errands(reload: &[u32], forget: &[u32], backfill: Vec<pb::Backfill>) -> WireResult<BTreeMap<u32, Errand>> {
+    let refused = || WireError::new("backfill", Problem::OutOfRange);
+    let ranged = backfill.into_iter().map(|one| {
+        let range = Range::new(one.from.as_deref(), one.to.as_deref()).map_err(|_| refused())?;
+        Ok((one.stream, Errand::Backfill(range)))
+    });
+    let plain =
+        reload.iter().map(|at| (*at, Errand::Reload)).chain(forget.iter().map(|at| (*at, Errand::ForgetCursor)));
+    let mut errands = BTreeMap::new();
+    for one in plain.map(Ok).chain(ranged) {
+        let (stream, errand) = one?;
+        if errands.insert(stream, errand).is_some() {
+            return Err(refused());
+        }
+    }
+    Ok(errands)
 }
 
 fn read_bounds(wire: pb::Bounds) -> WireResult<Bounds> {
@@ -119,7 +152,11 @@ mod tests {
             kind: RunKind::Discover,
             plan: b"{}".to_vec(),
             streams: vec![0, 2],
-            reload: vec![2],
+            errands: BTreeMap::from([
+                (0, Errand::Backfill(Range::new(Some("5"), None).expect("a range"))),
+                (2, Errand::Reload),
+                (3, Errand::ForgetCursor),
+            ]),
             bounds: Bounds::default(),
             name_ceiling_bytes: 1 << 20,
             signature: Some("wbs1.a.1.b".into()),
@@ -149,7 +186,10 @@ mod tests {
         let accepted = Some(-1);
         assert_eq!(field(pb::GetAssignmentResponse { accepted_epoch: accepted, ..good.clone() }), "accepted_epoch");
         let zero = pb::Bounds { heartbeat_ms: 0, offline_grace_ms: 1, grant_ms: 1 };
-        assert_eq!(field(pb::GetAssignmentResponse { bounds: Some(zero), ..good }), "bounds.heartbeat_ms");
+        assert_eq!(field(pb::GetAssignmentResponse { bounds: Some(zero), ..good.clone() }), "bounds.heartbeat_ms");
+        let none = pb::Backfill { stream: 1, from: None, to: None };
+        assert_eq!(field(pb::GetAssignmentResponse { backfill: vec![none], ..good.clone() }), "backfill");
+        assert_eq!(field(pb::GetAssignmentResponse { forget_cursor: vec![2], ..good }), "backfill", "it has an errand");
     }
 
     #[test]

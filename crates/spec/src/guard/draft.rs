@@ -177,6 +177,9 @@ require_signed_specs = false
 # Whether streams may be reloaded: read whole, in place of what their tables have. Where absent only if no signature is asked for.
 # reload = false
 
+# Whether runs may forget a stream's cursor or read a range of it once more. Where absent only if no signature is asked for.
+# backfill = false
+
 # References to secrets that may be resolved; a `*` may stand at the end.
 ";
 

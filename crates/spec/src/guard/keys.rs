@@ -100,6 +100,7 @@ pub(super) static GUARD: Table = Table {
         Key::new("images", Shape::List(&IMAGE), "Digests of the worker images that may run."),
         Key::new("require_signed_specs", Shape::Flag, "Whether only signed plans are run."),
         Key::new("reload", Shape::Flag, "Whether streams may be read whole in place of their tables."),
+        Key::new("backfill", Shape::Flag, "Whether runs may forget a stream's cursor or read a range of it once more."),
         Key::new(
             "signers",
             Shape::Named("signer", NAME, &Shape::Table(&SIGNER)),

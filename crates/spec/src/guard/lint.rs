@@ -52,6 +52,9 @@ pub fn lint(guard: &Guard, now: Micros) -> Vec<String> {
     if guard.require_signed_specs && guard.reload == Some(true) {
         remark("reload", "no signature covers a reload: whoever can start runs can have a table replaced");
     }
+    if guard.require_signed_specs && guard.backfill == Some(true) {
+        remark("backfill", "no signature covers a range: whoever can start runs learns how many rows lie in it");
+    }
     if guard.signers.iter().any(|signer| signer.expires.is_some_and(|end| end <= now)) {
         remark("signers", "a signer's time is over");
     }

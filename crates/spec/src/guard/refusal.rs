@@ -70,6 +70,8 @@ reasons! {
     Unsigned = "signature_missing",
     /// The run reads streams whole in place of their tables.
     Reload = "reload_not_allowed",
+    /// The run forgets a stream's cursor, or reads a range of it once more.
+    Backfill = "backfill_not_allowed",
     /// The signature's key is none of the signers', or its time is over.
     Signer = "signer_not_allowed",
     /// The signature's time is over.

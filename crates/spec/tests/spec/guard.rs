@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use waybill_model::Micros;
 use waybill_model::plan::{Plan, System};
-use waybill_spec::guard::{Guard, Names, Reason, draft, evaluate, lint};
+use waybill_spec::guard::{Guard, Names, Reason, Refusal, draft, evaluate, lint};
 use waybill_spec::{Code, Document};
 
 const SPEC: &str = "waybill: 1
@@ -386,25 +386,28 @@ fn only_a_listed_image_runs_and_one_that_is_not_known_is_none_of_them() {
 }
 
 #[test]
-fn a_reload_needs_leave_of_its_own_where_plans_are_signed() {
+fn a_reload_and_a_backfill_need_leave_of_their_own_where_plans_are_signed() {
     let signer = format!("[signers.a]\nkey = \"ed25519:{}=\"\n", "A".repeat(43));
     let with = |keys: &str| guard(&GUARD.replace("secrets =", &format!("{keys}secrets =")));
     let signed = |keys: &str| {
         guard(&(GUARD.replace("secrets =", &format!("require_signed_specs = true\n{keys}secrets =")) + &signer))
     };
-    for allowed in [guard(GUARD), with("reload = true\n"), signed("reload = true\n")] {
-        assert_eq!(allowed.refuses_reload(), None);
+    type Asked = fn(&Guard) -> Option<Refusal>;
+    let asked: [(&str, Reason, Asked); 2] =
+        [("reload", Reason::Reload, Guard::refuses_reload), ("backfill", Reason::Backfill, Guard::refuses_backfill)];
+    for (own, reason, refused) in asked {
+        let (yes, no) = (format!("{own} = true\n"), format!("{own} = false\n"));
+        let other = if own == "reload" { "backfill = false\n" } else { "reload = false\n" };
+        for allowed in [guard(GUARD), with(&yes), signed(&yes), with(other)] {
+            assert_eq!(refused(&allowed), None);
+        }
+        for (refusing, key) in [(with(&no), own), (signed(&no), own), (signed(""), "require_signed_specs")] {
+            let refusal = refused(&refusing).expect("refused");
+            assert_eq!((refusal.reason, refusal.key), (reason, key));
+            assert!(refusal.fix.is_some_and(|fix| fix.contains(yes.trim())));
+        }
+        assert!(lint(&signed(&yes), NOW).iter().any(|remark| remark.contains(&format!("`{own}`"))));
     }
-    for (refusing, key) in [
-        (with("reload = false\n"), "reload"),
-        (signed("reload = false\n"), "reload"),
-        (signed(""), "require_signed_specs"),
-    ] {
-        let refusal = refusing.refuses_reload().expect("refused");
-        assert_eq!((refusal.reason, refusal.key), (Reason::Reload, key));
-        assert!(refusal.fix.is_some_and(|fix| fix.contains("reload = true")));
-    }
-    assert!(lint(&signed("reload = true\n"), NOW).iter().any(|remark| remark.contains("`reload`")));
 }
 
 #[test]

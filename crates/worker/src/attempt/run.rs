@@ -81,7 +81,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
         plan: &plan,
         bytes: &assignment.plan,
         signature: assignment.signature.as_deref(),
-        reload: &assignment.reload,
+        errands: &assignment.errands,
     };
     let mut guarded = stop.or_halt(Guarded::enter(wanted, switch)).await??;
     if !guarded.is_held() {
@@ -112,7 +112,7 @@ async fn prepare(link: &Link, (switch, stop): (StopSwitch, StopSignal), own: &Ow
     let context = Context {
         source,
         destination,
-        reload: assignment.reload.clone(),
+        errands: assignment.errands.clone(),
         run: assignment.run,
         attempt: link.attempt(),
         epoch: Some(assignment.epoch),

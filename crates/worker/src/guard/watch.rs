@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::Instant;
 use waybill_model::Micros;
+use waybill_model::errand::Errand;
 use waybill_model::plan::Plan;
 use waybill_model::size::show_bytes;
 use waybill_pipeline::{Directive, Halt, Progress, StopSwitch};
@@ -34,8 +35,8 @@ pub(super) struct Subject {
     pub(super) bytes: Vec<u8>,
     pub(super) signature: Option<String>,
     pub(super) images: Vec<String>,
-    /// Whether streams are to be read whole in place of their tables: no plan says so.
-    pub(super) is_reload: bool,
+    /// What is to be done with streams in place of their next window: no plan says so.
+    pub(super) errands: Vec<Errand>,
 }
 
 impl Subject {
@@ -45,7 +46,10 @@ impl Subject {
         let mut refused = evaluate(guard, &self.plan, now);
         refused.extend(check_signature(guard, &self.bytes, self.signature.as_deref(), now));
         refused.extend(guard.refuses_image(&self.images));
-        refused.extend(guard.refuses_reload().filter(|_| self.is_reload));
+        let is_reload = self.errands.contains(&Errand::Reload);
+        refused.extend(guard.refuses_reload().filter(|_| is_reload));
+        let is_other = self.errands.iter().any(|errand| *errand != Errand::Reload);
+        refused.extend(guard.refuses_backfill().filter(|_| is_other));
         refused
     }
 }

@@ -11,7 +11,7 @@ use waybill_tests::binaries::binary;
 use crate::once::{Shop, report, rows, talk};
 
 /// Every step of a run that merges, in its order.
-pub(super) const EVERY: [&str; 9] = [
+pub(in crate::once) const EVERY: [&str; 9] = [
     "snapshot_open",
     "first_part",
     "last_part",

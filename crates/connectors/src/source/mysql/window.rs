@@ -9,7 +9,8 @@ use chrono::{NaiveDateTime, TimeDelta};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use waybill_model::FailureCode;
-use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, Cursor, Load, NullCursor, StreamPlan};
 use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
@@ -21,6 +22,7 @@ use super::select::{is_null, named};
 use super::session::Hello;
 use super::wire::Wire;
 use crate::source::clock::earliest_local;
+use crate::source::range::{self, Of};
 use crate::source::{fell_back, without_cursor};
 
 /// The lag where other sessions' transactions can't be seen.
@@ -188,6 +190,16 @@ impl Checked<'_> {
             is_empty: false,
             is_bounded: low.is_some(),
         })
+    }
+
+    /// The conditions on rows of a range.
+    pub(super) fn range(&self, range: &Range) -> FaultResult<Vec<Condition>> {
+        let of = match self.form {
+            Form::Timestamp => Of::Instant,
+            Form::Datetime => Of::Local,
+            Form::Integer => Of::Number,
+        };
+        range::conditions(&self.cursor.column, of, range, range::written)
     }
 
     fn read(&self, state: &CursorState) -> FaultResult<String> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use waybill_model::FailureCode;
-use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, Cursor, Load, NullCursor, StreamPlan};
 use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
@@ -23,6 +24,7 @@ use super::sequence;
 use super::session::Hello;
 use super::wire::Wire;
 use super::xmin::{self, RestsOn, Span};
+use crate::source::range::{self, Of};
 use crate::source::{MINUTES_OF_A_SETBACK, fell_back};
 
 /// The lag where other sessions' times can't be seen.
@@ -211,6 +213,17 @@ impl Checked<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// The conditions on rows of a range.
+    pub(super) fn range(&self, range: &Range) -> FaultResult<Vec<Condition>> {
+        let of = match self.form {
+            Form::Timestamptz => Of::Instant,
+            Form::Timestamp => Of::Local,
+            Form::Integer => Of::Number,
+            Form::Xmin => Of::Nothing,
+        };
+        range::conditions(&self.cursor.column, of, range, range::written)
     }
 
     fn read(&self, state: &CursorState) -> FaultResult<Kept> {

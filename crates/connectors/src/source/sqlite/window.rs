@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use waybill_model::errand::Range;
 use waybill_model::name::quoted;
-use waybill_model::plan::{Cursor, Load, NullCursor, StreamPlan};
+use waybill_model::plan::{Condition, Cursor, Load, NullCursor, StreamPlan};
 use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::{CursorState, Fault, FaultResult};
@@ -19,6 +20,7 @@ use super::declared::Kind;
 use super::describe::Shape;
 
 use super::written::{Times, Written};
+use crate::source::range::{self, Of};
 use crate::source::{fell_back, without_cursor};
 
 /// The least that a window's end stays behind now.
@@ -181,6 +183,26 @@ impl Window {
         };
         Some(CursorState::new(text))
     }
+}
+
+/// The conditions on rows of a range of the stream's cursor. Times are compared as texts, so a bound is written as the column
+/// writes its own.
+pub(super) fn range(
+    connection: &Connection,
+    stream: &StreamPlan,
+    shape: &Shape,
+    range: &Range,
+) -> FaultResult<Vec<Condition>> {
+    let Some(cursor) = &stream.cursor else { return Ok(Vec::new()) };
+    let kind = shape.column(&cursor.column).map(|column| column.kind);
+    let (Some(Kind::Date | Kind::Timestamp), Some(written)) =
+        (kind, Times::look(connection, &shape.table, &cursor.column)?.written)
+    else {
+        let of = if kind == Some(Kind::Integer) { Of::Number } else { Of::Local };
+        return range::conditions(&cursor.column, of, range, range::written);
+    };
+    let of = if written.has_offset() { Of::Instant } else { Of::Local };
+    range::conditions(&cursor.column, of, range, |bound| written.exactly(bound))
 }
 
 /// Whether the table hands out no number of its key again, as AUTOINCREMENT says, and was at this one or beyond.

@@ -3,10 +3,11 @@
 //! Alike is: to the same unit, with the same separator, in the same zone. Fractions of a second may differ, since a bound
 //! never has one. Holds no value longer than it looks at it, and shows none.
 
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, DurationRound, FixedOffset, NaiveDateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
+use waybill_model::errand::Bound;
 use waybill_model::moment::{is_like, offset};
 use waybill_model::name::quoted;
 use waybill_pipeline::FaultResult;
@@ -94,6 +95,10 @@ impl Written {
             Some(offset) => moment.with_timezone(&offset).naive_local(),
             None => earliest_local(moment, zone),
         };
+        self.shown(local)
+    }
+
+    fn shown(&self, local: NaiveDateTime) -> String {
         let separator = self.separator;
         let form = match self.unit {
             Unit::Day => "%Y-%m-%d".to_owned(),
@@ -101,6 +106,28 @@ impl Written {
             Unit::Second => format!("%Y-%m-%d{separator}%H:%M:%S"),
         };
         local.format(&form).to_string()
+    }
+
+    pub(super) const fn has_offset(&self) -> bool {
+        self.offset.is_some()
+    }
+
+    /// Somebody's bound as the column would write it, without a zone: every time from it on sorts at it or above. None where it is
+    /// not on a whole unit, since the column has no text that stands for it.
+    pub(super) fn exactly(&self, bound: Bound) -> Option<String> {
+        let local = match (bound, self.offset) {
+            (Bound::Local(micros), _) => DateTime::from_timestamp_micros(micros)?.naive_utc(),
+            (Bound::Instant(micros), offset) => {
+                DateTime::from_timestamp_micros(micros)?.with_timezone(&offset?).naive_local()
+            }
+            (Bound::Number(_), _) => return None,
+        };
+        let unit = match self.unit {
+            Unit::Day => TimeDelta::days(1),
+            Unit::Minute => TimeDelta::minutes(1),
+            Unit::Second => TimeDelta::seconds(1),
+        };
+        (local.duration_trunc(unit).ok()? == local).then(|| self.shown(local))
     }
 
     /// A bound as it is kept: the next run sees from it how the values were written.
@@ -266,6 +293,29 @@ mod tests {
         assert_eq!(utc, "2026-10-25 00:30:15");
         // An offset that is written is never set back.
         assert_eq!(end("2025-01-01 00:00:00+02:00", "2026-10-25T00:30:15Z", Tz::Europe__Berlin), "2026-10-25 02:30:15");
+    }
+
+    #[test]
+    fn somebodys_bound_is_written_as_the_column_writes_or_not_at_all() {
+        let exactly = |text: &str, bound: &str| {
+            let written = times(&[text]).written.expect("a time");
+            written.exactly(bound.parse().expect("a bound"))
+        };
+        for (text, bound, shown) in [
+            ("2025-01-01 00:00:00", "2026-05-01T10:00:30", Some("2026-05-01 10:00:30")),
+            ("2025-01-01T00:00:00Z", "2026-05-01T10:00:30+02:00", Some("2026-05-01T08:00:30")),
+            ("2025-01-01 00:00:00-05:30", "2026-05-01T10:00:30Z", Some("2026-05-01 04:30:30")),
+            ("2025-01-01 00:00", "2026-05-01T10:01:00", Some("2026-05-01 10:01")),
+            ("2025-01-01", "2026-05-01", Some("2026-05-01")),
+            ("2025-01-01 00:00:00", "2026-05-01T10:00:30.5", None),
+            ("2025-01-01 00:00", "2026-05-01T10:01:01", None),
+            ("2025-01-01", "2026-05-01T00:00:01", None),
+            ("2025-01-01", "5", None),
+        ] {
+            assert_eq!(exactly(text, bound).as_deref(), shown, "{text} {bound}");
+        }
+        let before = exactly("2025-01-01T00:00:00Z", "1969-12-31T23:59:59Z");
+        assert_eq!(before.as_deref(), Some("1969-12-31T23:59:59"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use waybill_api::ProblemCode;
 use waybill_api::action::AllowedAction;
 use waybill_api::run::{
-    Attempt, ColumnDrift, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run, RunDetail,
-    RunStream, StreamReceipt,
+    Attempt, BackfillRange, ColumnDrift, DiscoveredColumn, DiscoveredTable, Discovery, Failure, ReceiptDigest, Run,
+    RunDetail, RunStream, StreamReceipt,
 };
+use waybill_model::errand::{Bound, Errand};
 use waybill_model::plan::{Plan, Side};
 use waybill_model::report::DiscoveredTable as Table;
 use waybill_model::run::{Desired, RunKind, RunState};
@@ -123,7 +124,9 @@ fn stream(row: &StreamRow) -> RunStream {
     RunStream {
         index: row.stream,
         name: row.name.clone(),
-        reload: row.reload,
+        reload: row.errand == Some(Errand::Reload),
+        forget_cursor: row.errand == Some(Errand::ForgetCursor),
+        backfill: backfill(row),
         state: row.state.into(),
         rows: known.then_some(row.rows),
         bytes: known.then_some(row.bytes),
@@ -134,6 +137,12 @@ fn stream(row: &StreamRow) -> RunStream {
         failure: row.failure.map(failure),
         delivered_late: row.delivered_late,
     }
+}
+
+fn backfill(row: &StreamRow) -> Option<BackfillRange> {
+    let Some(Errand::Backfill(range)) = &row.errand else { return None };
+    let shown = |bound: Option<Bound>| bound.map(|bound| bound.to_string());
+    Some(BackfillRange { from: shown(range.from()), to: shown(range.to()) })
 }
 
 fn drift(found: waybill_model::receipt::ColumnDrift) -> Option<ColumnDrift> {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use waybill_model::FailureCode;
+use waybill_model::errand::Range;
 use waybill_model::run::StreamState;
 use waybill_pipeline::{StopSignal, stop_pair};
 
@@ -38,7 +39,7 @@ fn run_with(images: Vec<String>) -> Run {
 
 pub(in crate::guard) fn watch(origin: Origin, images: Vec<String>) -> (Arc<Watch>, StopSignal) {
     let plan = waybill_spec::parse(SPEC).expect("a spec").plan("p").expect("a plan");
-    let subject = Subject { plan, bytes: Vec::new(), signature: None, images, is_reload: false };
+    let subject = Subject { plan, bytes: Vec::new(), signature: None, images, errands: Vec::new() };
     let guard = Guard::parse(GUARD).expect("a guard");
     assert_eq!(subject.judge(&guard), []);
     let (switch, stop) = stop_pair();
@@ -93,29 +94,36 @@ async fn a_guard_that_is_gone_wrong_over_or_narrower_ends_the_run() {
     assert!(run.watch.allows().await.is_err());
 }
 
-/// The plan is the same with and without a reload: the guard alone tells them apart.
+/// The plan is the same with and without them: the guard alone tells them apart.
 #[test]
-fn a_reload_is_refused_where_the_guard_says_so_or_asks_for_signatures() {
+fn a_reload_and_a_backfill_are_refused_where_the_guard_says_so_or_asks_for_signatures() {
     let plan = waybill_spec::parse(SPEC).expect("a spec").plan("p").expect("a plan");
-    let subject =
-        |is_reload| Subject { plan: plan.clone(), bytes: Vec::new(), signature: None, images: Vec::new(), is_reload };
-    let refuses = |guard: &str, is_reload| {
+    let range = Range::new(Some("5"), None).expect("a range");
+    let refuses = |guard: &str, errand: Option<&Errand>, reason| {
         let guard = Guard::parse(guard).expect("a guard");
-        let found = subject(is_reload).judge(&guard);
-        assert!(
-            found.iter().all(|one| one.reason != Reason::Reload || one.reason.failure() == FailureCode::PolicyDenied)
-        );
-        found.iter().any(|one| one.reason == Reason::Reload)
+        let errands = errand.into_iter().cloned().collect();
+        let subject = Subject { plan: plan.clone(), bytes: Vec::new(), signature: None, images: Vec::new(), errands };
+        let found = subject.judge(&guard);
+        found.iter().any(|one| one.reason == reason && one.reason.failure() == FailureCode::PolicyDenied)
     };
     let signed = format!("require_signed_specs = true\n{GUARD}[signers.a]\nkey = \"ed25519:{}=\"\n", "A".repeat(43));
-    for (guard, refused) in [
-        (GUARD.to_owned(), false),
-        (format!("reload = false\n{GUARD}"), true),
-        (signed.clone(), true),
-        (format!("reload = true\n{signed}"), false),
+    for (key, reason, errand) in [
+        ("reload", Reason::Reload, Errand::Reload),
+        ("backfill", Reason::Backfill, Errand::ForgetCursor),
+        ("backfill", Reason::Backfill, Errand::Backfill(range)),
     ] {
-        assert_eq!((refuses(&guard, true), refuses(&guard, false)), (refused, false), "{guard}");
+        for (guard, refused) in [
+            (GUARD.to_owned(), false),
+            (format!("{key} = false\n{GUARD}"), true),
+            (signed.clone(), true),
+            (format!("{key} = true\n{signed}"), false),
+        ] {
+            let found = (refuses(&guard, Some(&errand), reason), refuses(&guard, None, reason));
+            assert_eq!(found, (refused, false), "{guard}");
+        }
     }
+    let no_reload = format!("reload = false\n{GUARD}");
+    assert!(!refuses(&no_reload, Some(&Errand::ForgetCursor), Reason::Reload), "it replaces nothing");
 }
 
 #[tokio::test(start_paused = true)]
