@@ -162,7 +162,7 @@ async fn the_account_and_the_pipeline_of_the_postgres_page_work_as_they_stand() 
     server
         .run(
             "CREATE TABLE orders AS SELECT g::int8 AS id, timestamptz '2020-01-01' AS updated_at FROM generate_series(1, 100) g;
-             CREATE TABLE customers AS SELECT 1 AS id, 'secret' AS password_hash",
+             CREATE TABLE customers AS SELECT 1 AS id, 'secret' AS password_hash; REVOKE ALL ON SCHEMA public FROM PUBLIC",
         )
         .await;
     let [account] = &fenced(&page, "sql")[..] else { panic!("one account") };
