@@ -28,7 +28,11 @@ pub(super) struct Copy {
 impl Copy {
     /// With a source that these statements make, and these streams.
     pub(super) fn with(sql: &str, streams: &str) -> Self {
-        let server = Postgres::start();
+        Self::on(Postgres::start(), sql, streams)
+    }
+
+    /// The same into this server.
+    pub(super) fn on(server: Postgres, sql: &str, streams: &str) -> Self {
         let copy = Self { port: server.port(), server, folder: tempfile::tempdir().expect("a folder") };
         copy.source(sql);
         copy.streams(streams);

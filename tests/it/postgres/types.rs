@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 use waybill_tests::binaries::repository;
 use waybill_tests::readers;
 use waybill_tests::sandbox::{Options, Sandbox};
-use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres::{Postgres, Release, Setup};
 
 use self::table::{Arrives, Entry, entries};
 use crate::story::succeeded;
@@ -28,13 +28,17 @@ INSERT INTO pg_depend SELECT 'pg_type'::regclass, 'kit.%'::regtype, 0, 'pg_exten
 
 const KIT: &str = "
 CREATE SCHEMA kit; CREATE EXTENSION hstore SCHEMA kit; CREATE EXTENSION citext SCHEMA kit; CREATE EXTENSION ltree SCHEMA kit;
-CREATE EXTENSION cube SCHEMA kit; CREATE EXTENSION seg SCHEMA kit; CREATE EXTENSION postgis SCHEMA kit;
+CREATE EXTENSION cube SCHEMA kit; CREATE EXTENSION seg SCHEMA kit;
 CREATE TYPE kit.mood AS ENUM ('ok', 'Not \"ok\"'); CREATE TYPE kit.pair AS (a int, b text, c int[]); CREATE TYPE kit.doc AS (j json, f float8, s text[]);
 CREATE DOMAIN kit.price AS numeric(6,2) CHECK (VALUE > 0);
 CREATE TYPE kit.span AS RANGE (subtype = float8, multirange_type_name = kit.multispan);
 CREATE TABLE kit.seen (a int, b int, c int DEFAULT 7);
 INSERT INTO kit.seen SELECT g % 3, g % 6 FROM generate_series(1, 100) g;
 CREATE STATISTICS kit.seen_together (ndistinct, dependencies, mcv) ON a, b FROM kit.seen; ANALYZE kit.seen;
+";
+
+/// An extension of pgvector's name.
+const VECTOR: &str = "
 INSERT INTO pg_extension SELECT pg_nextoid('pg_extension', 'oid', 'pg_extension_oid_index'), 'vector', extowner, extnamespace, false, '0.8.0' FROM pg_extension
   WHERE extname = 'hstore';
 ";
@@ -65,12 +69,16 @@ impl Column {
 }
 
 /// Gives a server the types that its catalogue does not bring.
-async fn install(client: &Client) {
+async fn install(client: &Client, release: Release) {
     let vectors: String = [("vector", "bytea"), ("halfvec", "bytea"), ("sparsevec", "text")]
         .map(|(name, base)| VECTORS.replace('%', name).replace('!', base))
         .concat();
+    let others = match release {
+        Release::Installed => format!("CREATE EXTENSION postgis SCHEMA kit; {VECTOR} {vectors}"),
+        Release::Newest => "CREATE EXTENSION vector SCHEMA kit".to_owned(),
+    };
     client.batch_execute("SET allow_system_table_mods = on; SET client_min_messages = error").await.expect("a setting");
-    for script in [KIT, &vectors, SESSION] {
+    for script in [KIT, &others, SESSION] {
         client.batch_execute(script).await.unwrap_or_else(|error| panic!("{error:?} in {script}"));
     }
 }
@@ -88,11 +96,11 @@ fn column(place: usize) -> String {
 }
 
 impl Source {
-    async fn start() -> Self {
-        let server = Postgres::start();
+    async fn start(release: Release) -> Self {
+        let server = Postgres::with(Setup { release, ..Setup::default() });
         let client = server.client().await;
-        install(&client).await;
-        let source = Self { server, client, entries: entries() };
+        install(&client, release).await;
+        let source = Self { server, client, entries: entries(release) };
         source.fill().await;
         source
     }
@@ -272,7 +280,16 @@ fn differences(table: &Path, columns: &[Column], what: impl Fn(&str) -> String) 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn d1_every_type_of_the_server_and_its_arrays_and_domains_read_back_exact() {
-    let source = Source::start().await;
+    read_back_exact(Release::Installed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d1_every_type_of_the_newest_server_and_its_arrays_and_domains_read_back_exact() {
+    read_back_exact(Release::Newest).await;
+}
+
+async fn read_back_exact(release: Release) {
+    let source = Source::start(release).await;
     let sandbox = Sandbox::start(Options::default()).await.expect("the product");
     let document = format!(
         "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, \
@@ -320,7 +337,24 @@ fn documented() -> Vec<String> {
 
 #[tokio::test]
 async fn d1_every_type_that_a_table_can_hold_has_an_entry() {
-    let source = Source::start().await;
+    has_every_type(&Source::start(Release::Newest).await).await;
+    let source = Source::start(Release::Installed).await;
+    has_every_type(&source).await;
+
+    let names = documented();
+    assert!(names.len() > 30, "{names:?}");
+    source.run("SET search_path = kit").await;
+    for name in names {
+        let plain = name.split('(').next().expect("a name");
+        let sql = format!(
+            "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'public.scalars'::regclass
+             AND atttypid IN (to_regtype('{plain}'))"
+        );
+        assert_ne!(source.text(&sql).await.as_deref(), Some("0"), "the page names {name}, which has no entry");
+    }
+}
+
+async fn has_every_type(source: &Source) {
     // An array type is no entry of its own: every entry is tried in arrays too.
     let sql = "SELECT coalesce(string_agg(t.oid::regtype::text, ', '), '') FROM pg_type t
                JOIN pg_namespace n ON n.oid = t.typnamespace AND n.nspname IN ('pg_catalog', 'kit')
@@ -335,17 +369,5 @@ async fn d1_every_type_that_a_table_can_hold_has_an_entry() {
         let state = made.expect_err(entry.sql).code().map(|code| code.code().to_owned());
         // Not a wrong literal (class 22): the type's input says that it takes none, or fails in itself.
         assert!(matches!(state.as_deref(), Some("0A000" | "XX000")), "{} takes values: {state:?}", entry.sql);
-    }
-
-    let names = documented();
-    assert!(names.len() > 30, "{names:?}");
-    source.run("SET search_path = kit").await;
-    for name in names {
-        let plain = name.split('(').next().expect("a name");
-        let sql = format!(
-            "SELECT count(*)::text FROM pg_attribute WHERE attrelid = 'public.scalars'::regclass
-             AND atttypid IN (to_regtype('{plain}'))"
-        );
-        assert_ne!(source.text(&sql).await.as_deref(), Some("0"), "the page names {name}, which has no entry");
     }
 }

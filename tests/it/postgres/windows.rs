@@ -47,7 +47,10 @@ impl Runs<'_> {
 }
 
 async fn seeded() -> Postgres {
-    let server = Postgres::start();
+    with_rows(Postgres::start()).await
+}
+
+async fn with_rows(server: Postgres) -> Postgres {
     server
         .run(
             "CREATE TABLE t (id int8 GENERATED ALWAYS AS IDENTITY, at timestamptz, local timestamp, note text);
@@ -59,7 +62,15 @@ async fn seeded() -> Postgres {
 
 #[tokio::test]
 async fn a_late_commit_comes_with_the_second_run() {
-    let server = seeded().await;
+    late_commit_comes(seeded().await).await;
+}
+
+#[tokio::test]
+async fn a_late_commit_comes_with_the_second_run_on_the_newest_server() {
+    late_commit_comes(with_rows(Postgres::newest()).await).await;
+}
+
+async fn late_commit_comes(server: Postgres) {
     let late = server.client().await;
     late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("insert");
     server.run("INSERT INTO t (at) VALUES (now())").await;
@@ -90,7 +101,15 @@ async fn ten_thousand_rows_on_the_edge_come_exactly_once() {
 
 #[tokio::test]
 async fn an_integer_window_waits_for_transactions_that_were_open() {
-    let server = seeded().await;
+    integer_window_waits(seeded().await).await;
+}
+
+#[tokio::test]
+async fn an_integer_window_waits_for_transactions_that_were_open_on_the_newest_server() {
+    integer_window_waits(with_rows(Postgres::newest()).await).await;
+}
+
+async fn integer_window_waits(server: Postgres) {
     let late = server.client().await;
     late.batch_execute("BEGIN; INSERT INTO t (at) VALUES (now())").await.expect("insert");
     server.run("INSERT INTO t (at) VALUES (now())").await;

@@ -68,7 +68,15 @@ async fn run(client: &Client, sql: &str) {
 
 #[tokio::test]
 async fn a_row_of_a_transaction_that_commits_late_comes_with_the_next_run_and_once() {
-    let server = Postgres::start();
+    late_row_comes_once(Postgres::start()).await;
+}
+
+#[tokio::test]
+async fn a_row_of_a_transaction_that_commits_late_on_the_newest_server_comes_with_the_next_run_and_once() {
+    late_row_comes_once(Postgres::newest()).await;
+}
+
+async fn late_row_comes_once(server: Postgres) {
     server.run(&format!("{TABLE}; INSERT INTO t SELECT g, 0 FROM generate_series(1, 100) g")).await;
     let late = server.client().await;
     // The row's number is that of the savepoint, which is higher than the transaction's own.

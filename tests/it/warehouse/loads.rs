@@ -1,12 +1,22 @@
 //! What each way of loading leaves in the table.
 
 use serde_json::json;
+use waybill_tests::services::postgres::Postgres;
 
 use super::{Copy, numbers, report, talk};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_load_makes_the_table_and_then_replaces_its_rows() {
-    let copy = Copy::with(&numbers(1000), "t: {}");
+    replaces(Postgres::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_load_into_the_newest_server_makes_the_table_and_then_replaces_its_rows() {
+    replaces(Postgres::newest()).await;
+}
+
+async fn replaces(server: Postgres) {
+    let copy = Copy::on(server, &numbers(1000), "t: {}");
     let report = copy.delivered();
     assert_eq!((&report["streams"][0]["rows"], &report["streams"][0]["files"]), (&json!(1000), &json!(0)));
     assert_eq!(copy.one("SELECT count(*) || ' ' || sum(id) || ' ' || min(note) FROM t").await, "1000 500500 note 1");
@@ -121,9 +131,18 @@ async fn a_value_that_the_column_can_not_hold_stands_in_its_twin() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_row_takes_the_place_of_the_one_with_its_key() {
+    merges(Postgres::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_row_in_the_newest_server_takes_the_place_of_the_one_with_its_key() {
+    merges(Postgres::newest()).await;
+}
+
+async fn merges(server: Postgres) {
     let sql = "CREATE TABLE t (id INTEGER PRIMARY KEY, seen INTEGER NOT NULL, day DATE);
          INSERT INTO t VALUES (1, 1, '2024-01-01'), (2, 2, 'odd'), (3, 3, NULL)";
-    let copy = Copy::with(sql, "t: { load: changed, cursor: seen }");
+    let copy = Copy::on(server, sql, "t: { load: changed, cursor: seen }");
     copy.delivered();
     copy.source("UPDATE t SET seen = 4, day = '2024-05-05' WHERE id = 2; INSERT INTO t VALUES (4, 5, 'strange')");
     assert_eq!(copy.delivered()["streams"][0]["rows"], 2);

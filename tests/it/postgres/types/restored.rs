@@ -6,7 +6,7 @@ use std::process::Command;
 
 use tokio_postgres::Client;
 use waybill_tests::binaries::binary;
-use waybill_tests::services::postgres::Postgres;
+use waybill_tests::services::postgres::{Postgres, Release};
 
 use super::{Source, install};
 
@@ -77,10 +77,10 @@ async fn texts(client: &Client, table: &str, column: &str) -> Vec<Option<String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_type_and_value_of_a_postgres_comes_back_as_itself_in_another() {
-    let source = Source::start().await;
+    let source = Source::start(Release::Installed).await;
     let target = Postgres::start();
     let client = target.client().await;
-    install(&client).await;
+    install(&client, Release::Installed).await;
     let folder = tempfile::tempdir().expect("a folder");
     // No type holds an array of vectors.
     let vectors = source

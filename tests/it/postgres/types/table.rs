@@ -1,8 +1,10 @@
 //! What each PostgreSQL type arrives as: one entry per row of the fidelity table and per type of the catalogue.
 
 use serde_json::Value;
+use waybill_tests::services::postgres::Release;
 
 /// A type, values of it as a column of a table holds them, and what readers find.
+#[derive(Clone)]
 pub(super) struct Entry {
     /// As a column is declared.
     pub(super) sql: &'static str,
@@ -56,7 +58,21 @@ fn made(sql: &'static str, expression: &str) -> Entry {
 }
 
 /// All entries. The schema `kit` holds what is no part of the server itself.
-pub(super) fn entries() -> Vec<Entry> {
+pub(super) fn entries(release: Release) -> Vec<Entry> {
+    let own = match release {
+        Release::Installed => [vec![same("xml", ["<a b=\"1\">ü</a>"])], postgis(), recorded_vectors()].concat(),
+        // It is built without what reads XML, and has the real pgvector.
+        Release::Newest => vec![
+            of("xml", []),
+            same("interval", ["infinity", "-infinity"]),
+            of("kit.vector", [("[1,2.5,-3]", is(vec![1.0, 2.5, -3.0]))]),
+            of("kit.halfvec", [("[1,-2,65504]", is(vec![1.0, -2.0, 65504.0]))]),
+        ],
+    };
+    [common(), own].concat()
+}
+
+fn common() -> Vec<Entry> {
     [
         numbers(),
         times(),
@@ -182,7 +198,6 @@ fn texts() -> Vec<Entry> {
         printed("bpchar", [("kept  ", "kept  ")]),
         same("name", [LONG]),
         same("\"char\"", ["q", ""]),
-        same("xml", ["<a b=\"1\">ü</a>"]),
         same("json", ["{\"n\": 1.000000000000000000000000001, \"n\": 2}", " [ ] ", "null"]),
         printed(
             "jsonb",
@@ -308,15 +323,8 @@ fn made_by_users() -> Vec<Entry> {
     ]
 }
 
-/// Extensions that come with the server, PostGIS, and pgvector: Debian has none for 15, so types stand in for its own which
-/// send the bytes that pgvector's layout says, through a real server.
+/// Extensions that come with every server, and the one type of pgvector that is text.
 fn extensions() -> Vec<Entry> {
-    const SHAPE: &str = "CASE id WHEN 2 THEN '{{\"[1,2.5,-3]\",NULL},{\"[1,2.5,-3]\",\"[1,2.5,-3]\"}}' \
-                         WHEN 3 THEN '[0:1]={\"[1,2.5,-3]\",NULL}' END";
-    const HALF: &str = "CASE id WHEN 2 THEN '{{\"[1,-2]\",NULL},{\"[1,-2]\",\"[1,-2]\"}}' \
-                        WHEN 3 THEN '[0:1]={\"[1,-2]\",NULL}' END";
-    let point = "0101000020e6100000000000000000f03f0000000000000040";
-    let place = |sql| Entry { array_text: "{}::bytea[]::text", ..of(sql, [("SRID=4326;POINT(1 2)", is(point))]) };
     vec![
         same("kit.hstore", ["\"k\"=>\"v\", \"n\"=>NULL"]),
         of("kit.ghstore", []),
@@ -327,6 +335,15 @@ fn extensions() -> Vec<Entry> {
         of("kit.ltree_gist", []),
         same("kit.cube", ["(1, 2),(3, 4)"]),
         same("kit.seg", ["1.50 .. 2"]),
+        same("kit.sparsevec", ["{1:1.5,3:-2}/5"]),
+    ]
+}
+
+/// What Debian's server has beside its own.
+fn postgis() -> Vec<Entry> {
+    let point = "0101000020e6100000000000000000f03f0000000000000040";
+    let place = |sql| Entry { array_text: "{}::bytea[]::text", ..of(sql, [("SRID=4326;POINT(1 2)", is(point))]) };
+    vec![
         place("kit.geometry"),
         place("kit.geometry(Point,4326)"),
         place("kit.geography"),
@@ -335,11 +352,21 @@ fn extensions() -> Vec<Entry> {
         same("kit.spheroid", ["SPHEROID(\"WGS 84\",6378137,298.257223563)"]),
         of("kit.box2df", []),
         of("kit.gidx", []),
+    ]
+}
+
+/// pgvector's types where Debian has none for 15: types stand in for its own which send the bytes that its layout says, through a
+/// real server.
+fn recorded_vectors() -> Vec<Entry> {
+    const SHAPE: &str = "CASE id WHEN 2 THEN '{{\"[1,2.5,-3]\",NULL},{\"[1,2.5,-3]\",\"[1,2.5,-3]\"}}' \
+                         WHEN 3 THEN '[0:1]={\"[1,2.5,-3]\",NULL}' END";
+    const HALF: &str = "CASE id WHEN 2 THEN '{{\"[1,-2]\",NULL},{\"[1,-2]\",\"[1,-2]\"}}' \
+                        WHEN 3 THEN '[0:1]={\"[1,-2]\",NULL}' END";
+    vec![
         Entry {
             array_text: SHAPE,
             ..of("kit.vector", [("\\x000300003f80000040200000c0400000", is(vec![1.0, 2.5, -3.0]))])
         },
         Entry { array_text: HALF, ..of("kit.halfvec", [("\\x000200003c00c000", is(vec![1.0, -2.0]))]) },
-        same("kit.sparsevec", ["{1:1.5,3:-2}/5"]),
     ]
 }
