@@ -6,9 +6,12 @@ use serde_json::json;
 use waybill_model::FailureCode;
 use waybill_model::plan::StreamPlan;
 use waybill_pipeline::{CursorState, FaultResult};
-use waybill_tests::services::postgres::Postgres;
+use waybill_tests::readers;
+use waybill_tests::sandbox::{Options, Sandbox};
+use waybill_tests::services::postgres::{Postgres, Setup};
 
 use super::{Read, read_after, source, stream};
+use crate::story::succeeded;
 
 fn by(column: &str) -> StreamPlan {
     stream("t", json!({"load": "new", "cursor": {"column": column, "margin-ms": 1000}}))
@@ -118,4 +121,43 @@ async fn a_standby_that_shows_less_than_its_primary_did_is_waited_for() {
     caught_up(&primary, &standby).await;
     let next = read(&standby, "id", first.cursor.as_ref()).await.expect("read");
     assert_eq!(next.sorted("id"), [61]);
+}
+
+/// The primary removes rows that the reading on the standby still sees, and the standby goes on rather than wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn f28_a_reading_that_a_standby_cancels_for_a_conflict_is_tried_anew_and_lands_whole() {
+    let settings = &["max_standby_streaming_delay = 0"];
+    let primary = Postgres::with(Setup { settings, ..Setup::default() });
+    primary
+        .run(
+            "CREATE TABLE t AS SELECT g::int8 AS id FROM generate_series(1, 5000) g;
+             CREATE VIEW v AS SELECT id FROM t WHERE id <> 2500 OR pg_advisory_xact_lock_shared(7)::text = ''",
+        )
+        .await;
+    let standby = primary.standby().await;
+    let sandbox = Sandbox::start(Options::default()).await.expect("the product");
+    let document = format!(
+        "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: postgres, \
+         tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all: {{ from: db, to: lake, streams: {{ public.v: {{}} }} }}\n",
+        standby.port(),
+        sandbox.path("lake").display()
+    );
+    sandbox.apply(&document).await.expect("applied");
+    // Its COPY waits in the middle.
+    let holder = standby.client().await;
+    holder.execute("SELECT pg_advisory_lock(7)", &[]).await.expect("the lock");
+    let run = sandbox.trigger("all").await.expect("a run");
+    until(&standby, "count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").await;
+    primary.run("DELETE FROM t WHERE id % 2 = 1").await;
+    primary.run("VACUUM t").await;
+    until(&standby, "confl_snapshot > 0 FROM pg_stat_database_conflicts WHERE datname = 'postgres'").await;
+    holder.execute("SELECT pg_advisory_unlock(7)", &[]).await.expect("the lock is free");
+    let ended = sandbox.ended(run).await.expect("an end");
+    succeeded(&ended).unwrap_or_else(|error| panic!("{error}\n{}", sandbox.log()));
+    let failures =
+        ended.attempt_list.iter().map(|attempt| attempt.failure.as_ref().map(|failure| failure.code.to_string()));
+    assert_eq!(failures.collect::<Vec<_>>(), [Some("recovery_conflict".to_owned()), None]);
+    let sums = "SELECT count(*), count(DISTINCT id), CAST(sum(id) AS BIGINT) FROM t";
+    let rows = readers::query(&sandbox.path("lake/public.v"), sums).expect("readers").agreed();
+    assert_eq!(rows, json!([[2500, 2500, 2500 * 2501]]));
 }
