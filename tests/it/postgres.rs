@@ -9,6 +9,7 @@ mod formats;
 mod hostile;
 mod landed;
 mod literals;
+mod memory;
 mod origins;
 mod postgis;
 mod readers;
