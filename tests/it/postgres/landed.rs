@@ -2,7 +2,7 @@
 //! windows of one run after another while somebody commits late. What is in the table is what was in the source.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(super) async fn killed(server: &Postgres, folder: &Path, keys: &str, fault: 
     worker.env("WAYBILL_FAULT", fault).output().await.expect("run the worker");
 }
 
-fn worker(program: &str, server: &Postgres, user: &str, folder: &Path, keys: &str) -> Command {
+pub(super) fn worker(program: &str, server: &Postgres, user: &str, folder: &Path, keys: &str) -> Command {
     let document = format!(
         "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: {user}, \
          tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: \
@@ -91,6 +91,46 @@ async fn d2_four_lanes_of_a_table_that_others_update_land_as_one_moment() {
     assert!(report["streams"][0]["files"].as_u64() > Some(1), "several lanes wrote: {report}");
     let sums = "SELECT count(*), count(DISTINCT id), min(id), max(id), CAST(sum(v) AS BIGINT) FROM t";
     assert_eq!(read(folder.path(), sums), json!([[ROWS, ROWS, 1, ROWS, 100 * ROWS]]));
+}
+
+/// The server ends the session that holds the snapshot while rows are read: what was delivered before is what readers find, while
+/// the attempt is dying and when it is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn d6_the_table_of_the_run_before_is_read_while_an_attempt_without_its_snapshot_dies() {
+    let server = Postgres::start();
+    server.run("CREATE TABLE t AS SELECT g::int8 AS id, 'old' AS note FROM generate_series(1, 5000) g").await;
+    let folder = tempfile::tempdir().expect("a folder");
+    delivered(&server, folder.path(), "load: full").await;
+    let notes = || read(folder.path(), "SELECT note, count(*), count(DISTINCT id) FROM t GROUP BY note");
+    let old = json!([["old", 5000, 5000]]);
+    assert_eq!(notes(), old);
+    // The leader waits in the middle of its COPY.
+    server
+        .run(
+            "ALTER TABLE t RENAME TO kept; UPDATE kept SET note = 'new';
+             CREATE VIEW t AS SELECT id, CASE WHEN id = 4000 AND pg_advisory_xact_lock_shared(7)::text <> '' THEN 'locked' ELSE note END AS note FROM kept",
+        )
+        .await;
+    let holder = server.client().await;
+    holder.execute("SELECT pg_advisory_lock(7)", &[]).await.expect("the lock");
+    let slow =
+        worker("waybill-worker", &server, "postgres", folder.path(), "load: full").stdout(Stdio::piped()).spawn();
+    let client = server.client().await;
+    let waiting = "SELECT count(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while client.query_one(waiting, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await; // bounded by the test runner
+    }
+    assert_eq!(notes(), old, "while it reads");
+    let ended =
+        "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    assert_eq!(client.query_one(ended, &[]).await.expect("an answer").get::<_, i64>(0), 1);
+    let output = slow.expect("run the worker").wait_with_output().await.expect("an end");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("a report");
+    assert_eq!(report["streams"][0]["failure"], json!("snapshot_lost"), "{report}");
+    assert_eq!(notes(), old, "when it is dead");
+    holder.execute("SELECT pg_advisory_unlock(7)", &[]).await.expect("the lock is free");
+    delivered(&server, folder.path(), "load: full").await;
+    assert_eq!(notes(), json!([["new", 5000, 5000]]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
