@@ -113,6 +113,29 @@ async fn a_recovery_conflict_and_a_cancel_have_their_own_codes() {
     }
 }
 
+/// COPY goes on when it is read on, and whoever holds the snapshot is not cut off meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn d8_a_slow_reader_stops_the_copy_at_the_server_and_nobody_is_cut_off() {
+    let server = Postgres::start();
+    let wide = "CREATE TABLE t AS SELECT g::int8 AS id, repeat('x', 2000) AS pad FROM generate_series(1, 20000) g";
+    server.run(wide).await;
+    let small = waybill_pipeline::source::Want { lanes: 1, batch_bytes: 64 << 10, row_bytes: 1 << 20 };
+    let snapshot = source(&server).open(&full("t"), None, small).await.expect("open");
+    let mut lane = snapshot.lane().await.expect("a lane");
+    let first = lane.next().await.expect("a batch").expect("rows").rows.num_rows();
+    // The server can't send on once the socket is full, and waits: as long as nobody reads, and at the same place.
+    let client = server.client().await;
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waybill/run_test' AND wait_event = 'ClientWrite'";
+    let begun = std::time::Instant::now();
+    while client.query_one(waits, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the server does not wait");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await; // a poll, bounded
+    }
+    let rest: usize = drain(lane).await.expect("read").iter().map(|batch| batch.rows.num_rows()).sum();
+    assert_eq!(first + rest, 20_000);
+    snapshot.finish().await.expect("proven");
+}
+
 #[tokio::test]
 async fn a_server_out_of_connections_means_fewer_lanes() {
     let server = Postgres::with(waybill_tests::services::postgres::Setup {
