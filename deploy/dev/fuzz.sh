@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Feeds the readers of foreign bytes with anything: what PostgreSQL and MySQL send, CSV, commit logs.
+# Feeds the readers of foreign bytes with anything: what PostgreSQL and MySQL send, CSV, commit logs, checkpoints.
 #   SECONDS_EACH=600 TARGETS="postgres_copy csv" make fuzz
 # Each target begins with its kept inputs (tests/fuzz/seeds), which every run of the tests feeds too. What breaks one is left in
 # target/fuzz/artifacts and named; whoever mends it keeps it beside the others. Needs a nightly compiler (rustup).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-each=${SECONDS_EACH:-600} targets=${TARGETS:-postgres_copy mysql_rows csv delta_log plain_log}
+each=${SECONDS_EACH:-600} targets=${TARGETS:-postgres_copy mysql_rows csv delta_log delta_checkpoint plain_log}
 deploy/dev/tools.sh build
 command -v rustup >/dev/null || { echo "fuzz.sh: rustup is missing, which brings the nightly compiler that fuzzing needs (https://rustup.rs)" >&2; exit 1; }
 rustup run nightly rustc --version >/dev/null 2>&1 || rustup toolchain install nightly --profile minimal >&2

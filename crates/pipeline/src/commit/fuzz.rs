@@ -1,8 +1,12 @@
-//! Bytes of any kind in place of commits: a table, or a refusal.
+//! Bytes of any kind in place of commits and checkpoints: a table, or a refusal.
 //!
 //! What begins with `s` is sealed as ours is, so that what lies behind the seal is reached as well.
 
+mod checkpoint;
+
 use bytes::Bytes;
+
+pub(crate) use checkpoint::delta_checkpoint;
 
 use crate::commit::digest::{DigestKey, Sealed};
 use crate::commit::kind::LogKind;
