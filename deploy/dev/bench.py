@@ -1,4 +1,5 @@
-"""The benchmark: Waybill beside other tools, from PostgreSQL to Parquet, to CSV and to PostgreSQL, from CSV and from MariaDB. CASES chooses among them."""
+"""The benchmark: Waybill beside other tools, from PostgreSQL to Parquet (also in S3, and of a wide table), to CSV and to PostgreSQL, from CSV and from
+MariaDB. CASES chooses among them."""
 import datetime
 import json
 import os
@@ -9,7 +10,9 @@ import sys
 import time
 
 import bench_sources
+import bench_store
 import bench_text
+import bench_wide
 import measure
 import servers
 from measure import HOME, OUT, ROUNDS, Limits, compare
@@ -17,7 +20,8 @@ from peers import extension
 
 SCALE = float(os.environ["SCALE"])
 LARGE = os.environ.get("BENCH_LARGE")
-CASES = os.environ.get("CASES", "postgres text target csv mariadb").split()
+ALL = "postgres wide text target store csv mariadb"
+CASES = os.environ.get("CASES", ALL).split()
 
 
 class Server(servers.Postgres):
@@ -131,6 +135,7 @@ def postgres(server, schema, limits):
         print(f"\n## limits at scale {SCALE:g}")
         limits.hold("two streams: wall to duckdb's", two["wall"] / peer["wall"], 0.85)
         limits.hold("two streams: CPU to duckdb's", two["cpu"] / peer["cpu"], 0.8)
+        limits.hold("two streams: files to duckdb's", two["size"] / peer["size"], 1.0)
         limits.hold("one stream: wall to psql COPY's", one["wall"] / large["psql COPY binary > /dev/null"]["wall"], 1.05)
         limits.hold("two streams: peak", two["peak"], 256, " MiB")
         limits.hold("one stream: peak", one["peak"], 128, " MiB")
@@ -142,14 +147,18 @@ def postgres(server, schema, limits):
 
 
 def main():
-    if unknown := set(CASES) - {"postgres", "text", "target", "csv", "mariadb"}:
-        sys.exit(f"CASES: {', '.join(unknown)} is none of postgres, text, target, csv, mariadb")
+    if unknown := set(CASES) - set(ALL.split()):
+        sys.exit(f"CASES: {', '.join(unknown)} is none of {ALL}")
     limits, results = Limits(), {"scale": SCALE, "rounds": ROUNDS}
     server = Server()
     try:
         schema = server.seed(SCALE)
         if "postgres" in CASES:
             results["postgres"] = postgres(server, schema, limits)
+        if "wide" in CASES:
+            results["wide"] = bench_wide.wide(server, schema, SCALE, limits)
+        if "store" in CASES:
+            results["store"] = bench_store.store(server, schema, SCALE, limits)
         if "text" in CASES:
             results["text"] = bench_text.text(server, schema, SCALE, limits)
         if "target" in CASES:

@@ -18,14 +18,14 @@ ROUNDS = int(os.environ["ROUNDS"])
 OUT = f"{HOME}/out"
 
 
-def waybill(name, connection, pipeline, memory):
-    """The worker with a pipeline from this connection into a directory."""
+def waybill(name, connection, pipeline, memory, lake=f'{{ type: local, path: "{OUT}" }}'):
+    """The worker with a pipeline from this connection into a directory, or into what else is named."""
     path = f"{HOME}/{name}.waybill.yaml"
     with open(path, "w") as file:
         file.write(f"""waybill: 1
 connections:
   shop: {connection}
-  lake: {{ type: local, path: "{OUT}" }}
+  lake: {lake}
 pipelines:
   bench:
     from: shop
