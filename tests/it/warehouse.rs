@@ -3,6 +3,7 @@
 mod attempts;
 mod clearing;
 mod columns;
+mod deletes;
 mod expected;
 mod loads;
 mod readers;

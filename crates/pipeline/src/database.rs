@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::{AttemptId, RunId};
 
@@ -18,6 +19,8 @@ use crate::commit::{Delivery, Outcome, Owner, Retyped, State};
 use crate::fault::FaultResult;
 use crate::source::Batch;
 
+pub use crate::engine::DELETED_AT;
+pub use crate::merge::guard_deletes;
 pub use record::{digest, read_state, write_state};
 
 /// Where tables are written.
@@ -105,12 +108,35 @@ pub trait DatabaseTable: Send + Sync {
     /// Opens the transaction that rows of these columns are sent into, and compares their types with the table's.
     async fn begin(&self, schema: SchemaRef) -> FaultResult<Arc<dyn RowSink>>;
 
-    /// Everything but the commit: the fence, the rows in their place, the state beside them. None where a window brought no
-    /// rows: such a run commits nothing.
-    async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<[u8; 32]>>;
+    /// Ends the rows and opens the way for the keys of all rows of the source: columns of these places, in this order. None where
+    /// there was no table that could hold others.
+    async fn begin_keys(&self, key: &[usize]) -> FaultResult<Option<Arc<dyn RowSink>>>;
+
+    /// Everything but the commit: the fence, the rows in their place, those that the source has no more where its keys came,
+    /// the state beside them. None where nothing changes: such a run commits nothing.
+    async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<Placed>>;
 
     /// Commits, or finds out what became of it. May be called again after `commit_unknown` or `target_unreachable`.
     async fn commit(&self) -> FaultResult<Outcome>;
+}
+
+/// What stands in its place and is not committed yet.
+pub struct Placed {
+    /// The digest of the state.
+    pub digest: [u8; 32],
+    /// What became of rows that the source has no more, or has again.
+    pub swept: Swept,
+}
+
+/// Rows of the table that the source has no more, or has again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    /// Rows that were removed.
+    pub removed: u64,
+    /// Rows that got the mark.
+    pub marked: u64,
+    /// Rows that lost it.
+    pub unmarked: u64,
 }
 
 /// Rows of one batch as the database takes them.

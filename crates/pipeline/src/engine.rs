@@ -42,6 +42,7 @@ use crate::source::Source;
 use crate::stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 
 pub use check::{check, check_destination, check_source, discover};
+pub use marked::DELETED_AT;
 pub use preview::preview;
 pub use sizing::Sizing;
 

@@ -22,8 +22,9 @@ use waybill_model::FailureCode;
 
 pub(crate) use self::keys::check as check_key;
 use self::keys::{KeySet, columns_at};
-pub(crate) use self::source_keys::{KeyRequest, SourceKeys};
+pub(crate) use self::source_keys::{KeyRequest, SourceKeys, whole as check_whole};
 pub(crate) use self::sweep::Sweep;
+pub use self::sweep::guard_deletes;
 use self::sweep::{Absent, Sums};
 use self::table_file::TableFile;
 use crate::commit::{DataFile, Merged};
@@ -136,7 +137,7 @@ pub(crate) fn merge(work: &Work, fresh: &[DataFile], existing: &[Existing]) -> R
         if let (Some(sweep), Some(sums)) = (&work.sweep, &sums) {
             merging.look_for_absent(sweep, sums, group, &mut fates)?;
             let gone = merged.removed + merged.marked + fates.iter().map(|fate| fate.absent.gone()).sum::<u64>();
-            sweep.guard(gone, sums.live())?;
+            guard_deletes(gone, sums.live(), sweep.shrink_guard)?;
         }
         for (file, fate) in group.iter().zip(&fates).filter(|(_, fate)| !fate.changes_nothing()) {
             keep(work, file, fate, &mut writer, &mut merged.kept)?;

@@ -280,6 +280,8 @@ pub(crate) struct Faulty {
     /// Plain commits that are read now, and the most of them at once.
     reading: AtomicUsize,
     most: AtomicUsize,
+    /// Objects that were read whole.
+    gets: AtomicUsize,
 }
 
 impl Faulty {
@@ -303,6 +305,7 @@ impl Faulty {
             only_commits,
             reading: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            gets: AtomicUsize::new(0),
         })
     }
 
@@ -343,6 +346,11 @@ impl Faulty {
 
     pub(crate) fn fired(&self) -> usize {
         self.fired.load(Ordering::SeqCst)
+    }
+
+    /// How many objects were read whole since this was last asked.
+    pub(crate) fn gets(&self) -> usize {
+        self.gets.swap(0, Ordering::SeqCst)
     }
 
     /// How many plain commits were read at once, at most.
@@ -388,6 +396,7 @@ impl Bucket for Faulty {
     }
 
     async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>> {
+        self.gets.fetch_add(1, Ordering::SeqCst);
         if !key.contains("/_waybill/commits/") {
             return self.inner.get(key, cap).await;
         }

@@ -14,6 +14,7 @@ mod ledger;
 mod merge;
 mod relation;
 mod session;
+mod sweep;
 mod table;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Field, SchemaRef};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use waybill_model::errand::Errand;
@@ -12,6 +12,7 @@ use waybill_model::plan::{Load, StreamPlan, System};
 use waybill_model::receipt::{ColumnDrift, Grade};
 use waybill_model::{AttemptId, Epoch, RunId};
 
+use crate::commit::OWN_MARK;
 use crate::commit::drift::Drift;
 use crate::commit::stats::FileStats;
 use crate::expect::Expected;
@@ -176,6 +177,13 @@ impl Delivery {
     /// Every file that the commit adds.
     pub(crate) fn all_files(&self) -> impl Iterator<Item = &DataFile> {
         self.files.iter().chain(&self.merged.kept)
+    }
+
+    /// Whether a column that the table has not comes into it: it was decided on, or is one of our own.
+    #[must_use]
+    pub fn brings(&self, column: &str) -> bool {
+        let own = |field: &Field| field.metadata().contains_key(OWN_MARK);
+        self.drift.new.iter().any(|name| name == column) || self.schema.field_with_name(column).is_ok_and(own)
     }
 
     /// Rows that were read.

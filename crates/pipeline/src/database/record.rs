@@ -10,6 +10,7 @@ use waybill_model::plan::Load;
 use waybill_model::receipt::Grade;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
+use super::Swept;
 use crate::commit::{Delivery, Drift, Origin, State};
 use crate::expect::Expected;
 use crate::fault::{Fault, FaultResult};
@@ -48,6 +49,9 @@ struct Record {
     errand: Option<Errand>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     expected: Vec<Expected>,
+    /// None in what an older version wrote.
+    #[serde(default)]
+    swept: Swept,
 }
 
 /// What a delivery leaves in a table of these columns with so many rows, as text. Those that the stream has not are twins.
@@ -55,7 +59,7 @@ pub fn write_state(
     delivery: &Delivery,
     pipeline: &str,
     columns: Vec<(String, String)>,
-    table_rows: Option<u64>,
+    (table_rows, swept): (Option<u64>, Swept),
 ) -> FaultResult<String> {
     let is_twin = |name: &String| delivery.schema.index_of(name).is_err();
     let twins = columns.iter().map(|(name, _)| name).filter(|name| is_twin(name)).cloned().collect();
@@ -82,6 +86,7 @@ pub fn write_state(
         drift: delivery.drift.clone(),
         errand: delivery.errand.clone(),
         expected: delivery.expected.clone(),
+        swept,
     };
     serde_json::to_string(&record).map_err(|_| Fault::new(FailureCode::WorkerBug, "a state can't be written"))
 }

@@ -17,7 +17,7 @@ use crate::source::step::{Step, behind};
 use crate::source::{Batch, Snapshot};
 
 /// When a run missed the row at the source; NULL where it is there.
-pub(super) const DELETED_AT: &str = "_waybill_deleted_at";
+pub const DELETED_AT: &str = "_waybill_deleted_at";
 
 /// The snapshot, with the mark where the stream asks for it.
 pub(super) fn marked(inner: Box<dyn Snapshot>, stream: &StreamPlan) -> FaultResult<Box<dyn Snapshot>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use waybill_model::plan::{Deletes, Load};
 use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
@@ -15,7 +15,9 @@ use super::load::Loaded;
 use super::marked::DELETED_AT;
 use super::place::Place;
 use super::stream::StreamWork;
+use crate::budget::Reservation;
 use crate::commit::{DataFile, Drift, Merged};
+use crate::database::DatabaseTable;
 use crate::encode::{Target, partition};
 use crate::fault::{Fault, FaultResult};
 use crate::merge::{self, Existing, KeyRequest, SourceKeys, Sweep, Work};
@@ -89,10 +91,12 @@ impl StreamWork<'_> {
         if self.plan.load != Load::Changed || (loaded.meter.rows() == 0 && snapshot.is_none()) {
             return Ok(Merged::default());
         }
-        // A database merges by statements of its own.
+        // A database merges by statements of its own, and needs only the keys for what is gone.
         let Place::Files(table) = place else {
-            let refused = || Fault::new(FailureCode::SpecRefused, "`deletes` into a database is not built yet");
-            return if snapshot.is_some() { Err(refused().into()) } else { Ok(Merged::default()) };
+            if let (Place::Rows(table), Some(snapshot)) = (place, snapshot) {
+                self.send_keys(table.as_ref(), key, loaded, snapshot).await?;
+            }
+            return Ok(Merged::default());
         };
         let target = loaded.way.files()?;
         check_values(&key.names(&target.schema), &loaded.files, coerced)?;
@@ -104,6 +108,45 @@ impl StreamWork<'_> {
         self.rewrite(key, loaded, existing, snapshot).await
     }
 
+    /// A lane's place and memory, for what comes behind the last row.
+    async fn room(&self, loaded: &Loaded) -> Result<(Option<OwnedSemaphorePermit>, Reservation), End> {
+        let context = &self.shared.context;
+        let gone = |_| Fault::new(FailureCode::WorkerBug, "the run's lanes are gone");
+        let place = match &loaded.lead {
+            Some(_) => None,
+            None => {
+                let place = Arc::clone(&self.shared.lanes).acquire_owned();
+                Some(context.stop.or_halt(place).await?.map_err(gone)?)
+            }
+        };
+        let memory = context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?;
+        Ok((place, memory))
+    }
+
+    /// Sends the keys of all rows of the source into a database, which holds its own rows against them.
+    async fn send_keys(
+        &self,
+        table: &dyn DatabaseTable,
+        key: &Key,
+        loaded: &Loaded,
+        snapshot: &dyn Snapshot,
+    ) -> Result<(), End> {
+        let stop = &self.shared.context.stop;
+        let Some(sink) = stop.or_halt(table.begin_keys(&key.0)).await?? else { return Ok(()) };
+        let _room = self.room(loaded).await?;
+        let mut lane = stop.or_halt(snapshot.keys()).await??;
+        while let Some(batch) = stop.or_halt(lane.next()).await?? {
+            merge::check_whole(&batch)?;
+            if !sink.twins(&batch).is_empty() {
+                let text = "values of the key do not fit its column's type in the table, so rows can't be told apart";
+                return Err(Fault::new(FailureCode::KeyUnusable, text).into());
+            }
+            let chunk = sink.encode(&batch, &[])?;
+            stop.or_halt(sink.send(chunk)).await??;
+        }
+        Ok(())
+    }
+
     /// Within a lane's place and memory: no lane of this stream runs any more, and the place of the one that holds a snapshot
     /// serves the merge too.
     async fn rewrite(
@@ -113,16 +156,7 @@ impl StreamWork<'_> {
         existing: Vec<Existing>,
         snapshot: Option<&dyn Snapshot>,
     ) -> Result<Merged, End> {
-        let context = &self.shared.context;
-        let gone = |_| Fault::new(FailureCode::WorkerBug, "the run's lanes are gone");
-        let _place = match &loaded.lead {
-            Some(_) => None,
-            None => {
-                let place = Arc::clone(&self.shared.lanes).acquire_owned();
-                Some(context.stop.or_halt(place).await?.map_err(gone)?)
-            }
-        };
-        let memory = context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?;
+        let (_place, memory) = self.room(loaded).await?;
         let (keys, asked) = SourceKeys::new();
         let work = self.work(key, loaded.way.files()?.clone(), snapshot.map(|_| keys));
         let fresh = loaded.files.clone();

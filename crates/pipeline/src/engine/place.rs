@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
 use waybill_model::plan::{Load, Plan, StreamPlan};
 use waybill_model::{Epoch, FailureCode, Micros, RunId};
 
 use super::Context;
 use super::stream::StreamWork;
-use crate::commit::{Delivered, Delivery, Drift, Outcome, Owner, Prepared, State, Table};
-use crate::database::{DatabaseTable, Destination, Wanted};
+use crate::commit::{Delivered, Delivery, Drift, OWN_MARK, Outcome, Owner, Prepared, State, Table};
+use crate::database::{DatabaseTable, Destination, Placed, Swept, Wanted};
 use crate::encode::{RowTarget, TwinSet, Way};
 use crate::fault::{Fault, FaultResult};
 use crate::source::Snapshot;
@@ -27,6 +27,8 @@ pub(super) struct Ready {
     pub(super) digest: [u8; 32],
     /// Of the receipt; in a database the state is the receipt.
     pub(super) receipt: [u8; 32],
+    /// Rows that the source has no more, or has again.
+    pub(super) swept: Swept,
     files: Option<Prepared>,
 }
 
@@ -88,7 +90,11 @@ impl Place {
             (Self::Rows(_), None) => Ok(None),
             (Self::Rows(_), Some(state)) => {
                 let table: Vec<&str> = state.columns.iter().map(|(name, _)| name.as_str()).collect();
-                let stream: Vec<&str> = stream.fields().iter().map(|field| field.name().as_str()).collect();
+                // A column of our own comes and is no difference; where it is there and the stream gives it up, it is one.
+                let is_own = |field: &Field| field.metadata().contains_key(OWN_MARK);
+                let fields = stream.fields().iter();
+                let fields = fields.filter(|field| !is_own(field) || table.contains(&field.name().as_str()));
+                let stream: Vec<&str> = fields.map(|field| field.name().as_str()).collect();
                 Ok(Some(Drift::of_names(&table, state.twins.as_deref(), &stream)))
             }
         }
@@ -123,11 +129,16 @@ impl Place {
             Self::Files(table) => Ok(table.prepare(delivery).await?.map(|prepared| Ready {
                 digest: prepared.digest,
                 receipt: prepared.receipt_digest,
+                swept: Swept {
+                    removed: delivery.merged.removed,
+                    marked: delivery.merged.marked,
+                    unmarked: delivery.merged.unmarked,
+                },
                 files: Some(prepared),
             })),
             Self::Rows(table) => {
-                let digest = table.prepare(delivery).await?;
-                Ok(digest.map(|digest| Ready { digest, receipt: digest, files: None }))
+                let placed = table.prepare(delivery).await?;
+                Ok(placed.map(|Placed { digest, swept }| Ready { digest, receipt: digest, swept, files: None }))
             }
         }
     }

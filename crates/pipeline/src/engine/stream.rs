@@ -242,7 +242,7 @@ impl StreamWork<'_> {
             Outcome::Landed(committed) => {
                 self.epoch = Some(delivery.epoch);
                 meter.tell(StreamState::Committed);
-                Ok(self.landed(&committed, delivery, (table.files(delivery), prepared.receipt)))
+                Ok(self.landed(&committed, delivery, (table.files(delivery), &prepared)))
             }
         };
         // Whoever waits for the commit has heard of it.
@@ -250,7 +250,7 @@ impl StreamWork<'_> {
         end
     }
 
-    fn landed(&self, committed: &Committed, delivery: &Delivery, (files, receipt): (u64, [u8; 32])) -> StreamEnd {
+    fn landed(&self, committed: &Committed, delivery: &Delivery, (files, ready): (u64, &Ready)) -> StreamEnd {
         let observer = &self.shared.context.observer;
         let event = |code| Event::of_stream(code, self.index);
         if committed.rebased {
@@ -274,7 +274,7 @@ impl StreamWork<'_> {
         if taken > 0 {
             observer.event(Event { count: Some(taken), ..event(EventCode::RowsReplaced) });
         }
-        let deleted = delivery.merged.removed + delivery.merged.marked;
+        let deleted = ready.swept.removed + ready.swept.marked;
         if deleted > 0 {
             observer.event(Event { count: Some(deleted), ..event(EventCode::RowsDeleted) });
         }
@@ -287,7 +287,7 @@ impl StreamWork<'_> {
         end.outcome.coerced = coerced;
         end.outcome.grade = delivery.proof.grade;
         end.outcome.version = Some(committed.version);
-        end.outcome.receipt = Some(hex::encode(receipt));
+        end.outcome.receipt = Some(hex::encode(ready.receipt));
         end
     }
 

@@ -29,7 +29,7 @@ impl SourceKeys {
     pub(super) fn each(&self, work: &Work, digests: &Digests, mut take: impl FnMut(u128)) -> Result<(), End> {
         let mut lane = self.lane()?;
         while let Some(batch) = work.runtime.block_on(work.stop.or_halt(lane.next()))?? {
-            check(&batch)?;
+            whole(&batch)?;
             digests.each(batch.rows.columns(), |_, digest| take(digest))?;
         }
         Ok(())
@@ -44,7 +44,7 @@ impl SourceKeys {
 }
 
 /// A key must be whole in every row, in the window or not: a row without one would be taken for deleted.
-fn check(batch: &Batch) -> FaultResult<()> {
+pub(crate) fn whole(batch: &Batch) -> FaultResult<()> {
     let rows = &batch.rows;
     if let Some((at, bent)) = batch.coerced.first() {
         let name = rows.schema().field(*at).name().clone();

@@ -27,19 +27,15 @@ pub(crate) struct Sweep {
     pub(crate) keys: SourceKeys,
 }
 
-impl Sweep {
-    /// Refuses to delete more than the stream allows at once.
-    pub(super) fn guard(&self, gone: u64, live: u64) -> FaultResult<()> {
-        let least = u128::from(live) * u128::from(self.shrink_guard.min(100));
-        if u128::from(live.saturating_sub(gone)) * 100 >= least {
-            return Ok(());
-        }
-        let text = format!(
-            "the source has {gone} or more of the table's {live} rows no more, so less than {} % would stay",
-            self.shrink_guard
-        );
-        Err(Fault::new(FailureCode::TableShrank, text))
+/// Refuses to delete so many of the rows without a mark where less than this share of them would stay, in percent.
+pub fn guard_deletes(gone: u64, live: u64, share: u8) -> FaultResult<()> {
+    let least = u128::from(live) * u128::from(share.min(100));
+    if u128::from(live.saturating_sub(gone)) * 100 >= least {
+        return Ok(());
     }
+    let text =
+        format!("the source has {gone} or more of the table's {live} rows no more, so less than {share} % would stay");
+    Err(Fault::new(FailureCode::TableShrank, text))
 }
 
 /// The rows of one file that the source has no more, or has again.
@@ -256,8 +252,8 @@ mod tests {
 
     #[test]
     fn the_guard_counts_what_would_go() {
-        let sweep = |shrink_guard| Sweep { mark: None, at: 0, shrink_guard, keys: SourceKeys::new().0 };
-        assert!(sweep(50).guard(50, 100).is_ok() && sweep(0).guard(100, 100).is_ok() && sweep(100).guard(0, 9).is_ok());
-        assert_eq!(sweep(50).guard(51, 100).expect_err("too many").code, FailureCode::TableShrank);
+        let code = |gone, live, share| guard_deletes(gone, live, share).err().map(|fault| fault.code);
+        assert_eq!([code(50, 100, 50), code(100, 100, 0), code(0, 9, 100)], [None; 3]);
+        assert_eq!(code(51, 100, 50), Some(FailureCode::TableShrank));
     }
 }

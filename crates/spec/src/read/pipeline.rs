@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use waybill_model::plan::{Compression, Deletes, Files, Format, Limits, Load, RUN_DAY, StreamPlan, System};
+use waybill_model::plan::{Compression, Files, Format, Limits, Load, RUN_DAY, StreamPlan, System};
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
@@ -51,7 +51,6 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     if let Some(to) = to {
         check_destination(entry, (to, end), defaults, found);
         for (stream, plan) in streams.iter().zip(&plans).filter(|_| to.is_database()) {
-            check_deletes(stream, plan.deletes, found);
             check_new_files(stream, (end, plan.load), found);
         }
     }
@@ -194,16 +193,6 @@ fn files(node: &Node, found: &mut Findings) -> Files {
         compression,
         format,
     }
-}
-
-/// Rows that the source has no more are looked for in tables of files.
-fn check_deletes(stream: &Entry, deletes: Deletes, found: &mut Findings) {
-    if deletes == Deletes::Keep {
-        return;
-    }
-    let at = Settings::of(&stream.value).own_place("deletes").unwrap_or(stream.at);
-    let message = format!("`deletes: {deletes}` into a database is not built yet ({})", of(stream));
-    found.suggest(Code::NotBuiltYet, at, message, "leave it out, or write into a bucket");
 }
 
 /// Which files were taken is kept beside a table of files.

@@ -413,7 +413,9 @@ fn what_means_nothing_for_a_destination_is_refused() {
     refused(Code::WrongEnd, &text("db", "lake", "", "t: { table: raw.t }"));
     refused(Code::WrongEnd, &text("db", "copy", "    files: { size: 1GiB }\n", "t: {}"));
     refused(Code::WrongEnd, &text("db", "copy", "    every-stream: { table: raw.t }\n", "t: {}"));
-    refused(Code::NotBuiltYet, &text("db", "copy", "", "t: { load: changed, cursor: c, deletes: remove }"));
+    for deletes in ["remove", "mark"] {
+        read(&text("db", "copy", "", &format!("t: {{ load: changed, cursor: c, deletes: {deletes} }}")));
+    }
     let found = refused(Code::NotBuiltYet, &text("inbox", "copy", "", "\"a.csv\": { load: new, table: raw.a }"));
     assert!(found.suggestion.is_some_and(|text| text.contains("write into a bucket")), "{}", found.message);
     let found = refused(Code::MissingField, &text("inbox", "copy", "", "\"a.csv\": {}"));

@@ -59,6 +59,20 @@ pub(super) struct Column {
 }
 
 impl Column {
+    /// Its value as it waits at a place of a table of rows or keys on their way, which a statement calls `s`.
+    pub(super) fn value(&self, at: usize) -> String {
+        let cast = if self.is_cast { format!("::{}", self.kind) } else { String::new() };
+        match self.restore {
+            // Elements stand between commas there, whatever the type itself would have between them.
+            Restore::Cast => {
+                let by = if self.is_cast { format!("::{}", self.form.sql()) } else { String::new() };
+                let whole = format!("s.t{at}::pg_catalog.text[]{by}::{}", self.kind);
+                format!("CASE WHEN s.t{at} IS NULL THEN s.c{at}{cast} ELSE {whole} END")
+            }
+            _ => format!("s.c{at}{cast}"),
+        }
+    }
+
     /// The type in which its values wait for their place.
     pub(super) fn staged(&self) -> String {
         if self.is_cast { self.form.sql() } else { self.kind.clone() }

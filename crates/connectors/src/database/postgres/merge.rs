@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use waybill_model::FailureCode;
 use waybill_model::plan::Load;
 use waybill_pipeline::commit::{Delivery, Drift, Retyped, State};
+use waybill_pipeline::database::Swept;
 use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Fault, FaultResult};
 
@@ -15,9 +16,10 @@ use super::clear::clear;
 use super::copy::Sheet;
 use super::fault::of_target;
 use super::index;
-use super::kind::{Column, Restore};
+use super::kind::Column;
 use super::relation::{self, Relation, sql};
 use super::session::{count, run};
+use super::sweep::Keys;
 use crate::source::postgres::literal::identifier;
 use crate::source::postgres::wire::Wire;
 
@@ -34,6 +36,8 @@ pub(super) struct Merge<'a> {
     pub(super) state: Option<&'a State>,
     /// The table as it was when the attempt began.
     pub(super) oid: Option<u32>,
+    /// The keys of all rows of the source, where they came.
+    pub(super) keys: Option<&'a Keys>,
 }
 
 /// What the table holds then.
@@ -41,6 +45,7 @@ pub(super) struct Merged {
     /// Our columns with their types.
     pub(super) columns: Vec<(String, String)>,
     pub(super) rows: Option<u64>,
+    pub(super) swept: Swept,
 }
 
 impl Merge<'_> {
@@ -51,11 +56,16 @@ impl Merge<'_> {
             let renamed = format!("ALTER TABLE {} RENAME TO {}", self.sheet.table, identifier(self.table));
             run(wire, &renamed).await?;
             let columns = self.wanted(self.twins.iter().copied());
-            return Ok(Merged { columns, rows: Some(self.delivery.rows()) });
+            return Ok(Merged { columns, rows: Some(self.delivery.rows()), swept: Swept::default() });
         }
         let found = self.hold(wire).await?;
-        let staged = |name: &str| self.place(name).map_or_else(String::new, |at| self.expression(at));
+        let staged = |name: &str| self.place(name).map_or_else(String::new, |at| self.columns[at].value(at));
         self.check_key(wire, &format!("{} s", self.sheet.table), staged).await?;
+        if let (Some(found), Some(keys)) = (&found, self.keys)
+            && self.is_even(wire, found, keys).await?
+        {
+            return Ok(Merged { columns: Vec::new(), rows: None, swept: Swept::default() });
+        }
         let columns = match &found {
             None => self.create(wire).await?,
             Some(found) => {
@@ -64,6 +74,10 @@ impl Merge<'_> {
             }
         };
         index::make(wire, &self.sql(), found.as_ref(), &self.delivery.key).await?;
+        let swept = match (&found, self.keys) {
+            (Some(found), Some(keys)) => self.sweep(wire, found, keys).await?,
+            _ => Swept::default(),
+        };
         self.insert(wire, &columns).await?;
         let rows = match self.delivery.load {
             Load::Full => Some(self.delivery.rows()),
@@ -71,7 +85,7 @@ impl Merge<'_> {
             Load::New => self.state.and_then(|state| state.table_rows).map(|rows| rows + self.delivery.rows()),
             Load::Changed => None,
         };
-        Ok(Merged { columns, rows })
+        Ok(Merged { columns, rows, swept })
     }
 
     /// Holds the table as it is until the transaction ends, and says what it is. Readers go on; where rows go or others take
@@ -93,11 +107,11 @@ impl Merge<'_> {
         Err(Fault::new(FailureCode::TableChangedByOther, text))
     }
 
-    fn sql(&self) -> String {
+    pub(super) fn sql(&self) -> String {
         sql(self.schema, self.table)
     }
 
-    fn place(&self, name: &str) -> Option<usize> {
+    pub(super) fn place(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
     }
 
@@ -156,7 +170,7 @@ impl Merge<'_> {
     fn check_columns(&self, found: &Relation, ours: &BTreeSet<&str>, wanted: &[(String, String)]) -> FaultResult<()> {
         let mut drift = Drift::default();
         for (place, (name, kind)) in wanted.iter().enumerate() {
-            let comes = place >= self.columns.len() || self.delivery.drift.new.contains(name);
+            let comes = place >= self.columns.len() || self.delivery.brings(name);
             match found.columns.iter().find(|(found, _)| found == name) {
                 Some((_, was)) if was != kind => {
                     drift.changed.push(Retyped { column: name.clone(), was: was.clone(), is: kind.clone() });
@@ -194,21 +208,6 @@ impl Merge<'_> {
         Err(Fault::new(FailureCode::TableShrank, text))
     }
 
-    /// The value of a column as it waits.
-    fn expression(&self, at: usize) -> String {
-        let column = &self.columns[at];
-        let cast = if column.is_cast { format!("::{}", column.kind) } else { String::new() };
-        match column.restore {
-            // Elements stand between commas there, whatever the type itself would have between them.
-            Restore::Cast => {
-                let by = if column.is_cast { format!("::{}", column.form.sql()) } else { String::new() };
-                let whole = format!("s.t{at}::pg_catalog.text[]{by}::{}", column.kind);
-                format!("CASE WHEN s.t{at} IS NULL THEN s.c{at}{cast} ELSE {whole} END")
-            }
-            _ => format!("s.c{at}{cast}"),
-        }
-    }
-
     /// The column of these rows whose twin has this name.
     fn twin(&self, name: &str) -> Option<usize> {
         self.twins.iter().copied().find(|at| twin_name(&self.columns[*at].name) == name)
@@ -216,7 +215,7 @@ impl Merge<'_> {
 
     async fn insert(&self, wire: &mut Wire, columns: &[(String, String)]) -> FaultResult<()> {
         let value = |place: usize, name: &str| match self.columns.get(place) {
-            Some(_) => self.expression(place),
+            Some(column) => column.value(place),
             // A twin that the table has, and these rows do not need.
             None => self.twin(name).map_or_else(|| "NULL".to_owned(), |at| format!("s.w{at}")),
         };

@@ -1,20 +1,21 @@
 //! One table as one attempt sees it: found, fenced, filled, committed, and read back where the answer was lost.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::datatypes::{Field, SchemaRef};
 use async_trait::async_trait;
 use tokio::sync::Mutex;
-use waybill_model::plan::{Load, System};
+use waybill_model::plan::{Deletes, Load, System};
 use waybill_model::{AttemptId, FailureCode, RunId, fault};
 use waybill_pipeline::commit::{Committed, Delivered, Delivery, Outcome, Owner, Retyped, State};
-use waybill_pipeline::database::{self, Chunk, DatabaseTable, RowSink, Wanted};
+use waybill_pipeline::database::{self, Chunk, DatabaseTable, Placed, RowSink, Swept, Wanted};
 use waybill_pipeline::encode::twin_name;
 use waybill_pipeline::{Batch, Fault, FaultResult};
 
 use super::NAME_BYTES;
-use super::clear;
-use super::copy::{self, Feed, Pump, Sheet};
+use super::clear::{self, Why};
+use super::copy::{self, Feed, Pump, Sent, Sheet};
 use super::encode::Encoder;
 use super::fault::of_target;
 use super::kind::{self, Column, Restore};
@@ -22,6 +23,7 @@ use super::ledger::{self, Entry, Fresh};
 use super::merge::Merge;
 use super::relation::{self, Relation, sql};
 use super::session::{self, run};
+use super::sweep::Keys;
 use crate::source::postgres::connect::Address;
 use crate::source::postgres::literal::identifier;
 use crate::source::postgres::refusal::{Exchange, Failure};
@@ -38,6 +40,7 @@ pub(super) struct PgTable {
     owner: Owner,
     stream: String,
     same_kind: bool,
+    deletes: Deletes,
     run: RunId,
     attempt: AttemptId,
     found: Option<Entry>,
@@ -55,6 +58,16 @@ enum Step {
         sink: Arc<Sink>,
         pump: Pump,
         sheet: Sheet,
+    },
+    /// All rows are sent, and the keys of all rows of the source come.
+    Keys {
+        sink: Arc<Sink>,
+        rows: u64,
+        twins: BTreeSet<usize>,
+        sheet: Sheet,
+        keys: Arc<Sink>,
+        pump: Pump,
+        key_sheet: Sheet,
     },
     /// Everything but the commit.
     Ready(Wire),
@@ -120,7 +133,12 @@ impl PgTable {
             found.check_stream(wanted.run, &wanted.stream.name)?;
         }
         if let Some(relation) = relation.as_ref().filter(|_| wanted.load == Load::Full) {
-            clear::check_references(&mut wire, relation).await?;
+            clear::check_references(&mut wire, relation, Why::Replace).await?;
+        }
+        if let Some(relation) =
+            relation.as_ref().filter(|_| wanted.load == Load::Changed && wanted.stream.deletes == Deletes::Remove)
+        {
+            clear::check_references(&mut wire, relation, Why::Sweep).await?;
         }
         if oid.is_none() && found.is_some() && wanted.load.has_window() {
             let text = format!(
@@ -137,6 +155,7 @@ impl PgTable {
             owner: wanted.owner.clone(),
             stream: wanted.stream.name.clone(),
             same_kind: matches!(wanted.source, System::Postgres(_)),
+            deletes: wanted.stream.deletes,
             run: wanted.run,
             attempt: wanted.attempt,
             found,
@@ -162,17 +181,7 @@ impl PgTable {
             run(wire, &format!("CREATE TABLE {} ({})", sheet.table, listed.join(", "))).await?;
             return Ok(sheet);
         }
-        let texts = columns.iter().enumerate().filter(|(_, column)| column.restore == Restore::Cast);
-        let texts: Vec<String> = texts.map(|(at, _)| format!("t{at}")).collect();
-        let own = columns.iter().enumerate().map(|(at, column)| format!("c{at} {}", column.staged()));
-        let listed: Vec<String> = own.chain(texts.iter().map(|name| format!("{name} text"))).collect();
-        run(wire, &format!("CREATE TEMPORARY TABLE waybill_stage ({}) ON COMMIT DROP", listed.join(", "))).await?;
-        Ok(Sheet {
-            table: "pg_temp.waybill_stage".to_owned(),
-            columns: (0..columns.len()).map(|at| format!("c{at}")).chain(texts).collect(),
-            twins: (0..columns.len()).map(|at| format!("w{at}")).collect(),
-            is_fresh: false,
-        })
+        staged(wire, "waybill_stage", columns).await
     }
 
     /// What stands in the way of this attempt's commit, by the row that nobody else can change any more.
@@ -192,9 +201,13 @@ impl PgTable {
     }
 
     /// The fence, the rows in their place, and the state beside them.
-    async fn settle(&self, wire: &mut Wire, delivery: &Delivery, merge: &Merge<'_>) -> FaultResult<[u8; 32]> {
+    async fn settle(&self, wire: &mut Wire, delivery: &Delivery, merge: &Merge<'_>) -> FaultResult<Option<Placed>> {
         let merged = merge.apply(wire).await?;
-        let state = database::write_state(delivery, &self.owner.pipeline, merged.columns, merged.rows)?;
+        if delivery.load.has_window() && delivery.rows() == 0 && merged.swept == Swept::default() {
+            return Ok(None);
+        }
+        let told = (merged.rows, merged.swept);
+        let state = database::write_state(delivery, &self.owner.pipeline, merged.columns, told)?;
         let digest_key = match &self.found {
             Some(found) => found.digest_key.clone(),
             None => {
@@ -212,7 +225,7 @@ impl PgTable {
             digest_key: &digest_key,
         };
         ledger::write(wire, (&self.schema, &self.table), &fresh).await?;
-        Ok(database::digest(&digest_key, &state))
+        Ok(Some(Placed { digest: database::digest(&digest_key, &state), swept: merged.swept }))
     }
 
     /// What became of a commit whose answer was lost. The row is asked for behind the lock that the transaction held: while
@@ -242,6 +255,21 @@ impl PgTable {
             }
         }
     }
+}
+
+/// A temporary table for values of these columns on their way.
+async fn staged(wire: &mut Wire, name: &str, columns: &[Column]) -> FaultResult<Sheet> {
+    let texts = columns.iter().enumerate().filter(|(_, column)| column.restore == Restore::Cast);
+    let texts: Vec<String> = texts.map(|(at, _)| format!("t{at}")).collect();
+    let own = columns.iter().enumerate().map(|(at, column)| format!("c{at} {}", column.staged()));
+    let listed: Vec<String> = own.chain(texts.iter().map(|name| format!("{name} text"))).collect();
+    run(wire, &format!("CREATE TEMPORARY TABLE {name} ({}) ON COMMIT DROP", listed.join(", "))).await?;
+    Ok(Sheet {
+        table: format!("pg_temp.{name}"),
+        columns: (0..columns.len()).map(|at| format!("c{at}")).chain(texts).collect(),
+        twins: (0..columns.len()).map(|at| format!("w{at}")).collect(),
+        is_fresh: false,
+    })
 }
 
 /// What the server said instead of yes; none where the connection ended.
@@ -304,15 +332,40 @@ impl DatabaseTable for PgTable {
         Ok(sink)
     }
 
-    async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<[u8; 32]>> {
-        let mut step = self.step.lock().await;
-        let Step::Sending { sink, pump, sheet } = std::mem::replace(&mut *step, Step::Over) else {
-            return Err(Fault::new(FailureCode::WorkerBug, "a table without rows was to be committed"));
-        };
-        if delivery.load.has_window() && delivery.rows() == 0 {
+    async fn begin_keys(&self, key: &[usize]) -> FaultResult<Option<Arc<dyn RowSink>>> {
+        if self.relation.is_none() {
             return Ok(None);
         }
+        let mut step = self.step.lock().await;
+        let Step::Sending { sink, pump, sheet } = std::mem::replace(&mut *step, Step::Over) else {
+            return Err(Fault::new(FailureCode::WorkerBug, "keys came before a table's rows"));
+        };
         let mut sent = sink.feed.end(pump).await?;
+        let columns: Vec<Column> = key.iter().map(|at| sink.encoder.columns[*at].clone()).collect();
+        let key_sheet = staged(&mut sent.wire, "waybill_keys", &columns).await?;
+        let (feed, pump) = copy::start(sent.wire, key_sheet.clone());
+        let keys = Arc::new(Sink { encoder: Encoder { columns }, feed, retyped: Vec::new() });
+        let (rows, twins) = (sent.rows, sent.twins);
+        *step = Step::Keys { sink, rows, twins, sheet, keys: Arc::clone(&keys), pump, key_sheet };
+        Ok(Some(keys))
+    }
+
+    async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<Placed>> {
+        let mut step = self.step.lock().await;
+        let (sink, sheet, mut sent, keys) = match std::mem::replace(&mut *step, Step::Over) {
+            Step::Sending { .. } if delivery.load.has_window() && delivery.rows() == 0 => return Ok(None),
+            Step::Sending { sink, pump, sheet } => {
+                let sent = sink.feed.end(pump).await?;
+                (sink, sheet, sent, None)
+            }
+            Step::Keys { sink, rows, twins, sheet, keys, pump, key_sheet } => {
+                let Sent { wire, .. } = keys.feed.end(pump).await?;
+                let columns = keys.encoder.columns.clone();
+                let keys = Keys { sheet: key_sheet, columns, deletes: self.deletes };
+                (sink, sheet, Sent { wire, rows, twins }, Some(keys))
+            }
+            _ => return Err(Fault::new(FailureCode::WorkerBug, "a table without rows was to be committed")),
+        };
         if sent.rows != delivery.rows() {
             let text = format!("{} rows were sent, and {} were read", sent.rows, delivery.rows());
             return Err(Fault::new(FailureCode::WorkerBug, text));
@@ -321,7 +374,8 @@ impl DatabaseTable for PgTable {
         let now = ledger::lock(&mut sent.wire, &self.schema, &self.table).await?;
         if let Some(other) = self.fence(now.as_ref(), delivery)? {
             *step = other;
-            return Ok(now.map(|now| now.state.receipt));
+            let of = |now: Entry| Placed { digest: now.state.receipt, swept: Swept::default() };
+            return Ok(now.map(of));
         }
         let merge = Merge {
             schema: &self.schema,
@@ -332,12 +386,15 @@ impl DatabaseTable for PgTable {
             delivery,
             state: self.state(),
             oid: self.relation.as_ref().map(|found| found.oid),
+            keys: keys.as_ref(),
         };
         fault::point("locked");
-        let digest = self.settle(&mut sent.wire, delivery, &merge).await?;
+        let placed = self.settle(&mut sent.wire, delivery, &merge).await?;
         fault::point("prepared");
-        *step = Step::Ready(sent.wire);
-        Ok(Some(digest))
+        if placed.is_some() {
+            *step = Step::Ready(sent.wire);
+        }
+        Ok(placed)
     }
 
     async fn commit(&self) -> FaultResult<Outcome> {

@@ -1,0 +1,128 @@
+//! Rows of the table that the source has no more: its own server holds them against the keys of all rows of the source, by the equality
+//! that its unique index has, in the transaction of the new rows.
+//!
+//! Whoever else writes waits. Nothing goes that a new row has the key of, nor more than the shrink guard allows.
+
+use waybill_model::plan::Deletes;
+use waybill_model::{FailureCode, Micros};
+use waybill_pipeline::database::{DELETED_AT, Swept, guard_deletes};
+use waybill_pipeline::{Fault, FaultResult};
+
+use super::clear::{self, Why};
+use super::copy::Sheet;
+use super::fault::of_target;
+use super::kind::Column;
+use super::merge::Merge;
+use super::relation::Relation;
+use super::session::{count, run};
+use crate::source::postgres::literal::identifier;
+use crate::source::postgres::wire::Wire;
+
+/// The keys of all rows of the source, beside the table.
+pub(super) struct Keys {
+    pub(super) sheet: Sheet,
+    pub(super) columns: Vec<Column>,
+    /// What becomes of a row whose key is not among them.
+    pub(super) deletes: Deletes,
+}
+
+impl Merge<'_> {
+    /// Readies the keys, and says whether there is nothing to do: neither a new row nor one that is gone or back. Then nothing of the table
+    /// is touched, be it only for a column that is not there yet.
+    pub(super) async fn is_even(&self, wire: &mut Wire, found: &Relation, keys: &Keys) -> FaultResult<bool> {
+        self.add_new_rows(wire, keys).await?;
+        run(wire, &format!("ANALYZE {}", keys.sheet.table)).await?;
+        if self.delivery.rows() > 0 {
+            return Ok(false);
+        }
+        let table = format!("{}{}", found.only(), self.sql());
+        let has_mark = keys.deletes == Deletes::Mark && found.columns.iter().any(|(name, _)| name == DELETED_AT);
+        // Where there is a mark, a row should have it or its key be there, and not both.
+        let (mark, is_there) = (identifier(DELETED_AT), is_there(keys));
+        let differ = match has_mark {
+            true => [format!("t.{mark} IS NULL AND NOT {is_there}"), format!("t.{mark} IS NOT NULL AND {is_there}")]
+                .to_vec(),
+            false => vec![format!("NOT {is_there}")],
+        };
+        for differ in differ {
+            let asked = format!("SELECT EXISTS (SELECT FROM {table} t WHERE {differ})");
+            if wire.ask_one(&asked).await.map_err(of_target)?.flag(0)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes or marks the rows whose key is none of the source's, and takes the mark from those whose key is back.
+    pub(super) async fn sweep(&self, wire: &mut Wire, found: &Relation, keys: &Keys) -> FaultResult<Swept> {
+        let table = format!("{}{}", found.only(), self.sql());
+        let (mark, is_there) = (identifier(DELETED_AT), is_there(keys));
+        let live = match keys.deletes {
+            Deletes::Mark => format!("t.{mark} IS NULL"),
+            Deletes::Keep | Deletes::Remove => "true".to_owned(),
+        };
+        let gone = format!("{live} AND NOT {is_there}");
+        let wanted = rows(wire, &format!("{table} t WHERE {gone}")).await?;
+        if wanted > 0 {
+            let live = rows(wire, &format!("{table} t WHERE {live}")).await?;
+            guard_deletes(wanted, live, self.delivery.shrink_guard)?;
+        }
+        let mut swept = Swept::default();
+        match keys.deletes {
+            Deletes::Keep => {}
+            Deletes::Remove if wanted > 0 => {
+                clear::check_references(wire, found, Why::Sweep).await?;
+                swept.removed = count(wire, &format!("DELETE FROM {table} t WHERE {gone}")).await?;
+            }
+            Deletes::Remove => {}
+            Deletes::Mark => {
+                if wanted > 0 {
+                    let now = Micros::now().0;
+                    let at = format!(
+                        "'1970-01-01 00:00:00+00'::pg_catalog.timestamptz + '{now} microseconds'::pg_catalog.interval"
+                    );
+                    swept.marked = count(wire, &format!("UPDATE {table} t SET {mark} = {at} WHERE {gone}")).await?;
+                }
+                let back = format!("UPDATE {table} t SET {mark} = NULL WHERE t.{mark} IS NOT NULL AND {is_there}");
+                swept.unmarked = count(wire, &back).await?;
+            }
+        }
+        if swept.removed + swept.marked == wanted {
+            return Ok(swept);
+        }
+        let text = format!(
+            "{wanted} rows of {} are gone at the source, and the server deleted or marked {}: a trigger or a rule of the table keeps \
+             them; take it away, or do without `deletes`",
+            self.sql(),
+            swept.removed + swept.marked
+        );
+        Err(Fault::new(FailureCode::TargetDenied, text))
+    }
+
+    /// What came a moment before is not gone, also where an engine without snapshots shows the keys of a later moment.
+    async fn add_new_rows(&self, wire: &mut Wire, keys: &Keys) -> FaultResult<()> {
+        let lost = || Fault::new(FailureCode::WorkerBug, "a key's column is not among those that were sent");
+        let mut from = Vec::new();
+        for name in &keys.sheet.columns {
+            // `c` and `t` with the place among the key's columns; here with that among all.
+            let (kind, at) = name.split_at(1);
+            let column = at.parse().ok().and_then(|at: usize| keys.columns.get(at)).ok_or_else(lost)?;
+            let place = self.place(&column.name).ok_or_else(lost)?;
+            from.push(format!("s.{kind}{place}"));
+        }
+        let (into, from) = (keys.sheet.columns.join(", "), from.join(", "));
+        let (to, rows) = (&keys.sheet.table, &self.sheet.table);
+        run(wire, &format!("INSERT INTO {to} ({into}) SELECT {from} FROM {rows} s")).await
+    }
+}
+
+/// Whether the key of the row `t` is among them.
+fn is_there(keys: &Keys) -> String {
+    let same = |(at, column): (usize, &Column)| format!("t.{} = {}", identifier(&column.name), column.value(at));
+    let same: Vec<String> = keys.columns.iter().enumerate().map(same).collect();
+    format!("EXISTS (SELECT FROM {} s WHERE {})", keys.sheet.table, same.join(" AND "))
+}
+
+async fn rows(wire: &mut Wire, from: &str) -> FaultResult<u64> {
+    wire.ask_one(&format!("SELECT pg_catalog.count(*) FROM {from}")).await.map_err(of_target)?.number(0)
+}
