@@ -35,6 +35,7 @@ mod secrets;
 mod sources;
 mod store;
 mod story;
+mod sums;
 mod tunnel;
 mod unseen;
 mod warehouse;

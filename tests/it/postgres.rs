@@ -7,7 +7,7 @@ mod faults;
 mod filters;
 mod formats;
 mod hostile;
-mod landed;
+pub(crate) mod landed;
 mod literals;
 mod memory;
 mod origins;

@@ -52,6 +52,10 @@ named! {
         ExpectationFailed = "expectation_failed",
         /// The same of an expectation that only warns.
         ExpectationWarned = "expectation_warned",
+        /// Sums of columns are the same at both ends; `count` of them.
+        ChecksumsAgree = "checksums_agree",
+        /// Sums of columns are not the same at both ends, so the stream fails; `count` of them.
+        ChecksumsDiffer = "checksums_differ",
         /// Readers see the stream's new rows.
         StreamCommitted = "stream_committed",
         /// The first rows are in the bucket, for people to look at; `rows` and `bytes` of them.
@@ -90,7 +94,11 @@ impl EventCode {
     #[must_use]
     pub const fn level(self) -> Level {
         match self {
-            Self::StreamFailed | Self::ExpectationFailed | Self::SecretFailed | Self::WorkerPanicked => Level::Error,
+            Self::StreamFailed
+            | Self::ExpectationFailed
+            | Self::ChecksumsDiffer
+            | Self::SecretFailed
+            | Self::WorkerPanicked => Level::Error,
             Self::RangeRetried
             | Self::ValuesCoerced
             | Self::CursorNulls

@@ -11,6 +11,7 @@ use crate::run::named;
 
 mod azure;
 mod ca;
+mod checksums;
 mod csv;
 mod encoding;
 mod expect;
@@ -25,6 +26,7 @@ mod target;
 
 pub use azure::{Azure, AzureAccess, azure_place};
 pub use ca::Ca;
+pub use checksums::Checksums;
 pub use csv::{Csv, CsvType, NoCsvType};
 pub use encoding::{Encoding, Json};
 pub use expect::{Bound, Check, Expectation, OnFailure, Range, RowCount};
@@ -107,6 +109,9 @@ pub struct StreamPlan {
     /// Count the source in the same snapshot and compare: grade `verified`.
     #[serde(default)]
     pub verify_count: bool,
+    /// Columns whose values both ends sum, to be compared before the commit.
+    #[serde(default, skip_serializing_if = "Checksums::is_off")]
+    pub checksums: Checksums,
     /// What its rows are expected to be, in the order of their numbers from 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,

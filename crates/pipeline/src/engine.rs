@@ -17,6 +17,7 @@ mod place;
 mod preview;
 mod sizing;
 mod stream;
+mod sums;
 #[cfg(test)]
 mod tests;
 

@@ -24,6 +24,7 @@ pub mod observe;
 mod pace;
 pub mod source;
 pub mod stop;
+pub mod sums;
 mod taken;
 
 pub use bucket::{Bucket, BucketError, ObjectMeta, Put, Upload};
@@ -36,4 +37,5 @@ pub use observe::{CommitGate, Observer, OpenGate, Progress};
 pub use pace::{Rate, paced};
 pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
 pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
+pub use sums::ColumnSum;
 pub use taken::{Earlier, Taken, TakenFile};

@@ -30,7 +30,7 @@ use self::table_file::TableFile;
 use crate::commit::{DataFile, Merged};
 use crate::digests::Digests;
 use crate::encode::{LaneWriter, Target, twin_name};
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultResult};
 use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 
@@ -118,6 +118,27 @@ impl Fate {
     fn stays(&self, row: usize) -> bool {
         !self.taken.is_set(row) && !self.absent.is_removed(row)
     }
+}
+
+/// Goes over the rows of files that were just written, as far as these columns go, by name; a column that a file lacks is NULL.
+pub(crate) fn read_back(
+    work: &Work,
+    files: &[DataFile],
+    wanted: &[(String, DataType)],
+    mut take: impl FnMut(&[ArrayRef]) -> FaultResult<()>,
+) -> Result<(), End> {
+    for file in files {
+        let mut there = TableFile::open(work, &Existing::of(file), wanted)?;
+        let mut read = 0;
+        while let Some((rows, columns)) = there.next()? {
+            take(&columns)?;
+            read += rows as u64;
+        }
+        if read != file.rows {
+            return Err(Fault::new(FailureCode::WorkerBug, "a file gives other rows than were written").into());
+        }
+    }
+    Ok(())
 }
 
 /// Finds the rows of `existing` files that have a key of the `fresh` ones, and those whose key the source has no more where that

@@ -16,6 +16,7 @@ use waybill_model::plan::{Condition, StreamPlan};
 use waybill_model::receipt::Grade;
 
 use crate::fault::{Fault, FaultResult};
+use crate::sums::ColumnSum;
 use crate::taken::{Shelf, Taken};
 
 /// A kind of source, configured for one connection, with ways to its secrets.
@@ -95,7 +96,7 @@ pub trait Snapshot: Send + Sync {
     /// `deletes` ask for it.
     async fn keys(&self) -> FaultResult<Box<dyn Lane>>;
 
-    /// Called when every lane has ended well: proves the end, counts where asked, closes the snapshot.
+    /// Called when every lane has ended well: proves the end, counts and sums where asked, closes the snapshot.
     async fn finish(self: Box<Self>) -> FaultResult<Proof>;
 }
 
@@ -224,6 +225,8 @@ pub struct Proof {
     pub grade: Grade,
     /// Rows counted by the source in the same snapshot, where asked.
     pub source_count: Option<u64>,
+    /// Sums of columns, under the table's names, computed by the source in the same snapshot where asked.
+    pub sums: Vec<ColumnSum>,
     /// What the source calls its snapshot (a snapshot id, an ETag list's hash); goes into the receipt only.
     pub snapshot: String,
 }

@@ -47,7 +47,9 @@ pub(crate) fn check(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Fi
         Shape::Table(table) => check_table(node, table, place, found),
         Shape::Tagged(tagged) => check_tagged(node, tagged, place, found),
         Shape::Named(noun, rule, shape) => check_named(node, (noun, rule, shape), place, found),
-        Shape::List(shape) => check_list(node, shape, place, found),
+        Shape::List(shape) => check_list(node, ("a list", shape), place, found),
+        Shape::WordOrList(word, _) if node.scalar() == Some(*word) => {}
+        Shape::WordOrList(word, shape) => check_list(node, (&format!("`{word}` or a list"), shape), place, found),
         Shape::Secret => check_secret(node, place, found),
         Shape::TextOrSecret(_) if node.scalar().is_some_and(is_reference) => check_secret(node, place, found),
         _ => check_scalar(node, shape, place, found),
@@ -191,9 +193,9 @@ fn check_named(node: &Node, named: (&str, &Rule, &Shape), place: Place<'_>, foun
     }
 }
 
-fn check_list(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Findings) {
+fn check_list(node: &Node, (wanted, shape): (&str, &Shape), place: Place<'_>, found: &mut Findings) {
     if !matches!(node.value, crate::tree::Value::List(_)) {
-        wrong_type(node, "a list", place, found);
+        wrong_type(node, wanted, place, found);
         return;
     }
     for item in node.list() {

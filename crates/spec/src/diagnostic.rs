@@ -67,7 +67,9 @@ codes! {
     Key = "spec_key",
     /// An expectation without a check or with two, without columns, or with bounds that nothing lies within.
     Expectation = "spec_expectation",
-    /// The cursor column, one of the key, or one that something is expected of would not be delivered.
+    /// Checksums of no column, of one twice, or of one that is cast.
+    Checksums = "spec_checksums",
+    /// The cursor column, one of the key, or one that something is expected of or that is summed would not be delivered.
     CursorDropped = "spec_cursor_dropped",
     /// Two columns would have one name, or a column is named twice or against itself.
     ColumnClash = "spec_column_clash",

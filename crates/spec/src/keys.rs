@@ -58,6 +58,8 @@ pub(crate) enum Shape {
     TextOrSecret(Rule),
     /// A list.
     List(&'static Shape),
+    /// One word, or a list.
+    WordOrList(&'static str, &'static Shape),
     /// A mapping whose keys are names that obey the rule; the text names one entry in messages.
     Named(&'static str, Rule, &'static Shape),
     /// A mapping of these keys.

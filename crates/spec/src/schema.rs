@@ -69,6 +69,10 @@ fn shape(shape: &Shape) -> Map<String, Value> {
             { "not": { "pattern": "://" } },
         ] })),
         Shape::List(inner) => object(json!({ "type": "array", "items": self::shape(inner) })),
+        Shape::WordOrList(word, inner) => object(json!({ "anyOf": [
+            { "const": word },
+            { "type": "array", "items": self::shape(inner) },
+        ] })),
         Shape::Named(_, rule, inner) => {
             let mut out = object(json!({ "type": "object", "additionalProperties": self::shape(inner) }));
             if let Some(pattern) = rule.pattern {

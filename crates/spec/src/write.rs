@@ -56,6 +56,12 @@ impl Keys {
         self.put(key, Out::Text(value.to_string()));
     }
 
+    fn names(&mut self, key: &str, texts: &[String]) {
+        if !texts.is_empty() {
+            self.put(key, names(texts));
+        }
+    }
+
     fn maybe(&mut self, key: &str, value: Option<&impl ToString>) {
         if let Some(value) = value {
             self.text(key, &value.to_string());
@@ -227,9 +233,7 @@ fn stream(stream: &StreamPlan) -> Out {
     if let Some(this) = &stream.cursor {
         cursor(this, &mut keys);
     }
-    if !stream.key.is_empty() {
-        keys.put("key", Out::List(stream.key.iter().cloned().map(Out::Text).collect()));
-    }
+    keys.names("key", &stream.key);
     keys.unless("deletes", &stream.deletes, &Default::default());
     keys.nested("columns", columns(&stream.columns));
     keys.maybe("new-columns", stream.new_columns.as_ref());
@@ -243,6 +247,8 @@ fn stream(stream: &StreamPlan) -> Out {
     if stream.verify_count {
         keys.put("verify-count", Out::Flag(true));
     }
+    keys.names("checksums", stream.checksums.named());
+    keys.maybe("checksums", stream.checksums.word().as_ref());
     if !stream.expect.is_empty() {
         keys.put("expect", Out::List(stream.expect.iter().map(expectation).collect()));
     }
@@ -271,14 +277,9 @@ fn cursor(cursor: &Cursor, keys: &mut Keys) {
 }
 
 fn columns(columns: &Columns) -> Keys {
-    let list = |names: &[String]| Out::List(names.iter().cloned().map(Out::Text).collect());
     let mut keys = Keys::default();
-    if !columns.select.is_empty() {
-        keys.put("select", list(&columns.select));
-    }
-    if !columns.drop.is_empty() {
-        keys.put("drop", list(&columns.drop));
-    }
+    keys.names("select", &columns.select);
+    keys.names("drop", &columns.drop);
     keys.nested(
         "rename",
         Keys(columns.rename.iter().map(|(from, to)| (from.clone(), Out::Text(to.clone()))).collect()),
@@ -288,6 +289,10 @@ fn columns(columns: &Columns) -> Keys {
         Keys(columns.cast.iter().map(|(column, to)| (column.clone(), Out::Text(to.to_string()))).collect()),
     );
     keys
+}
+
+fn names(names: &[String]) -> Out {
+    Out::List(names.iter().cloned().map(Out::Text).collect())
 }
 
 fn condition(condition: &Condition) -> Out {
@@ -307,9 +312,8 @@ fn scalar(text: &str) -> Out {
 
 fn expectation(one: &Expectation) -> Out {
     let mut keys = Keys::default();
-    let columns = |names: &[String]| Out::List(names.iter().cloned().map(Out::Text).collect());
     let check = match &one.check {
-        Check::NotNull(names) | Check::Unique(names) => columns(names),
+        Check::NotNull(columns) | Check::Unique(columns) => names(columns),
         Check::Range(range) => {
             let mut keys = Keys::default();
             keys.text("column", &range.column);
@@ -363,9 +367,7 @@ fn files(files: &Files) -> Keys {
         keys.text("size", &amount(files.size, "bytes"));
     }
     keys.unless("compression", &files.compression, &default.compression);
-    if !files.partition_by.is_empty() {
-        keys.put("partition-by", Out::List(files.partition_by.iter().cloned().map(Out::Text).collect()));
-    }
+    keys.names("partition-by", &files.partition_by);
     keys
 }
 

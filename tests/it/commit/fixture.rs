@@ -215,7 +215,7 @@ pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: Schem
         origin: Origin { place: String::new(), table: None, filter: String::new(), zone: None },
         cursor_column: None,
         drift: Drift::default(),
-        proof: Proof { grade: Grade::Counted, source_count: None, snapshot: "s".to_owned() },
+        proof: Proof { grade: Grade::Counted, source_count: None, sums: Vec::new(), snapshot: "s".to_owned() },
         coerced: BTreeMap::new(),
         expected: Vec::new(),
         shrink_guard: 0,

@@ -233,7 +233,7 @@ async fn the_account_and_the_pipeline_of_the_postgres_page_work_as_they_stand() 
 }
 
 /// Runs a document of a page with nothing but the place and the mode of TLS of its connections changed.
-async fn as_it_stands(server: &Postgres, folder: &Path, document: &str) -> Value {
+pub(crate) async fn as_it_stands(server: &Postgres, folder: &Path, document: &str) -> Value {
     let document = document
         .replace("host: db.example.internal, ", &format!("host: 127.0.0.1, port: {}, tls: disable, ", server.port()))
         .replace(

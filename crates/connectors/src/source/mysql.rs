@@ -22,6 +22,7 @@ mod select;
 mod session;
 mod snapshot;
 mod statement;
+mod sums;
 mod window;
 mod wire;
 
@@ -154,6 +155,10 @@ impl Found {
     /// Makes sure that what was found still stands, now that the table is held, and rehearses the statement.
     async fn select(&mut self, stream: &StreamPlan) -> FaultResult<Selection> {
         self.columns = catalog::columns(&mut self.wire, &self.relation).await?;
+        if !(stream.checksums.is_off() || self.relation.is_innodb() || self.relation.is_view) {
+            let text = "`checksums` needs rows and sums of one snapshot, and the engine of this table has none: only InnoDB has";
+            return Err(Fault::new(FailureCode::ChecksumUnusable, text));
+        }
         let selection = Selection::new(stream, self.relation.sql(), &self.columns)?;
         let names: Vec<&str> = self.columns.iter().map(|column| column.name.as_str()).collect();
         let unique = catalog::unique(&mut self.wire, &self.relation).await?;

@@ -21,6 +21,7 @@ mod select;
 mod sequence;
 pub(crate) mod session;
 mod snapshot;
+mod sums;
 mod window;
 pub(crate) mod wire;
 mod xmin;

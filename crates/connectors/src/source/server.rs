@@ -10,6 +10,7 @@ pub(crate) mod reach;
 pub(crate) mod references;
 pub(crate) mod rotation;
 pub(crate) mod socket;
+pub(crate) mod sums;
 pub(crate) mod tls;
 pub(crate) mod transport;
 pub(crate) mod tunnel;
@@ -33,5 +34,5 @@ pub(crate) fn proof(read: u64, source_count: Option<u64>, snapshot: String) -> F
         Some(_) => Grade::Verified,
         None => Grade::Counted,
     };
-    Ok(Proof { grade, source_count, snapshot })
+    Ok(Proof { grade, source_count, sums: Vec::new(), snapshot })
 }

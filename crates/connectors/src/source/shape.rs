@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use waybill_model::FailureCode;
-use waybill_model::plan::{Columns, Deletes, Load, StreamPlan};
+use waybill_model::plan::{Checksums, Columns, Deletes, Load, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
 
 /// A chosen column: its place in the table, and its name in the destination.
@@ -129,6 +129,7 @@ pub fn of_keys(stream: &StreamPlan, key: &[String]) -> Option<StreamPlan> {
         deletes: Deletes::Keep,
         columns,
         verify_count: false,
+        checksums: Checksums::Off,
         expect: Vec::new(),
         ..stream.clone()
     })

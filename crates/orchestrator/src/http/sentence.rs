@@ -184,6 +184,12 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         }
         C::ColumnsDiffer => format!("{} not as the table has them", show_count(args.count.unwrap_or(0), "column")),
         C::ExpectationFailed | C::ExpectationWarned => format!("expectation {count}: {}", rows("row")),
+        C::ChecksumsAgree => {
+            format!("sums of {} are the same at both ends", show_count(args.count.unwrap_or(0), "column"))
+        }
+        C::ChecksumsDiffer => {
+            format!("sums of {} are not those of the source", show_count(args.count.unwrap_or(0), "column"))
+        }
         C::StreamCommitted => format!("delivered: readers see {}", rows("new row")),
         C::PreviewWritten => {
             format!("the first {} are in your bucket, to be looked at there ({size})", rows("row"))

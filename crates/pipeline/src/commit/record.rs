@@ -21,6 +21,7 @@ use crate::commit::schema::{self, Column};
 use crate::commit::{key, log, write};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, WindowNote};
+use crate::sums::ColumnSum;
 use crate::taken::{Part, Taken};
 
 /// The largest record that is read.
@@ -85,6 +86,9 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
             receipt["window"] = json!({"fixed_lag": fixed_lag, "held": held, "null_cursors": null_cursors});
         }
         (None, _) => {}
+    }
+    if !delivery.proof.sums.is_empty() {
+        receipt["checksums"] = delivery.proof.sums.iter().map(ColumnSum::recorded).collect();
     }
     if !delivery.expected.is_empty() {
         receipt["expected"] = json!(delivery.expected);

@@ -13,6 +13,7 @@ use crate::fault::{Fault, FaultResult};
 use crate::observe::Observer;
 use crate::source::{Source, Table as SourceTable};
 use crate::stop::{End, StopSignal};
+use crate::sums;
 
 /// Probes what a run of these streams needs: the bucket's conditional writes or the database's log-in once, then source and table of each.
 /// A stream that passed is `Skipped` without a failure: nothing was moved. Where there is no stream yet, both ends are
@@ -68,6 +69,7 @@ async fn one(plan: &Plan, index: u32, context: &Context) -> Result<(), End> {
     let Some(stream) = usize::try_from(index).ok().and_then(|at| plan.streams.get(at)) else {
         return Err(Fault::new(FailureCode::SpecRefused, "a stream was asked for that the plan does not have").into());
     };
+    sums::check(plan, stream, &context.destination)?;
     context.stop.or_halt(context.source.check(stream)).await??;
     passed(context.observer.as_ref(), Some(index), 2);
     let table = context.stop.or_halt(Place::open(context, (stream, stream.load), plan)).await??;

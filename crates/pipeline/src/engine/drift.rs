@@ -106,7 +106,8 @@ fn named(plan: &StreamPlan, files: &Files, key: Vec<String>) -> BTreeSet<String>
     let cursor = plan.cursor.iter().map(|cursor| &cursor.column);
     let by_source = columns.select.iter().chain(columns.rename.keys()).chain(columns.cast.keys()).chain(cursor);
     let expected = plan.expect.iter().flat_map(|one| one.check.columns()).map(str::to_owned);
-    let by_source = by_source.cloned().chain(expected).map(|name| in_table(&name));
+    let summed = plan.checksums.named().iter().cloned();
+    let by_source = by_source.cloned().chain(expected).chain(summed).map(|name| in_table(&name));
     by_source.chain(partition::columns(files)).chain(key).collect()
 }
 
@@ -120,6 +121,7 @@ mod tests {
     fn whatever_the_plan_names_is_wanted() {
         let plan = json!({
             "name": "t", "load": "new", "cursor": { "column": "seen" },
+            "checksums": { "of": ["e", "s"] },
             "columns": { "select": ["a"], "rename": { "b": "bee", "e": "ee" }, "cast": { "c": "text" } },
             "expect": [
                 { "check": { "not-null": ["d", "e"] } }, { "check": { "range": { "column": "f", "min": "1" } } },
@@ -131,7 +133,7 @@ mod tests {
         let named = named(&plan, &files, vec!["k".to_owned()]);
         assert_eq!(
             named.iter().map(String::as_str).collect::<Vec<_>>(),
-            ["a", "bee", "c", "d", "ee", "f", "g", "h", "k", "seen"]
+            ["a", "bee", "c", "d", "ee", "f", "g", "h", "k", "s", "seen"]
         );
     }
 }

@@ -108,8 +108,9 @@ impl StreamWork<'_> {
         self.rewrite(key, loaded, existing, snapshot).await
     }
 
-    /// A lane's place and memory, for what comes behind the last row.
-    async fn room(&self, loaded: &Loaded) -> Result<(Option<OwnedSemaphorePermit>, Reservation), End> {
+    /// A lane's place and memory, for what comes behind the lanes: none of this stream runs any more, and the place of the one that
+    /// holds a snapshot serves too.
+    pub(super) async fn room(&self, loaded: &Loaded) -> Result<(Option<OwnedSemaphorePermit>, Reservation), End> {
         let context = &self.shared.context;
         let gone = |_| Fault::new(FailureCode::WorkerBug, "the run's lanes are gone");
         let place = match &loaded.lead {
@@ -147,8 +148,7 @@ impl StreamWork<'_> {
         Ok(())
     }
 
-    /// Within a lane's place and memory: no lane of this stream runs any more, and the place of the one that holds a snapshot
-    /// serves the merge too.
+    /// Within a lane's place and memory.
     async fn rewrite(
         &self,
         key: &Key,
@@ -178,7 +178,7 @@ impl StreamWork<'_> {
 
     /// What the merge works with. A lane's row group and batches: half of a row group is under way again, and what is read of the
     /// table, its bits and the digests share the rest.
-    fn work(&self, key: &Key, mut target: Target, keys: Option<SourceKeys>) -> Work {
+    pub(super) fn work(&self, key: &Key, mut target: Target, keys: Option<SourceKeys>) -> Work {
         let (context, sizing) = (&self.shared.context, &self.shared.sizing);
         let (half, batches) = (sizing.row_group_bytes / 2, sizing.queue * sizing.batch_bytes);
         target.row_group_bytes = half;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arrow::array::Array;
 use tokio::runtime::Handle;
 use waybill_model::event::{Event, EventCode};
-use waybill_model::plan::{Compression, Deletes, Files, Format, Load, Plan, StreamPlan};
+use waybill_model::plan::{Checksums, Compression, Deletes, Files, Format, Load, Plan, StreamPlan};
 use waybill_model::run::{MOST_PREVIEW_ROWS, StreamState};
 use waybill_model::{FailureCode, RunId};
 
@@ -101,6 +101,7 @@ fn as_whole(stream: &StreamPlan) -> StreamPlan {
         key: Vec::new(),
         deletes: Deletes::Keep,
         verify_count: false,
+        checksums: Checksums::Off,
         expect: Vec::new(),
         ..stream.clone()
     }

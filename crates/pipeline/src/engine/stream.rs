@@ -24,6 +24,7 @@ use crate::expect::{Expectations, Expected};
 use crate::fault::{Fault, FaultResult};
 use crate::source::{CursorState, Proof, Snapshot, Want};
 use crate::stop::End;
+use crate::sums;
 
 /// Once leave is given a commit is not broken off, so it has a bound of its own: less than a grant's age.
 const COMMIT_BOUND: Duration = Duration::from_secs(40);
@@ -71,6 +72,7 @@ impl StreamWork<'_> {
     async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
         let load = if self.is_reloaded() { Load::Full } else { self.load };
+        sums::check(&self.shared.plan, self.plan, &context.destination)?;
         let opening = Place::open(context, (self.plan, load), &self.shared.plan);
         let table = context.stop.or_halt(opening).await??;
         self.epoch = table.epoch();
@@ -120,6 +122,7 @@ impl StreamWork<'_> {
             false => None,
         };
         let proof = context.stop.or_halt(snapshot.finish()).await??;
+        let proof = self.compare_sums(&loaded, proof).await?;
         drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;

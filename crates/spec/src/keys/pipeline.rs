@@ -102,6 +102,11 @@ pub(crate) static STREAM: Table = Table {
         ),
         Key::new("verify-count", Shape::Flag, "Count the source in the same snapshot and compare."),
         Key::new(
+            "checksums",
+            Shape::WordOrList("all", &Shape::Text(FOREIGN)),
+            "Source columns whose values are summed by the source, in the snapshot that the rows are of, and by the worker over the files that it wrote, read back; `all` for all that are delivered. Where the sums differ nothing is committed. From PostgreSQL, MariaDB and MySQL into Parquet; it costs a second pass at the source.",
+        ),
+        Key::new(
             "expect",
             Shape::List(&Shape::Table(&EXPECTATION)),
             "What its rows are expected to be, held against the rows of each run before its commit. A stream's own list takes the place of that of `every-stream`.",

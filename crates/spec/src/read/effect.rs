@@ -61,6 +61,9 @@ fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
         ("edge-values", Reads::Sqlite | Reads::Typed | Reads::Parquet) if value == Some("sentinel") => {
             Some("`sentinel` is for dates and times of PostgreSQL and MySQL: write twin, fail or null")
         }
+        ("checksums", Reads::Sqlite | Reads::Lines | Reads::Typed | Reads::Parquet) => {
+            Some("only PostgreSQL, MariaDB and MySQL compute sums of their columns")
+        }
         ("invalid-text", Reads::Parquet) => Some("a Parquet file with such text is refused as a whole"),
         _ => None,
     }

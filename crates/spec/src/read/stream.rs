@@ -6,6 +6,7 @@ use waybill_model::plan::{
     ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Json, Load, Op, StreamPlan, System,
 };
 
+use super::checksums::read_checksums;
 use super::columns::read_columns;
 use super::effect::check_own;
 use super::expect::read_expectations;
@@ -41,6 +42,11 @@ impl End {
         }
     }
 
+    /// Whether it computes sums of its columns.
+    const fn can_sum(self) -> bool {
+        matches!(self, Self::Postgres | Self::MySql)
+    }
+
     const fn has_tables(self) -> bool {
         matches!(self, Self::Postgres | Self::MySql | Self::Sqlite)
     }
@@ -61,7 +67,9 @@ pub(super) fn read_stream(
     let deletes = read_deletes(entry, keys, load, found);
     let expect = read_expectations(keys.node("expect"), found);
     let looked_at = expect.iter().flat_map(|one| one.check.columns()).map(|column| ("expected", column));
-    let needed = key.iter().map(|column| ("key", column.as_str())).chain(looked_at);
+    let checksums = read_checksums(entry, keys, end.is_none_or(End::can_sum), found);
+    let summed = checksums.named().iter().map(|column| ("summed", column.as_str()));
+    let needed = key.iter().map(|column| ("key", column.as_str())).chain(looked_at).chain(summed);
     let column = cursor.iter().filter(|cursor| !is_transaction(end, &cursor.column));
     let needed: Vec<_> = column.map(|cursor| ("cursor", cursor.column.as_str())).chain(needed).collect();
     check_files(entry, keys, (end, load), found);
@@ -86,6 +94,7 @@ pub(super) fn read_stream(
         arrays: keys.parsed("arrays").unwrap_or_default(),
         invalid_text: keys.parsed("invalid-text").unwrap_or_default(),
         verify_count: keys.flag("verify-count"),
+        checksums,
         expect,
         shrink_guard: keys.text("shrink-guard").and_then(read_share).unwrap_or(50),
         take_over: keys.flag("take-over"),

@@ -238,6 +238,38 @@ fn an_expectation_has_one_check_and_bounds_that_a_value_can_lie_within() {
 }
 
 #[test]
+fn sums_are_of_columns_that_are_delivered_as_they_are_from_a_server_into_parquet() {
+    for (settings, mark, message) in [
+        ("checksums: []", "^^^^^^^^^", "`checksums` of stream `public.orders` names no column"),
+        ("checksums: [a, b, a]", "                  ^", "`checksums` of stream `public.orders` names `a` twice"),
+        (
+            "columns: { cast: { a: text } }, checksums: all",
+            "                                ^^^^^^^^^",
+            "stream `public.orders` casts `a`, whose values are summed",
+        ),
+    ] {
+        assert_eq!(one(Code::Checksums, &stream(settings, mark)).message, message);
+    }
+    let found = one(Code::WrongType, &stream("checksums: amount", "           ^^^^^^"));
+    assert_eq!(found.message, "`checksums` of stream `public.orders` must be `all` or a list, not text");
+    let found = one(Code::CursorDropped, &stream("columns: { drop: [a] }, checksums: [a]", "           ^^^^"));
+    assert_eq!(found.message, "stream `public.orders` drops its summed `a`");
+    let piped = |from: &str, to: &str, more: &str| {
+        let found = mistakes(&format!(
+            "{HEAD}  db: {{ type: sqlite, path: x.db }}\n  copy: {{ type: postgres, host: db, database: copy, user: w }}\npipelines:\n  \
+             p: {{ from: {from}, to: {to}, {more} streams: {{ a: {{ checksums: all }} }} }}\n"
+        ));
+        (found.len(), found[0].code, found[0].message.clone())
+    };
+    let sqlite = "`checksums` of stream `a` does nothing here".to_owned();
+    assert_eq!(piped("db", "lake", ""), (1, Code::WrongEnd, sqlite));
+    let database = "`checksums` into a database is not built yet (stream `a`)".to_owned();
+    assert_eq!(piped("shop", "copy", ""), (1, Code::NotBuiltYet, database));
+    let csv = "`checksums` with `format: csv` is not built yet (stream `a`)".to_owned();
+    assert_eq!(piped("shop", "lake", "files: { format: csv },"), (1, Code::NotBuiltYet, csv));
+}
+
+#[test]
 fn what_is_not_built_is_refused_and_never_ignored() {
     for (settings, mark) in [("load: log", "      ^^^"), ("columns: { hash: [email] }", "           ^^^^")] {
         one(Code::NotBuiltYet, &stream(settings, mark));

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, ChangedFiles, Check, Columns, Compression, Condition, Csv,
-    CsvType, Cursor, Deletes, EdgePolicy, Encoding, Expectation, FileFormat, FileSource, Files, Format, Gcs, GcsAccess,
-    Json, Limits, Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh,
+    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, ChangedFiles, Check, Checksums, Columns, Compression, Condition,
+    Csv, CsvType, Cursor, Deletes, EdgePolicy, Encoding, Expectation, FileFormat, FileSource, Files, Format, Gcs,
+    GcsAccess, Json, Limits, Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh,
     StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
@@ -232,6 +232,11 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 ..Columns::default()
             };
             let new_columns = NewColumns::ALL.get(name.len() % 4).copied();
+            // Some of each, of columns that are not cast; where nothing is summed they are taken off again.
+            let checksums = match name.len() % 3 {
+                1 => Checksums::Of(vec!["r_a".to_owned(), "z_a".to_owned()]),
+                _ => Checksums::Off,
+            };
             StreamPlan {
                 name,
                 load,
@@ -246,6 +251,7 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 arrays,
                 invalid_text,
                 verify_count,
+                checksums,
                 expect,
                 shrink_guard,
                 take_over,
@@ -288,7 +294,8 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
         |(schedule, data_plane, mut streams, mut files, limits)| {
             let mut seen = std::collections::HashSet::new();
             streams.retain(|stream| seen.insert(stream.name.clone()));
-            if streams.iter().any(|stream| stream.load == Load::Changed) && !files.format.is_parquet() {
+            let needs_parquet = |stream: &StreamPlan| stream.load == Load::Changed || !stream.checksums.is_off();
+            if streams.iter().any(needs_parquet) && !files.format.is_parquet() {
                 files = Files { size: files.size, ..Files::default() };
             }
             Pipeline { from: "from".into(), to: "to".into(), data_plane, schedule, streams, files, limits }
@@ -297,10 +304,12 @@ fn pipeline() -> impl Strategy<Value = Pipeline> {
 }
 
 fn document() -> impl Strategy<Value = Document> {
-    (source(), bucket(), name(), pipeline()).prop_map(|(from, to, name, mut pipeline)| {
+    // Boxed: two documents at once, with all that they are drawn from, are more than a thread has stack for.
+    (source().boxed(), bucket().boxed(), name(), pipeline().boxed()).prop_map(|(from, to, name, mut pipeline)| {
         if matches!(from, System::Sqlite { .. }) {
             for stream in &mut pipeline.streams {
                 stream.arrays = ArrayPolicy::default();
+                stream.checksums = Checksums::Off;
                 if stream.edge_values == EdgePolicy::Sentinel {
                     stream.edge_values = EdgePolicy::Null;
                 }
@@ -390,6 +399,7 @@ fn a_csv_source_reads_back_too() {
         arrays: ArrayPolicy::default(),
         invalid_text: TextPolicy::default(),
         verify_count: false,
+        checksums: Checksums::Off,
         expect: Vec::new(),
         table: None,
         shrink_guard: 50,
@@ -423,4 +433,18 @@ fn a_csv_source_reads_back_too() {
         pipelines: BTreeMap::from([("p".into(), pipeline)]),
     };
     assert_eq!(parse(&to_yaml(&document)).unwrap_or_else(|found| panic!("{found:#?}")), document);
+}
+
+#[test]
+fn all_columns_or_those_of_a_list_are_summed_and_read_back() {
+    for (written, wanted) in [("all", Checksums::All), ("[a, b]", Checksums::Of(vec!["a".into(), "b".into()]))] {
+        let text = format!(
+            "waybill: 1\nconnections:\n  shop: {{ type: postgres, host: db, database: shop, user: ro }}\n  \
+             lake: {{ type: local, path: ./lake }}\npipelines:\n  p: {{ from: shop, to: lake, every-stream: {{ checksums: {written} }}, \
+             streams: {{ t: {{}} }} }}\n"
+        );
+        let read = parse(&text).expect(written);
+        assert_eq!(read.pipelines["p"].streams[0].checksums, wanted);
+        assert_eq!(parse(&to_yaml(&read)).expect("its own text"), read);
+    }
 }

@@ -15,8 +15,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use tempfile::TempDir;
 use waybill_model::FailureCode;
 use waybill_model::plan::{
-    ArrayPolicy, ChangedFiles, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op, StreamPlan,
-    TextPolicy,
+    ArrayPolicy, ChangedFiles, Checksums, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op,
+    StreamPlan, TextPolicy,
 };
 use waybill_model::receipt::Grade;
 use waybill_pipeline::source::Want;
@@ -42,6 +42,7 @@ fn stream(name: &str) -> StreamPlan {
         arrays: ArrayPolicy::Fail,
         invalid_text: TextPolicy::Replace,
         verify_count: false,
+        checksums: Checksums::default(),
         expect: Vec::new(),
         shrink_guard: 50,
         take_over: false,

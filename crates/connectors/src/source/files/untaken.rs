@@ -169,6 +169,6 @@ impl Snapshot for NothingNew {
     }
 
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-        Ok(Proof { grade: Grade::Counted, source_count: None, snapshot: "files:0".to_owned() })
+        Ok(Proof { grade: Grade::Counted, source_count: None, sums: Vec::new(), snapshot: "files:0".to_owned() })
     }
 }

@@ -13,6 +13,8 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::catalog::Column;
 use super::kind::{Kind, resolve};
 use super::literal::{identifier, of_kind, wanted};
+use super::sums;
+use crate::source::server::sums::{NO_TEXT, Summed, check_edges, check_named, refused};
 use crate::source::shape;
 
 /// What is read of a table, whichever range of it.
@@ -23,16 +25,25 @@ pub(super) struct Selection {
     pub(super) kinds: Arc<[Kind]>,
     pub(super) schema: SchemaRef,
     conditions: Vec<String>,
+    /// Columns that the server sums.
+    pub(super) summed: Vec<Summed>,
 }
 
 impl Selection {
     /// Chooses the stream's columns and renders its filter.
     pub(super) fn new(stream: &StreamPlan, from: String, columns: &[Column]) -> FaultResult<Self> {
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-        let (mut asked, mut kinds, mut fields) = (Vec::new(), Vec::new(), Vec::new());
-        for chosen in shape::choose(&stream.columns, &names)? {
+        let chosen = shape::choose(&stream.columns, &names)?;
+        check_named(stream, &names, &chosen)?;
+        let (mut asked, mut kinds, mut fields, mut summed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for chosen in chosen {
             let column = &columns[chosen.at];
             let (kind, ask) = resolve(column);
+            if stream.checksums.takes(&column.name) {
+                check_edges(stream, &column.name, &column.shown, kind.has_edges())?;
+                let sum = sums::summed(&chosen.name, column, &kind, ask);
+                summed.push(sum.ok_or_else(|| refused(&column.name, &column.shown, NO_TEXT))?);
+            }
             asked.push(ask.expression(column));
             fields.push(field(&chosen.name, column, &kind, stream));
             kinds.push(kind);
@@ -40,7 +51,7 @@ impl Selection {
         let conditions =
             stream.filter.iter().map(|condition| filter(condition, columns)).collect::<FaultResult<_>>()?;
         let schema = Arc::new(Schema::new(fields));
-        Ok(Self { from, columns: asked.join(", "), kinds: kinds.into(), schema, conditions })
+        Ok(Self { from, columns: asked.join(", "), kinds: kinds.into(), schema, conditions, summed })
     }
 
     /// Adds a condition that all ranges share.
@@ -56,6 +67,11 @@ impl Selection {
     /// A statement of the same columns and conditions that reads nothing, so that mistakes show before a row is read.
     pub(super) fn rehearse(&self) -> String {
         format!("{} LIMIT 0", self.rows(None))
+    }
+
+    /// Asks for these fields of the rows of the selection as a whole.
+    pub(super) fn total(&self, fields: &str) -> String {
+        format!("SELECT {fields} FROM {}{}", self.from, clause(self.conditions.iter()))
     }
 
     /// Counts the rows of the selection, with one more condition where there is one.

@@ -8,7 +8,7 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use waybill_model::FailureCode;
 use waybill_pipeline::source::WindowNote;
-use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
+use waybill_pipeline::{ColumnSum, CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
 
 use super::connect::Address;
 use super::decode::{Bounds, Decoder, Policies};
@@ -20,6 +20,7 @@ use crate::source::server::loss::lost_as;
 use crate::source::server::part::{Parts, What};
 use crate::source::server::proof;
 use crate::source::server::reach::Goal;
+use crate::source::server::sums::{Summed, statements};
 
 /// A range's condition; none takes all rows.
 pub(super) type Range = Option<String>;
@@ -125,11 +126,12 @@ impl Snapshot for MySqlSnapshot {
         let read = shared.parts.rows.complete()?;
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
         let proof = proof(read, source_count, self.rests_on.clone())?;
+        let sums = self.sums(&mut wire).await?;
         wire.quit().await;
         while let Some(wire) = shared.take_wire() {
             wire.quit().await;
         }
-        Ok(proof)
+        Ok(Proof { sums, ..proof })
     }
 }
 
@@ -140,5 +142,21 @@ impl MySqlSnapshot {
         }
         let counted = wire.ask_one(&self.shared.parts.rows.selection.count(None)).await.map_err(Fault::from);
         lost_as(counted, FailureCode::SnapshotLost)?.number(0)
+    }
+    /// The sums that the stream asks for, over the rows that were read.
+    async fn sums(&self, wire: &mut Wire) -> FaultResult<Vec<ColumnSum>> {
+        let selection = &self.shared.parts.rows.selection;
+        if self.window.is_empty {
+            return Ok(selection.summed.iter().map(Summed::none).collect());
+        }
+        let mut sums = Vec::with_capacity(selection.summed.len());
+        for (some, fields) in statements(&selection.summed) {
+            let answer = wire.ask_one(&selection.total(&fields)).await.map_err(Fault::from);
+            let row = lost_as(answer, FailureCode::SnapshotLost)?;
+            for (at, one) in some.iter().enumerate() {
+                sums.push(one.read(row.number(2 * at)?, row.number(2 * at + 1)?));
+            }
+        }
+        Ok(sums)
     }
 }

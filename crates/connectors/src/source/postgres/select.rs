@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Condition, Op, StreamPlan};
 use waybill_pipeline::{Fault, FaultResult};
@@ -13,9 +13,11 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::BASE_TYPE;
 use super::catalog::Attribute;
 use super::compare::Operators;
-use super::kind::{Kind, Rules, Types, resolve};
+use super::kind::{Cast, Kind, Rules, Types, resolve, undomain};
 use super::literal::{identifier, literal};
 use super::plan::Range;
+use super::sums;
+use crate::source::server::sums::{NO_TEXT, Summed, check_edges, check_named, refused};
 use crate::source::shape;
 
 /// What is read of a relation, whichever range of it.
@@ -25,6 +27,8 @@ pub(super) struct Selection {
     pub(super) kinds: Vec<Kind>,
     pub(super) schema: SchemaRef,
     conditions: Vec<String>,
+    /// Columns that the server sums.
+    pub(super) summed: Vec<Summed>,
 }
 
 impl Selection {
@@ -37,15 +41,21 @@ impl Selection {
         is_sql_ascii: bool,
     ) -> FaultResult<Self> {
         let names: Vec<&str> = attributes.iter().map(|attribute| attribute.name.as_str()).collect();
-        let (mut columns, mut kinds, mut fields) = (Vec::new(), Vec::new(), Vec::new());
-        for chosen in shape::choose(&stream.columns, &names)? {
+        let chosen = shape::choose(&stream.columns, &names)?;
+        check_named(stream, &names, &chosen)?;
+        let (mut columns, mut kinds, mut fields, mut summed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for chosen in chosen {
             let attribute = &attributes[chosen.at];
             let (kind, cast) = resolve(types, attribute.type_oid, attribute.modifier, rules)?;
+            if stream.checksums.takes(&attribute.name) {
+                summed.push(sum(stream, (chosen.name.as_str(), attribute), types, (&kind, cast), is_sql_ascii)?);
+            }
             columns.push(cast.expression(types, attribute.type_oid, &identifier(&attribute.name))?);
             fields.push(field(&chosen.name, attribute, &kind, stream, is_sql_ascii));
             kinds.push(kind);
         }
-        Ok(Self { columns: columns.join(", "), kinds, schema: Arc::new(Schema::new(fields)), conditions: Vec::new() })
+        let (columns, schema, conditions) = (columns.join(", "), Arc::new(Schema::new(fields)), Vec::new());
+        Ok(Self { columns, kinds, schema, conditions, summed })
     }
 
     /// Adds the stream's filter.
@@ -78,10 +88,33 @@ impl Selection {
         format!("SELECT {} FROM {from}{} LIMIT 0", self.columns, clause(self.conditions.iter()))
     }
 
+    /// Asks for these fields of the rows of the selection as a whole.
+    pub(super) fn total(&self, fields: &str, from: &str) -> String {
+        format!("SELECT {fields} FROM {from}{}", clause(self.conditions.iter()))
+    }
+
     /// Counts the rows of the selection, with one more condition where there is one.
     pub(super) fn count(&self, from: &str, also: Option<&String>) -> String {
         format!("SELECT pg_catalog.count(*) FROM {from}{}", clause(self.conditions.iter().chain(also)))
     }
+}
+
+/// The sum of a column, or why there is none.
+fn sum(
+    stream: &StreamPlan,
+    (name, attribute): (&str, &Attribute),
+    types: &Types,
+    (kind, cast): (&Kind, Cast),
+    is_sql_ascii: bool,
+) -> FaultResult<Summed> {
+    let shown = &attribute.shown;
+    check_edges(stream, &attribute.name, shown, kind.has_edges())?;
+    if is_sql_ascii && kind.arrow() == DataType::Utf8 {
+        return Err(refused(&attribute.name, shown, "text of this database (SQL_ASCII) has no encoding"));
+    }
+    let (under, _) = undomain(types, attribute.type_oid, attribute.modifier)?;
+    let summed = sums::summed(name, &identifier(&attribute.name), under.oid, (kind, cast));
+    summed.ok_or_else(|| refused(&attribute.name, shown, NO_TEXT))
 }
 
 fn clause<'a>(conditions: impl Iterator<Item = &'a String>) -> String {
@@ -101,7 +134,7 @@ fn field(name: &str, attribute: &Attribute, kind: &Kind, stream: &StreamPlan, is
         metadata.insert("waybill.policy".into(), stream.arrays.as_str().into());
     } else if kind.has_edges() {
         metadata.insert("waybill.policy".into(), stream.edge_values.as_str().into());
-    } else if is_sql_ascii && kind.arrow() == arrow::datatypes::DataType::Utf8 {
+    } else if is_sql_ascii && kind.arrow() == DataType::Utf8 {
         metadata.insert("waybill.policy".into(), stream.invalid_text.as_str().into());
     }
     Field::new(name, kind.arrow(), true).with_metadata(metadata)

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex as AsyncMutex;
 use waybill_model::FailureCode;
 use waybill_pipeline::source::WindowNote;
-use waybill_pipeline::{CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
+use waybill_pipeline::{ColumnSum, CursorState, Fault, FaultResult, Lane, Proof, Snapshot};
 
 use super::catalog::Relation;
 use super::connect::{Address, TOO_MANY};
@@ -27,6 +27,7 @@ use crate::source::server::loss::lost_as;
 use crate::source::server::part::{Parts, What};
 use crate::source::server::proof;
 use crate::source::server::reach::Goal;
+use crate::source::server::sums::{Summed, statements};
 
 /// How often a leader that waits for other lanes is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(30);
@@ -138,8 +139,9 @@ impl Snapshot for PgSnapshot {
         let read = shared.parts.rows.complete()?;
         let source_count = if self.counts { Some(self.count(&mut wire).await?) } else { None };
         let proof = proof(read, source_count, shared.id.clone())?;
+        let sums = self.sums(&mut wire).await?;
         wire.terminate().await;
-        Ok(proof)
+        Ok(Proof { sums, ..proof })
     }
 }
 
@@ -171,6 +173,22 @@ impl PgSnapshot {
         let sql = self.shared.parts.rows.selection.count(&self.shared.relation.sql(), None);
         let row = lost_as(wire.ask_one(&sql).await.map_err(Fault::from), FailureCode::SnapshotLost)?;
         row.number(0)
+    }
+    /// The sums that the stream asks for, over the rows that were read.
+    async fn sums(&self, wire: &mut Wire) -> FaultResult<Vec<ColumnSum>> {
+        let selection = &self.shared.parts.rows.selection;
+        if self.window.is_empty {
+            return Ok(selection.summed.iter().map(Summed::none).collect());
+        }
+        let mut sums = Vec::with_capacity(selection.summed.len());
+        for (some, fields) in statements(&selection.summed) {
+            let sql = selection.total(&fields, &self.shared.relation.sql());
+            let row = lost_as(wire.ask_one(&sql).await.map_err(Fault::from), FailureCode::SnapshotLost)?;
+            for (at, one) in some.iter().enumerate() {
+                sums.push(one.read(row.number(2 * at)?, row.number(2 * at + 1)?));
+            }
+        }
+        Ok(sums)
     }
 }
 

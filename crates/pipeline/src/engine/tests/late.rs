@@ -92,7 +92,7 @@ impl Snapshot for View {
         Ok(Box::new(self.clone()))
     }
     async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-        Ok(Proof { grade: Grade::Counted, source_count: None, snapshot: String::new() })
+        Ok(Proof { grade: Grade::Counted, source_count: None, sums: Vec::new(), snapshot: String::new() })
     }
 }
 
