@@ -8,6 +8,8 @@ cases=${CASES:-2000} times=${TIMES:-5} seed=${SEED:-$(date +%s)}
 deploy/dev/tools.sh test
 for set in readers s3 gcs secrets grants postgres; do deploy/dev/python.sh "$set" >/dev/null; done
 deploy/dev/binaries.sh
+told=$(mktemp)
+trap 'rm -f "$told"' EXIT
 echo "proof: cases=$cases times=$times seed=$seed"
 run() { cargo nextest run --profile proof --workspace --locked --features waybill-worker/clouds "$@"; }
 PROPTEST_CASES=$cases PROPTEST_RNG_SEED=$seed run -E 'test(arbitrary) + test(properties::) +
@@ -17,8 +19,11 @@ LAUNCHES=${LAUNCHES:-1000} SEED=$seed run --no-capture -E 'test(/^ecs::storm::/)
 run --stress-count "$times" -E 'test(kills::) + test(faults::) + test(unseen::) + test(loops::)'
 # An orchestrator that is away while many runs work.
 FAULT_RUNS=${RUNS:-50} run -E 'test(f20_) - test(/^containers::/)'
-# Histories of rows that come and change, merged by key, with kills and other writers.
-FAULT_RUNS=${HISTORIES:-200} SEED=$seed run --no-capture -E 'test(random_history)'
+# Histories for each source, mode and target, with late commits, new columns, kills, cuts, lost answers and other writers: each says
+# what happened how often, and the sums stand below.
+FAULT_RUNS=${HISTORIES:-200} SEED=$seed run --success-output final -E 'test(/^histories::/)' 2>&1 | tee "$told"
+grep -o 'history [a-z0-9_]* seed=.*' "$told" | sort -u | sed 's/.*seconds=[0-9]* //' | tr ',' '\n' |
+  awk -F= '{ gsub(/^ +/, "", $1); sum[$1] += $2 } END { for (what in sum) printf "histories: %6d %s\n", sum[what], what }' | sort -k3
 # The demo from a PostgreSQL source, with the programs under test.
 run -E 'test(/^demo::/)'
 # Which values arrive, beside other tools, as the page says.

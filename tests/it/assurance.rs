@@ -48,9 +48,13 @@ fn tests() -> BTreeSet<String> {
     names
 }
 
-/// Functions that stand below a line that makes them a test, with nothing but other attributes and comments between.
+/// Functions that stand below a line that makes them a test, with nothing but other attributes and comments between, and the
+/// lines of a table of histories, each of which is made one.
 fn tests_of(text: &str) -> Vec<String> {
     let (mut found, mut is_test) = (Vec::new(), false);
+    let table = text.split_once("\nhistories! {\n").and_then(|(_, rest)| rest.split_once("\n}"));
+    let names = table.iter().flat_map(|(lines, _)| lines.lines()).filter_map(|line| line.trim().split_once(": "));
+    found.extend(names.map(|(name, _)| name.to_owned()));
     for line in text.lines().map(str::trim_start) {
         if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
             is_test = true;
@@ -85,4 +89,6 @@ fn a_function_is_no_test_unless_it_is_marked_as_one() {
     let text = "fn plain() {}\n#[test]\nfn one() {}\nfn below() {}\n    #[tokio::test(flavor = \"multi_thread\")]\n    \
                 // why\n    #[cfg(unix)]\n    async fn two() {}\n";
     assert_eq!(tests_of(text), ["one", "two"]);
+    let table = "a: b;\nhistories! {\n    three: Sqlite;\n    four: Csv;\n}\nfive: six;\n";
+    assert_eq!(tests_of(table), ["three", "four"]);
 }

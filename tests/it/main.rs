@@ -15,6 +15,7 @@ mod files;
 mod gcs;
 mod grants;
 mod guard;
+mod histories;
 mod images;
 mod kills;
 mod limits;

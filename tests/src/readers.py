@@ -1,10 +1,11 @@
-"""Reads or changes one Delta table with DuckDB and delta-rs. One JSON question on standard input, one answer on standard output."""
+"""Reads or changes Delta tables with DuckDB and delta-rs. A JSON question on each line of standard input, its answer on a line of standard output."""
 
 import csv
 import datetime
 import decimal
 import glob
 import gzip
+import hashlib
 import io
 import json
 import math
@@ -18,8 +19,7 @@ import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder, write_deltalake
 
-question = json.load(sys.stdin)
-path = question["table"]
+question = path = None
 
 
 EPOCH = datetime.datetime(1970, 1, 1)
@@ -255,7 +255,9 @@ def compact_log():
 
 def drop_commits(version):
     for n in range(version + 1):
-        os.unlink(os.path.join(path, "_delta_log", f"{n:020d}.json"))
+        commit = os.path.join(path, "_delta_log", f"{n:020d}.json")
+        if os.path.exists(commit):
+            os.unlink(commit)
 
 
 def clean_up():
@@ -321,13 +323,18 @@ def of_text(name, kind, form):
 
 
 def plain_with_duckdb(sql):
+    connection = plain_duckdb_with_table()
+    return rows(connection.execute(sql).to_arrow_table()) if connection else []
+
+
+def plain_duckdb_with_table():
     commit, files = live_files()
     form, fields = commit["table"]["format"], commit["table"]["schema"]["fields"]
     connection = duckdb.connect()
     connection.execute("SET TimeZone='UTC'")
     connection.execute("SET enable_progress_bar=false")
     if not files:
-        return []
+        return None
     if form == "parquet":
         source = f"read_parquet({files}, union_by_name=true)"
     elif form == "csv":
@@ -342,7 +349,7 @@ def plain_with_duckdb(sql):
         value = name if form == "parquet" else of_text(name, field["type"], form)
         columns.append(f"{value if field['name'] in there else 'NULL'} AS {name}")
     connection.execute(f"CREATE VIEW t AS SELECT {', '.join(columns)} FROM {source}")
-    return rows(connection.execute(sql).to_arrow_table())
+    return connection
 
 
 def arrow_type(kind):
@@ -410,56 +417,85 @@ def script(sql):
     return rows(connection.to_arrow_table())
 
 
-op = question["op"]
-if op == "plain":
-    answer = {"duckdb": plain(plain_with_duckdb(question["sql"])), "python": plain(plain_with_python())}
-    answer["texts"] = [unpacked(file) for file in live_files()[1]] if question["texts"] else []
-    answer["pyarrow"] = plain(plain_with_pyarrow(question["columns"])) if question["columns"] else []
-elif op == "live":
-    answer = {"duckdb": plain(plain_with_duckdb(question["sql"]))}
-elif op == "stated":
-    connection = with_delta()
-    connection.execute(question["statement"])
-    answer = {"rows": plain(rows(connection.execute(question["sql"]).to_arrow_table()))}
-elif op == "parsed":
-    answer = {"kinds": [parsed(dialect, statement) for dialect, statement in question["statements"]]}
-elif op == "pruned":
-    answer = pruned(question["column"], question["value"])
-elif op == "script":
-    answer = {"rows": plain(script(question["sql"]))}
-elif op == "query" and "store" in question:
-    answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
-elif op == "query" and "duckdb_alone" in question:
-    answer = {"duckdb": plain(with_duckdb(question["sql"]))}
-elif op == "query":
-    answer = {"duckdb": plain(with_duckdb(question["sql"])), "delta_rs": plain(with_delta_rs(question["sql"]))}
-else:
-    if op == "create":
-        three = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
-        write_deltalake(path, three, configuration=question["settings"])
-    elif op == "compact":
-        DeltaTable(path).optimize.compact()
-    elif op == "compact_below":
-        DeltaTable(path).optimize.compact(target_size=question["id"])
-    elif op == "checkpoint":
-        DeltaTable(path).create_checkpoint()
-    elif op == "clean_up":
-        clean_up()
-    elif op == "expire":
-        expire()
-    elif op == "split_checkpoint":
-        split_checkpoint()
-    elif op == "compact_log":
-        compact_log()
-    elif op == "parquet":
-        write_every_parquet_type()
-    elif op == "int96":
-        write_int96()
-    elif op == "empty_parquet":
-        write_empty_parquet()
-    elif op == "append":
-        write_deltalake(path, one(question["id"]), mode="append")
-    elif op == "delete":
-        DeltaTable(path).delete(f"id = {question['id']}")
-    answer = {}
-json.dump(answer, sys.stdout)
+def held(how):
+    """All rows, each as its columns that are not NULL; long bytes by their digest. Where two readers read, they agree."""
+    if how == "plain":
+        connection = plain_duckdb_with_table()
+        tables = [connection.execute("SELECT * FROM t").to_arrow_table() if connection else pa.table({})]
+    else:
+        everything = QueryBuilder().register("t", DeltaTable(path)).execute("SELECT * FROM t")
+        tables = [pa.table(everything.read_all()), duckdb_with_table().execute("SELECT * FROM t").to_arrow_table()]
+    found = [sorted(json.dumps(row, sort_keys=True) for row in objects(table)) for table in tables]
+    assert all(other == found[0] for other in found), "DuckDB and delta-rs read differently"
+    return list(objects(tables[0]))
+
+
+def objects(table):
+    digest = lambda value: "sha256:" + hashlib.sha256(value).hexdigest() if len(value) > 64 else value.hex()
+    shown = lambda value: digest(value) if isinstance(value, bytes) else plain(value)
+    for row in rows(table):
+        yield {name: shown(value) for name, value in zip(table.column_names, row) if value is not None}
+
+
+def answered():
+    op = question["op"]
+    if op == "plain":
+        answer = {"duckdb": plain(plain_with_duckdb(question["sql"])), "python": plain(plain_with_python())}
+        answer["texts"] = [unpacked(file) for file in live_files()[1]] if question["texts"] else []
+        answer["pyarrow"] = plain(plain_with_pyarrow(question["columns"])) if question["columns"] else []
+    elif op == "held":
+        answer = {"rows": held(question["how"])}
+    elif op == "live":
+        answer = {"duckdb": plain(plain_with_duckdb(question["sql"]))}
+    elif op == "stated":
+        connection = with_delta()
+        connection.execute(question["statement"])
+        answer = {"rows": plain(rows(connection.execute(question["sql"]).to_arrow_table()))}
+    elif op == "parsed":
+        answer = {"kinds": [parsed(dialect, statement) for dialect, statement in question["statements"]]}
+    elif op == "pruned":
+        answer = pruned(question["column"], question["value"])
+    elif op == "script":
+        answer = {"rows": plain(script(question["sql"]))}
+    elif op == "query" and "store" in question:
+        answer = {"delta_rs": plain(with_delta_rs(question["sql"]))}
+    elif op == "query" and "duckdb_alone" in question:
+        answer = {"duckdb": plain(with_duckdb(question["sql"]))}
+    elif op == "query":
+        answer = {"duckdb": plain(with_duckdb(question["sql"])), "delta_rs": plain(with_delta_rs(question["sql"]))}
+    else:
+        if op == "create":
+            three = pa.table({"id": pa.array([1, 2, 3], pa.int64())})
+            write_deltalake(path, three, configuration=question["settings"])
+        elif op == "compact":
+            DeltaTable(path).optimize.compact()
+        elif op == "compact_below":
+            DeltaTable(path).optimize.compact(target_size=question["id"])
+        elif op == "checkpoint":
+            DeltaTable(path).create_checkpoint()
+        elif op == "clean_up":
+            clean_up()
+        elif op == "expire":
+            expire()
+        elif op == "split_checkpoint":
+            split_checkpoint()
+        elif op == "compact_log":
+            compact_log()
+        elif op == "parquet":
+            write_every_parquet_type()
+        elif op == "int96":
+            write_int96()
+        elif op == "empty_parquet":
+            write_empty_parquet()
+        elif op == "append":
+            write_deltalake(path, one(question["id"]), mode="append")
+        elif op == "delete":
+            DeltaTable(path).delete(f"id = {question['id']}")
+        answer = {}
+    return answer
+
+
+for line in sys.stdin:
+    question = json.loads(line)
+    path = question["table"]
+    print(json.dumps(answered()), flush=True)

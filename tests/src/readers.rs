@@ -2,9 +2,9 @@
 //!
 //! They run in a pinned virtual environment that `deploy/dev/python.sh` makes outside the tree.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, bail};
@@ -161,20 +161,54 @@ pub fn int96_parquet(dir: &Path, times: &[&str]) -> anyhow::Result<()> {
     ask(&json!({"op": "int96", "table": dir, "times": times})).map(drop)
 }
 
-fn ask(question: &Value) -> anyhow::Result<Value> {
-    let mut child = Command::new(python()?)
-        .args(["-c", PROGRAM])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("start the readers")?;
-    child.stdin.take().context("the readers' input")?.write_all(question.to_string().as_bytes())?;
-    let output = child.wait_with_output()?;
-    if !output.status.success() {
-        bail!("{question}: {}", String::from_utf8_lossy(&output.stderr));
+/// The readers as one process that answers one question after the other: starting them takes longer than most answers.
+pub struct Reader {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    said: std::fs::File,
+}
+
+impl Reader {
+    /// Starts them.
+    pub fn start() -> anyhow::Result<Self> {
+        let said = tempfile::tempfile()?;
+        let mut child = Command::new(python()?)
+            .args(["-c", PROGRAM])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(said.try_clone()?)
+            .spawn()
+            .context("start the readers")?;
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().context("the readers' output")?);
+        Ok(Self { child, stdin, stdout, said })
     }
-    serde_json::from_slice(&output.stdout).context("the readers' answer")
+
+    /// The answer to one question. After an error they are gone.
+    pub fn ask(&mut self, question: &Value) -> anyhow::Result<Value> {
+        let asked = self.stdin.as_mut().context("the readers' input")?.write_all(format!("{question}\n").as_bytes());
+        let mut line = String::new();
+        if asked.is_err() || self.stdout.read_line(&mut line)? == 0 {
+            let mut said = String::new();
+            self.said.rewind()?;
+            self.said.read_to_string(&mut said)?;
+            bail!("{question}: {said}");
+        }
+        serde_json::from_str(&line).context("the readers' answer")
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // At the end of their input they end by themselves.
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn ask(question: &Value) -> anyhow::Result<Value> {
+    Reader::start()?.ask(question)
 }
 
 /// The interpreter of the pinned environment.

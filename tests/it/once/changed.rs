@@ -1,7 +1,6 @@
 //! `load: changed` over SQLite: rows that changed take the place of those with their key, and no other file is touched.
 
 pub(super) mod fixture;
-mod histories;
 mod overtaken;
 mod refused;
 mod sweeps;

@@ -2,16 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 use waybill_model::FailureCode;
 use waybill_pipeline::Source;
-use waybill_tests::fault::Marker;
-use waybill_tests::proof;
 use waybill_tests::services::postgres::Postgres;
 
-use super::landed::{delivered, killed, read};
+use super::landed::{delivered, read};
 use super::{source, stream};
 
 /// Runs until so many rows came: a margin has to pass on the server's clock.
@@ -127,105 +123,5 @@ async fn only_a_whole_index_over_columns_that_are_never_null_proves_a_key_of_pos
         [("p", None), ("p1", None), ("parent", Some(refused)), ("child", Some(refused)), ("v", Some(refused))]
     {
         assert_eq!(source.check(&by(table, &[])).await.err().map(|fault| fault.code), wanted, "{table}");
-    }
-}
-
-/// A random history: rows come, change and go while another transaction, opened early, commits late; runs in between, some of them
-/// killed. Whenever all is committed and a margin has passed, the table is the source.
-struct History {
-    server: Postgres,
-    folder: tempfile::TempDir,
-    chance: StdRng,
-    writes: u64,
-    log: Vec<String>,
-}
-
-const HISTORY: &str =
-    "load: changed, cursor: at, cursor-margin: 1s, key: [code, at_no], deletes: remove, shrink-guard: off";
-
-impl History {
-    async fn begin(seed: u64) -> Self {
-        let server = Postgres::start();
-        server
-            .run(
-                "CREATE TABLE t (id bigserial PRIMARY KEY, code text NOT NULL, at_no numeric(6,1) NOT NULL, at timestamptz NOT NULL,
-                   amount numeric(8,2), note text, UNIQUE (code, at_no))",
-            )
-            .await;
-        let folder = tempfile::tempdir().expect("a folder");
-        Self { server, folder, chance: StdRng::seed_from_u64(seed), writes: 0, log: vec![format!("seed {seed}")] }
-    }
-
-    /// Rows that come or change, of keys of this kind: two open transactions must not wait for each other's rows.
-    fn rows(&mut self, kind: &str) -> String {
-        let gone = self.chance.random_range(0..10);
-        let mut sql = format!("DELETE FROM t WHERE code LIKE '{kind}%' AND at_no::int % 10 = {gone};");
-        for _ in 0..self.chance.random_range(1..40) {
-            self.writes += 1;
-            let (key, writes) = (self.chance.random_range(0..300), self.writes);
-            let amount = match self.chance.random_range(0..8) {
-                0 => "'NaN'".to_owned(),
-                1 => "NULL".to_owned(),
-                _ => format!("{}.25", self.chance.random_range(0..1000)),
-            };
-            sql += &format!(
-                "INSERT INTO t (code, at_no, at, amount, note) VALUES ('{kind}{}', {}.5, now(), {amount}, 'note {writes}')
-                 ON CONFLICT (code, at_no) DO UPDATE SET at = now(), amount = excluded.amount, note = excluded.note;",
-                key / 10,
-                key % 10
-            );
-        }
-        sql
-    }
-
-    async fn run(&mut self) -> u64 {
-        if self.chance.random_ratio(1, 4) {
-            let points = ["first_part", "files_closed", "merged", "prepared", "before_commit_put", "commit_applied"];
-            let point = points[self.chance.random_range(0..points.len())];
-            let marker = Marker::at(self.folder.path().join(format!("fired-{}", self.log.len())));
-            killed(&self.server, self.folder.path(), HISTORY, &marker.order(&format!("{point}=kill"))).await;
-            self.log.push(format!("a run killed at {point}"));
-        }
-        let rows = delivered(&self.server, self.folder.path(), HISTORY).await["streams"][0]["rows"].as_u64();
-        self.log.push(format!("a run of {rows:?} rows"));
-        rows.expect("rows")
-    }
-
-    /// All is committed: once the margin has passed the table is the source.
-    async fn settles(&mut self) {
-        let newest = "SELECT count(*) FROM t WHERE at > now() - interval '1500 milliseconds'";
-        while self.server.client().await.query_one(newest, &[]).await.expect("an answer").get::<_, i64>(0) > 0 {
-            tokio::time::sleep(Duration::from_millis(100)).await; // bounded by the test runner
-        }
-        while self.run().await > 0 {}
-        let all = "SELECT CAST(id AS TEXT) AS a, code, CAST(at_no AS TEXT) AS b, note FROM t ORDER BY id";
-        let (found, wanted) =
-            (read(self.folder.path(), &all.replace("TEXT", "VARCHAR")), asked(&self.server, all).await);
-        assert!(found == wanted, "the table is not the source after\n{}", self.log.join("\n"));
-        let odd = "SELECT count(*) FROM t WHERE amount IS NULL AND amount__text = 'NaN'";
-        let odd = read(self.folder.path(), odd);
-        let wanted = asked(&self.server, "SELECT CAST(count(*) AS TEXT) FROM t WHERE amount = 'NaN'").await;
-        assert_eq!(odd[0][0].to_string(), wanted[0][0].as_str().expect("a count"), "{}", self.log.join("\n"));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn whenever_a_random_history_of_postgres_comes_to_rest_the_table_is_the_source() {
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(20_261_123);
-    let mut history = History::begin(seed).await;
-    for _ in 0..proof::runs(12).div_ceil(4) {
-        let late = history.server.client().await;
-        let first = history.rows("late");
-        late.batch_execute(&format!("BEGIN; {first}")).await.expect("rows");
-        for _ in 0..3 {
-            let rows = history.rows("early");
-            history.server.run(&rows).await;
-            history.run().await;
-            let more = history.rows("late");
-            late.batch_execute(&more).await.expect("rows");
-        }
-        late.batch_execute("COMMIT").await.expect("a commit");
-        history.log.push("the late one commits".to_owned());
-        history.settles().await;
     }
 }

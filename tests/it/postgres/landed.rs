@@ -22,16 +22,10 @@ async fn once(server: &Postgres, folder: &Path, keys: &str) -> Output {
 }
 
 async fn once_as(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Output {
-    worker("waybill-worker", server, user, folder, keys).output().await.expect("run the worker")
+    worker(server, user, folder, keys).output().await.expect("run the worker")
 }
 
-/// The same with a fault that ends it.
-pub(super) async fn killed(server: &Postgres, folder: &Path, keys: &str, fault: &str) {
-    let mut worker = worker("waybill-worker-faults", server, "postgres", folder, keys);
-    worker.env("WAYBILL_FAULT", fault).output().await.expect("run the worker");
-}
-
-pub(super) fn worker(program: &str, server: &Postgres, user: &str, folder: &Path, keys: &str) -> Command {
+fn worker(server: &Postgres, user: &str, folder: &Path, keys: &str) -> Command {
     let document = format!(
         "waybill: 1\nconnections:\n  db: {{ type: postgres, host: 127.0.0.1, port: {}, database: postgres, user: {user}, \
          tls: disable }}\n  lake: {{ type: local, path: \"{}\" }}\npipelines:\n  all:\n    from: db\n    to: lake\n    streams: \
@@ -41,7 +35,7 @@ pub(super) fn worker(program: &str, server: &Postgres, user: &str, folder: &Path
     );
     let spec = folder.join("spec.yaml");
     std::fs::write(&spec, document).expect("write the spec");
-    let mut worker = Command::new(binary(program));
+    let mut worker = Command::new(binary("waybill-worker"));
     worker.args(["once", "--json", "--memory", "256MiB", "--spec"]).arg(&spec).kill_on_drop(true);
     worker
 }
@@ -113,8 +107,7 @@ async fn d6_the_table_of_the_run_before_is_read_while_an_attempt_without_its_sna
         .await;
     let holder = server.client().await;
     holder.execute("SELECT pg_advisory_lock(7)", &[]).await.expect("the lock");
-    let slow =
-        worker("waybill-worker", &server, "postgres", folder.path(), "load: full").stdout(Stdio::piped()).spawn();
+    let slow = worker(&server, "postgres", folder.path(), "load: full").stdout(Stdio::piped()).spawn();
     let client = server.client().await;
     let waiting = "SELECT count(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
     while client.query_one(waiting, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {

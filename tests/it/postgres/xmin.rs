@@ -5,14 +5,11 @@ use std::collections::BTreeMap;
 
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use serde_json::json;
 use tokio_postgres::Client;
 use waybill_model::FailureCode;
 use waybill_model::plan::StreamPlan;
 use waybill_pipeline::{CursorState, Source};
-use waybill_tests::proof;
 use waybill_tests::services::postgres::{Postgres, Setup};
 
 use super::{Read, read_after, source, source_as, stream};
@@ -97,87 +94,6 @@ async fn late_row_comes_once(server: Postgres) {
     runs.next().await;
     assert!(!runs.next().await.note.held, "nothing is open");
     assert_eq!((runs.came, runs.merged == held(&server).await), (106, true));
-}
-
-/// One step of somebody at work: a transaction goes on, ends, is undone or is prepared.
-async fn step(client: &Client, random: &mut StdRng, id: &mut i64, open: &mut bool, prepared: &mut Vec<String>) {
-    if !*open {
-        run(client, "BEGIN").await;
-        *open = true;
-    }
-    match random.random_range(0..10) {
-        0..=3 => {
-            *id += 1;
-            run(client, &format!("INSERT INTO t VALUES ({id}, 0)")).await;
-        }
-        4 => {
-            *id += 2;
-            let (kept, undone) = (*id - 1, *id);
-            run(client, &format!("SAVEPOINT a; INSERT INTO t VALUES ({kept}, 1); RELEASE a; SAVEPOINT b; INSERT INTO t VALUES ({undone}, 1); ROLLBACK TO b")).await;
-        }
-        5 => {
-            // Rows that somebody else holds are left alone, so that nobody waits.
-            let some = "SELECT id FROM t ORDER BY random() LIMIT 3 FOR UPDATE SKIP LOCKED";
-            run(client, &format!("UPDATE t SET v = v + 1 WHERE id IN ({some})")).await;
-        }
-        6 | 7 => {
-            run(client, "COMMIT").await;
-            *open = false;
-        }
-        8 => {
-            run(client, "ROLLBACK").await;
-            *open = false;
-        }
-        _ => {
-            if prepared.len() < 2 {
-                let name = format!("p{id}_{}", random.random_range(0..i64::MAX));
-                run(client, &format!("PREPARE TRANSACTION '{name}'")).await;
-                prepared.push(name);
-                *open = false;
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn after_every_random_history_of_late_commits_the_windows_by_xmin_are_the_source() {
-    let seed = std::env::var("SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
-    let mut random = StdRng::seed_from_u64(seed);
-    let server = Postgres::start();
-    server.run(TABLE).await;
-    let others = [server.client().await, server.client().await, server.client().await];
-    let (mut open, mut prepared, mut id) = ([false; 3], Vec::new(), 0);
-    let mut changed = Runs::of(&server, "changed");
-    for _ in 0..proof::runs(300) {
-        let who = random.random_range(0..3);
-        step(&others[who], &mut random, &mut id, &mut open[who], &mut prepared).await;
-        if random.random_range(0..4) == 0
-            && let Some(name) = prepared.pop()
-        {
-            let end = if random.random_range(0..2) == 0 { "COMMIT" } else { "ROLLBACK" };
-            server.run(&format!("{end} PREPARED '{name}'")).await;
-        }
-        if random.random_range(0..12) == 0 {
-            changed.next().await;
-            // What was read is never newer than what is there, and nothing undone is among it.
-            let there = held(&server).await;
-            assert!(changed.merged.iter().all(|(id, v)| there.get(id).is_some_and(|now| now >= v)), "seed {seed}");
-        }
-    }
-    for (client, open) in others.iter().zip(open) {
-        if open {
-            run(client, "COMMIT").await;
-        }
-    }
-    for name in prepared {
-        server.run(&format!("COMMIT PREPARED '{name}'")).await;
-    }
-    changed.next().await;
-    assert_eq!(changed.merged, held(&server).await, "seed {seed}");
-    assert!(changed.came >= changed.merged.len(), "seed {seed}");
-    let came = changed.came;
-    changed.next().await;
-    assert_eq!(changed.came, came, "nothing comes twice, seed {seed}");
 }
 
 #[tokio::test]

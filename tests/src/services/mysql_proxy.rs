@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 const EXECUTE: u8 = 0x17;
 
 /// What the proxy does to an answer when enough rows went through.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forge {
     /// Ends the connection between two packets.
     Fin,

@@ -73,13 +73,18 @@ impl Roto {
     /// # Panics
     /// When the server does not answer.
     pub async fn keys(&self) -> Vec<String> {
-        let listing = self.get("?list-type=2").await;
-        listing
-            .split("<Key>")
-            .skip(1)
-            .filter_map(|rest| rest.split_once("</Key>"))
-            .map(|(key, _)| key.to_owned())
-            .collect()
+        let (mut keys, mut from) = (Vec::new(), String::new());
+        loop {
+            let listing = self.get(&format!("?list-type=2{from}")).await;
+            let of = |name: &str| -> Vec<String> {
+                let rests = listing.split(&format!("<{name}>")).skip(1).map(str::to_owned).collect::<Vec<_>>();
+                let end = format!("</{name}>");
+                rests.iter().filter_map(|rest| rest.split_once(&end)).map(|(text, _)| text.to_owned()).collect()
+            };
+            keys.extend(of("Key"));
+            let Some(next) = of("NextContinuationToken").pop() else { return keys };
+            from = format!("&continuation-token={}", next.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D"));
+        }
     }
 
     /// Stores an object, past our own client.
@@ -91,7 +96,8 @@ impl Roto {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     }
 
-    /// Lays the objects below `prefix` in a directory, past our own client, for readers of directories.
+    /// Lays the objects below `prefix` in a directory, past our own client, for readers of directories. Data files and commits that
+    /// are there already stay, since none is ever written again.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -101,6 +107,9 @@ impl Roto {
     pub async fn copy(&self, prefix: &str, to: &Path) -> std::io::Result<()> {
         for key in self.keys().await.into_iter().filter(|key| key.starts_with(prefix)) {
             let place = to.join(&key);
+            if place.exists() && (key.contains("/data/") || key.contains("/_delta_log/")) {
+                continue;
+            }
             std::fs::create_dir_all(place.parent().expect("a parent"))?;
             let answer = exchange(self.port, "GET", &format!("/{key}"), b"").await?;
             let body = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("an answer's head") + 4;

@@ -43,15 +43,6 @@ impl Merging {
 
     /// Both readers find exactly the source's rows.
     pub(super) fn is_the_source(&self, table: &str, columns: &str, order: &str) {
-        self.holds(table, columns, order, "");
-    }
-
-    /// Both readers find exactly the source's rows where there is no mark.
-    pub(super) fn is_the_source_but_for_marks(&self, table: &str, columns: &str, order: &str) {
-        self.holds(table, columns, order, " WHERE _waybill_deleted_at IS NULL");
-    }
-
-    fn holds(&self, table: &str, columns: &str, order: &str, which: &str) {
         let sql = format!("SELECT {columns} FROM {table} ORDER BY {order}");
         let source = rusqlite::Connection::open(self.0.path("shop.db")).expect("open");
         let mut statement = source.prepare(&sql).expect("a query");
@@ -61,7 +52,7 @@ impl Merging {
             Ok(Value::Array(cells?))
         };
         let wanted: rusqlite::Result<Vec<Value>> = statement.query_map([], row).expect("rows").collect();
-        let found = rows(&self.0.table(table), &format!("SELECT {columns} FROM t{which} ORDER BY {order}"));
+        let found = rows(&self.0.table(table), &format!("SELECT {columns} FROM t ORDER BY {order}"));
         assert_eq!(found, Value::Array(wanted.expect("rows")), "the table (left) and its source (right)");
     }
 }
