@@ -2,6 +2,7 @@
 //!
 //! Each test asserts that its fault fired, and that the committed rows equal the source's.
 
+mod files;
 mod merging;
 
 use anyhow::{Context, Result, ensure};

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use waybill_connectors::bucket::local::LocalBucket;
+use waybill_connectors::source::files::Files;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::commit::gc::{Age, collect};
 use waybill_pipeline::commit::rollback::roll_back;
 use waybill_pipeline::commit::{Outcome, UpkeepError, audit_table};
-use waybill_pipeline::{CursorState, FaultResult, Taken, TakenFile};
+use waybill_pipeline::source::Want;
+use waybill_pipeline::{Bucket, CursorState, FaultResult, Source, Taken, TakenFile};
 
-use super::fixture::{Place, STREAM, Try, code, delivery, file, ids};
+use super::fixture::{Blow, Faulty, Place, STREAM, Try, code, delivery, file, ids, open_on};
 
 fn taken_file(n: i64, etag: &str) -> TakenFile {
     TakenFile { key: format!("in/{n:09}.csv"), etag: etag.to_owned(), size: n.unsigned_abs() }
@@ -73,6 +77,39 @@ async fn what_a_run_takes_is_known_once_it_is_committed_and_not_before() {
     place.is_sound().await;
 }
 
+/// Of each attempt the answer or the request is lost, or another attempt of the run comes in between.
+#[tokio::test(flavor = "multi_thread")]
+async fn f17_a_lost_answer_leaves_a_list_that_is_right_whatever_became_of_the_commit() {
+    for blow in [Blow::LoseAnswer, Blow::LoseRequest, Blow::Conflict] {
+        let place = Place::new();
+        take(&place, vec![taken_file(1, "a")], 0..1, true).await;
+        let faulty = Faulty::commits(&place.bucket, &[blow]);
+        let bucket: Arc<dyn Bucket> = faulty.clone();
+        let table = open_on(&bucket).await.expect("the table");
+        let taken = known(&place).await.with(vec![taken_file(2, "a")]);
+        let attempt = |who: Try| {
+            let (bucket, table, taken) = (&bucket, &table, taken.clone());
+            async move {
+                let rows = ids(1..2);
+                let files = vec![file(bucket, table, who, &rows).await];
+                let mut delivery = delivery(who, Load::New, files, rows.schema());
+                delivery.cursor = Some(CursorState::of_taken(taken));
+                table.prepare(&delivery).await.expect("prepared").expect("something to commit")
+            }
+        };
+        let first = Try::new(&table);
+        let (held, other) = (attempt(first).await, attempt(Try::of(first.run, &table)).await);
+        let landed = table.commit(&held).await.expect("settled");
+        assert!(matches!(landed, Outcome::Landed(_)), "{landed:?}");
+        assert_eq!(faulty.fired(), 1, "the blow fell");
+        let second = table.commit(&other).await.expect("settled");
+        assert!(matches!(second, Outcome::Adopted(_)), "{second:?}");
+        assert_eq!(listed(&known(&place).await).await.ok().map(|all| all.len()), Some(2), "{blow:?}");
+        place.sees(0..2);
+        place.is_sound().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_was_touched_is_refused_and_told_by_an_audit() {
     let place = Place::new();
@@ -120,7 +157,7 @@ async fn a_list_that_was_put_in_the_place_of_another_is_refused() {
     let inbox = tempfile::tempdir().expect("an inbox");
     let source = Files::new(Arc::new(LocalBucket::open(inbox.path()).expect("a bucket")));
     let plan = serde_json::from_value(serde_json::json!({"name": "in/*.csv", "load": "new"})).expect("a stream");
-    let want = Want { lanes: 1, most: 1, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
+    let want = Want { lanes: 1, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
     let opened = source.open(&plan, Some(&CursorState::of_taken(taken)), want).await;
     assert_eq!(code(opened), Some(FailureCode::CommitLogCorrupt));
 }
