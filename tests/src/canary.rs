@@ -27,6 +27,12 @@ impl Canary {
         Self { text, forms }
     }
 
+    /// A text that comes of what was planted.
+    #[must_use]
+    pub fn known(text: &str) -> Self {
+        Self { text: text.to_owned(), forms: forms_of(text) }
+    }
+
     /// A new number of 18 digits, such as a cursor: looked for in decimal, and as databases and protocols hold it.
     #[must_use]
     pub fn number() -> Self {

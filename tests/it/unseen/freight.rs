@@ -1,6 +1,7 @@
 //! Sources with something planted in every cell, key, cursor, column, file name and error path.
 
 use anyhow::{Result, ensure};
+use sha2::{Digest, Sha256};
 use waybill_api::run::RunStart;
 use waybill_model::run::RunKind;
 use waybill_tests::canary::{Canary, files};
@@ -40,6 +41,10 @@ fn folder(story: &mut Planted) -> Result<()> {
 async fn postgres(story: &mut Planted) -> Result<Postgres> {
     let server = Postgres::start();
     let (cell, cast, unique) = (story.plant("pg"), story.plant_unlanded("cast"), story.plant_unlanded("raised"));
+    // Fifty times the same text, of which the receipt has the sum.
+    let digest = hex::encode(Sha256::digest(&cell));
+    let sum = 50 * u128::from(u64::from_str_radix(&digest[..15], 16)?);
+    story.land(Canary::known(&sum.to_string()));
     let (key, cursor) = (story.land(Canary::number()), story.land(Canary::moment()));
     server
         .run(&format!(
@@ -89,8 +94,8 @@ pipelines:
     from: notes
     to: lake
     streams:
-      public.notes: {{ load: full }}
-      public.visits: {{ load: new, cursor: at }}
+      public.notes: {{ load: full, checksums: all }}
+      public.visits: {{ load: new, cursor: at, checksums: [id, at] }}
       public.broken: {{ load: full }}
       public.raising: {{ load: full }}
 ",
