@@ -349,6 +349,12 @@ async fn a_steered_backfill_is_told_kept_by_a_retry_and_refused_where_rows_would
     assert!(ended.streams[0].forget_cursor && ended.streams[0].rows == Some(3));
     assert_eq!(rows("SELECT id, n FROM t ORDER BY id")?, json!([[1, 10], [2, 20], [3, 30]]));
 
+    let limited = shown(&sandbox, &["run", "start", "p", "--stream", "other", "--limit", "5", "-o", "json"])?;
+    let run: Value = serde_json::from_str(&limited)?;
+    let ended = sandbox.ended(run["id"].as_str().context("an id")?.parse()?).await?;
+    let people = shown(&sandbox, &["run", "show", &ended.run.id.to_string()])?;
+    assert!(ended.streams[1].limit == Some(5) && people.contains("LIMITED to 5 rows"), "{people}");
+
     let id = sandbox.pipeline("p").await?;
     let backfill =
         |stream: &str, from: Option<&str>| Backfill { stream: stream.into(), from: from.map(str::to_owned), to: None };
@@ -357,6 +363,8 @@ async fn a_steered_backfill_is_told_kept_by_a_retry_and_refused_where_rows_would
         (RunStart { backfill: vec![backfill("c", Some("soon"))], ..RunStart::default() }, "write a whole number"),
         (RunStart { backfill: vec![backfill("other", Some("1"))], ..RunStart::default() }, "has no cursor"),
         (RunStart { forget_cursor: vec!["other".into()], ..RunStart::default() }, "has no cursor"),
+        (RunStart { limit: Some(0), ..RunStart::default() }, "at least one row"),
+        (RunStart { limit: Some(5), reload: vec!["c".into()], ..RunStart::default() }, "tries tables out"),
         (RunStart { forget_cursor: vec!["none".into()], ..RunStart::default() }, "not a stream"),
         (RunStart { forget_cursor: vec!["c".into()], reload: vec!["c".into()], ..RunStart::default() }, "named twice"),
         (RunStart { kind: Some(RunKind::Check), forget_cursor: vec!["c".into()], ..RunStart::default() }, "moves rows"),

@@ -10,6 +10,7 @@ mod drift;
 mod expected;
 mod footprint;
 mod formats;
+mod limited;
 mod partitions;
 mod preview;
 mod reload;

@@ -46,6 +46,11 @@ pub struct RunStart {
     /// `load: changed` take it; only they and the others that are named run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub backfill: Vec<Backfill>,
+    /// So many rows of each stream at most, the first that the source gives, as a try before the first whole run: into tables that
+    /// are not there, are empty, or were filled by such a run. The next run without it brings all rows in their place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub limit: Option<u64>,
     /// How many rows of each stream a preview takes, 1 to 10000; 100 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
@@ -165,6 +170,9 @@ pub struct RunStream {
     /// The range of its cursor that is read once more; absent where none was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<BackfillRange>,
+    /// The run brings no more than so many rows of it: its table is not the whole one. Absent where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
     /// Where it is.
     pub state: StreamStateWord,
     /// Rows read so far, or delivered. Absent where nothing is known yet.

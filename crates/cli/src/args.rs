@@ -384,6 +384,10 @@ pub(crate) enum Run {
         /// The range's second bound, which is not in it. Up to where a window ends where absent.
         #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
         to: Option<String>,
+        /// Bring no more than so many rows of each stream, as a try: into tables that are not there, are empty, or were filled so. The
+        /// next run brings all rows in their place.
+        #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["reload", "forget_cursor", "backfill"])]
+        limit: Option<u64>,
         #[command(flatten)]
         wait: Wait,
     },

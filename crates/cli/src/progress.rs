@@ -167,7 +167,8 @@ fn note(stream: &RunStream) -> String {
         let bounds = [bound("from", &range.from), bound("to", &range.to)];
         format!("backfill{}", bounds.into_iter().flatten().collect::<String>())
     });
-    [reload, forget, backfill, Some(share(stream)).filter(|share| !share.is_empty()), columns]
+    let limit = stream.limit.map(|rows| format!("LIMITED to {} rows", show_number(rows)));
+    [reload, forget, backfill, limit, Some(share(stream)).filter(|share| !share.is_empty()), columns]
         .into_iter()
         .flatten()
         .collect::<Vec<_>>()

@@ -22,6 +22,8 @@ pub enum Errand {
     ForgetCursor,
     /// The rows of a range of its cursor come once more and are merged by their key; the table keeps its cursor.
     Backfill(Range),
+    /// Its first rows, so many at most, into a table that no whole run has filled; the next run brings all of them in their place.
+    Limit(u64),
 }
 
 impl Errand {
@@ -29,7 +31,7 @@ impl Errand {
     #[must_use]
     pub fn refused(&self, stream: &StreamPlan) -> Option<String> {
         let what = match self {
-            Self::Reload => return None,
+            Self::Reload | Self::Limit(_) => return None,
             Self::ForgetCursor => "a forgotten cursor",
             Self::Backfill(_) => "a backfill",
         };
@@ -217,6 +219,6 @@ mod tests {
             assert!(errand.refused(&stream("new")).is_some_and(|why| why.contains("twice") && why.contains("reload")));
             assert!(errand.refused(&stream("full")).is_some_and(|why| why.contains("no cursor")));
         }
-        assert_eq!(Errand::Reload.refused(&stream("new")), None);
+        assert_eq!((Errand::Reload.refused(&stream("new")), Errand::Limit(5).refused(&stream("new"))), (None, None));
     }
 }

@@ -8,6 +8,7 @@ mod drift;
 mod errand;
 mod judge;
 mod lane;
+mod limited;
 mod load;
 mod marked;
 mod merge;

@@ -71,6 +71,10 @@ pub(crate) struct OnceArguments {
     /// The range's second bound, which is not in it; up to where a window ends where absent
     #[arg(long, value_name = "VALUE", requires = "backfill", allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
+    /// Bring no more than so many rows of each stream, as a try: into tables that are not there, are empty, or were filled so. The
+    /// next run brings all rows in their place
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["preview", "reload", "forget_cursor", "backfill"])]
+    pub(crate) limit: Option<u64>,
     /// Memory that the process may take, such as 256MiB; the spec's or the control group's limit otherwise
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory: Option<u64>,

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use waybill_model::errand::Errand;
 use waybill_model::plan::Plan;
 use waybill_model::run::StreamState;
+use waybill_model::size::show_count;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 use waybill_pipeline::engine::{self, Context, StreamEnd};
 use waybill_pipeline::stop::End;
@@ -56,6 +57,7 @@ pub(crate) async fn run(arguments: OnceArguments) -> Exit {
                 None => {
                     let ends = engine::run(&plan, &streams, &context).await;
                     terminal.summary(&ends);
+                    tell_limit(arguments.limit, &ends);
                     let exit = exit_of(&ends, |end| end.outcome.state == StreamState::Committed);
                     (ends, exit)
                 }
@@ -131,7 +133,11 @@ fn plan(arguments: &OnceArguments) -> Result<(Plan, Chosen), Exit> {
     let are_all = arguments.stream.is_empty() && errands.is_empty();
     let is_chosen = |at: &u32, name: &String| are_all || errands.contains_key(at) || arguments.stream.contains(name);
     let all = (0_u32..).zip(&plan.streams);
-    let streams = all.filter(|(at, stream)| is_chosen(at, &stream.name)).map(|(at, _)| at).collect();
+    let streams: Vec<u32> = all.filter(|(at, stream)| is_chosen(at, &stream.name)).map(|(at, _)| at).collect();
+    let errands = match arguments.limit {
+        Some(rows) => streams.iter().map(|at| (*at, Errand::Limit(rows))).collect(),
+        None => errands,
+    };
     for limit in plan.limits.of_tasks() {
         say(&format!("{file}: `limits.{limit}` of the pipeline {name} does nothing here: it is for a task in a cloud"));
     }
@@ -189,6 +195,18 @@ fn signature(file: Option<&Path>, pipeline: &str) -> FaultResult<Option<String>>
     let signatures = all["signatures"].as_array().ok_or_else(unreadable)?;
     let own = signatures.iter().find(|one| one["pipeline"] == pipeline);
     Ok(own.and_then(|one| one["signature"].as_str()).map(str::to_owned))
+}
+
+/// That tables hold a part of their sources' rows at most, where that was asked for and done.
+fn tell_limit(limit: Option<u64>, ends: &[StreamEnd]) {
+    let filled = ends.iter().filter(|end| end.outcome.state == StreamState::Committed).count();
+    if let Some(rows) = limit.filter(|_| filled > 0) {
+        say(&format!(
+            "LIMITED: {} at most of each stream that was delivered, whatever its source has; the next run without --limit brings \
+             all of them",
+            show_count(rows, "row")
+        ));
+    }
 }
 
 /// Lets the terminal be shared between the run and its summary.

@@ -107,6 +107,26 @@ async fn a_range_and_a_forgotten_cursor_are_merged_into_a_table_of_a_database() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limited_run_fills_a_table_of_a_database_only_before_whole_runs_do() {
+    for keys in ["{}", "{ load: new, cursor: id }", "{ load: changed, cursor: id }"] {
+        let copy = Copy::with(&numbers(1000), &format!("t: {keys}"));
+        let asked = |exit: i32| {
+            let output = copy.command("waybill-worker").args(["--limit", "7"]).output().expect("run the worker");
+            assert_eq!(output.status.code(), Some(exit), "{keys}: {}", talk(&output));
+            report(&output)["streams"][0].clone()
+        };
+        for _ in 0..2 {
+            assert_eq!(asked(0)["rows"], 7, "{keys}");
+            assert_eq!(copy.one("SELECT count(*) FROM t").await, "7", "{keys}");
+        }
+        copy.delivered();
+        assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "1000 1000", "{keys}");
+        assert_eq!(asked(10)["failure"], "request_unusable", "{keys}");
+        assert_eq!(copy.one("SELECT count(*) FROM t").await, "1000", "{keys}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_the_column_can_not_hold_stands_in_its_twin() {
     let copy = Copy::with(
         "CREATE TABLE t (id INTEGER PRIMARY KEY, day DATE, sum DECIMAL(6,2));

@@ -71,6 +71,7 @@ impl Example for RunStream {
             reload: false,
             forget_cursor: false,
             backfill: None,
+            limit: None,
             state: StreamState::Committed.into(),
             rows: Some(1_204_511),
             bytes: Some(388_000_000),

@@ -73,7 +73,7 @@ impl Row for StreamReceipt {
 pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> Result<Exit> {
     let client = session::connect(target)?.client;
     match command {
-        Command::Start { pipeline, watch, kind, streams, reload, forget_cursor, backfill, from, to, wait } => {
+        Command::Start { pipeline, watch, kind, streams, reload, forget_cursor, backfill, from, to, limit, wait } => {
             let found = resolve::pipeline(&client, target, &pipeline).await?;
             let start = RunStart {
                 pipeline_id: Some(found.id),
@@ -81,6 +81,7 @@ pub(crate) async fn run(target: &Target, command: Command, output: &Output) -> R
                 streams,
                 reload,
                 forget_cursor,
+                limit,
                 backfill: backfill.map(|stream| Backfill { stream, from, to }).into_iter().collect(),
                 ..RunStart::default()
             };

@@ -438,6 +438,8 @@ fn action(streams: &[(&str, Wanted)]) -> &'static str {
         "run.reload"
     } else if errands().any(|errand| *errand == Errand::ForgetCursor) {
         "run.forget_cursor"
+    } else if errands().any(|errand| matches!(errand, Errand::Limit(_))) {
+        "run.limited"
     } else if errands().next().is_some() {
         "run.backfill"
     } else {

@@ -145,8 +145,10 @@ async fn chosen(
     }
     let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(missing)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
-    let streams = body.streams.iter().map(|name| errands::place(&plan, "/streams", name)).collect::<Result<_, _>>()?;
-    Ok((streams, errands::of(&plan, body)?))
+    let streams =
+        body.streams.iter().map(|name| errands::place(&plan, "/streams", name)).collect::<ServiceResult<Vec<u32>>>()?;
+    let errands = errands::of(&plan, &streams, body)?;
+    Ok((streams, errands))
 }
 
 /// A look at a connection: as a pipeline uses it, or else at it alone, so that nothing beside it can fail.

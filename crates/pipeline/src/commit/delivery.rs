@@ -246,6 +246,12 @@ pub struct State {
 }
 
 impl State {
+    /// Whether it came from a run with a limit: what it brought may be a part of the source's rows.
+    #[must_use]
+    pub const fn is_limited(&self) -> bool {
+        matches!(self.errand, Some(Errand::Limit(_)))
+    }
+
     /// What an attempt reports that adopts this delivery of its run, which became visible as this version.
     #[must_use]
     pub const fn delivered(&self, version: u64) -> Delivered {

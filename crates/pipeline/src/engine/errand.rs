@@ -26,6 +26,19 @@ impl StreamWork<'_> {
         self.errand() == Some(&Errand::Reload)
     }
 
+    /// Whether the first rows are tried out.
+    pub(super) fn limit(&self) -> Option<u64> {
+        match self.errand() {
+            Some(Errand::Limit(rows)) => Some(*rows),
+            _ => None,
+        }
+    }
+
+    /// Whether what is read takes the place of all that the table has, whatever the load.
+    pub(super) fn is_replace(&self) -> bool {
+        self.is_reloaded() || self.limit().is_some()
+    }
+
     /// Whether only a range is read, which no window's end and no sweep has a say in.
     pub(super) fn is_backfill(&self) -> bool {
         matches!(self.errand(), Some(Errand::Backfill(_)))
@@ -43,14 +56,31 @@ impl StreamWork<'_> {
                         to read once more: run the stream first";
             return refused(text.to_owned());
         }
+        if self.limit().is_some() {
+            return self.check_limited(table);
+        }
         Ok(())
+    }
+
+    /// A few rows never stand in the place of all of them.
+    fn check_limited(&self, table: &Place) -> FaultResult<()> {
+        let is_try = |state: &State| state.is_limited() || (state.table_rows == Some(0) && state.cursor.is_none());
+        let why = if self.plan.take_over {
+            "`take-over: true` would put a few rows in the place of a table of somebody else: take it out for the try"
+        } else if table.state().is_some_and(|state| !is_try(state)) {
+            "the table holds what whole runs have brought, and a few rows would take their place: look at rows with a preview, or \
+             try the pipeline out with another destination"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(FailureCode::RequestUnusable, why))
     }
 
     /// Where the source's window begins. What another column's values say about the last one read says nothing about this
     /// column's; and what a `full` load left has no last one: it comes anew, in its place, or it would be there twice. So does
     /// what a `new` load left, before rows are merged into it: it may hold several rows of one key.
     pub(super) fn start_from(&mut self, table: &Place) -> FaultResult<Option<CursorState>> {
-        if self.is_reloaded() {
+        if self.is_replace() {
             self.load = Load::Full;
             return Ok(None);
         }
@@ -100,8 +130,12 @@ impl StreamWork<'_> {
     }
 
     /// What is read: the stream as the plan has it, or of a backfill the rows of its range. Which rows the source has no more a
-    /// range does not tell.
+    /// range does not tell, and neither do the first rows, which nobody counts at the source.
     pub(super) async fn reading(&self) -> Result<Cow<'_, StreamPlan>, End> {
+        if self.limit().is_some() {
+            let tried = StreamPlan { verify_count: false, deletes: Deletes::Keep, ..self.plan.clone() };
+            return Ok(Cow::Owned(tried));
+        }
         let Some(Errand::Backfill(range)) = self.errand() else { return Ok(Cow::Borrowed(self.plan)) };
         let context = &self.shared.context;
         let conditions = context.stop.or_halt(context.source.range(self.plan, range)).await??;
@@ -109,9 +143,22 @@ impl StreamWork<'_> {
         Ok(Cow::Owned(StreamPlan { filter, deletes: Deletes::Keep, ..self.plan.clone() }))
     }
 
-    /// The cursor that stands behind these rows: a range leaves the table's own.
+    /// The cursor that stands behind these rows: a range leaves the table's own, and behind the first rows there is none, so that the
+    /// next run begins anew.
     pub(super) fn cursor_behind(&self, read: Option<CursorState>, table: &Place) -> Option<CursorState> {
-        if self.is_backfill() { table.state().and_then(|state| state.cursor.clone()) } else { read }
+        if self.limit().is_some() {
+            None
+        } else if self.is_backfill() {
+            table.state().and_then(|state| state.cursor.clone())
+        } else {
+            read
+        }
+    }
+
+    /// How much of the table's rows a replace must keep: a try takes nobody's place, and nobody is held to one.
+    pub(super) fn shrink_guard(&self, table: &Place) -> u8 {
+        let was_try = table.state().is_some_and(State::is_limited);
+        if was_try || self.limit().is_some() { 0 } else { self.plan.shrink_guard }
     }
 
     /// A window that is held has no end that is known, so nothing is read of it: a reload would put that in the place of all rows,

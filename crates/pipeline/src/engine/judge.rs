@@ -24,7 +24,7 @@ impl StreamWork<'_> {
         let is_first = self.load == Load::Full || table.state().is_none();
         let is_whole = self.plan.load.has_window() && (is_first || self.errand().is_some());
         let brought = match is_whole {
-            _ if self.is_backfill() => Brought::Range,
+            _ if self.is_backfill() || self.limit().is_some() => Brought::Range,
             true => Brought::Whole,
             false => Brought::Asked,
         };
@@ -48,7 +48,7 @@ impl StreamWork<'_> {
     /// Rows that this run's number is compared with: of the table where they take its place, of the last window otherwise. None
     /// where no such commit came before, and of what was asked for in place of a window, be it now or then.
     fn rows_before(&self, table: &Place) -> Option<u64> {
-        let state = table.state()?;
+        let state = table.state().filter(|state| !state.is_limited())?;
         let is_window = |errand: Option<&Errand>| errand.is_none_or(|errand| *errand == Errand::Reload);
         if self.load != Load::Full && !(is_window(self.errand()) && is_window(state.errand.as_ref())) {
             return None;

@@ -14,6 +14,7 @@ use waybill_model::receipt::{ColumnDrift, Grade};
 use waybill_model::run::StreamState;
 use waybill_model::{Epoch, FailureCode, Micros, fault};
 
+use super::limited::limited;
 use super::marked::marked;
 use super::meter::Meter;
 use super::place::{Place, Ready};
@@ -71,7 +72,7 @@ pub(super) struct StreamWork<'a> {
 impl StreamWork<'_> {
     async fn deliver(&mut self, first: OwnedSemaphorePermit) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
-        let load = if self.is_reloaded() { Load::Full } else { self.load };
+        let load = if self.is_replace() { Load::Full } else { self.load };
         sums::check(&self.shared.plan, self.plan, &context.destination)?;
         let opening = Place::open(context, (self.plan, load), &self.shared.plan);
         let table = context.stop.or_halt(opening).await??;
@@ -97,6 +98,7 @@ impl StreamWork<'_> {
         }
         let snapshot = marked(cast::applied(snapshot, self.plan)?, self.plan)?;
         let (snapshot, mut drift) = self.decide(snapshot, &table)?;
+        let snapshot = limited(snapshot, self.limit());
         self.tell_opened(snapshot.as_ref());
         self.check_held(snapshot.window())?;
         fault::point("snapshot_open");
@@ -138,7 +140,7 @@ impl StreamWork<'_> {
             attempt: context.attempt,
             epoch,
             // A window in which nothing is found commits nothing, also where it would have begun anew.
-            load: if rows == 0 && !self.is_reloaded() && !takes_files { self.plan.load } else { self.load },
+            load: if rows == 0 && !self.is_replace() && !takes_files { self.plan.load } else { self.load },
             errand: self.errand().cloned(),
             files: loaded.files,
             merged,
@@ -153,7 +155,7 @@ impl StreamWork<'_> {
             proof,
             coerced,
             expected: self.expected.clone(),
-            shrink_guard: self.plan.shrink_guard,
+            shrink_guard: self.shrink_guard(&table),
         };
         loaded.meter.tell(StreamState::Committing);
         self.commit(&table, &delivery, &loaded.meter).await
@@ -197,7 +199,7 @@ impl StreamWork<'_> {
     /// The first lane's place, and more as long as the other streams have theirs.
     fn take_lanes(&self, first: OwnedSemaphorePermit) -> Vec<OwnedSemaphorePermit> {
         let mut permits = vec![first];
-        while permits.len() < self.shared.fair_lanes() {
+        while self.limit().is_none() && permits.len() < self.shared.fair_lanes() {
             let Ok(permit) = Arc::clone(&self.shared.lanes).try_acquire_owned() else { break };
             permits.push(permit);
         }

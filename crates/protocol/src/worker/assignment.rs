@@ -20,8 +20,12 @@ impl From<Assignment> for pb::GetAssignmentResponse {
                 from: range.from().map(|bound| bound.to_string()),
                 to: range.to().map(|bound| bound.to_string()),
             }),
-            Errand::Reload | Errand::ForgetCursor => None,
+            Errand::Reload | Errand::ForgetCursor | Errand::Limit(_) => None,
         };
+        let limit = a.errands.values().find_map(|errand| match errand {
+            Errand::Limit(rows) => Some(*rows),
+            _ => None,
+        });
         Self {
             run_id: a.run.to_string(),
             pipeline_id: a.pipeline.to_string(),
@@ -39,6 +43,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             reload: those(Errand::Reload).collect(),
             forget_cursor: those(Errand::ForgetCursor).collect(),
             backfill: a.errands.iter().filter_map(backfill).collect(),
+            limit: limit.unwrap_or(0),
             bounds: Some(pb::Bounds {
                 heartbeat_ms: millis(a.bounds.heartbeat),
                 offline_grace_ms: millis(a.bounds.offline_grace),
@@ -65,7 +70,11 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
             pb::RunKind::Preview => RunKind::Preview,
         };
         let bounds = wire.bounds.ok_or_else(|| WireError::new("bounds", Problem::Missing))?;
-        let errands = read_errands(&wire.reload, &wire.forget_cursor, wire.backfill)?;
+        let limited = if wire.limit == 0 { &[][..] } else { &wire.streams[..] };
+        let limited = limited.iter().map(|at| (*at, Errand::Limit(wire.limit)));
+        let reload = wire.reload.iter().map(|at| (*at, Errand::Reload));
+        let forget = wire.forget_cursor.iter().map(|at| (*at, Errand::ForgetCursor));
+        let errands = read_errands(reload.chain(forget).chain(limited), wire.backfill)?;
         Ok(Self {
             run: wire::id("run_id", &wire.run_id)?,
             pipeline: wire::id("pipeline_id", &wire.pipeline_id)?,
@@ -84,14 +93,15 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
 }
 
 /// A stream has one errand at most: two would be settled by their order, which nobody meant.
-fn read_errands(reload: &[u32], forget: &[u32], backfill: Vec<pb::Backfill>) -> WireResult<BTreeMap<u32, Errand>> {
+fn read_errands(
+    plain: impl Iterator<Item = (u32, Errand)>,
+    backfill: Vec<pb::Backfill>,
+) -> WireResult<BTreeMap<u32, Errand>> {
     let refused = || WireError::new("backfill", Problem::OutOfRange);
     let ranged = backfill.into_iter().map(|one| {
         let range = Range::new(one.from.as_deref(), one.to.as_deref()).map_err(|_| refused())?;
         Ok((one.stream, Errand::Backfill(range)))
     });
-    let plain =
-        reload.iter().map(|at| (*at, Errand::Reload)).chain(forget.iter().map(|at| (*at, Errand::ForgetCursor)));
     let mut errands = BTreeMap::new();
     for one in plain.map(Ok).chain(ranged) {
         let (stream, errand) = one?;
@@ -170,6 +180,16 @@ mod tests {
         assert!(Assignment::try_from(wire).is_ok());
         let sent = assignment();
         assert_eq!(Assignment::try_from(pb::GetAssignmentResponse::from(sent.clone())), Ok(sent));
+    }
+
+    #[test]
+    fn a_limit_is_every_streams_and_stands_beside_nothing_else() {
+        let errands = BTreeMap::from([(0, Errand::Limit(9)), (2, Errand::Limit(9))]);
+        let sent = Assignment { errands, ..assignment() };
+        let wire = pb::GetAssignmentResponse::from(sent.clone());
+        assert_eq!(Assignment::try_from(wire.clone()), Ok(sent));
+        let torn = pb::GetAssignmentResponse { reload: vec![2], ..wire };
+        assert_eq!(Assignment::try_from(torn).expect_err("two errands").field, "backfill");
     }
 
     fn assignment_of(kind: RunKind) -> Assignment {

@@ -48,8 +48,8 @@ impl Subject {
         refused.extend(guard.refuses_image(&self.images));
         let is_reload = self.errands.contains(&Errand::Reload);
         refused.extend(guard.refuses_reload().filter(|_| is_reload));
-        let is_other = self.errands.iter().any(|errand| *errand != Errand::Reload);
-        refused.extend(guard.refuses_backfill().filter(|_| is_other));
+        let is_again = |errand: &Errand| matches!(errand, Errand::ForgetCursor | Errand::Backfill(_));
+        refused.extend(guard.refuses_backfill().filter(|_| self.errands.iter().any(is_again)));
         refused
     }
 }

@@ -127,6 +127,10 @@ fn stream(row: &StreamRow) -> RunStream {
         reload: row.errand == Some(Errand::Reload),
         forget_cursor: row.errand == Some(Errand::ForgetCursor),
         backfill: backfill(row),
+        limit: match row.errand {
+            Some(Errand::Limit(rows)) => Some(rows),
+            _ => None,
+        },
         state: row.state.into(),
         rows: known.then_some(row.rows),
         bytes: known.then_some(row.bytes),

@@ -17,12 +17,16 @@ pub(super) fn field(body: &RunStart) -> Option<&'static str> {
         (!body.reload.is_empty(), "/reload"),
         (!body.forget_cursor.is_empty(), "/forget_cursor"),
         (!body.backfill.is_empty(), "/backfill"),
+        (body.limit.is_some(), "/limit"),
     ];
     asked.into_iter().find_map(|(is_asked, field)| is_asked.then_some(field))
 }
 
 /// Each stream's errand, by its place in the plan.
-pub(super) fn of(plan: &Plan, body: &RunStart) -> ServiceResult<BTreeMap<u32, Errand>> {
+pub(super) fn of(plan: &Plan, streams: &[u32], body: &RunStart) -> ServiceResult<BTreeMap<u32, Errand>> {
+    if let Some(rows) = body.limit {
+        return limited(plan, streams, (rows, body));
+    }
     let mut asked = Vec::new();
     asked.extend(body.reload.iter().map(|name| ("/reload", name, Errand::Reload)));
     asked.extend(body.forget_cursor.iter().map(|name| ("/forget_cursor", name, Errand::ForgetCursor)));
@@ -42,6 +46,20 @@ pub(super) fn of(plan: &Plan, body: &RunStart) -> ServiceResult<BTreeMap<u32, Er
         }
     }
     Ok(errands)
+}
+
+/// The same for each stream that runs, and nothing besides.
+fn limited(plan: &Plan, streams: &[u32], (rows, body): (u64, &RunStart)) -> ServiceResult<BTreeMap<u32, Errand>> {
+    let refused = |why: &str| Err(Refused::field(ProblemCode::Unusable, "/limit", why));
+    if rows == 0 {
+        return refused("at least one row of each stream");
+    }
+    if field(body) != Some("/limit") {
+        return refused("a run with a limit tries tables out: it reloads nothing and reads nothing once more");
+    }
+    let all = 0..u32::try_from(plan.streams.len()).unwrap_or(u32::MAX);
+    let chosen = all.filter(|at| streams.is_empty() || streams.contains(at));
+    Ok(chosen.map(|at| (at, Errand::Limit(rows))).collect())
 }
 
 fn range(asked: &Backfill) -> ServiceResult<Range> {
