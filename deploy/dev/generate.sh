@@ -12,9 +12,10 @@ bin=$target/debug
 "$bin/waybill" schema > "$fresh/schema.json"
 "$bin/waybill-reference" failures > "$fresh/failures.md"
 "$bin/waybill-reference" problems > "$fresh/problems.md"
+"$bin/waybill-reference" description > "$fresh/description.md"
 "$bin/waybill-orchestrator" config print > "$fresh/config.toml"
 stale=()
-for file in openapi.json schema.json failures.md problems.md config.toml; do
+for file in openapi.json schema.json failures.md problems.md description.md config.toml; do
   if ! cmp -s "$fresh/$file" "docs/reference/$file"; then
     stale+=("docs/reference/$file")
     [ "$mode" = --check ] || cp "$fresh/$file" "docs/reference/$file"

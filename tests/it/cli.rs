@@ -11,6 +11,7 @@ use waybill_tests::sandbox::{Options, Sandbox};
 
 mod by_hand;
 mod completion;
+mod describe;
 mod preview;
 mod regions;
 mod test_task;

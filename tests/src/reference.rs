@@ -6,6 +6,9 @@ use waybill_api::ProblemCode;
 use waybill_api::problem::{DOCS, MEDIA_TYPE};
 use waybill_model::FailureCode;
 use waybill_model::failure::RetryPolicy;
+use waybill_spec::describe::{describe, markdown};
+
+use crate::binaries::repository;
 
 /// Every failure code with its retry policy and hint.
 #[must_use]
@@ -26,6 +29,15 @@ pub fn failures() -> String {
         writeln!(page, "| `{code}` | {policy} | {} |", code.hint()).expect("write to a string");
     }
     page
+}
+
+/// What `waybill pipeline describe` prints of the example.
+pub fn description() -> anyhow::Result<String> {
+    let file = repository().join("examples/described.waybill.yaml");
+    let found = |found| anyhow::anyhow!("the example is refused: {found:?}");
+    let document = waybill_spec::parse(&std::fs::read_to_string(file)?).map_err(found)?;
+    let plan = document.plan("shop").ok_or_else(|| anyhow::anyhow!("the example has no pipeline `shop`"))?;
+    Ok(markdown(&describe(&plan)))
 }
 
 /// Every problem code under a heading of its own, which is what `type` of a problem points to.

@@ -85,6 +85,84 @@ pub struct PipelineVersion {
     pub created_at: Timestamp,
 }
 
+/// What a pipeline does to rows on their way, in words, made from its present plan.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PipelineDescription {
+    /// The pipeline.
+    #[schema(value_type = String)]
+    pub pipeline_id: PipelineId,
+    /// Its name.
+    pub name: String,
+    /// The version that is described.
+    pub version: u64,
+    /// Where rows come from.
+    pub from: DescribedEnd,
+    /// Where they land.
+    pub to: DescribedEnd,
+    /// Its streams, in the plan's order.
+    pub streams: Vec<DescribedStream>,
+    /// The same as a page of Markdown.
+    pub markdown: String,
+}
+
+/// One end of a pipeline.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DescribedEnd {
+    /// The connection's name.
+    pub connection: String,
+    /// Its kind: `postgres`, `s3`.
+    pub kind: String,
+    /// Which server, file or bucket.
+    pub place: String,
+}
+
+/// A stream in words.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DescribedStream {
+    /// Its name.
+    pub name: String,
+    /// What holds of it, in the order in which it happens to a row.
+    pub facts: Vec<DescribedFact>,
+}
+
+/// One thing that holds of a stream.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DescribedFact {
+    /// Where on a row's way: `read`, `values`, `expected` or `table`.
+    pub part: String,
+    /// The key of the pipeline file that says it, or that would.
+    pub key: String,
+    /// Whether the pipeline says other than what holds where the key is absent.
+    pub is_set: bool,
+    /// What holds, in Markdown.
+    pub text: String,
+}
+
+impl Example for PipelineDescription {
+    fn example() -> Self {
+        let end = |connection: &str, kind: &str, place: &str| DescribedEnd {
+            connection: connection.into(),
+            kind: kind.into(),
+            place: place.into(),
+        };
+        let fact = DescribedFact {
+            part: "read".into(),
+            key: "load".into(),
+            is_set: false,
+            text: "`full`: every row, in each run".into(),
+        };
+        Self {
+            pipeline_id: example::id("pl", 1),
+            name: "shop-nightly".into(),
+            version: 3,
+            from: end("shop", "postgres", "postgres://db.internal:5432/shop"),
+            to: end("lake", "s3", "s3://example-lake/raw/shop"),
+            streams: vec![DescribedStream { name: "public.orders".into(), facts: vec![fact] }],
+            markdown: "# Pipeline `shop-nightly`\n".into(),
+        }
+    }
+}
+
 impl Example for Pipeline {
     fn example() -> Self {
         Self {

@@ -6,6 +6,7 @@
 mod absolute;
 mod check;
 mod cron;
+pub mod describe;
 mod diagnostic;
 mod diff;
 mod document;

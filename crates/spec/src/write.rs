@@ -5,8 +5,7 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{
-    AzureAccess, Check, Columns, Condition, Cursor, Expectation, FileFormat, Files, GcsAccess, Limits, S3Access, Ssh,
-    StreamPlan, System,
+    Check, Columns, Condition, Cursor, Expectation, FileFormat, Files, Limits, Ssh, StreamPlan, System,
 };
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
@@ -15,6 +14,8 @@ use crate::check::{MOST_UNITS, UNITS_OF_A_CPU};
 use crate::document::{Document, Pipeline};
 use crate::keys::VERSION;
 use crate::tree::is_decimal;
+
+mod access;
 
 /// A value in the shape of the file.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,37 +74,6 @@ impl Keys {
         if value != default {
             self.text(key, &value.to_string());
         }
-    }
-
-    fn s3(&mut self, access: Option<&S3Access>) {
-        let Some(access) = access else { return };
-        self.maybe("region", access.region.as_ref());
-        self.maybe("endpoint", access.endpoint.as_ref());
-        self.maybe("access-key", access.access_key.as_ref());
-        self.maybe("secret-key", access.secret_key.as_ref());
-        self.maybe("kms-key", access.kms_key.as_ref());
-    }
-
-    fn azure(&mut self, access: Option<&AzureAccess>) {
-        let Some(access) = access else { return };
-        self.maybe("endpoint", access.endpoint.as_ref());
-        self.maybe("account-key", access.account_key.as_ref());
-        self.maybe("sas", access.sas.as_ref());
-        self.maybe("tenant", access.tenant.as_ref());
-        self.maybe("client", access.client.as_ref());
-        self.maybe("client-secret", access.client_secret.as_ref());
-        self.maybe("encryption-scope", access.encryption_scope.as_ref());
-    }
-
-    fn gcs(&mut self, access: Option<&GcsAccess>) {
-        let Some(access) = access else { return };
-        self.maybe("endpoint", access.endpoint.as_ref());
-        self.maybe("service-account", access.service_account.as_ref());
-        if access.anonymous {
-            self.put("anonymous", Out::Flag(true));
-        }
-        self.maybe("kms-key", access.kms_key.as_ref());
-        self.maybe("billing-project", access.billing_project.as_ref());
     }
 
     fn nested(&mut self, key: &str, keys: Self) {

@@ -119,7 +119,7 @@ async fn d8_a_slow_reader_stops_the_copy_at_the_server_and_nobody_is_cut_off() {
     let server = Postgres::start();
     let wide = "CREATE TABLE t AS SELECT g::int8 AS id, repeat('x', 2000) AS pad FROM generate_series(1, 20000) g";
     server.run(wide).await;
-    let small = waybill_pipeline::source::Want { lanes: 1, batch_bytes: 64 << 10, row_bytes: 1 << 20 };
+    let small = waybill_pipeline::source::Want { lanes: 1, most: 1, batch_bytes: 64 << 10, row_bytes: 1 << 20 };
     let snapshot = source(&server).open(&full("t"), None, small).await.expect("open");
     let mut lane = snapshot.lane().await.expect("a lane");
     let first = lane.next().await.expect("a batch").expect("rows").rows.num_rows();

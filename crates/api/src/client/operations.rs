@@ -12,7 +12,7 @@ use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePol
 use crate::event::RunEvents;
 use crate::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use crate::page::Page;
-use crate::pipeline::{EpochAccept, Pipeline, PipelineUpdate, PipelineVersion};
+use crate::pipeline::{EpochAccept, Pipeline, PipelineDescription, PipelineUpdate, PipelineVersion};
 use crate::run::{Attempt, Discovery, ReceiptDigest, Run, RunDetail, RunStart};
 use crate::schedule::{Schedule, ScheduleSet};
 use crate::spec::{SpecApplied, SpecApply, SpecDiagnostics, SpecValidate};
@@ -207,6 +207,11 @@ impl Client {
     /// Removes a pipeline without a live run. What it wrote stays.
     pub async fn pipeline_delete(&self, id: PipelineId, etag: &str) -> ClientResult<()> {
         self.delete(&format!("/v1/pipelines/{id}"), etag).await
+    }
+
+    /// What a pipeline does to rows on their way, in words.
+    pub async fn pipeline_describe(&self, id: PipelineId) -> ClientResult<PipelineDescription> {
+        self.get(&format!("/v1/pipelines/{id}/description"), &NOTHING).await
     }
 
     /// Versions of a pipeline, newest first.

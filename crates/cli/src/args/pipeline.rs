@@ -18,6 +18,13 @@ pub(crate) enum Pipeline {
         #[arg(add = complete::pipelines())]
         pipeline: String,
     },
+    /// Says what a pipeline does to rows on their way: a page of Markdown, or JSON with -o json.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline describe shop-nightly", "waybill pipeline describe shop-nightly -o json"))]
+    Describe {
+        /// Name or id.
+        #[arg(add = complete::pipelines())]
+        pipeline: String,
+    },
     /// Lets a pipeline start no runs until it is resumed. A run that is live goes on.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill pipeline pause shop-nightly", "waybill pipeline pause shop-nightly -o json"))]
     Pause {

@@ -1,4 +1,4 @@
-//! `pipeline`: list, show, pause, resume, accept-epoch.
+//! `pipeline`: list, show, describe, pause, resume, accept-epoch.
 
 use serde::Serialize;
 use waybill_api::client::{Client, ListQuery};
@@ -58,6 +58,11 @@ pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output)
                 Err(failure) => return Err(failure),
             };
             show(&Shown { pipeline, current, schedule }, output)?;
+        }
+        Command::Describe { pipeline } => {
+            let found = resolve::pipeline(&client, target, &pipeline).await?;
+            let described = client.pipeline_describe(found.id).await?;
+            output.one(&described, &described.name, || described.markdown.clone())?;
         }
         Command::Pause { pipeline } => changed(set_paused(&client, target, (&pipeline, true)).await?, output)?,
         Command::Resume { pipeline } => changed(set_paused(&client, target, (&pipeline, false)).await?, output)?,

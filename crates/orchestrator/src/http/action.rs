@@ -150,6 +150,8 @@ actions! {
     PipelineAcceptEpoch = "pipeline_accept_epoch", PipelineWrite, Pipeline;
     /// Removes a pipeline.
     PipelineDelete = "pipeline_delete", PipelineWrite, Pipeline;
+    /// Describes what a pipeline does to rows.
+    PipelineDescribe = "pipeline_describe", PipelineRead, Pipeline;
     /// Lists a pipeline's versions.
     PipelineVersionList = "pipeline_version_list", PipelineRead, Pipeline;
     /// Reads a pipeline's schedule.

@@ -1,11 +1,13 @@
 //! Pipelines, their versions and schedules.
 
+mod describe;
+
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
 use waybill_api::action::AllowedAction;
-use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineUpdate, PipelineVersion};
+use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineDescription, PipelineUpdate, PipelineVersion};
 use waybill_api::schedule::{Schedule, ScheduleSet};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::Epoch;
@@ -72,6 +74,15 @@ pub(super) fn mount(all: &mut Operations) {
         )
         .pages::<PipelineVersion>(),
         get(versions),
+    );
+    all.add(
+        Operation::of::<action::PipelineDescribe>(
+            Method::GET,
+            "/v1/pipelines/{pipeline}/description",
+            "What a pipeline does to rows on their way, in words",
+        )
+        .answers::<PipelineDescription>(200),
+        get(description),
     );
     mount_schedule(all);
 }
@@ -184,6 +195,13 @@ async fn versions(
     let turn = app.pager.turn(caller, action::PipelineVersionList::ID, paging, &id)?;
     let rows = app.store.pipeline_version_list(caller.org, id, turn.key()?, turn.fetch()).await?;
     Ok(Reply::ok(turn.page(rows, |row| row.version.to_string(), show_version)))
+}
+
+async fn description(State(app): State<App>, permit: Permit<action::PipelineDescribe>) -> Answer<PipelineDescription> {
+    let row = permit.object;
+    let version = app.store.pipeline_version_get(row.org, row.id, row.version).await?.ok_or(ProblemCode::Internal)?;
+    let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
+    Ok(Reply::ok(describe::shown(row.id, row.version.unsigned_abs(), &plan)))
 }
 
 async fn schedule(

@@ -405,10 +405,10 @@ fn what_means_nothing_for_a_destination_is_refused() {
              to: {to}\n{more}    streams: {{ {streams} }}\n"
         )
     };
-    let read = read(&text("db", "copy", "", "public.t: { load: full, table: raw.t }"));
-    let plan = read.plan("p").expect("a plan");
+    let written = read(&text("db", "copy", "", "public.t: { load: full, table: raw.t }"));
+    let plan = written.plan("p").expect("a plan");
     assert_eq!(plan.streams[0].table.as_deref(), Some("raw.t"));
-    assert_eq!(parse(&to_yaml(&read)).expect("reads back"), read);
+    assert_eq!(parse(&to_yaml(&written)).expect("reads back"), written);
     refused(Code::WrongEnd, &text("db", "db", "", "t: {}"));
     refused(Code::WrongEnd, &text("db", "lake", "", "t: { table: raw.t }"));
     refused(Code::WrongEnd, &text("db", "copy", "    files: { size: 1GiB }\n", "t: {}"));
