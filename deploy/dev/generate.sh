@@ -9,13 +9,14 @@ cargo build --locked --quiet --workspace --bins --examples --features waybill-wo
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 bin=$target/debug
 "$bin/waybill-orchestrator" openapi > "$fresh/openapi.json"
+"$bin/waybill-orchestrator" roles > "$fresh/roles.md"
 "$bin/waybill" schema > "$fresh/schema.json"
 "$bin/waybill-reference" failures > "$fresh/failures.md"
 "$bin/waybill-reference" problems > "$fresh/problems.md"
 "$bin/waybill-reference" description > "$fresh/description.md"
 "$bin/waybill-orchestrator" config print > "$fresh/config.toml"
 stale=()
-for file in openapi.json schema.json failures.md problems.md description.md config.toml; do
+for file in openapi.json roles.md schema.json failures.md problems.md description.md config.toml; do
   if ! cmp -s "$fresh/$file" "docs/reference/$file"; then
     stale+=("docs/reference/$file")
     [ "$mode" = --check ] || cp "$fresh/$file" "docs/reference/$file"

@@ -15,9 +15,19 @@ const PROGRAMS: [&str; 3] = ["waybill", "waybill-worker", "waybill-orchestrator"
 /// What may be run besides them, as it stands in a document.
 const TOOLS: [&str; 6] = ["python3", "cd", "cp", "mkdir", "export", "sed"];
 
-/// Pages whose commands belong on hosts and in accounts that are not here.
-const ELSEWHERE: [&str; 9] =
-    ["agent.md", "aws.md", "azure.md", "gcs.md", "host.md", "images.md", "s3.md", "secrets.md", "trail.md"];
+/// Pages whose commands belong on hosts, in accounts or to an orchestrator with people that are not here.
+const ELSEWHERE: [&str; 10] = [
+    "access.md",
+    "agent.md",
+    "aws.md",
+    "azure.md",
+    "gcs.md",
+    "host.md",
+    "images.md",
+    "s3.md",
+    "secrets.md",
+    "trail.md",
+];
 
 /// What these pages call of others'.
 const OTHERS: [&str; 20] = [

@@ -15,6 +15,7 @@ mod agents;
 mod attempts;
 mod full_disk;
 mod lists;
+mod members;
 mod retention;
 mod trail;
 
@@ -168,6 +169,7 @@ async fn a_refresh_token_used_twice_ends_its_session() {
             disabled: false,
             failed_logins: 0,
             locked_until: waybill_model::Micros(0),
+            version: 1,
             created_at: waybill_model::Micros(0),
             updated_at: waybill_model::Micros(0),
         };

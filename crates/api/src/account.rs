@@ -5,9 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use waybill_model::id::SessionId;
+use waybill_model::role::OrganizationRole;
 use waybill_model::{OrgId, UserId};
 
+use crate::action::AllowedAction;
 use crate::example::{self, Example};
+use crate::open::OrganizationRoleWord;
 use crate::organization::Organization;
 use crate::timestamp::Timestamp;
 
@@ -37,13 +40,13 @@ impl fmt::Debug for Confidential {
     }
 }
 
-/// Makes the first administrator.
+/// Makes the organization and its owner.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetupRequest {
     /// The one-time token from the state directory.
     pub setup_token: Confidential,
-    /// The administrator's e-mail address.
+    /// The owner's e-mail address.
     pub email: String,
     /// 12 to 128 characters.
     pub password: Confidential,
@@ -94,12 +97,18 @@ pub struct User {
     /// E-mail address, in lower case.
     pub email: String,
     /// Role in the organization.
-    pub role: String,
+    pub role: OrganizationRoleWord,
+    /// May not log in.
+    #[serde(default)]
+    pub disabled: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What the caller may do with it.
+    #[serde(default)]
+    pub allowed_actions: Vec<AllowedAction>,
 }
 
-/// Makes another administrator of the organization.
+/// Makes an account in the organization.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UserCreate {
@@ -107,6 +116,23 @@ pub struct UserCreate {
     pub email: String,
     /// First password, 12 to 128 characters.
     pub password: Confidential,
+    /// `owner`, `administrator` or `member`, at most as high as the caller's own; `member` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub role: Option<OrganizationRole>,
+}
+
+/// Changes what a person is in the organization: what is absent stays as it is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserUpdate {
+    /// `owner`, `administrator` or `member`, at most as high as the caller's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub role: Option<OrganizationRole>,
+    /// Whether the person may not log in; who is disabled has no session any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
 }
 
 /// Who is logged in.
@@ -161,15 +187,27 @@ impl Example for User {
             id: example::id("usr", 1),
             organization_id: example::id("org", 1),
             email: "ada@example.org".into(),
-            role: "administrator".into(),
+            role: OrganizationRole::Administrator.into(),
+            disabled: false,
             created_at: example::at(0),
+            allowed_actions: vec![AllowedAction::yes("user_update")],
         }
     }
 }
 
 impl Example for UserCreate {
     fn example() -> Self {
-        Self { email: "grace@example.org".into(), password: Confidential::new("a long first password") }
+        Self {
+            email: "grace@example.org".into(),
+            password: Confidential::new("a long first password"),
+            role: Some(OrganizationRole::Member),
+        }
+    }
+}
+
+impl Example for UserUpdate {
+    fn example() -> Self {
+        Self { role: Some(OrganizationRole::Administrator), disabled: Some(false) }
     }
 }
 

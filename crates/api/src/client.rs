@@ -17,6 +17,7 @@ use crate::problem::{Problem, ProblemCode};
 mod agent;
 pub mod live;
 mod operations;
+mod people;
 pub mod query;
 mod trail;
 

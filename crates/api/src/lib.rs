@@ -11,6 +11,7 @@ pub mod connection;
 pub mod data_plane;
 pub mod event;
 pub mod example;
+pub mod member;
 pub mod open;
 pub mod organization;
 pub mod page;

@@ -26,6 +26,13 @@ pub enum Open<T> {
 }
 
 impl<T: Words> Open<T> {
+    /// The value of a word.
+    #[must_use]
+    pub fn read(word: &str) -> Self {
+        let known = T::WORDS.iter().copied().find(|value| value.word() == word);
+        known.map_or_else(|| Self::Unknown(word.to_owned()), Self::Known)
+    }
+
     /// The word on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -71,9 +78,7 @@ impl<T: Words> Serialize for Open<T> {
 
 impl<'de, T: Words> Deserialize<'de> for Open<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let word = Cow::<str>::deserialize(from)?;
-        let known = T::WORDS.iter().copied().find(|value| value.word() == word);
-        Ok(known.map_or_else(|| Self::Unknown(word.into_owned()), Self::Known))
+        Ok(Self::read(&Cow::<str>::deserialize(from)?))
     }
 }
 
@@ -112,6 +117,8 @@ macro_rules! words {
 
 words! {
     waybill_model::run::RunKind => RunKindWord, "RunKind";
+    waybill_model::role::OrganizationRole => OrganizationRoleWord, "OrganizationRole";
+    waybill_model::role::ProjectRole => ProjectRoleWord, "ProjectRole";
     waybill_model::run::Desired => DesiredWord, "Desired";
     waybill_model::run::RunState => RunStateWord, "RunState";
     waybill_model::run::AttemptState => AttemptStateWord, "AttemptState";

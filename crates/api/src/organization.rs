@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+use waybill_model::role::ProjectRole;
 use waybill_model::{OrgId, ProjectId};
 
 use crate::action::AllowedAction;
 use crate::example::{self, Example};
+use crate::open::ProjectRoleWord;
 use crate::timestamp::Timestamp;
 
 /// A tenant.
@@ -33,6 +35,9 @@ pub struct Project {
     pub allowed_regions: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The caller's role in it, whether the project or the organization gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<ProjectRoleWord>,
     /// What the caller may do with it.
     #[serde(default)]
     pub allowed_actions: Vec<AllowedAction>,
@@ -71,6 +76,7 @@ impl Example for Project {
             name: "default".into(),
             allowed_regions: vec!["eu-central-1".into()],
             created_at: example::at(0),
+            role: Some(ProjectRole::Admin.into()),
             allowed_actions: vec![AllowedAction::yes("project_update")],
         }
     }

@@ -142,7 +142,7 @@ codes! {
         "waybill-orchestrator setup-token prints a new token, unless there is an administrator already: then waybill login";
     /// The caller's role does not allow the action.
     Forbidden = "forbidden", 403, "Your role does not allow this",
-        "ask an administrator of the organization";
+        "ask an administrator of the organization or an admin of the project";
     /// Nothing is there, or nothing that this caller may see.
     NotFound = "not_found", 404, "Not found",
         "look at the list of its kind; what belongs to others is not shown";
@@ -155,6 +155,9 @@ codes! {
     /// The object is in use by others.
     InUse = "in_use", 409, "It is in use",
         "look at what uses it, and change that first";
+    /// The change would leave nobody who owns the organization or the project.
+    LastOwner = "last_owner", 409, "The last owner stays",
+        "make somebody else an owner first";
     /// The object's state does not allow the action.
     StateConflict = "state_conflict", 409, "Its state does not allow this",
         "look at it as it is now, then decide again";

@@ -17,14 +17,18 @@ macro_rules! examples {
     ($($line:literal),+) => { concat!("Examples:\n", $("  ", $line, "\n"),+) };
 }
 
+mod agent;
 mod data_plane;
 mod guard;
+mod people;
 mod pipeline;
 mod project;
 mod trail;
 
+pub(crate) use agent::Agent;
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use people::{Member, User};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use project::Project;
 pub(crate) use trail::{Match, Trail};
@@ -148,6 +152,12 @@ pub(crate) enum Command {
     /// Projects: list, show, set.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill project list", "waybill project set prod --allow-region eu-central-1"))]
     Project(Project),
+    /// People of the organization: list, show, add, set, disable, enable.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill user list", "waybill user set grace@example.org --role administrator"))]
+    User(User),
+    /// Members of the project that --project names: list, add, set, remove.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill member list --project prod", "waybill member add grace@example.org --role editor"))]
+    Member(Member),
     /// Pipelines: list, show, pause, resume, accept-epoch.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline pause shop-nightly"))]
     Pipeline(Pipeline),
@@ -206,16 +216,22 @@ pub(crate) struct Request {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Login {
-    /// E-mail address.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) email: Option<String>,
+pub(crate) struct Password {
     /// Read the password from standard input.
     #[arg(long)]
     pub(crate) password_stdin: bool,
     /// File that holds the password.
     #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
     pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Login {
+    /// E-mail address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) email: Option<String>,
+    #[command(flatten)]
+    pub(crate) password: Password,
     /// File with the one-time setup token, to make the first administrator; found in the state directory where absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) setup_token_file: Option<PathBuf>,
@@ -236,65 +252,6 @@ pub(crate) struct Limit {
     /// Most items.
     #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) limit: u32,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Agent {
-    /// Makes a one-time token for an agent, and says what to do with it. An agent that there is gets a new one.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent enrol office-1", "waybill agent enrol office-2 --data-plane office --approval"))]
-    Enrol {
-        /// Name of the agent; its id too, where there is one.
-        #[arg(add = complete::agents())]
-        name: String,
-        /// Data plane whose workers it starts; made where there is none of this name. An agent that there is keeps its own; a
-        /// new one gets `agents` where none is named.
-        #[arg(long, value_name = "NAME", add = complete::data_planes())]
-        data_plane: Option<String>,
-        /// The agent gets no certificate before its key is approved.
-        #[arg(long)]
-        approval: bool,
-    },
-    /// Lists agents.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent list", "waybill agent list -o json"))]
-    List(Limit),
-    /// Shows an agent.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent show office-1", "waybill agent show office-1 -o yaml"))]
-    Show {
-        /// Name or id.
-        #[arg(add = complete::agents())]
-        agent: String,
-    },
-    /// Approves the key of an agent, after you compared its fingerprint with what the agent printed on its host.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent approve office-1 --fingerprint sha256:9f86…", "waybill agent approve agt_01jd8m… --fingerprint sha256:9f86…"))]
-    Approve {
-        /// Name or id.
-        #[arg(add = complete::agents())]
-        agent: String,
-        /// What the agent printed.
-        #[arg(long, value_name = "sha256:HEX")]
-        fingerprint: String,
-    },
-    /// Disables an agent at once: its stream is closed, and what its workers say counts no more.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent disable office-1", "waybill agent disable agt_01jd8m…"))]
-    Disable {
-        /// Name or id.
-        #[arg(add = complete::agents())]
-        agent: String,
-    },
-    /// Enables a disabled agent.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent enable office-1", "waybill agent enable agt_01jd8m…"))]
-    Enable {
-        /// Name or id.
-        #[arg(add = complete::agents())]
-        agent: String,
-    },
-    /// Removes an agent; it can't come back without a new token.
-    #[command(help_template = TEMPLATE, before_help = examples!("waybill agent remove office-1", "waybill agent remove agt_01jd8m…"))]
-    Remove {
-        /// Name or id.
-        #[arg(add = complete::agents())]
-        agent: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

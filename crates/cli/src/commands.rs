@@ -10,6 +10,7 @@ mod guard;
 mod login;
 mod logs;
 mod man;
+mod people;
 mod pipeline;
 mod preview;
 mod project;
@@ -50,6 +51,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
         Command::Project(command) => project::project(target, command, output).await,
+        Command::User(command) => people::user(target, command, output).await,
+        Command::Member(command) => people::member(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,
         Command::Run(command) => run::run(target, command, output).await,
         Command::Trail(command) => trail::trail(target, command, output).await,

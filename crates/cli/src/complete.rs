@@ -15,7 +15,10 @@ use clap_complete::Shell;
 use clap_complete::env::Shells;
 
 use crate::args::Cli;
-pub(crate) use names::{addresses, agents, connections, data_planes, pipelines, projects, run_states, runs};
+pub(crate) use names::{
+    addresses, agents, connections, data_planes, organization_roles, people, pipelines, project_roles, projects,
+    run_states, runs,
+};
 
 /// Names the shell that asks; the program answers and does nothing else where it is set.
 const ASKED_BY: &str = "WAYBILL_COMPLETE";

@@ -1,6 +1,7 @@
 //! From what people type to ids: names and ids are both taken, everywhere.
 
 use waybill_api::Page;
+use waybill_api::account::User;
 use waybill_api::agent::Agent;
 use waybill_api::client::{Client, ListQuery, RunQuery, Tagged};
 use waybill_api::connection::Connection;
@@ -22,7 +23,7 @@ pub(crate) async fn project(client: &Client, target: &Target) -> Result<ProjectI
     found
         .or(only)
         .map(|project| project.id)
-        .ok_or_else(|| Failure::not_found("project", wanted).next("waybill api GET /v1/projects"))
+        .ok_or_else(|| Failure::not_found("project", wanted).next("waybill project list"))
 }
 
 /// What a list of one project is asked for.
@@ -58,6 +59,24 @@ pub(crate) async fn agent(client: &Client, wanted: &str) -> Result<Agent> {
     let query = ListQuery { name: Some(wanted.to_owned()), ..ListQuery::default() };
     one(client.agent_list(&query).await?, |agent| agent.name == wanted)
         .ok_or_else(|| Failure::not_found("agent", wanted).next("waybill agent list"))
+}
+
+/// A person by e-mail address or id, with their version.
+pub(crate) async fn user(client: &Client, wanted: &str) -> Result<Tagged<User>> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.user_get(id).await?);
+    }
+    let mut query = ListQuery { limit: Some(200), ..ListQuery::default() };
+    loop {
+        let page = client.user_list(&query).await?;
+        if let Some(user) = page.items.iter().find(|user| user.email.eq_ignore_ascii_case(wanted)) {
+            return Ok(client.user_get(user.id).await?);
+        }
+        let Some(next) = page.next_cursor else {
+            return Err(Failure::not_found("person", wanted).next("waybill user list"));
+        };
+        query.cursor = Some(next);
+    }
 }
 
 /// A data plane by name or id, with its version.

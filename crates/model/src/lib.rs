@@ -18,6 +18,7 @@ pub mod net;
 pub mod plan;
 pub mod receipt;
 pub mod report;
+pub mod role;
 pub mod run;
 pub mod schedule;
 pub mod secret;

@@ -1,4 +1,4 @@
-//! Who calls and what they may do: tokens, passwords, the one `authorize`.
+//! Who calls and what they may do: tokens, passwords, the one table of roles and the one function that decides.
 //!
 //! Deny by default. Authority is read from the database at each request and never from a token.
 
@@ -6,18 +6,20 @@ use std::net::IpAddr;
 
 use waybill_model::id::SessionId;
 use waybill_model::{OrgId, UserId};
-use waybill_store::AuditEntry;
+use waybill_store::{AuditEntry, Sight};
 
 pub mod address;
+pub mod authority;
 pub mod password;
 pub mod permission;
 pub mod quota;
 pub mod throttle;
 pub mod token;
 
-pub use permission::{Permission, authorize};
+pub use authority::{Authority, Place};
+pub use permission::Permission;
 
-/// Who calls: made only by the gate, from a good token, a live session and the person's present role.
+/// Who calls: made only by the gate, from a good token, a live session and the person's present roles.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The person's organization. The first argument of every read.
@@ -26,8 +28,8 @@ pub struct Caller {
     pub user: UserId,
     /// The login session.
     pub session: SessionId,
-    /// The role in the organization.
-    pub role: String,
+    /// The person's roles.
+    pub authority: Authority,
     /// Where the request came from.
     pub ip: Option<IpAddr>,
 }
@@ -42,5 +44,11 @@ impl Caller {
     /// The entry of a change that this caller makes.
     pub fn audit(&self, action: &'static str, object: impl std::fmt::Display) -> AuditEntry {
         AuditEntry { ip: self.ip.map(|ip| ip.to_string()), ..AuditEntry::done(self.org, self.actor(), action, &object) }
+    }
+
+    /// Of which projects this caller's lists show rows.
+    #[must_use]
+    pub fn sight(&self) -> Sight {
+        if self.authority.everywhere().is_some() { Sight::All } else { Sight::Of(self.user) }
     }
 }

@@ -9,6 +9,7 @@ mod answers;
 mod attempts;
 mod enrolment;
 mod issued;
+mod principal;
 mod prove;
 mod quota;
 mod report;
@@ -133,10 +134,12 @@ impl Services {
         let route = |name: &str| format!("/{name}/{{*rpc}}");
         let public = Router::new().route_service(&route(ENROLMENT), enrolment);
         let mutual = Router::new().route_service(&route(WORKER), worker);
-        let Some(agents) = shared.agents.clone() else { return (public, mutual) };
+        let declared = |router: Router| router.route_layer(axum::middleware::from_fn(principal::check));
+        let Some(agents) = shared.agents.clone() else { return (declared(public), declared(mutual)) };
         let service = agent::Service { shared, agents };
         let enrolment = AgentEnrolmentServer::new(service.clone()).max_decoding_message_size(MAX_ENROLMENT_BYTES);
         let agent = AgentServer::new(service).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        (public.route_service(&route(AGENT_ENROLMENT), enrolment), mutual.route_service(&route(AGENT), agent))
+        let public = public.route_service(&route(AGENT_ENROLMENT), enrolment);
+        (declared(public), declared(mutual.route_service(&route(AGENT), agent)))
     }
 }

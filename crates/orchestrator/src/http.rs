@@ -20,6 +20,7 @@ mod data_plane;
 mod door;
 mod gate;
 mod live;
+mod member;
 pub mod operation;
 mod organization;
 mod page;
@@ -46,6 +47,7 @@ pub fn operations() -> Operations {
     let mut all = Operations::default();
     account::mount(&mut all);
     organization::mount(&mut all);
+    member::mount(&mut all);
     data_plane::mount(&mut all);
     agent::mount(&mut all);
     connection::mount(&mut all);

@@ -10,6 +10,7 @@ pub mod loops;
 pub mod metrics;
 pub mod openapi;
 mod random;
+pub mod role_table;
 pub mod service;
 
 pub(crate) use random::random;

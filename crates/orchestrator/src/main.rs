@@ -37,6 +37,8 @@ enum Command {
     SetupToken(Place),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
+    /// Print which role may call which operation, as a page
+    Roles,
 }
 
 /// Example: `waybill-orchestrator serve --dev`, or `waybill-orchestrator serve --config /etc/waybill/orchestrator.toml`
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
         }
         Command::Config(ConfigCommand::Print) => print(DEFAULT),
         Command::Openapi => print(&waybill_orchestrator::openapi::text()),
+        Command::Roles => print(&waybill_orchestrator::role_table::text()),
     };
     outcome.unwrap_or_else(|error| {
         say(&format!("waybill-orchestrator: {error:#}"));

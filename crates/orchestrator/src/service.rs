@@ -9,6 +9,7 @@ use waybill_api::problem::FieldError;
 use waybill_api::{Problem, ProblemCode};
 use waybill_store::{IdempotencyKey, KeptAnswer, Store, StoreError, Tx};
 
+pub mod access;
 pub mod account;
 pub mod agent;
 pub mod attempt;
@@ -19,6 +20,7 @@ pub mod cron;
 pub mod data_plane;
 pub mod document;
 mod endpoint;
+pub mod member;
 pub mod note;
 pub mod nudge;
 pub mod pipeline;
@@ -32,6 +34,7 @@ mod signature;
 pub mod slots;
 pub mod start;
 pub mod trail;
+pub mod user;
 
 /// Why something was not done: a problem code and what to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]

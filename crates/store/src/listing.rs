@@ -7,13 +7,14 @@ use waybill_model::{OrgId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int};
+use crate::standing::{BY_ID, Sight};
 use crate::{Agent, Connection, DataPlane, Pipeline, Project, Store, User};
 
 /// A list of named things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listed {
-    /// Projects of the organization.
-    Projects,
+    /// Projects of the organization, as far as they are seen.
+    Projects(Sight),
     /// Data planes of the organization.
     DataPlanes,
     /// Agents of the organization.
@@ -60,7 +61,7 @@ impl ListPart {
 impl Listed {
     fn select(self, org: OrgId) -> Select {
         let (table, project, there) = match self {
-            Self::Projects => ("project", None, None),
+            Self::Projects(_) => ("project", None, None),
             Self::DataPlanes => ("data_plane", None, None),
             Self::Agents => ("agent", None, Some("removed_at is null")),
             Self::Users => ("app_user", None, None),
@@ -70,6 +71,9 @@ impl Listed {
         let mut select = Select::of(table, org);
         if let Some(project) = project {
             select.only("project_id = ?", [Bound::Text(project.to_string())]);
+        }
+        if let Self::Projects(sight) = self {
+            sight.narrow(&mut select, org, BY_ID);
         }
         if let Some(there) = there {
             select.only(there, []);
@@ -107,9 +111,9 @@ impl Store {
         listed.select(org).count(reader.connection(), most).await
     }
 
-    /// A part of the organization's projects.
-    pub async fn project_part(&self, org: OrgId, part: &ListPart) -> StoreResult<Vec<Project>> {
-        self.listed(org, Listed::Projects, part).await
+    /// A part of the organization's projects, as far as they are seen.
+    pub async fn project_part(&self, org: OrgId, sight: Sight, part: &ListPart) -> StoreResult<Vec<Project>> {
+        self.listed(org, Listed::Projects(sight), part).await
     }
 
     /// A part of the organization's data planes.

@@ -11,6 +11,7 @@ use crate::listing::{Bound, Select};
 use crate::reading::{
     FromRow, all, count, int, one, opt_count, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
 };
+use crate::standing::{BY_PROJECT, Sight};
 use crate::{Store, Tx};
 
 /// One execution of a pipeline, or one look at a connection.
@@ -134,6 +135,8 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Only of this kind.
     pub kind: Option<RunKind>,
+    /// Only of projects that are seen.
+    pub sight: Sight,
     /// In which order.
     pub order: RunOrder,
     /// Only behind this place of the order: when that run began, and its id.
@@ -176,6 +179,7 @@ impl Run {
 impl RunFilter {
     fn select(&self, org: OrgId) -> Select {
         let mut select = Select::of("run", org);
+        self.sight.narrow(&mut select, org, BY_PROJECT);
         if let Some(id) = self.project {
             select.only("project_id = ?", [Bound::Text(id.to_string())]);
         }

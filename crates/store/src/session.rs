@@ -94,6 +94,15 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Ends every session of a person.
+    pub async fn session_revoke_all_in_txn(tx: &mut Tx, org: OrgId, user: UserId) -> StoreResult<u64> {
+        let sql = tx.sql(
+            "update session set revoked_at = {now} where organization_id = $1 and user_id = $2 and revoked_at is null",
+        );
+        let done = sqlx::query(sql).bind(org.to_string()).bind(user.to_string()).execute(tx.connection()).await?;
+        Ok(done.rows_affected())
+    }
+
     /// Keeps the hash of a session's next refresh token, good for `idle`.
     pub async fn refresh_token_insert_in_txn(
         tx: &mut Tx,

@@ -10,6 +10,7 @@ use waybill_model::{AttemptId, DataPlaneId, Micros, OrgId, RunId};
 use crate::error::StoreResult;
 use crate::listing::{Bound, Select};
 use crate::reading::{FromRow, all, count, opt_parsed, parsed, stored, text, time};
+use crate::standing::{BY_RUN, Sight};
 use crate::{Store, Tx};
 
 /// An entry to add.
@@ -110,6 +111,8 @@ pub struct TrailFilter {
     pub since: Option<Micros>,
     /// Only with a call before this time.
     pub until: Option<Micros>,
+    /// Only of runs of projects that are seen; calls for no run are seen by who sees all.
+    pub sight: Sight,
     /// Only behind this place: when an entry's last call was sent, and its id.
     pub after: Option<(Micros, TrailId)>,
 }
@@ -207,6 +210,7 @@ impl Store {
     pub async fn trail_list(&self, org: OrgId, filter: &TrailFilter, limit: i64) -> StoreResult<Vec<TrailEntry>> {
         let mut reader = self.reader(org).await?;
         let mut select = Select::of("trail", org);
+        filter.sight.narrow(&mut select, org, BY_RUN);
         if let Some(run) = filter.run {
             select.only("run_id = ?", [Bound::Text(run.to_string())]);
         }

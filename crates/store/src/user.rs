@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use waybill_model::{Micros, OrgId, UserId};
 
 use crate::error::StoreResult;
+use crate::member::RoleChange;
 use crate::reading::{FromRow, flag, int, one, parsed, text, time};
 use crate::{Store, Tx};
 
@@ -31,6 +32,8 @@ pub struct User {
     pub failed_logins: i64,
     /// No login before this time.
     pub locked_until: Micros,
+    /// Rises with every change of role or state.
+    pub version: i64,
     /// When the account was made.
     pub created_at: Micros,
     /// When it was changed last.
@@ -49,6 +52,7 @@ impl FromRow for User {
             disabled: flag(row, "disabled")?,
             failed_logins: int(row, "failed_logins")?,
             locked_until: time(row, "locked_until")?,
+            version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
         })
@@ -56,7 +60,7 @@ impl FromRow for User {
 }
 
 impl Store {
-    /// Adds a person; the times and counters of `user` are not looked at.
+    /// Adds a person; the times, counters and version of `user` are not looked at.
     pub async fn user_insert_in_txn(tx: &mut Tx, user: &User) -> StoreResult<()> {
         let sql = tx.sql(
             "insert into app_user (organization_id, id, email, name, password_hash, role, disabled, failed_logins,
@@ -100,6 +104,36 @@ impl Store {
     pub async fn user_count(&self) -> StoreResult<i64> {
         let mut reader = self.reader_of_all().await?;
         Ok(sqlx::query("select count(*) from app_user").fetch_one(reader.connection()).await?.try_get(0)?)
+    }
+
+    /// Gives a person another role or state if they are still as they were read, and an owner who may log in is left. Take the
+    /// lock of [`Store::authority_lock_in_txn`] before.
+    pub async fn user_update_in_txn(tx: &mut Tx, user: &User, role: &str, disabled: bool) -> StoreResult<RoleChange> {
+        let sql = tx.sql(
+            "update app_user set role = $4, disabled = $5, version = version + 1, updated_at = {now}
+             where organization_id = $1 and id = $2 and version = $3
+               and (role <> 'owner' or disabled <> 0 or ($4 = 'owner' and $5 = 0)
+                    or exists (select 1 from app_user o where o.organization_id = $1 and o.id <> $2
+                               and o.role = 'owner' and o.disabled = 0))",
+        );
+        let done = sqlx::query(sql)
+            .bind(user.org.to_string())
+            .bind(user.id.to_string())
+            .bind(user.version)
+            .bind(role)
+            .bind(i64::from(disabled))
+            .execute(tx.connection())
+            .await?;
+        if done.rows_affected() == 1 {
+            return Ok(RoleChange::Done);
+        }
+        let same = sqlx::query("select 1 from app_user where organization_id = $1 and id = $2 and version = $3")
+            .bind(user.org.to_string())
+            .bind(user.id.to_string())
+            .bind(user.version)
+            .fetch_optional(tx.connection())
+            .await?;
+        Ok(if same.is_some() { RoleChange::LastOwner } else { RoleChange::Stale })
     }
 
     /// Counts a failed login and keeps the account closed for `pause`.

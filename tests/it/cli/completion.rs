@@ -57,6 +57,8 @@ async fn tab_completes_the_names_of_what_there_is() {
     assert!(words(&cli, &["data-plane", "check", ""]).contains(&"office".to_owned()));
     assert_eq!(words(&cli, &["agent", "show", ""]), ["office-1"]);
     assert_eq!(words(&cli, &["project", "show", ""]), ["default"]);
+    assert_eq!(words(&cli, &["user", "show", ""]), ["admin@example.com"]);
+    assert_eq!(words(&cli, &["member", "add", "x@example.com", "--role", "o"]), ["operator", "owner"]);
     // Newest first, as the list has them.
     assert_eq!(words(&cli, &["run", "why", ""]), [runs[1].as_str(), runs[0].as_str()]);
     assert_eq!(words(&cli, &["run", "why", &runs[0]]), [runs[0].as_str()]);

@@ -2,7 +2,7 @@
 
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::{Micros, RunId};
-use waybill_store::{ListOrder, ListPart, Listed, NewRun, RunFilter, RunOrder};
+use waybill_store::{ListOrder, ListPart, Listed, NewRun, RunFilter, RunOrder, Sight};
 
 use super::*;
 
@@ -25,10 +25,10 @@ async fn a_list_has_every_order_and_each_page_begins_behind_the_last() {
             [(ListOrder::Made, false), (ListOrder::Made, true), (ListOrder::Name, false), (ListOrder::Name, true)]
         {
             let mut part = ListPart { order, descending, after: None, limit: 3 };
-            let mut found = store.project_part(org, &part).await.expect("a page");
+            let mut found = store.project_part(org, Sight::All, &part).await.expect("a page");
             let last = found.last().expect("three rows");
             part.after = Some(if order == ListOrder::Name { last.name.clone() } else { last.id.to_string() });
-            found.extend(store.project_part(org, &part).await.expect("the next page"));
+            found.extend(store.project_part(org, Sight::All, &part).await.expect("the next page"));
             let key = |project: &waybill_store::Project| match order {
                 ListOrder::Name => project.name.clone(),
                 ListOrder::Made => project.id.to_string(),
@@ -39,8 +39,12 @@ async fn a_list_has_every_order_and_each_page_begins_behind_the_last() {
             }
             assert!(keys.is_sorted() && keys.len() == 4, "{order:?} {descending}: {keys:?}");
         }
-        assert_eq!(store.listed_count(org, Listed::Projects, 100).await.expect("a count"), 4);
-        assert_eq!(store.listed_count(org, Listed::Projects, 2).await.expect("a count"), 2, "counting stops");
+        assert_eq!(store.listed_count(org, Listed::Projects(Sight::All), 100).await.expect("a count"), 4);
+        assert_eq!(
+            store.listed_count(org, Listed::Projects(Sight::All), 2).await.expect("a count"),
+            2,
+            "counting stops"
+        );
     }
 }
 

@@ -127,6 +127,7 @@ async fn sessions_and_keys_go_when_their_time_has_come_and_live_ones_stay() {
             disabled: false,
             failed_logins: 0,
             locked_until: waybill_model::Micros(0),
+            version: 1,
             created_at: waybill_model::Micros(0),
             updated_at: waybill_model::Micros(0),
         };

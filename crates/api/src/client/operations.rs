@@ -2,10 +2,10 @@
 
 use reqwest::Method;
 use reqwest::header::{IF_MATCH, IF_NONE_MATCH};
-use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
+use waybill_model::{AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId};
 
 use super::{AuditQuery, CALL, Client, ClientResult, EventQuery, ListQuery, PolicyQuery, RunQuery, Tagged, read};
-use crate::account::{LoginRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
+use crate::account::{LoginRequest, SetupRequest, Tokens, Whoami};
 use crate::audit::AuditEntry;
 use crate::connection::{Connection, ConnectionCreate, ConnectionUpdate};
 use crate::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate};
@@ -21,7 +21,7 @@ const NOTHING: [(&str, &str); 0] = [];
 
 /// Accounts.
 impl Client {
-    /// Makes the first administrator and logs in as it.
+    /// Makes the organization and its owner, and logs in as the owner.
     pub async fn setup(&self, body: &SetupRequest) -> ClientResult<Tokens> {
         self.public("/v1/setup", body).await.map(|tokens| self.adopt(tokens))
     }
@@ -41,21 +41,6 @@ impl Client {
     /// Who is logged in.
     pub async fn whoami(&self) -> ClientResult<Whoami> {
         self.get("/v1/whoami", &NOTHING).await
-    }
-
-    /// People of the organization.
-    pub async fn user_list(&self, query: &ListQuery) -> ClientResult<Page<User>> {
-        self.get("/v1/users", query).await
-    }
-
-    /// Makes another administrator.
-    pub async fn user_create(&self, body: &UserCreate) -> ClientResult<User> {
-        self.post("/v1/users", body).await
-    }
-
-    /// One person.
-    pub async fn user_get(&self, id: UserId) -> ClientResult<Tagged<User>> {
-        self.get_tagged(&format!("/v1/users/{id}")).await
     }
 
     /// The caller's organization.

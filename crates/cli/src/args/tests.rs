@@ -64,7 +64,7 @@ fn the_command_line_is_consistent() {
 fn whatever_names_something_that_there_is_can_be_completed() {
     let mut seen = 0;
     every_command(&Cli::command(), &mut |command| {
-        let named = ["pipeline", "connection", "data_plane", "agent", "run", "project", "in_state"];
+        let named = ["pipeline", "connection", "data_plane", "agent", "run", "project", "in_state", "person", "role"];
         for arg in command.get_arguments().filter(|arg| named.contains(&arg.get_id().as_str())) {
             let completed = arg.get::<clap_complete::ArgValueCandidates>().is_some();
             assert!(completed, "{} of {} is not completed", arg.get_id(), command.get_name());

@@ -8,7 +8,7 @@ use waybill_api::account::{Confidential, LoginRequest, SetupRequest, Tokens};
 use waybill_api::client::Client;
 use waybill_model::Micros;
 
-use crate::args::{Login as Args, Target};
+use crate::args::{Login as Args, Password, Target};
 use crate::commands::validate::read;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, facts};
@@ -24,7 +24,8 @@ pub(crate) async fn login(target: &Target, args: &Args, output: &Output) -> Resu
         (None, true) => ask("E-mail address: ", output)?,
         (None, false) => return Err(missing("--email ADDRESS")),
     };
-    let password = password(args, asks, setup.is_some(), output)?;
+    let new = setup.is_some().then_some("Where no owner is there yet, this makes the first one: 12 to 128 characters.");
+    let password = password(&args.password, asks, new, output)?;
     let tokens = enter(&client, setup, (&email, &password), args).await?;
     let login =
         Login { url: place.url.clone(), state: place.state.clone(), ca: place.ca.clone(), tokens, at: Micros::now() };
@@ -63,7 +64,8 @@ fn setup_token(place: &Place, args: &Args) -> Result<Option<Confidential>> {
     Ok(found.map(|text| Confidential::new(text.trim())))
 }
 
-fn password(args: &Args, asks: bool, new: bool, output: &Output) -> Result<Confidential> {
+/// A password as it is given; `new` says what is asked for where a person is.
+pub(crate) fn password(args: &Password, asks: bool, new: Option<&str>, output: &Output) -> Result<Confidential> {
     let text = if args.password_stdin {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text).map_err(|error| unreadable(&error))?;
@@ -71,8 +73,8 @@ fn password(args: &Args, asks: bool, new: bool, output: &Output) -> Result<Confi
     } else if let Some(file) = &args.password_file {
         read(file)?
     } else if asks {
-        if new {
-            output.say("Where no administrator is there yet, this makes the first one: 12 to 128 characters.");
+        if let Some(new) = new {
+            output.say(new);
         }
         hidden(output)?
     } else {
@@ -146,7 +148,7 @@ pub(crate) async fn whoami(target: &Target, output: &Output) -> Result<Exit> {
     output.one(&who, &who.user.email.clone(), || {
         facts(&[
             ("user", who.user.email.clone()),
-            ("role", who.user.role.clone()),
+            ("role", who.user.role.to_string()),
             ("organization", who.organization.name.clone()),
             ("orchestrator", session.place.url.clone()),
             ("trusts", session.place.ca.as_ref().map_or("the system's roots", |_| "one pinned CA").to_owned()),

@@ -13,9 +13,10 @@ use std::time::Duration;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use serde::Deserialize;
 use waybill_model::RunId;
+use waybill_model::role::{OrganizationRole, ProjectRole};
 use waybill_model::run::RunState;
 
-use super::{ASKED_BY, line, words};
+use super::{ASKED_BY, line, words as typed};
 use crate::output::clean;
 use crate::session::Logins;
 
@@ -63,9 +64,39 @@ pub(crate) fn runs() -> ArgValueCandidates {
     })
 }
 
+/// E-mail addresses of people.
+pub(crate) fn people() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let mut addresses: Vec<_> = list::<Person>("user").into_iter().map(|person| person.email).collect();
+        addresses.retain(|address| is_plain(address));
+        addresses.sort_unstable();
+        addresses.into_iter().map(CompletionCandidate::new).collect()
+    })
+}
+
+/// Whether an address means nothing to a shell: other ones have to be typed.
+fn is_plain(address: &str) -> bool {
+    let begins = address.starts_with(|c: char| c.is_ascii_alphanumeric());
+    begins && address.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '@'))
+}
+
+/// Roles in the organization.
+pub(crate) fn organization_roles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| words(OrganizationRole::ALL.iter().map(|role| role.as_str())))
+}
+
+/// Roles in a project.
+pub(crate) fn project_roles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| words(ProjectRole::ALL.iter().map(|role| role.as_str())))
+}
+
+fn words(words: impl Iterator<Item = &'static str>) -> Vec<CompletionCandidate> {
+    words.map(CompletionCandidate::new).collect()
+}
+
 /// States of runs.
 pub(crate) fn run_states() -> ArgValueCandidates {
-    ArgValueCandidates::new(|| RunState::ALL.iter().map(|state| CompletionCandidate::new(state.as_str())).collect())
+    ArgValueCandidates::new(|| words(RunState::ALL.iter().map(|state| state.as_str())))
 }
 
 /// Orchestrators with a login, from the file of logins alone.
@@ -83,6 +114,11 @@ struct Items<T> {
 #[derive(Deserialize)]
 struct Named {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Person {
+    email: String,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +164,6 @@ fn asked(noun: &str) -> Option<Vec<u8>> {
 
 /// Which orchestrator the line means, beyond what the environment says already.
 fn target() -> Vec<(&'static str, OsString)> {
-    let words = words();
+    let words = typed();
     TARGET.iter().filter_map(|(option, variable)| Some((*variable, line::option(&words, option)?))).collect()
 }

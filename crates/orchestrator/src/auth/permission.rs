@@ -1,7 +1,28 @@
-//! What may be done, and the one function that says whether a role may do it.
+//! What may be done, and from which rung on: the one table of roles. Who stands higher may do all that stands below, so a line holds
+//! the least role that may. Nothing else in the product says what a role may do; the page of all operations is made from here.
+
+use waybill_model::role::{OrganizationRole, ProjectRole};
+
+/// The least role that may do something, and where it must hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Least {
+    /// A role in the organization.
+    Organization(OrganizationRole),
+    /// A role in the project that the object belongs to; in any project, where it belongs to none.
+    Project(ProjectRole),
+}
+
+impl std::fmt::Display for Least {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Organization(role) => write!(f, "the organization role {role}"),
+            Self::Project(role) => write!(f, "the project role {role}"),
+        }
+    }
+}
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident = $text:literal,)+) => {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $scope:ident $role:ident;)+) => {
         /// What an operation asks for. Every operation has exactly one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Permission { $($(#[$doc])* $name,)+ }
@@ -15,77 +36,84 @@ macro_rules! permissions {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
+
+            /// Who may, at least.
+            #[must_use]
+            pub const fn least(self) -> Least {
+                match self { $(Self::$name => least!($scope $role)),+ }
+            }
         }
+    };
+}
+
+macro_rules! least {
+    (organization $role:ident) => {
+        Least::Organization(OrganizationRole::$role)
+    };
+    (project $role:ident) => {
+        Least::Project(ProjectRole::$role)
     };
 }
 
 permissions! {
     /// End the own session, see who is logged in.
-    OwnSession = "session:own",
+    OwnSession = "session:own", organization Member;
     /// See the organization.
-    OrganizationRead = "organization:read",
+    OrganizationRead = "organization:read", organization Member;
     /// See people.
-    UserRead = "user:read",
-    /// Make people.
-    UserWrite = "user:write",
+    UserRead = "user:read", organization Administrator;
+    /// Make people, change their roles, disable them.
+    UserWrite = "user:write", organization Administrator;
     /// Read the audit chain.
-    AuditRead = "audit:read",
-    /// Read the infrastructure trail: calls to customers' clouds.
-    TrailRead = "trail:read",
-    /// See projects.
-    ProjectRead = "project:read",
-    /// Make and change projects.
-    ProjectWrite = "project:write",
-    /// See data planes.
-    DataPlaneRead = "data_plane:read",
-    /// Make and change data planes.
-    DataPlaneWrite = "data_plane:write",
-    /// Start a data plane's test task: a task runs, and costs, in the customer's cloud.
-    DataPlaneTest = "data_plane:test",
+    AuditRead = "audit:read", organization Administrator;
     /// See agents.
-    AgentRead = "agent:read",
+    AgentRead = "agent:read", organization Administrator;
     /// Invite, approve, disable and remove agents.
-    AgentWrite = "agent:write",
-    /// See connections.
-    ConnectionRead = "connection:read",
+    AgentWrite = "agent:write", organization Administrator;
+    /// Make and change data planes.
+    DataPlaneWrite = "data_plane:write", organization Administrator;
+    /// Start a data plane's test task: a task runs, and costs, in the customer's cloud.
+    DataPlaneTest = "data_plane:test", organization Administrator;
+    /// Make projects.
+    ProjectCreate = "project:create", organization Administrator;
+    /// See data planes: whoever writes a pipeline names one.
+    DataPlaneRead = "data_plane:read", project Viewer;
+    /// Read the infrastructure trail: calls to customers' clouds, of runs that one sees.
+    TrailRead = "trail:read", project Viewer;
+    /// See a project.
+    ProjectRead = "project:read", project Viewer;
+    /// Rename a project, say which regions it allows.
+    ProjectWrite = "project:write", project Admin;
+    /// See who is in a project.
+    MemberRead = "member:read", project Viewer;
+    /// Take people into a project, change their roles there, take them out.
+    MemberWrite = "member:write", project Admin;
+    /// See connections; secrets stand there as references.
+    ConnectionRead = "connection:read", project Viewer;
     /// Make, change and remove connections.
-    ConnectionWrite = "connection:write",
+    ConnectionWrite = "connection:write", project Editor;
     /// Have a worker log in to a connection: its secret is used, so it takes what changing one takes.
-    ConnectionCheck = "connection:check",
+    ConnectionCheck = "connection:check", project Editor;
     /// Validate a document.
-    SpecValidate = "spec:validate",
-    /// Apply a document.
-    SpecApply = "spec:apply",
+    SpecValidate = "spec:validate", project Viewer;
+    /// Apply a document, or see what that would change.
+    SpecApply = "spec:apply", project Editor;
     /// See pipelines, their versions and schedules.
-    PipelineRead = "pipeline:read",
+    PipelineRead = "pipeline:read", project Viewer;
     /// Pause, schedule and remove pipelines.
-    PipelineWrite = "pipeline:write",
+    PipelineWrite = "pipeline:write", project Editor;
     /// See runs, attempts, events and receipts.
-    RunRead = "run:read",
+    RunRead = "run:read", project Viewer;
     /// Start, cancel and retry runs.
-    RunWrite = "run:write",
+    RunWrite = "run:write", project Operator;
 }
 
-/// The role of the organization's administrators.
-pub const ADMINISTRATOR: &str = "administrator";
-
-/// Whether a role may do it. The only place that says so; a role that it does not know may do nothing.
+/// The role that an organization's role gives in every one of its projects.
 #[must_use]
-pub fn authorize(role: &str, _permission: Permission) -> bool {
-    role == ADMINISTRATOR
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_that_is_not_known_may_do_nothing() {
-        for permission in Permission::ALL {
-            assert!(authorize(ADMINISTRATOR, *permission));
-            for role in ["", "Administrator", "administrator ", "owner", "viewer"] {
-                assert!(!authorize(role, *permission), "{role:?} may {}", permission.as_str());
-            }
-        }
+pub const fn in_every_project(role: OrganizationRole) -> Option<ProjectRole> {
+    match role {
+        OrganizationRole::Member => None,
+        OrganizationRole::Administrator => Some(ProjectRole::Admin),
+        OrganizationRole::Owner => Some(ProjectRole::Owner),
     }
 }

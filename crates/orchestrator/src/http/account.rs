@@ -3,21 +3,24 @@
 use axum::extract::State;
 use axum::http::Method;
 use axum::response::Response;
-use axum::routing::{get, post};
-use waybill_api::account::{LoginRequest, RefreshRequest, SetupRequest, Tokens, User, UserCreate, Whoami};
+use axum::routing::{get, patch, post};
+use waybill_api::account::{LoginRequest, RefreshRequest, SetupRequest, Tokens, User, UserCreate, UserUpdate, Whoami};
+use waybill_api::open::OrganizationRoleWord;
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{Listed, User as Row};
 
 use super::App;
 use super::action::{self, Action};
 use super::body::{Query, Strict};
-use super::conditions::{Conditions, Idempotency, tag_of};
-use super::gate::{Permit, Remote};
+use super::conditions::{Conditions, Idempotency, stale, tag};
+use super::gate::{Permit, Remote, may};
 use super::operation::{Operation, Operations};
 use super::organization::show_organization;
 use super::page::{BY_NAME, Paging};
 use super::reply::{Answer, Reply, nothing};
-use crate::service::{Refused, account};
+use crate::auth::{Caller, Place};
+use crate::service::access::{ABOVE, OWN_ROLE};
+use crate::service::{Refused, account, user};
 
 pub(super) fn mount(all: &mut Operations) {
     use ProblemCode as C;
@@ -26,7 +29,7 @@ pub(super) fn mount(all: &mut Operations) {
             "setup",
             Method::POST,
             "/v1/setup",
-            "Make the first administrator with the one-time setup token",
+            "Make the organization and its owner with the one-time setup token",
         )
         .takes::<SetupRequest>()
         .answers::<Tokens>(201)
@@ -59,16 +62,32 @@ pub(super) fn mount(all: &mut Operations) {
         get(list),
     );
     all.add(
-        Operation::of::<action::UserCreate>(Method::POST, "/v1/users", "Make another administrator")
-            .takes::<UserCreate>()
-            .answers::<User>(201)
-            .creates()
-            .codes(&[C::NameTaken, C::NameInvalid, C::PasswordWeak]),
+        Operation::of::<action::UserCreate>(
+            Method::POST,
+            "/v1/users",
+            "Make an account: a member, unless another role is named",
+        )
+        .takes::<UserCreate>()
+        .answers::<User>(201)
+        .creates()
+        .codes(&[C::NameTaken, C::NameInvalid, C::PasswordWeak]),
         post(create),
     );
     all.add(
         Operation::of::<action::UserGet>(Method::GET, "/v1/users/{user}", "One person").answers::<User>(200).tagged(),
         get(one),
+    );
+    all.add(
+        Operation::of::<action::UserUpdate>(
+            Method::PATCH,
+            "/v1/users/{user}",
+            "Change a person's role, disable or enable them; who is disabled has no session any more",
+        )
+        .takes::<UserUpdate>()
+        .answers::<User>(200)
+        .changes()
+        .codes(&[C::LastOwner]),
+        patch(update),
     );
 }
 
@@ -93,7 +112,7 @@ async fn whoami(State(app): State<App>, permit: Permit<action::Whoami>) -> Answe
     let user = app.store.user_get(caller.org, caller.user).await?.ok_or(ProblemCode::NotFound)?;
     let organization = app.store.organization_get(caller.org).await?.ok_or(ProblemCode::NotFound)?;
     let organization = show_organization(organization);
-    Ok(Reply::ok(Whoami { user: show(user), organization, session_id: caller.session }))
+    Ok(Reply::ok(Whoami { user: show(&caller, user), organization, session_id: caller.session }))
 }
 
 async fn list(
@@ -105,7 +124,7 @@ async fn list(
     let turn = app.pager.sorted(&permit.caller, (action::UserList::ID, BY_NAME), paging, &())?;
     let rows = app.store.user_part(org, &turn.part()).await?;
     let count = turn.count(async |most| app.store.listed_count(org, Listed::Users, most).await).await?;
-    let page = turn.page(rows, |row| turn.place(&row.id, &row.email), show);
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.email), |row| show(&permit.caller, row));
     Ok(Reply::ok(Page { count, ..page }))
 }
 
@@ -116,17 +135,43 @@ async fn create(
     body: Strict<UserCreate>,
 ) -> Answer<User> {
     let key = idempotency.once(&permit.caller, action::UserCreate::ID, &body.bytes);
-    let user = show(account::user_create(&app, &permit.caller, &body.value, key.as_ref()).await?);
-    let tag = tag_of(&user);
-    Ok(Reply::created(user).tagged(tag))
+    let row = user::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
+    let tag = tag(row.version, row.updated_at);
+    Ok(Reply::created(show(&permit.caller, row)).tagged(tag))
 }
 
 async fn one(permit: Permit<action::UserGet>, conditions: Conditions) -> Response {
-    let user = show(permit.object);
-    let tag = tag_of(&user);
-    conditions.answer(user, tag)
+    let tag = tag(permit.object.version, permit.object.updated_at);
+    conditions.answer(show(&permit.caller, permit.object), tag)
 }
 
-fn show(row: Row) -> User {
-    User { id: row.id, organization_id: row.org, email: row.email, role: row.role, created_at: row.created_at.into() }
+async fn update(
+    State(app): State<App>,
+    permit: Permit<action::UserUpdate>,
+    conditions: Conditions,
+    body: Strict<UserUpdate>,
+) -> Answer<User> {
+    let row = &permit.object;
+    let old = tag(row.version, row.updated_at);
+    conditions.must_match(&old, row.updated_at)?;
+    let new = user::update(&app, &permit.caller, row, &body.value).await?;
+    let new = new.ok_or_else(|| stale(&old, row.updated_at))?;
+    let tag = tag(new.version, new.updated_at);
+    Ok(Reply::ok(show(&permit.caller, new)).tagged(tag))
+}
+
+fn show(caller: &Caller, row: Row) -> User {
+    let role = OrganizationRoleWord::read(&row.role);
+    let own = (row.id == caller.user).then_some(OWN_ROLE);
+    let above = role.known() > caller.authority.in_organization();
+    let barred = own.or(above.then_some(ABOVE));
+    User {
+        id: row.id,
+        organization_id: row.org,
+        email: row.email,
+        role,
+        disabled: row.disabled,
+        created_at: row.created_at.into(),
+        allowed_actions: vec![may::<action::UserUpdate>(caller, Place::Organization, barred)],
+    }
 }

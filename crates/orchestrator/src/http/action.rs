@@ -1,9 +1,9 @@
-//! Actions: what an operation is called, what it asks for, and what it is about.
+//! Actions: what an operation is called, what it asks for, what it is about, and where that belongs.
 
 use waybill_model::{AgentId, AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
 use waybill_store::{Agent, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
 
-use crate::auth::Permission;
+use crate::auth::{Permission, Place};
 use crate::service::ServiceResult;
 
 /// An operation's name, permission and object.
@@ -13,46 +13,77 @@ pub trait Action: Send + Sync + 'static {
     /// What the caller needs.
     const PERMISSION: Permission;
     /// What the path names.
-    type Object: Load + Send;
+    type Object: Load + Send + 'static;
 }
 
-/// Something that a path names by its id.
+/// Something that a path names by its id, and where it belongs.
 pub trait Load: Sized {
+    /// What it takes to see it: who lacks this is told that nothing is there. None where there is no object to see.
+    const SEEN: Option<Permission>;
+
     /// Reads it from the organization; none where the id is not one of this noun, not there, or another's.
-    fn load(store: &Store, org: OrgId, named: &str) -> impl Future<Output = ServiceResult<Option<Self>>> + Send;
+    fn load(
+        store: &Store,
+        org: OrgId,
+        named: &str,
+    ) -> impl Future<Output = ServiceResult<Option<(Self, Place)>>> + Send;
 }
 
+/// No object: lists, and what makes something. Which projects that touches, the handler's service decides row by row.
 impl Load for () {
-    async fn load(_: &Store, _: OrgId, _: &str) -> ServiceResult<Option<Self>> {
-        Ok(Some(()))
+    const SEEN: Option<Permission> = None;
+
+    async fn load(_: &Store, _: OrgId, _: &str) -> ServiceResult<Option<(Self, Place)>> {
+        Ok(Some(((), Place::Organization)))
     }
 }
 
 macro_rules! load {
-    ($($object:ty, $id:ty, |$store:ident, $org:ident, $key:ident| $read:expr;)+) => { $(
+    ($($object:ty, $id:ty, $seen:ident, |$store:ident, $org:ident, $key:ident| $read:expr, $place:expr;)+) => { $(
         impl Load for $object {
-            async fn load($store: &Store, $org: OrgId, named: &str) -> ServiceResult<Option<Self>> {
+            const SEEN: Option<Permission> = Some(Permission::$seen);
+
+            async fn load($store: &Store, $org: OrgId, named: &str) -> ServiceResult<Option<(Self, Place)>> {
+                let place: fn(&Self) -> Place = $place;
                 let Ok($key) = named.parse::<$id>() else { return Ok(None) };
-                Ok($read.await?)
+                Ok($read.await?.map(|row| {
+                    let place = place(&row);
+                    (row, place)
+                }))
             }
         }
     )+ };
 }
 
 load! {
-    Project, ProjectId, |store, org, id| store.project_get(org, id);
-    DataPlane, DataPlaneId, |store, org, id| store.data_plane_get(org, id);
-    Agent, AgentId, |store, org, id| store.agent_get(org, id);
-    Connection, ConnectionId, |store, org, id| store.connection_get(org, id);
-    Pipeline, PipelineId, |store, org, id| store.pipeline_get(org, id);
-    User, UserId, |store, org, id| store.user_get(org, id);
-    Run, RunId, |store, org, id| store.run_get(org, id);
-    Attempt, AttemptId, |store, org, id| store.attempt_get(org, id);
+    Project, ProjectId, ProjectRead, |store, org, id| store.project_get(org, id), |row| Place::Project(row.id);
+    DataPlane, DataPlaneId, DataPlaneRead, |store, org, id| store.data_plane_get(org, id), |_| Place::Organization;
+    Agent, AgentId, AgentRead, |store, org, id| store.agent_get(org, id), |_| Place::Organization;
+    User, UserId, UserRead, |store, org, id| store.user_get(org, id), |_| Place::Organization;
+    Connection, ConnectionId, ConnectionRead, |store, org, id| store.connection_get(org, id),
+        |row| Place::Project(row.project);
+    Pipeline, PipelineId, PipelineRead, |store, org, id| store.pipeline_get(org, id), |row| Place::Project(row.project);
+    Run, RunId, RunRead, |store, org, id| store.run_get(org, id), |row| Place::Project(row.project);
+}
+
+/// An attempt belongs where its run does.
+impl Load for Attempt {
+    const SEEN: Option<Permission> = Some(Permission::RunRead);
+
+    async fn load(store: &Store, org: OrgId, named: &str) -> ServiceResult<Option<(Self, Place)>> {
+        let Ok(id) = named.parse::<AttemptId>() else { return Ok(None) };
+        let Some(attempt) = store.attempt_get(org, id).await? else { return Ok(None) };
+        let run = store.run_get(org, attempt.run).await?;
+        Ok(run.map(|run| (attempt, Place::Project(run.project))))
+    }
 }
 
 impl Load for Organization {
-    async fn load(store: &Store, org: OrgId, named: &str) -> ServiceResult<Option<Self>> {
-        if named.parse() == Ok(org) { Ok(store.organization_get(org).await?) } else { Ok(None) }
+    const SEEN: Option<Permission> = Some(Permission::OrganizationRead);
+
+    async fn load(store: &Store, org: OrgId, named: &str) -> ServiceResult<Option<(Self, Place)>> {
+        let found = if named.parse() == Ok(org) { store.organization_get(org).await? } else { None };
+        Ok(found.map(|row| (row, Place::Organization)))
     }
 }
 
@@ -80,6 +111,8 @@ actions! {
     UserCreate = "user_create", UserWrite, ();
     /// Reads a person.
     UserGet = "user_get", UserRead, User;
+    /// Changes a person's role, disables or enables them.
+    UserUpdate = "user_update", UserWrite, User;
     /// Reads the organization.
     OrganizationGet = "organization_get", OrganizationRead, Organization;
     /// Lists audit entries.
@@ -87,11 +120,21 @@ actions! {
     /// Lists projects.
     ProjectList = "project_list", ProjectRead, ();
     /// Makes a project.
-    ProjectCreate = "project_create", ProjectWrite, ();
+    ProjectCreate = "project_create", ProjectCreate, ();
     /// Reads a project.
     ProjectGet = "project_get", ProjectRead, Project;
     /// Changes a project.
     ProjectUpdate = "project_update", ProjectWrite, Project;
+    /// Lists a project's members.
+    MemberList = "member_list", MemberRead, Project;
+    /// Takes a person into a project.
+    MemberCreate = "member_create", MemberWrite, Project;
+    /// Reads a member of a project.
+    MemberGet = "member_get", MemberRead, Project;
+    /// Changes a member's role.
+    MemberUpdate = "member_update", MemberWrite, Project;
+    /// Takes a member out of a project.
+    MemberDelete = "member_delete", MemberWrite, Project;
     /// Lists data planes.
     DataPlaneList = "data_plane_list", DataPlaneRead, ();
     /// Registers a data plane.

@@ -5,7 +5,6 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{delete, get, post};
 use waybill_api::account::Confidential;
-use waybill_api::action::AllowedAction;
 use waybill_api::agent::{Agent, AgentApprove, AgentCreate, AgentInvite, AgentInvited};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::Micros;
@@ -15,12 +14,13 @@ use super::App;
 use super::action::{self, Action};
 use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag};
-use super::gate::Permit;
+use super::gate::{Permit, may};
 use super::operation::{Operation, Operations};
 use super::organization::Named;
 use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply, nothing};
-use crate::service::agent::calls::Caller;
+use crate::auth::{Caller, Place};
+use crate::service::agent::calls::Caller as CloudCaller;
 use crate::service::agent::session::silence;
 use crate::service::{Refused, ServiceResult, agent};
 
@@ -119,7 +119,7 @@ async fn list(
         |row| turn.place(&row.id, &row.name),
         |row| {
             let workers = held.get(&row.id).copied().unwrap_or(0);
-            shown(&app, row, (now, workers))
+            shown(&app, &permit.caller, row, (now, workers))
         },
     );
     Ok(Reply::ok(Page { count, ..page }))
@@ -133,12 +133,12 @@ async fn create(
 ) -> Answer<AgentInvited> {
     let key = idempotency.once(&permit.caller, action::AgentCreate::ID, &body.bytes);
     let row = agent::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
-    Ok(Reply::created(invited(&app, row).await?))
+    Ok(Reply::created(invited(&app, &permit.caller, row).await?))
 }
 
 async fn one(State(app): State<App>, permit: Permit<action::AgentGet>) -> Answer<Agent> {
     let tag = tag(permit.object.version, permit.object.created_at);
-    Ok(Reply::ok(show(&app, permit.object).await?).tagged(tag))
+    Ok(Reply::ok(show(&app, &permit.caller, permit.object).await?).tagged(tag))
 }
 
 async fn remove(
@@ -159,7 +159,7 @@ async fn invite(
     body: Strict<AgentInvite>,
 ) -> Answer<AgentInvited> {
     let row = agent::invite(&app, &permit.caller, &permit.object, body.value.needs_approval).await?;
-    Ok(Reply::ok(invited(&app, row).await?))
+    Ok(Reply::ok(invited(&app, &permit.caller, row).await?))
 }
 
 async fn approve(
@@ -168,42 +168,41 @@ async fn approve(
     body: Strict<AgentApprove>,
 ) -> Answer<Agent> {
     let row = agent::approve(&app, &permit.caller, &permit.object, &body.value.fingerprint).await?;
-    Ok(Reply::ok(show(&app, row).await?))
+    Ok(Reply::ok(show(&app, &permit.caller, row).await?))
 }
 
 async fn disable(State(app): State<App>, permit: Permit<action::AgentDisable>) -> Answer<Agent> {
     let row = agent::disable(&app, &permit.caller, &permit.object).await?;
-    Ok(Reply::ok(show(&app, row).await?))
+    Ok(Reply::ok(show(&app, &permit.caller, row).await?))
 }
 
 async fn enable(State(app): State<App>, permit: Permit<action::AgentEnable>) -> Answer<Agent> {
     let row = agent::enable(&app, &permit.caller, &permit.object).await?;
-    Ok(Reply::ok(show(&app, row).await?))
+    Ok(Reply::ok(show(&app, &permit.caller, row).await?))
 }
 
-async fn invited(app: &App, row: Row) -> ServiceResult<AgentInvited> {
+async fn invited(app: &App, caller: &Caller, row: Row) -> ServiceResult<AgentInvited> {
     let token = agent::token(app, &row).map(|token| Confidential::new(token.to_string()));
     let reach = app.reach.get();
     Ok(AgentInvited {
-        agent: show(app, row).await?,
+        agent: show(app, caller, row).await?,
         token,
         orchestrator: reach.map(|reach| reach.endpoint.clone()),
         ca_pin: reach.map(|reach| reach.pin.clone()),
     })
 }
 
-async fn show(app: &App, row: Row) -> ServiceResult<Agent> {
+async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Agent> {
     let now = app.store.clock().await?;
     let workers = app.store.agent_task_live(row.org, row.id).await?.len() as u64;
-    Ok(shown(app, row, (now, workers)))
+    Ok(shown(app, caller, row, (now, workers)))
 }
 
-fn shown(app: &App, row: Row, (now, workers): (Micros, u64)) -> Agent {
+fn shown(app: &App, caller: &Caller, row: Row, (now, workers): (Micros, u64)) -> Agent {
     let time = |at: Option<Micros>| at.map(Into::into);
     let is = |states: &[&str]| states.contains(&row.state.as_str());
-    let unless = |action: &str, allowed: bool| {
-        AllowedAction::unless(action, (!allowed).then(|| format!("the agent is {}", row.state)).as_deref())
-    };
+    let (place, state) = (Place::Organization, format!("the agent is {}", row.state));
+    let unless = |allowed: bool| (!allowed).then_some(state.as_str());
     Agent {
         connected: row.is_heard(now, silence(&app.bounds)),
         seen_at: time(row.seen_at),
@@ -213,15 +212,15 @@ fn shown(app: &App, row: Row, (now, workers): (Micros, u64)) -> Agent {
         fingerprint: row.spki.as_ref().map(|spki| format!("sha256:{spki}")),
         generation: row.generation.unsigned_abs(),
         certificate_until: time(row.not_after),
-        role_arn: row.cloud_caller.as_deref().and_then(Caller::read).map(|caller| caller.role_arn),
+        role_arn: row.cloud_caller.as_deref().and_then(CloudCaller::read).map(|caller| caller.role_arn),
         invited_until: is(&["invited"]).then(|| row.invited_until.into()),
         created_at: row.created_at.into(),
         allowed_actions: vec![
-            AllowedAction::yes("agent_invite"),
-            unless("agent_approve", is(&["pending"])),
-            unless("agent_disable", is(&["invited", "pending", "active"])),
-            unless("agent_enable", is(&["disabled"]) && row.generation > 0),
-            AllowedAction::yes("agent_delete"),
+            may::<action::AgentInvite>(caller, place, None),
+            may::<action::AgentApprove>(caller, place, unless(is(&["pending"]))),
+            may::<action::AgentDisable>(caller, place, unless(is(&["invited", "pending", "active"]))),
+            may::<action::AgentEnable>(caller, place, unless(is(&["disabled"]) && row.generation > 0)),
+            may::<action::AgentDelete>(caller, place, None),
         ],
         id: row.id,
         name: row.name,

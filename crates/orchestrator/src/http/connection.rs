@@ -5,7 +5,6 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{delete, get, patch, post};
 use serde::{Deserialize, Serialize};
-use waybill_api::action::AllowedAction;
 use waybill_api::connection::{Connection, ConnectionCreate, ConnectionUpdate};
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{Connection as Row, Listed};
@@ -14,10 +13,11 @@ use super::App;
 use super::action::{self, Action};
 use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag};
-use super::gate::Permit;
+use super::gate::{Permit, may, may_with};
 use super::operation::{Operation, Operations};
 use super::page::{BY_NAME, Count, Paging, SORTS};
 use super::reply::{Answer, Reply, nothing};
+use crate::auth::{Caller, Permission, Place};
 use crate::service::{Refused, connection, project};
 
 pub(super) fn mount(all: &mut Operations) {
@@ -94,7 +94,8 @@ async fn list(
     let org = permit.caller.org;
     let (paging, filters) = query.split();
     let turn = app.pager.sorted(&permit.caller, (action::ConnectionList::ID, BY_NAME), paging, &filters)?;
-    let project = project::of_filter(&app, org, filters.project.as_deref()).await?;
+    let project =
+        project::of_filter(&app, &permit.caller, Permission::ConnectionRead, filters.project.as_deref()).await?;
     let rows = match &filters.name {
         Some(name) => app.store.connection_find(org, project.id, name).await?.into_iter().collect(),
         None => app.store.connection_part(org, project.id, &turn.part()).await?,
@@ -103,7 +104,7 @@ async fn list(
     let count = turn
         .count_of(found, async |most| app.store.listed_count(org, Listed::Connections(project.id), most).await)
         .await?;
-    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| show(row, None));
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| show(&permit.caller, row, None));
     Ok(Reply::ok(Page { count, ..page }))
 }
 
@@ -116,7 +117,7 @@ async fn create(
     let key = idempotency.once(&permit.caller, action::ConnectionCreate::ID, &body.bytes);
     let row = connection::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::created(show(row, None)).tagged(tag))
+    Ok(Reply::created(show(&permit.caller, row, None)).tagged(tag))
 }
 
 async fn one(
@@ -127,7 +128,7 @@ async fn one(
     let users = connection::used_by(&app, &permit.caller, &permit.object).await?;
     let in_use = (!users.is_empty()).then(|| format!("used by {}", users.join(", ")));
     let tag = tag(permit.object.version, permit.object.updated_at);
-    Ok(conditions.answer(show(permit.object, in_use.as_deref()), tag))
+    Ok(conditions.answer(show(&permit.caller, permit.object, in_use.as_deref()), tag))
 }
 
 async fn update(
@@ -142,7 +143,7 @@ async fn update(
     let new = connection::update(&app, &permit.caller, row, &body.value).await?;
     let new = new.ok_or_else(|| stale(&old, row.updated_at))?;
     let tag = tag(new.version, new.updated_at);
-    Ok(Reply::ok(show(new, None)).tagged(tag))
+    Ok(Reply::ok(show(&permit.caller, new, None)).tagged(tag))
 }
 
 async fn remove(
@@ -157,7 +158,8 @@ async fn remove(
 }
 
 /// `in_use`: why it can't be removed, where that is known.
-fn show(row: Row, in_use: Option<&str>) -> Connection {
+fn show(caller: &Caller, row: Row, in_use: Option<&str>) -> Connection {
+    let place = Place::Project(row.project);
     Connection {
         id: row.id,
         project_id: row.project,
@@ -168,9 +170,10 @@ fn show(row: Row, in_use: Option<&str>) -> Connection {
         created_at: row.created_at.into(),
         updated_at: row.updated_at.into(),
         allowed_actions: vec![
-            AllowedAction::yes("connection_update"),
-            AllowedAction::yes("run_start"),
-            AllowedAction::unless("connection_delete", in_use),
+            may::<action::ConnectionUpdate>(caller, place, None),
+            // A look at a connection uses its secret.
+            may_with::<action::RunStart>(caller, Permission::ConnectionCheck, place, None),
+            may::<action::ConnectionDelete>(caller, place, in_use),
         ],
     }
 }

@@ -5,7 +5,6 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use serde::Deserialize;
-use waybill_api::action::AllowedAction;
 use waybill_api::data_plane::{DataPlane, DataPlaneCheck, DataPlaneCreate, DataPlanePolicy, DataPlaneUpdate};
 use waybill_api::run::RunDetail;
 use waybill_api::{Page, ProblemCode};
@@ -15,12 +14,13 @@ use super::App;
 use super::action::{self, Action};
 use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag};
-use super::gate::Permit;
+use super::gate::{Permit, may};
 use super::operation::{Operation, Operations};
 use super::organization::Named;
 use super::page::{BY_NAME, SORTS};
 use super::reply::{Answer, Reply};
 use super::run;
+use crate::auth::{Caller, Place};
 use crate::service::data_plane::{self, Told, Wanted, told, told_soon};
 use crate::service::{Refused, ServiceResult};
 
@@ -129,7 +129,7 @@ async fn list(
         |row| turn.place(&row.id, &row.name),
         |row| {
             let told = told(&app, &row);
-            show(row, told)
+            show(&permit.caller, row, told)
         },
     );
     Ok(Reply::ok(Page { count, ..page }))
@@ -145,13 +145,13 @@ async fn create(
     let row = data_plane::create(&app, &permit.caller, &body.value, key.as_ref()).await?;
     let tag = tag(row.version, row.updated_at);
     let told = told_soon(&app, &row).await;
-    Ok(Reply::created(show(row, told)).tagged(tag))
+    Ok(Reply::created(show(&permit.caller, row, told)).tagged(tag))
 }
 
 async fn one(State(app): State<App>, permit: Permit<action::DataPlaneGet>, conditions: Conditions) -> Response {
     let tag = tag(permit.object.version, permit.object.updated_at);
     let told = told_soon(&app, &permit.object).await;
-    conditions.answer(show(permit.object, told), tag)
+    conditions.answer(show(&permit.caller, permit.object, told), tag)
 }
 
 async fn update(
@@ -167,20 +167,20 @@ async fn update(
     let row = row.ok_or_else(|| stale(&old, changed))?;
     let tag = tag(row.version, row.updated_at);
     let told = told(&app, &row);
-    Ok(Reply::ok(show(row, told)).tagged(tag))
+    Ok(Reply::ok(show(&caller, row, told)).tagged(tag))
 }
 
 async fn drain(State(app): State<App>, permit: Permit<action::DataPlaneDrain>) -> Answer<DataPlane> {
-    drained(&app, &data_plane::drain(&app, &permit.caller, &permit.object, true).await?)
+    drained(&app, &permit.caller, &data_plane::drain(&app, &permit.caller, &permit.object, true).await?)
 }
 
 async fn resume(State(app): State<App>, permit: Permit<action::DataPlaneResume>) -> Answer<DataPlane> {
-    drained(&app, &data_plane::drain(&app, &permit.caller, &permit.object, false).await?)
+    drained(&app, &permit.caller, &data_plane::drain(&app, &permit.caller, &permit.object, false).await?)
 }
 
-fn drained(app: &App, row: &Row) -> Answer<DataPlane> {
+fn drained(app: &App, caller: &Caller, row: &Row) -> Answer<DataPlane> {
     let (tag, told) = (tag(row.version, row.updated_at), told(app, row));
-    Ok(Reply::ok(show(row.clone(), told)).tagged(tag))
+    Ok(Reply::ok(show(caller, row.clone(), told)).tagged(tag))
 }
 
 #[derive(Default, Deserialize)]
@@ -207,7 +207,7 @@ async fn test(
 ) -> Answer<RunDetail> {
     let key = idempotency.once(&permit.caller, action::DataPlaneTest::ID, &[]);
     let run = data_plane::test(&app, &permit.caller, &permit.object, key.as_ref()).await?;
-    Ok(Reply::created(run::show::detail(&run)))
+    Ok(Reply::created(run::show::detail(&permit.caller, &run)))
 }
 
 /// Whether the trust policy, and whether the launch policy is asked for.
@@ -224,8 +224,8 @@ async fn check(State(app): State<App>, permit: Permit<action::DataPlaneCheck>) -
     Ok(Reply::ok(data_plane::check(&app, &permit.caller, &permit.object).await?))
 }
 
-fn show(row: Row, told: Told) -> DataPlane {
-    let drains = row.draining_since.is_some();
+fn show(caller: &Caller, row: Row, told: Told) -> DataPlane {
+    let (drains, place) = (row.draining_since.is_some(), Place::Organization);
     DataPlane {
         id: row.id,
         name: row.name,
@@ -240,9 +240,9 @@ fn show(row: Row, told: Told) -> DataPlane {
         created_at: row.created_at.into(),
         draining_since: row.draining_since.map(Into::into),
         allowed_actions: vec![
-            AllowedAction::yes("data_plane_update"),
-            AllowedAction::unless("data_plane_drain", drains.then_some("it is being drained")),
-            AllowedAction::unless("data_plane_resume", (!drains).then_some("it takes runs")),
+            may::<action::DataPlaneUpdate>(caller, place, None),
+            may::<action::DataPlaneDrain>(caller, place, drains.then_some("it is being drained")),
+            may::<action::DataPlaneResume>(caller, place, (!drains).then_some("it takes runs")),
         ],
     }
 }

@@ -1,10 +1,13 @@
 //! Who may come in: every route stands behind this gate, whatever its handler does.
 //!
-//! Token, live session, present role, the one `authorize`; then [`Permit`] loads the object that the path names, from the
-//! caller's own organization only. What is not there and what is another's give the same 404.
+//! Token, live session, present roles; then the object that the path names is loaded from the caller's own organization, and the
+//! one function decides on the role that counts there. What is not there, what is another's and what the caller may not see give
+//! the same 404; what they see but may not do is a 403 that names role and permission. Only then comes the handler.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
@@ -13,31 +16,47 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
 use waybill_api::ProblemCode;
+use waybill_api::action::AllowedAction;
 
 use super::App;
 use super::action::{Action, Load};
 use super::door::CameFrom;
 use super::operation::Declared;
 use crate::auth::quota::{Holder, Left, WINDOW};
-use crate::auth::{Caller, authorize};
-use crate::service::{Refused, ServiceResult};
+use crate::auth::{Caller, Permission, Place};
+use crate::service::{Refused, ServiceResult, access};
 
-/// That the gate let this caller in, for this operation.
+/// That the gate let this caller in: the [`Permit`] of one operation, for its handler to take.
 #[derive(Clone)]
-struct Granted {
-    caller: Caller,
-    operation: &'static str,
+pub(super) struct Granted(Arc<Mutex<Option<Box<dyn Any + Send>>>>);
+
+/// How an operation lets a caller in: with what the path names.
+pub(super) type Admit = fn(App, Caller, String) -> BoxFuture<'static, ServiceResult<Granted>>;
+
+/// Loads what an action is about, and decides.
+pub(super) fn admit<A: Action>(app: App, caller: Caller, named: String) -> BoxFuture<'static, ServiceResult<Granted>> {
+    Box::pin(async move {
+        let found = A::Object::load(&app.store, caller.org, &named).await?;
+        let (object, place) = found.ok_or(ProblemCode::NotFound)?;
+        if A::Object::SEEN.is_some_and(|seen| !caller.authority.decide(seen, place).allowed) {
+            return Err(ProblemCode::NotFound.into());
+        }
+        access::allowed(&caller, A::PERMISSION, place)?;
+        let permit: Permit<A> = Permit { caller, object, place, action: PhantomData };
+        Ok(Granted(Arc::new(Mutex::new(Some(Box::new(permit))))))
+    })
 }
 
 /// Checks a request against what its operation declares.
-pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
     let Some(declared) = request.extensions().get::<Declared>().copied() else {
         tracing::error!("a route without a declaration");
         return Refused::from(ProblemCode::Internal).into_response();
     };
     let from = remote(request.extensions());
-    let Some(permission) = declared.permission else {
+    let Some(admit) = declared.admit else {
         let left = from.map(|from| app.quotas.take(&[Holder::Address(from)], Instant::now())).unwrap_or_default();
         return within(&left, next.run(request)).await;
     };
@@ -47,12 +66,18 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
     };
     let left = app.quotas.take(&[Holder::Caller(caller.user), Holder::Organization(caller.org)], Instant::now());
     within(&left, async {
-        if !authorize(&caller.role, permission) {
-            let detail = format!("the role {} lacks {}", caller.role, permission.as_str());
-            return Refused::new(ProblemCode::Forbidden, detail).into_response();
+        let (mut parts, body) = request.into_parts();
+        let Ok(path) = RawPathParams::from_request_parts(&mut parts, &app).await else {
+            return Refused::from(ProblemCode::NotFound).into_response();
+        };
+        let named = path.iter().next().map_or_else(String::new, |(_, value)| value.to_owned());
+        match admit(Arc::clone(&app), caller, named).await {
+            Ok(granted) => {
+                parts.extensions.insert(granted);
+                next.run(Request::from_parts(parts, body)).await
+            }
+            Err(refused) => refused.into_response(),
         }
-        request.extensions_mut().insert(Granted { caller, operation: declared.id });
-        next.run(request).await
     })
     .await
 }
@@ -102,12 +127,8 @@ async fn authenticate(app: &App, headers: &HeaderMap, ip: Option<IpAddr>) -> Ser
         tracing::debug!(reason = refused.0, "access token refused");
         login_first()
     })?;
-    let session = app.store.session_get_live(claims.org, claims.sid).await?.ok_or_else(login_first)?;
-    let user = app.store.user_get(claims.org, claims.sub).await?.ok_or_else(login_first)?;
-    if user.disabled || session.user != user.id {
-        return Err(login_first());
-    }
-    Ok(Caller { org: claims.org, user: user.id, session: session.id, role: user.role, ip })
+    let standing = app.store.standing_get(claims.org, claims.sid, claims.sub).await?.ok_or_else(login_first)?;
+    Ok(Caller { org: claims.org, user: claims.sub, session: claims.sid, authority: standing.into(), ip })
 }
 
 /// The caller, and the object that the action is about.
@@ -116,23 +137,41 @@ pub struct Permit<A: Action> {
     pub caller: Caller,
     /// The object, loaded from the caller's organization.
     pub object: A::Object,
+    /// Where the object belongs.
+    pub place: Place,
     action: PhantomData<A>,
+}
+
+/// Whether a caller may do another action there now, by the function that the gate asks; `state` says why the object's state
+/// forbids it, where it does.
+pub(super) fn may<A: Action>(caller: &Caller, place: Place, state: Option<&str>) -> AllowedAction {
+    may_with::<A>(caller, A::PERMISSION, place, state)
+}
+
+/// The same where it takes another permission as well, which stands above the action's own.
+pub(super) fn may_with<A: Action>(
+    caller: &Caller,
+    permission: Permission,
+    place: Place,
+    state: Option<&str>,
+) -> AllowedAction {
+    match caller.authority.decide(permission, place).why_not() {
+        Some(why) => AllowedAction::no(A::ID, &why),
+        None => AllowedAction::unless(A::ID, state),
+    }
 }
 
 impl<A: Action> FromRequestParts<App> for Permit<A> {
     type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Refused> {
-        let granted = parts.extensions.get::<Granted>().cloned();
-        let granted = granted.filter(|granted| granted.operation == A::ID).ok_or_else(|| {
+    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Refused> {
+        let granted = parts.extensions.get::<Granted>();
+        let permit = granted.and_then(|granted| granted.0.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let permit = permit.and_then(|permit| permit.downcast::<Self>().ok()).ok_or_else(|| {
             tracing::error!(action = A::ID, "a handler asks for a permit that its route does not give");
             Refused::from(ProblemCode::Internal)
         })?;
-        let path = RawPathParams::from_request_parts(parts, app).await;
-        let path = path.map_err(|_| Refused::from(ProblemCode::NotFound))?;
-        let named = path.iter().next().map_or("", |(_, value)| value);
-        let object = A::Object::load(&app.store, granted.caller.org, named).await?;
-        Ok(Self { caller: granted.caller, object: object.ok_or(ProblemCode::NotFound)?, action: PhantomData })
+        Ok(*permit)
     }
 }
 

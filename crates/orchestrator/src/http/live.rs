@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Method};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 use tokio::sync::broadcast;
 use waybill_api::ProblemCode;
 use waybill_api::run::RunDetail;
-use waybill_model::{OrgId, RunId};
+use waybill_model::{ProjectId, RunId};
 
 use super::App;
 use super::action;
@@ -25,12 +25,15 @@ use super::gate::Permit;
 use super::operation::{Operation, Operations};
 use super::run::show;
 use super::sentence;
-use crate::service::{Refused, ServiceResult};
+use crate::auth::{Caller, Permission, Place};
+use crate::service::{Refused, ServiceResult, access};
 
 /// Most runs of one stream.
 const MOST: usize = 8;
 /// Between two looks where nothing wakes us: changes by other replicas.
 const LOOK: Duration = Duration::from_millis(500);
+/// Between two looks at what the reader may still do: who is disabled, logged out or taken out of the project hears no more.
+const AGAIN: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(15);
 const CHUNK: i64 = 200;
 
@@ -58,6 +61,7 @@ struct Wanted {
 /// One run that is followed.
 struct Followed {
     run: RunId,
+    project: ProjectId,
     /// Number of the last event that was told.
     told: u64,
     /// What was last told of the run itself.
@@ -67,7 +71,9 @@ struct Followed {
 
 struct Watch {
     app: App,
-    org: OrgId,
+    caller: Caller,
+    /// When the caller's rights were read last.
+    admitted: Instant,
     runs: Vec<Followed>,
     ready: VecDeque<Event>,
     changed: broadcast::Receiver<RunId>,
@@ -80,7 +86,7 @@ async fn watch(
     Query(query): Query<Wanted>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let org = permit.caller.org;
+    let caller = permit.caller;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let mut runs = Vec::new();
     for topic in query.topics.split(',') {
@@ -89,15 +95,17 @@ async fn watch(
             .strip_prefix("run:")
             .ok_or_else(|| Refused::field(ProblemCode::ParameterInvalid, "topics", "a topic reads like run:run_…"))?;
         let run: RunId = id.parse().map_err(|_| not_found())?;
-        app.store.run_get(org, run).await?.ok_or_else(not_found)?;
-        runs.push(Followed { run, told: told(last, run), shown: String::new(), ended: false });
+        let project = app.store.run_get(caller.org, run).await?.ok_or_else(not_found)?.project;
+        access::in_project(&caller, Permission::RunRead, project, not_found)?;
+        runs.push(Followed { run, project, told: told(last, run), shown: String::new(), ended: false });
     }
     if runs.len() > MOST {
         return Err(Refused::field(ProblemCode::ParameterInvalid, "topics", "at most eight topics"));
     }
     // Subscribed before the first look, so that nothing falls between.
     let changed = app.nudges.watch_runs();
-    let watch = Watch { app, org, runs, ready: VecDeque::new(), changed, over: false };
+    let admitted = Instant::now();
+    let watch = Watch { app, caller, admitted, runs, ready: VecDeque::new(), changed, over: false };
     let stream = futures::stream::unfold(watch, |mut watch| async move {
         let event = watch.next().await?;
         Some((Ok::<_, Infallible>(event), watch))
@@ -153,6 +161,9 @@ impl Watch {
     }
 
     async fn look(&mut self) -> ServiceResult<()> {
+        if self.admitted.elapsed() >= AGAIN {
+            self.admit_again().await?;
+        }
         for at in 0..self.runs.len() {
             if !self.runs[at].ended {
                 self.look_at(at).await?;
@@ -161,19 +172,28 @@ impl Watch {
         Ok(())
     }
 
+    /// Reads the reader's rights anew, and refuses where a run of the stream is not seen any more.
+    async fn admit_again(&mut self) -> ServiceResult<()> {
+        self.caller = access::anew(&self.app, &self.caller).await?;
+        self.admitted = Instant::now();
+        let sees =
+            |run: &Followed| self.caller.authority.decide(Permission::RunRead, Place::Project(run.project)).allowed;
+        if self.runs.iter().all(sees) { Ok(()) } else { Err(ProblemCode::NotFound.into()) }
+    }
+
     /// The run is read before its events: once it has ended, all of them are there.
     async fn look_at(&mut self, at: usize) -> ServiceResult<()> {
         let (run, first) = (self.runs[at].run, self.runs[at].shown.is_empty());
-        let rows = self.app.runs.detail(self.org, run).await?;
+        let rows = self.app.runs.detail(self.caller.org, run).await?;
         let streams = rows.streams.iter().map(|stream| stream.name.clone()).collect();
         let names = sentence::Names { streams, plan: &rows.run.plan };
-        let shown = serde_json::to_string(&show::detail(&rows)).unwrap_or_default();
+        let shown = serde_json::to_string(&show::detail(&self.caller, &rows)).unwrap_or_default();
         if first {
             self.tell_run(at, &shown);
         }
         loop {
             let from = i64::try_from(self.runs[at].told).unwrap_or(i64::MAX);
-            let events = self.app.store.run_event_list(self.org, run, from, CHUNK).await?;
+            let events = self.app.store.run_event_list(self.caller.org, run, from, CHUNK).await?;
             let whole = events.len() < usize::try_from(CHUNK).unwrap_or(0);
             for row in events {
                 self.runs[at].told = row.seq.unsigned_abs();

@@ -13,14 +13,14 @@ use utoipa::{PartialSchema, ToSchema};
 use waybill_api::{Example, Page, ProblemCode};
 
 use super::App;
-use super::action::Action;
+use super::action::{Action, Load};
+use super::gate::{self, Admit};
 use crate::auth::Permission;
 
-/// What the gate finds at a route. No permission: open to everybody.
+/// What the gate finds at a route. Nobody to let in: open to everybody.
 #[derive(Clone, Copy)]
 pub(super) struct Declared {
-    pub(super) id: &'static str,
-    pub(super) permission: Option<Permission>,
+    pub(super) admit: Option<Admit>,
 }
 
 /// A body as it is described.
@@ -66,6 +66,9 @@ pub struct Operation {
     pub codes: Vec<ProblemCode>,
     /// Whether its answer is a stream of events.
     pub streams: bool,
+    /// The permission with which one sees what the path names; a caller without it is told that nothing is there.
+    pub seen: Option<Permission>,
+    admit: Option<Admit>,
     schemas: BTreeMap<String, RefOr<Schema>>,
 }
 
@@ -92,6 +95,8 @@ impl Operation {
     pub fn of<A: Action>(method: Method, path: &'static str, summary: &'static str) -> Self {
         let mut this = Self::open(A::ID, method, path, summary);
         this.permission = Some(A::PERMISSION);
+        this.seen = A::Object::SEEN;
+        this.admit = Some(gate::admit::<A>);
         this.codes = BEHIND_GATE.to_vec();
         if path.contains('{') {
             this.codes.push(ProblemCode::NotFound);
@@ -113,6 +118,8 @@ impl Operation {
             parameters: Vec::new(),
             codes: vec![ProblemCode::TooManyRequests, ProblemCode::Internal, ProblemCode::Unavailable],
             streams: false,
+            seen: None,
+            admit: None,
             schemas: BTreeMap::new(),
         }
     }
@@ -249,7 +256,7 @@ impl Operations {
     {
         let mut router = Router::new();
         for (operation, handler) in self.list.into_iter().zip(self.handlers) {
-            let declared = Declared { id: operation.id, permission: operation.permission };
+            let declared = Declared { admit: operation.admit };
             router =
                 router.route(operation.path, handler.route_layer(gate.clone()).route_layer(axum::Extension(declared)));
         }

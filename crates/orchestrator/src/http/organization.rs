@@ -5,7 +5,6 @@ use axum::http::Method;
 use axum::response::Response;
 use axum::routing::{get, patch, post};
 use serde::Deserialize;
-use waybill_api::action::AllowedAction;
 use waybill_api::organization::{Organization, Project, ProjectCreate, ProjectUpdate};
 use waybill_api::{Page, ProblemCode};
 use waybill_store::{Listed, Organization as OrganizationRow, Project as Row};
@@ -14,11 +13,12 @@ use super::App;
 use super::action::{self, Action};
 use super::body::{Query, Strict};
 use super::conditions::{Conditions, Idempotency, stale, tag, tag_of};
-use super::gate::Permit;
+use super::gate::{Permit, may};
 use super::operation::{Operation, Operations};
 use super::page::{BY_NAME, Count, Paging, SORTS};
 use super::reply::{Answer, Reply};
-use crate::service::project;
+use crate::auth::{Caller, Place};
+use crate::service::{access, project};
 
 pub(super) fn mount(all: &mut Operations) {
     use ProblemCode as C;
@@ -92,16 +92,20 @@ async fn list(
     permit: Permit<action::ProjectList>,
     Query(query): Query<Named>,
 ) -> Answer<Page<Project>> {
-    let org = permit.caller.org;
+    let (org, sight) = (permit.caller.org, permit.caller.sight());
     let (paging, name) = query.split();
     let turn = app.pager.sorted(&permit.caller, (action::ProjectList::ID, BY_NAME), paging, &name)?;
     let rows = match &name {
-        Some(name) => app.store.project_find(org, name).await?.into_iter().collect(),
-        None => app.store.project_part(org, &turn.part()).await?,
+        Some(name) => {
+            let found = app.store.project_find(org, name).await?;
+            found.into_iter().filter(|row| permit.caller.authority.in_project(row.id).is_some()).collect()
+        }
+        None => app.store.project_part(org, sight, &turn.part()).await?,
     };
     let found = name.as_ref().map(|_| rows.len());
-    let count = turn.count_of(found, async |most| app.store.listed_count(org, Listed::Projects, most).await).await?;
-    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), show);
+    let count =
+        turn.count_of(found, async |most| app.store.listed_count(org, Listed::Projects(sight), most).await).await?;
+    let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| show(&permit.caller, row));
     Ok(Reply::ok(Page { count, ..page }))
 }
 
@@ -113,13 +117,14 @@ async fn create(
 ) -> Answer<Project> {
     let key = idempotency.once(&permit.caller, action::ProjectCreate::ID, &body.bytes);
     let row = project::create(&app, &permit.caller, &body.value.name, key.as_ref()).await?;
+    let caller = access::anew(&app, &permit.caller).await?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::created(show(row)).tagged(tag))
+    Ok(Reply::created(show(&caller, row)).tagged(tag))
 }
 
 async fn one(permit: Permit<action::ProjectGet>, conditions: Conditions) -> Response {
     let tag = tag(permit.object.version, permit.object.updated_at);
-    conditions.answer(show(permit.object), tag)
+    conditions.answer(show(&permit.caller, permit.object), tag)
 }
 
 async fn update(
@@ -133,19 +138,24 @@ async fn update(
     conditions.must_match(&old, changed)?;
     let row = project::update(&app, &caller, row, &body.value).await?.ok_or_else(|| stale(&old, changed))?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::ok(show(row)).tagged(tag))
+    Ok(Reply::ok(show(&caller, row)).tagged(tag))
 }
 
 pub(super) fn show_organization(row: OrganizationRow) -> Organization {
     Organization { id: row.id, name: row.name, created_at: row.created_at.into() }
 }
 
-fn show(row: Row) -> Project {
+fn show(caller: &Caller, row: Row) -> Project {
+    let place = Place::Project(row.id);
     Project {
         id: row.id,
         name: row.name,
         allowed_regions: row.allowed_regions,
         created_at: row.created_at.into(),
-        allowed_actions: vec![AllowedAction::yes("project_update")],
+        role: caller.authority.in_project(row.id).map(Into::into),
+        allowed_actions: vec![
+            may::<action::ProjectUpdate>(caller, place, None),
+            may::<action::MemberCreate>(caller, place, None),
+        ],
     }
 }

@@ -6,7 +6,6 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
-use waybill_api::action::AllowedAction;
 use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineDescription, PipelineUpdate, PipelineVersion};
 use waybill_api::schedule::{Schedule, ScheduleSet};
 use waybill_api::{Page, ProblemCode};
@@ -20,10 +19,11 @@ use super::action::{self, Action};
 use super::body::{Query, Strict};
 use super::conditions::{Conditions, stale, tag};
 use super::connection::OfProject;
-use super::gate::Permit;
+use super::gate::{Permit, may};
 use super::operation::{Operation, Operations};
 use super::page::{BY_NAME, Paging, SORTS};
 use super::reply::{Answer, Reply, nothing};
+use crate::auth::{Caller, Permission, Place};
 use crate::service::{Refused, ServiceResult, pipeline, project, schedule_crud};
 
 pub(super) fn mount(all: &mut Operations) {
@@ -125,7 +125,8 @@ async fn list(
     let org = permit.caller.org;
     let (paging, filters) = query.split();
     let turn = app.pager.sorted(&permit.caller, (action::PipelineList::ID, BY_NAME), paging, &filters)?;
-    let project = project::of_filter(&app, org, filters.project.as_deref()).await?;
+    let project =
+        project::of_filter(&app, &permit.caller, Permission::PipelineRead, filters.project.as_deref()).await?;
     let rows = match &filters.name {
         Some(name) => app.store.pipeline_find(org, project.id, name).await?.into_iter().collect(),
         None => app.store.pipeline_part(org, project.id, &turn.part()).await?,
@@ -137,7 +138,7 @@ async fn list(
     let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
     for row in page.items {
-        items.push(show(&app, row).await?);
+        items.push(show(&app, &permit.caller, row).await?);
     }
     Ok(Reply::ok(Page { items, next_cursor: page.next_cursor, count }))
 }
@@ -148,7 +149,7 @@ async fn one(
     conditions: Conditions,
 ) -> Result<Response, Refused> {
     let tag = tag(permit.object.version, permit.object.updated_at);
-    Ok(conditions.answer(show(&app, permit.object).await?, tag))
+    Ok(conditions.answer(show(&app, &permit.caller, permit.object).await?, tag))
 }
 
 async fn update(
@@ -163,7 +164,7 @@ async fn update(
     let new = pipeline::pause(&app, &permit.caller, row, body.value.paused).await?;
     let new = new.ok_or_else(|| stale(&old, row.updated_at))?;
     let tag = tag(new.version, new.updated_at);
-    Ok(Reply::ok(show(&app, new).await?).tagged(tag))
+    Ok(Reply::ok(show(&app, &permit.caller, new).await?).tagged(tag))
 }
 
 async fn accept_epoch(
@@ -172,7 +173,7 @@ async fn accept_epoch(
     body: Strict<EpochAccept>,
 ) -> Answer<Pipeline> {
     let new = pipeline::accept_epoch(&app, &permit.caller, &permit.object, Epoch(body.value.found)).await?;
-    Ok(Reply::ok(show(&app, new).await?))
+    Ok(Reply::ok(show(&app, &permit.caller, new).await?))
 }
 
 async fn remove(
@@ -211,7 +212,7 @@ async fn schedule(
 ) -> Result<Response, Refused> {
     let row = schedule_of(&app, &permit.object).await?.ok_or_else(no_schedule)?;
     let tag = tag(row.version, row.updated_at);
-    Ok(conditions.answer(show_schedule(row), tag))
+    Ok(conditions.answer(show_schedule(&permit.caller, permit.place, row), tag))
 }
 
 async fn schedule_of(app: &App, pipeline: &Row) -> ServiceResult<Option<ScheduleRow>> {
@@ -234,7 +235,7 @@ async fn schedule_set(
     }
     let row = schedule_crud::set(&app, &permit.caller, &permit.object, &body.value).await?;
     let tag = tag(row.version, row.updated_at);
-    Ok(Reply::ok(show_schedule(row)).tagged(tag).into_response())
+    Ok(Reply::ok(show_schedule(&permit.caller, permit.place, row)).tagged(tag).into_response())
 }
 
 async fn schedule_delete(
@@ -247,11 +248,11 @@ async fn schedule_delete(
     schedule_crud::delete(&app, &permit.caller, &permit.object).await.map(|()| nothing())
 }
 
-async fn show(app: &App, row: Row) -> ServiceResult<Pipeline> {
+async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
     let version = app.store.pipeline_version_get(row.org, row.id, row.version).await?.ok_or(ProblemCode::Internal)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
     let live = live_run(app, &row).await?;
-    let paused = row.paused.is_some();
+    let (paused, place) = (row.paused.is_some(), Place::Project(row.project));
     let start = row.paused.as_ref().map(|_| row.paused_hint.as_deref().unwrap_or("the pipeline is paused"));
     Ok(Pipeline {
         id: row.id,
@@ -268,13 +269,14 @@ async fn show(app: &App, row: Row) -> ServiceResult<Pipeline> {
         created_at: row.created_at.into(),
         updated_at: row.updated_at.into(),
         allowed_actions: vec![
-            AllowedAction::unless("run_start", start),
-            AllowedAction::yes("pipeline_update"),
-            AllowedAction::unless(
-                "pipeline_accept_epoch",
+            may::<action::RunStart>(caller, place, start),
+            may::<action::PipelineUpdate>(caller, place, None),
+            may::<action::PipelineAcceptEpoch>(
+                caller,
+                place,
                 row.ahead_epoch.is_none().then_some("no epoch waits for it"),
             ),
-            AllowedAction::unless("pipeline_delete", live.map(|_| "a run of it has not ended")),
+            may::<action::PipelineDelete>(caller, place, live.map(|_| "a run of it has not ended")),
         ],
     })
 }
@@ -299,7 +301,7 @@ fn show_version(row: VersionRow) -> PipelineVersion {
     }
 }
 
-fn show_schedule(row: ScheduleRow) -> Schedule {
+fn show_schedule(caller: &Caller, place: Place, row: ScheduleRow) -> Schedule {
     Schedule {
         id: row.id,
         pipeline_id: row.pipeline,
@@ -311,6 +313,9 @@ fn show_schedule(row: ScheduleRow) -> Schedule {
         paused: !row.enabled,
         next_at: row.next_slot.filter(|_| row.enabled).map(Into::into),
         created_at: row.created_at.into(),
-        allowed_actions: vec![AllowedAction::yes("schedule_set"), AllowedAction::yes("schedule_delete")],
+        allowed_actions: vec![
+            may::<action::ScheduleSet>(caller, place, None),
+            may::<action::ScheduleDelete>(caller, place, None),
+        ],
     }
 }

@@ -134,14 +134,15 @@ async fn list(
     let paging = Paging { limit, cursor, sort, count };
     let turn = app.pager.sorted(&permit.caller, (action::RunList::ID, ORDERS), paging, &filters)?;
     let (order, after) = (order(&turn), place(&turn)?);
-    let filter = RunFilter { project, pipeline, connection, state, kind, order, after };
+    let sight = permit.caller.sight();
+    let filter = RunFilter { project, pipeline, connection, state, kind, sight, order, after };
     let rows = app.runs.list(org, &filter, turn.fetch()).await?;
     let count = turn.count(async |most| app.store.run_count(org, &filter, most).await).await?;
     let page = turn.page(rows, |row| format!("{} {}", row.began().0, row.id), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
     for row in page.items {
         let streams = app.store.run_stream_list(row.org, row.id).await?;
-        items.push(show::run(&row, &streams));
+        items.push(show::run(&permit.caller, &row, &streams));
     }
     Ok(Reply::ok(Page { items, next_cursor: page.next_cursor, count }))
 }
@@ -173,7 +174,7 @@ async fn begin(
 ) -> Answer<RunDetail> {
     let key = idempotency.once(&permit.caller, action::RunStart::ID, &body.bytes);
     let detail = start::start(&app, &permit.caller, &body.value, key.as_ref()).await?;
-    Ok(Reply::created(show::detail(&detail)))
+    Ok(Reply::created(show::detail(&permit.caller, &detail)))
 }
 
 async fn one(
@@ -181,14 +182,14 @@ async fn one(
     permit: Permit<action::RunGet>,
     conditions: Conditions,
 ) -> Result<Response, Refused> {
-    let detail = show::detail(&app.runs.detail(permit.caller.org, permit.object.id).await?);
+    let detail = show::detail(&permit.caller, &app.runs.detail(permit.caller.org, permit.object.id).await?);
     let tag = tag_of(&detail);
     Ok(conditions.answer(detail, tag))
 }
 
 async fn cancel(State(app): State<App>, permit: Permit<action::RunCancel>) -> Answer<RunDetail> {
     let detail = start::cancel(&app, &permit.caller, permit.object.id).await?;
-    Ok(Reply::ok(show::detail(&detail)))
+    Ok(Reply::ok(show::detail(&permit.caller, &detail)))
 }
 
 async fn retry(
@@ -198,7 +199,7 @@ async fn retry(
 ) -> Answer<RunDetail> {
     let key = idempotency.once(&permit.caller, action::RunRetry::ID, &[]);
     let detail = start::retry(&app, &permit.caller, &permit.object, key.as_ref()).await?;
-    Ok(Reply::created(show::detail(&detail)))
+    Ok(Reply::created(show::detail(&permit.caller, &detail)))
 }
 
 async fn receipt(State(app): State<App>, permit: Permit<action::RunReceipt>) -> Answer<ReceiptDigest> {

@@ -10,12 +10,13 @@ use tower::ServiceExt;
 use waybill_api::spec::SpecApply;
 use waybill_identity::KeyDirectory;
 use waybill_model::id::SessionId;
+use waybill_model::role::{OrganizationRole, ProjectRole};
 use waybill_model::{AgentId, AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
 use waybill_store::{NewAttempt, Store, User};
 use waybill_tests::services::postgres::Postgres;
 
 use crate::app::Shared;
-use crate::auth::Caller;
+use crate::auth::{Authority, Caller};
 use crate::config::Config;
 use crate::service::{document, start};
 
@@ -25,8 +26,11 @@ mod conditions;
 mod conventions;
 mod endpoint;
 mod gate;
+mod lists;
 mod live;
 mod page;
+mod roles;
+mod table;
 
 /// A password that stands in nobody's answer.
 const PASSWORD: &str = "CANARY only lower case words";
@@ -48,6 +52,16 @@ struct Tenant {
     run: RunId,
     /// Path parameter to id.
     ids: Vec<(&'static str, String)>,
+}
+
+/// Somebody who is logged in.
+struct Person {
+    id: UserId,
+    email: String,
+    session: SessionId,
+    token: String,
+    /// The first project that took them in.
+    project: Option<ProjectId>,
 }
 
 struct Got {
@@ -103,6 +117,53 @@ impl World {
         self.call(Method::GET, path, None).await
     }
 
+    /// Id of ours, by the name that paths have for its noun.
+    fn id(&self, noun: &str) -> String {
+        self.ours.ids.iter().find(|(name, _)| *name == noun).map(|(_, id)| id.clone()).expect("an id")
+    }
+
+    /// Somebody else of our organization, with these roles, logged in.
+    async fn join(&self, role: &str, projects: &[(ProjectId, &str)]) -> Person {
+        let (org, id, session) = (self.ours.caller.org, UserId::generate(), SessionId::generate());
+        let mut tx = self.app.store.write_tx(org).await.expect("a transaction");
+        let row = User { role: role.into(), ..person(org, id, &id.to_string()) };
+        Store::user_insert_in_txn(&mut tx, &row).await.expect("a person");
+        for (project, role) in projects {
+            Store::member_insert_in_txn(&mut tx, (org, *project), id, role).await.expect("a member");
+        }
+        let life = std::time::Duration::from_secs(600);
+        Store::session_insert_in_txn(&mut tx, org, session, id, life).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        let token = self.app.tokens.mint(org, id, session).expect("a token").expose_secret().to_owned();
+        let project = projects.first().map(|(project, _)| *project);
+        Person { id, email: row.email, session, token, project }
+    }
+
+    /// A second project of our organization, with a pipeline, its connections and a run in it.
+    async fn second_project(&self) -> (ProjectId, RunId) {
+        let made = self.call(Method::POST, "/v1/projects", Some(json!({ "name": "second" }))).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.body);
+        let id = made.body["id"].as_str().expect("an id").to_owned();
+        let body = json!({ "project_id": id, "document": document(self.dir.path()) });
+        assert_eq!(self.call(Method::POST, "/v1/specs:apply", Some(body)).await.status, StatusCode::OK);
+        let listed = self.get(&format!("/v1/pipelines?project={id}")).await;
+        let body = json!({ "pipeline_id": listed.body["items"][0]["id"] });
+        let run = self.call(Method::POST, "/v1/runs", Some(body)).await;
+        assert_eq!(run.status, StatusCode::CREATED, "{}", run.body);
+        (id.parse().expect("an id"), run.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"))
+    }
+
+    /// A request as somebody else.
+    async fn by(&self, who: &Person, method: Method, path: &str, body: Option<Value>) -> Got {
+        self.send(request(method, path, Some(&who.token), &[], body)).await
+    }
+
+    /// A change as somebody else, of what it is now.
+    async fn change_by(&self, who: &Person, method: Method, path: &str, body: Option<Value>) -> Got {
+        let etag = self.get(path).await.etag().to_owned();
+        self.send(request(method, path, Some(&who.token), &[("if-match", &etag)], body)).await
+    }
+
     async fn with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Option<Value>) -> Got {
         self.send(request(method, path, Some(&self.ours.token), headers, body)).await
     }
@@ -137,6 +198,7 @@ impl Tenant {
         Store::organization_insert_in_txn(&mut tx, org, name).await.expect("an organization");
         Store::user_insert_in_txn(&mut tx, &person(org, user, name)).await.expect("a person");
         Store::project_insert_in_txn(&mut tx, org, project, "default", 1 << 20).await.expect("a project");
+        Store::member_insert_in_txn(&mut tx, (org, project), user, "owner").await.expect("a member");
         let plane = DataPlaneId::generate();
         let settings = ("process", r#"{"environment":[]}"#);
         Store::data_plane_insert_in_txn(&mut tx, org, plane, "local", settings).await.expect("a data plane");
@@ -145,7 +207,8 @@ impl Tenant {
         Store::agent_insert_in_txn(&mut tx, org, agent, ("office", false), life).await.expect("an agent");
         Store::session_insert_in_txn(&mut tx, org, session, user, life).await.expect("a session");
         tx.commit().await.expect("a commit");
-        let caller = Caller { org, user, session, role: "administrator".into(), ip: None };
+        let authority = Authority::of(OrganizationRole::Owner, &[(project, ProjectRole::Owner)]);
+        let caller = Caller { org, user, session, authority, ip: None };
         let token = app.tokens.mint(org, user, session).expect("a token").expose_secret().to_owned();
         let body = json!({ "project_id": project, "document": document(dir) });
         let applied: SpecApply = serde_json::from_value(body).expect("a body");
@@ -197,10 +260,11 @@ fn person(org: OrgId, id: UserId, name: &str) -> User {
         email: format!("{name}@example.org"),
         name: name.into(),
         password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$AAAA".into(),
-        role: "administrator".into(),
+        role: "owner".into(),
         disabled: false,
         failed_logins: 0,
         locked_until: Micros(0),
+        version: 1,
         created_at: Micros(0),
         updated_at: Micros(0),
     }

@@ -68,7 +68,8 @@ async fn list(
     let paging = Paging { limit, cursor, ..Paging::default() };
     let turn = app.pager.turn(&permit.caller, action::TrailList::ID, paging, &filters)?;
     let (since, until) = (since.map(|at| at.0), until.map(|at| at.0));
-    let filter = TrailFilter { run: None, data_plane, since, until, after: place(&turn)? };
+    let filter =
+        TrailFilter { run: None, data_plane, since, until, sight: permit.caller.sight(), after: place(&turn)? };
     let rows = trail::list(&app, permit.caller.org, &filter, turn.fetch()).await?;
     Ok(Reply::ok(turn.page(rows, place_of, show)))
 }

@@ -8,21 +8,18 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::ExposeSecret;
-use waybill_api::account::{Confidential, LoginRequest, RefreshRequest, SetupRequest, Tokens, UserCreate};
+use waybill_api::account::{Confidential, LoginRequest, RefreshRequest, SetupRequest, Tokens};
 use waybill_api::{ProblemCode, Timestamp};
 use waybill_model::id::SessionId;
+use waybill_model::role::OrganizationRole;
 use waybill_model::{DataPlaneId, Micros, OrgId, ProjectId, UserId};
 use waybill_store::{AuditEntry, RefreshOutcome, Store, Tx, User};
 
-use super::{Once, Refused, ServiceResult, digest_of, once};
+use super::{Refused, ServiceResult, digest_of, project};
 use crate::app::Shared;
 use crate::auth::Caller;
 use crate::auth::password::{Busy, check_rules};
-use crate::auth::permission::ADMINISTRATOR;
 use crate::auth::throttle::pause;
-
-/// Most bytes of names that one discovery may bring in a new project.
-const NAME_CEILING: u64 = 1 << 20;
 
 impl From<Busy> for Refused {
     fn from(_: Busy) -> Self {
@@ -42,7 +39,7 @@ pub async fn setup_token(store: &Store, life: Duration) -> ServiceResult<Option<
     Ok(Some(Confidential::new(token)))
 }
 
-/// Makes the organization, its first administrator, the project `default` and the data plane `local`.
+/// Makes the organization, its owner, the project `default` and the data plane `local`.
 pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     let email = email(&body.email)?;
     let organization = organization_name(&body.organization)?;
@@ -58,9 +55,9 @@ pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> Ser
         return Err(Refused::new(ProblemCode::SetupRefused, detail).next("restart the orchestrator for a new one"));
     }
     Store::organization_insert_in_txn(&mut tx, org, organization).await?;
-    let person = administrator(org, user, email, password_hash);
+    let person = person((org, user), email, password_hash, OrganizationRole::Owner);
     Store::user_insert_in_txn(&mut tx, &person).await?;
-    Store::project_insert_in_txn(&mut tx, org, ProjectId::generate(), "default", NAME_CEILING).await?;
+    project::add(&mut tx, (org, ProjectId::generate()), "default", user).await?;
     let plane = ("process", r#"{"environment":[]}"#);
     Store::data_plane_insert_in_txn(&mut tx, org, DataPlaneId::generate(), "local", plane).await?;
     let tokens = begin(app, &mut tx, &person).await?;
@@ -71,17 +68,19 @@ pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> Ser
     Ok(tokens)
 }
 
-fn administrator(org: OrgId, id: UserId, email: String, password_hash: String) -> User {
+/// A person who has not been here yet.
+pub(super) fn person((org, id): (OrgId, UserId), email: String, password_hash: String, role: OrganizationRole) -> User {
     User {
         org,
         id,
         name: email.clone(),
         email,
         password_hash,
-        role: ADMINISTRATOR.into(),
+        role: role.to_string(),
         disabled: false,
         failed_logins: 0,
         locked_until: Micros(0),
+        version: 1,
         created_at: Micros(0),
         updated_at: Micros(0),
     }
@@ -166,26 +165,6 @@ pub async fn logout(app: &Shared, caller: &Caller) -> ServiceResult<()> {
     Ok(tx.commit().await?)
 }
 
-/// Makes another administrator of the caller's organization.
-pub async fn user_create(app: &Shared, caller: &Caller, body: &UserCreate, key: Option<&Once>) -> ServiceResult<User> {
-    let email = email(&body.email)?;
-    check_password(&body.password, &[&email])?;
-    let id: UserId = once(&app.store, key, async || {
-        let password_hash = app.passwords.hash(&body.password).await?;
-        let person = administrator(caller.org, UserId::generate(), email.clone(), password_hash);
-        let mut tx = app.store.write_tx(caller.org).await?;
-        Store::user_insert_in_txn(&mut tx, &person).await?;
-        if let Some(key) = key {
-            key.keep(&mut tx, &person.id.to_string()).await?;
-        }
-        Store::audit_append_in_txn(&mut tx, &caller.audit("user_create", person.id)).await?;
-        tx.commit().await?;
-        Ok(person.id)
-    })
-    .await?;
-    app.store.user_get(caller.org, id).await?.ok_or_else(|| ProblemCode::NotFound.into())
-}
-
 async fn begin(app: &Shared, tx: &mut Tx, user: &User) -> ServiceResult<Tokens> {
     let session = SessionId::generate();
     Store::session_insert_in_txn(tx, user.org, session, user.id, app.login.session).await?;
@@ -220,13 +199,13 @@ async fn audit(tx: &mut Tx, user: &User, action: &'static str, ip: Option<IpAddr
     Ok(())
 }
 
-fn check_password(password: &Confidential, context: &[&str]) -> ServiceResult<()> {
+pub(super) fn check_password(password: &Confidential, context: &[&str]) -> ServiceResult<()> {
     check_rules(password, context)
         .map_err(|why| Refused::field(ProblemCode::PasswordWeak, "/password", why.to_string()))
 }
 
 /// An address in lower case: it names an account, and nothing is ever sent to it unread.
-fn email(text: &str) -> ServiceResult<String> {
+pub(super) fn email(text: &str) -> ServiceResult<String> {
     let text = text.trim().to_lowercase();
     let plain = text.len() <= 254 && text.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"'));
     let parts =

@@ -11,9 +11,9 @@ use waybill_store::{Connection, NewConnection, Project, Store};
 
 use super::endpoint::{self, Carried};
 use super::region::Allowed;
-use super::{Once, Refused, ServiceResult, check_name, digest_of, document, once};
+use super::{Once, Refused, ServiceResult, check_name, digest_of, document, once, project};
 use crate::app::Shared;
-use crate::auth::Caller;
+use crate::auth::{Caller, Permission};
 
 /// Makes a connection.
 pub async fn create(
@@ -24,8 +24,7 @@ pub async fn create(
 ) -> ServiceResult<Connection> {
     check_name(&body.name)?;
     let system = read_system(&body.name, &body.system)?;
-    let project = app.store.project_get(caller.org, body.project_id).await?;
-    let project = project.ok_or_else(|| Refused::new(ProblemCode::NotFound, "no such project in this organization"))?;
+    let project = project::of_body(app, caller, Permission::ConnectionWrite, body.project_id).await?;
     within(&project, &body.name, &system)?;
     let id: ConnectionId = once(&app.store, key, async || {
         let new = NewConnection {

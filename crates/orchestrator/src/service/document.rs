@@ -13,9 +13,9 @@ use waybill_store::{Connection, DataPlane, NewPipeline, Pipeline, Schedule};
 
 use super::endpoint::{self, Carried};
 use super::region::{Allowed, Outside};
-use super::{Refused, ServiceResult, digest_of, signature, slots};
+use super::{Refused, ServiceResult, digest_of, project, signature, slots};
 use crate::app::Shared;
-use crate::auth::Caller;
+use crate::auth::{Caller, Permission};
 use crate::loops::launchers::AWS_ECS;
 
 mod apply;
@@ -228,8 +228,7 @@ fn meant(schedule: &Schedule) -> Option<waybill_model::schedule::Schedule> {
 
 /// Makes a project what the document says, or only says what that would change.
 pub async fn apply(app: &Shared, caller: &Caller, body: &SpecApply, dry_run: bool) -> ServiceResult<SpecApplied> {
-    let project = app.store.project_get(caller.org, body.project_id).await?;
-    let project = project.ok_or_else(|| Refused::new(ProblemCode::NotFound, "no such project in this organization"))?;
+    let project = project::of_body(app, caller, Permission::SpecApply, body.project_id).await?;
     let given = read(&body.document)
         .map_err(|errors| Refused::new(ProblemCode::SpecInvalid, "the document has mistakes").errors(errors))?;
     let held = of_project(app, caller.org, project.id).await?;

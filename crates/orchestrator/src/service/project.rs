@@ -2,15 +2,22 @@
 
 use waybill_api::ProblemCode;
 use waybill_api::organization::ProjectUpdate;
-use waybill_model::{OrgId, ProjectId};
-use waybill_store::{Project, Store};
+use waybill_model::role::ProjectRole;
+use waybill_model::{OrgId, ProjectId, UserId};
+use waybill_store::{Project, Store, Tx};
 
-use super::{Once, Refused, ServiceResult, check_name, once, region};
+use super::{Once, Refused, ServiceResult, access, check_name, once, region};
 use crate::app::Shared;
-use crate::auth::Caller;
+use crate::auth::{Caller, Permission};
 
 /// Most bytes of names that one discovery may bring.
 const NAME_CEILING: u64 = 1 << 20;
+
+/// Adds a project that belongs to who makes it.
+pub(super) async fn add(tx: &mut Tx, (org, id): (OrgId, ProjectId), name: &str, owner: UserId) -> ServiceResult<()> {
+    Store::project_insert_in_txn(tx, org, id, name, NAME_CEILING).await?;
+    Ok(Store::member_insert_in_txn(tx, (org, id), owner, ProjectRole::Owner.as_str()).await?)
+}
 
 /// Makes a project.
 pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once>) -> ServiceResult<Project> {
@@ -18,7 +25,7 @@ pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once
     let id: ProjectId = once(&app.store, key, async || {
         let id = ProjectId::generate();
         let mut tx = app.store.write_tx(caller.org).await?;
-        Store::project_insert_in_txn(&mut tx, caller.org, id, name, NAME_CEILING).await?;
+        add(&mut tx, (caller.org, id), name, caller.user).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }
@@ -55,7 +62,14 @@ pub async fn update(
 }
 
 /// The project of a list's filter; the project `default` where none is named.
-pub async fn of_filter(app: &Shared, org: OrgId, named: Option<&str>) -> ServiceResult<Project> {
+pub async fn of_filter(
+    app: &Shared,
+    caller: &Caller,
+    permission: Permission,
+    named: Option<&str>,
+) -> ServiceResult<Project> {
+    let org = caller.org;
+    let missing = || Refused::new(ProblemCode::NotFound, "no such project in this organization");
     let found = match named {
         None => app.store.project_find(org, "default").await?,
         Some(text) => match text.parse() {
@@ -63,7 +77,14 @@ pub async fn of_filter(app: &Shared, org: OrgId, named: Option<&str>) -> Service
             Err(_) => None,
         },
     };
-    found.ok_or_else(|| Refused::new(ProblemCode::NotFound, "no such project in this organization"))
+    let found = found.ok_or_else(missing)?;
+    access::in_project(caller, permission, found.id, missing)?;
+    Ok(found)
+}
+
+/// The project that a body names, for what the caller is to do in it.
+pub async fn of_body(app: &Shared, caller: &Caller, permission: Permission, id: ProjectId) -> ServiceResult<Project> {
+    of_filter(app, caller, permission, Some(&id.to_string())).await
 }
 
 async fn read(app: &Shared, org: OrgId, id: ProjectId) -> ServiceResult<Project> {

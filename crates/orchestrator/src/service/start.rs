@@ -9,14 +9,14 @@ use waybill_api::run::RunStart;
 use waybill_model::errand::Errand;
 use waybill_model::plan::{Plan, Side};
 use waybill_model::run::{MOST_PREVIEW_ROWS, PREVIEW_ROWS, RunKind};
-use waybill_model::{ConnectionId, DataPlaneId, PipelineId, RunId};
+use waybill_model::{ConnectionId, DataPlaneId, PipelineId, ProjectId, RunId};
 use waybill_store::{Connection, Run, Tx};
 
 use super::document::{self, Held};
 use super::run::{self, Probe, RunDetail, RunService, Trigger};
-use super::{Once, Refused, ServiceResult, once};
+use super::{Once, Refused, ServiceResult, access, once};
 use crate::app::Shared;
-use crate::auth::{Caller, Permission, authorize};
+use crate::auth::{Caller, Permission, Place};
 
 /// Longest look at a connection.
 const LOOK_MS: u64 = 10 * 60 * 1_000;
@@ -42,6 +42,8 @@ impl Asked {
 
 /// Starts a run, once for each idempotency key.
 pub async fn start(app: &Shared, caller: &Caller, body: &RunStart, key: Option<&Once>) -> ServiceResult<RunDetail> {
+    // Before the key is looked at: what a repeat gives back is seen only by who may still see it.
+    may_start(app, caller, body).await?;
     let id: RunId = once(&app.store, key, async || {
         let asked = asked(app, caller, body).await?;
         let mut tx = app.store.write_tx(caller.org).await?;
@@ -65,10 +67,10 @@ pub async fn cancel(app: &Shared, caller: &Caller, run: RunId) -> ServiceResult<
 
 /// Starts a new run with what a final one did not deliver, once for each idempotency key.
 pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>) -> ServiceResult<RunDetail> {
+    if old.pipeline.is_none() {
+        may_look(caller, old.project)?;
+    }
     let id: RunId = once(&app.store, key, async || {
-        if old.pipeline.is_none() {
-            may_look(caller)?;
-        }
         let mut tx = app.store.write_tx(caller.org).await?;
         let id = match old.pipeline {
             Some(pipeline) => {
@@ -111,7 +113,6 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
             Ok(Asked::Pipeline(id, Trigger::Manual { kind, streams, errands, rows }))
         }
         (None, Some(id)) if body.streams.is_empty() && errands::field(body).is_none() => {
-            may_look(caller)?;
             Ok(Asked::Connection(Box::new(probe(app, caller, id, kind).await?)))
         }
         (None, Some(_)) => {
@@ -123,12 +124,31 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
 }
 
 /// A look at a connection uses its secret, which starting a pipeline as it was set up does not.
-fn may_look(caller: &Caller) -> ServiceResult<()> {
-    if authorize(&caller.role, Permission::ConnectionCheck) {
-        return Ok(());
+fn may_look(caller: &Caller, project: ProjectId) -> ServiceResult<()> {
+    access::allowed(caller, Permission::ConnectionCheck, Place::Project(project))
+        .map_err(|refused| refused.next("ask somebody who may change the connection"))
+}
+
+/// Whether the caller may start a run of the pipeline, or look at the connection, that the body names.
+async fn may_start(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<()> {
+    if let Some(id) = body.pipeline_id {
+        let row = app.store.pipeline_get(caller.org, id).await?.ok_or_else(no_pipeline)?;
+        access::in_project(caller, Permission::RunWrite, row.project, no_pipeline)?;
     }
-    let detail = format!("the role {} lacks {}", caller.role, Permission::ConnectionCheck.as_str());
-    Err(Refused::new(ProblemCode::Forbidden, detail).next("ask somebody who may change the connection"))
+    if let Some(id) = body.connection_id {
+        let row = app.store.connection_get(caller.org, id).await?.ok_or_else(no_connection)?;
+        access::in_project(caller, Permission::RunWrite, row.project, no_connection)?;
+        may_look(caller, row.project)?;
+    }
+    Ok(())
+}
+
+fn no_pipeline() -> Refused {
+    Refused::new(ProblemCode::NotFound, "no such pipeline in this organization")
+}
+
+fn no_connection() -> Refused {
+    Refused::new(ProblemCode::NotFound, "no such connection in this organization")
 }
 
 /// Places of the named streams in the pipeline's present plan, and what is done with some of them.
@@ -138,12 +158,11 @@ async fn chosen(
     id: PipelineId,
     body: &RunStart,
 ) -> ServiceResult<(Vec<u32>, BTreeMap<u32, Errand>)> {
-    let missing = || Refused::new(ProblemCode::NotFound, "no such pipeline in this organization");
-    let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(missing)?;
+    let pipeline = app.store.pipeline_get(caller.org, id).await?.ok_or_else(no_pipeline)?;
     if body.streams.is_empty() && errands::field(body).is_none() {
         return Ok(Default::default());
     }
-    let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(missing)?;
+    let version = app.store.pipeline_version_get(caller.org, id, pipeline.version).await?.ok_or_else(no_pipeline)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
     let streams =
         body.streams.iter().map(|name| errands::place(&plan, "/streams", name)).collect::<ServiceResult<Vec<u32>>>()?;
@@ -153,10 +172,9 @@ async fn chosen(
 
 /// A look at a connection: as a pipeline uses it, or else at it alone, so that nothing beside it can fail.
 async fn probe(app: &Shared, caller: &Caller, id: ConnectionId, kind: RunKind) -> ServiceResult<Probe> {
-    let missing = || Refused::new(ProblemCode::NotFound, "no such connection in this organization");
-    let connection = app.store.connection_get(caller.org, id).await?.ok_or_else(missing)?;
+    let connection = app.store.connection_get(caller.org, id).await?.ok_or_else(no_connection)?;
     let held = document::of_project(app, caller.org, connection.project).await?;
-    let system = held.document.connections.get(&connection.name).ok_or_else(missing)?;
+    let system = held.document.connections.get(&connection.name).ok_or_else(no_connection)?;
     if kind == RunKind::Discover && system.side() == Side::Destination {
         let detail = format!("{} is a destination: it has no tables to list", connection.name);
         let next =

@@ -83,6 +83,7 @@ async fn tenant(store: &Store, name: &str) -> OrgId {
         disabled: false,
         failed_logins: 0,
         locked_until: waybill_model::Micros(0),
+        version: 1,
         created_at: waybill_model::Micros(0),
         updated_at: waybill_model::Micros(0),
     };

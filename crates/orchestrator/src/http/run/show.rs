@@ -13,11 +13,14 @@ use waybill_model::run::{Desired, RunKind, RunState};
 use waybill_model::{FailureCode, RunId};
 use waybill_store::{Attempt as AttemptRow, Run as Row, RunStream as StreamRow};
 
+use crate::auth::{Caller, Permission, Place};
+use crate::http::action;
+use crate::http::gate::{may, may_with};
 use crate::service::run::{HeldBack, RunDetail as Rows};
 use crate::service::{Refused, ServiceResult};
 
-pub(in crate::http) fn detail(rows: &Rows) -> RunDetail {
-    let shown = run(&rows.run, &rows.streams);
+pub(in crate::http) fn detail(caller: &Caller, rows: &Rows) -> RunDetail {
+    let shown = run(caller, &rows.run, &rows.streams);
     let waiting_for = rows.held.map(held_back).or(shown.waiting_for);
     RunDetail {
         run: Run { waiting_for, ..shown },
@@ -39,7 +42,7 @@ fn destination(row: &Row) -> Option<serde_json::Value> {
     serde_json::to_value(plan.to.system).ok()
 }
 
-pub(super) fn run(row: &Row, streams: &[StreamRow]) -> Run {
+pub(super) fn run(caller: &Caller, row: &Row, streams: &[StreamRow]) -> Run {
     let selected = streams.iter().filter(|stream| stream.selected);
     let delivered = selected.clone().filter(|stream| stream.delivered_at.is_some()).count();
     Run {
@@ -62,7 +65,7 @@ pub(super) fn run(row: &Row, streams: &[StreamRow]) -> Run {
         started_at: row.started_at.map(Into::into),
         ended_at: row.finished_at.map(Into::into),
         events_removed_at: row.events_removed_at.map(Into::into),
-        allowed_actions: actions(row, streams),
+        allowed_actions: actions(caller, row, streams),
     }
 }
 
@@ -100,7 +103,7 @@ fn held_back(by: HeldBack) -> String {
     .to_owned()
 }
 
-fn actions(row: &Row, streams: &[StreamRow]) -> Vec<AllowedAction> {
+fn actions(caller: &Caller, row: &Row, streams: &[StreamRow]) -> Vec<AllowedAction> {
     let over = row.state.is_final();
     let left = row.kind != RunKind::Sync || streams.iter().any(|s| s.selected && s.delivered_at.is_none());
     let no_cancel = over.then_some("the run has ended");
@@ -111,7 +114,17 @@ fn actions(row: &Row, streams: &[StreamRow]) -> Vec<AllowedAction> {
         (true, RunState::Succeeded, _) if row.kind != RunKind::Sync => Some("it succeeded"),
         _ => None,
     };
-    vec![AllowedAction::unless("run_cancel", no_cancel), AllowedAction::unless("run_retry", no_retry)]
+    let place = Place::Project(row.project);
+    // Retrying a look at a connection uses its secret again, as starting one does.
+    let retry = if row.pipeline.is_none() && row.kind != RunKind::Test {
+        Permission::ConnectionCheck
+    } else {
+        Permission::RunWrite
+    };
+    vec![
+        may::<action::RunCancel>(caller, place, no_cancel),
+        may_with::<action::RunRetry>(caller, retry, place, no_retry),
+    ]
 }
 
 fn failure(code: FailureCode) -> Failure {

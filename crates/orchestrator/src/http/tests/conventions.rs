@@ -10,7 +10,7 @@ use crate::auth::quota::{Meter, Quotas};
 
 impl World {
     /// The same world with other bounds of requests.
-    async fn with_settings(settings: &[(&str, &str)]) -> Self {
+    pub(super) async fn with_settings(settings: &[(&str, &str)]) -> Self {
         let world = Self::new().await;
         let environment = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let config = Config::load(None, Some(world.dir.path()), environment).expect("settings");
@@ -41,7 +41,7 @@ impl World {
 
     /// Runs of one connection beside the one of the pipeline, which stays the oldest.
     async fn looks(&self, many: usize) -> String {
-        let id = self.ours.ids.iter().find(|(name, _)| *name == "connection").map(|(_, id)| id.clone()).expect("an id");
+        let id = self.id("connection");
         for _ in 0..many {
             let body = json!({ "connection_id": id, "kind": "check" });
             assert_eq!(self.call(Method::POST, "/v1/runs", Some(body)).await.status, StatusCode::CREATED);

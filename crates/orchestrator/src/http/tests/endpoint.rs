@@ -75,11 +75,13 @@ async fn h19_a_document_obeys_the_same_rule_and_its_plan_says_so_before() {
 #[tokio::test]
 async fn h19_a_look_at_a_connection_needs_the_right_to_change_one() {
     let world = World::new().await;
-    let id = world.ours.ids.iter().find(|(name, _)| *name == "connection").map(|(_, id)| id.clone()).expect("an id");
+    let id = world.id("connection");
     for kind in ["check", "discover"] {
         let body = serde_json::from_value(json!({ "connection_id": id, "kind": kind })).expect("a body");
-        let viewer = Caller { role: "viewer".into(), ..world.ours.caller.clone() };
-        let refused = start::start(&world.app, &viewer, &body, None).await.map(|_| ()).expect_err("a refusal");
+        // Who may start every pipeline of the project, and change none.
+        let authority = Authority::of(OrganizationRole::Member, &[(world.ours.project, ProjectRole::Operator)]);
+        let operator = Caller { authority, ..world.ours.caller.clone() };
+        let refused = start::start(&world.app, &operator, &body, None).await.map(|_| ()).expect_err("a refusal");
         assert_eq!(refused.code, waybill_api::ProblemCode::Forbidden);
         assert!(refused.detail.is_some_and(|text| text.contains(Permission::ConnectionCheck.as_str())));
         assert!(start::start(&world.app, &world.ours.caller, &body, None).await.is_ok());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use waybill_api::ProblemCode;
 use waybill_model::run::{RunKind, RunState};
 use waybill_model::{ProjectId, RunId};
-use waybill_store::{DataPlane, ListPart, Run, RunFilter, Store, StoreResult};
+use waybill_store::{DataPlane, ListPart, Run, RunFilter, Sight, Store, StoreResult};
 
 use super::{Once, Refused, ServiceResult, once};
 use crate::app::Shared;
@@ -54,7 +54,7 @@ pub async fn test(
 
 /// A run belongs to a project and a data plane does not: the oldest one keeps the organization's tests.
 async fn oldest_project(app: &Shared, caller: &Caller) -> ServiceResult<ProjectId> {
-    let first = app.store.project_part(caller.org, &ListPart::by_id(None::<ProjectId>, 1)).await?;
+    let first = app.store.project_part(caller.org, Sight::All, &ListPart::by_id(None::<ProjectId>, 1)).await?;
     let missing =
         || Refused::new(ProblemCode::StateConflict, "the organization has no project yet").next("make a project");
     first.first().map(|project| project.id).ok_or_else(missing)

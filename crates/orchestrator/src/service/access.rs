@@ -1,0 +1,69 @@
+//! Whether a caller may, as a refusal: where an operation's object is named in its body the gate can't know it, so the service
+//! that loads it asks here. The answer is that of the one function; nothing here knows what a role may do.
+
+use waybill_api::ProblemCode;
+use waybill_model::ProjectId;
+use waybill_store::{Store, Tx};
+
+use super::{Refused, ServiceResult};
+use crate::app::Shared;
+use crate::auth::{Caller, Permission, Place};
+
+/// Refuses what the caller may not do there, and says by which role they may not.
+pub fn allowed(caller: &Caller, permission: Permission, place: Place) -> ServiceResult<()> {
+    match caller.authority.decide(permission, place).why_not() {
+        None => Ok(()),
+        Some(why) => Err(Refused::new(ProblemCode::Forbidden, why)),
+    }
+}
+
+/// The same in a project that a body, a filter or a topic leads to: one that the caller does not see reads like none.
+pub fn in_project(
+    caller: &Caller,
+    permission: Permission,
+    project: ProjectId,
+    missing: impl FnOnce() -> Refused,
+) -> ServiceResult<()> {
+    if caller.authority.in_project(project).is_none() {
+        return Err(missing());
+    }
+    allowed(caller, permission, Place::Project(project))
+}
+
+/// The caller with the rights of this moment: for what goes on longer than a request, and behind a change of them.
+pub async fn anew(app: &Shared, caller: &Caller) -> ServiceResult<Caller> {
+    let standing = app.store.standing_get(caller.org, caller.session, caller.user).await?;
+    let standing = standing.ok_or(ProblemCode::TokenInvalid)?;
+    Ok(Caller { authority: standing.into(), ..caller.clone() })
+}
+
+/// Takes the lock of everybody's roles and reads the caller's behind it: from here to the end of the transaction nobody else
+/// changes what somebody may do, so that a grant never stands on a right that was just taken away.
+pub async fn locked(tx: &mut Tx, caller: &Caller) -> ServiceResult<Caller> {
+    Store::authority_lock_in_txn(tx, caller.org).await?;
+    let standing = Store::standing_of_in_txn(tx, caller.org, caller.user).await?;
+    let standing = standing.ok_or(ProblemCode::TokenInvalid)?;
+    Ok(Caller { authority: standing.into(), ..caller.clone() })
+}
+
+/// Why nobody turns their own role.
+pub const OWN_ROLE: &str = "nobody changes what they themselves may do";
+/// Why nobody turns the role of somebody above them.
+pub const ABOVE: &str = "nobody gives or takes a role above their own";
+
+/// That somebody turns their own role.
+pub(super) fn own_role() -> Refused {
+    Refused::new(ProblemCode::Forbidden, OWN_ROLE).next("ask somebody else who may")
+}
+
+/// That somebody turns a role above their own.
+pub(super) fn above(own: Option<impl std::fmt::Display>) -> Refused {
+    let own = own.map_or_else(|| "none".to_owned(), |role| role.to_string());
+    let detail = format!("{ABOVE}, which is {own}");
+    Refused::new(ProblemCode::Forbidden, detail).next("ask somebody whose role is as high")
+}
+
+/// That nobody would be left who owns it.
+pub(super) fn last_owner(of: &str) -> Refused {
+    Refused::new(ProblemCode::LastOwner, format!("the last owner of {of} stays"))
+}

@@ -1,0 +1,60 @@
+//! People and roles, as a program: an owner makes an account, a project takes it in, and it does what its role allows.
+
+use serde_json::json;
+
+use super::{Cli, logged_in, said};
+
+const PASSWORD: &str = "four words nobody guesses\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_sees_an_operator_runs_and_who_is_taken_out_finds_nothing() {
+    let sandbox = logged_in().await;
+    let owner = Cli { dir: sandbox.dir.path() };
+    owner.json(0, &["apply"]);
+    let add = ["user", "add", "Grace@example.org", "--password-stdin", "-o", "json"];
+    let made = owner.with_input(&add, PASSWORD);
+    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    let made: serde_json::Value = serde_json::from_slice(&made.stdout).expect("JSON");
+    assert_eq!((&made["email"], &made["role"]), (&json!("grace@example.org"), &json!("member")));
+
+    let desk = tempfile::tempdir().expect("a directory");
+    let grace = Cli { dir: desk.path() };
+    let state = sandbox.path("state").display().to_string();
+    let login = ["login", "--state", &state, "--email", "grace@example.org", "--password-stdin"];
+    let output = grace.with_input(&login, PASSWORD);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(grace.json(0, &["whoami"])["user"]["role"], "member");
+    assert_eq!(grace.refused(1, &["pipeline", "list"]), "forbidden");
+
+    let taken = owner.json(0, &["member", "add", "grace@example.org", "--role", "viewer"]);
+    assert_eq!(taken["role"], "viewer");
+    assert_eq!(owner.refused(5, &["member", "add", "grace@example.org", "--role", "viewer"]), "name_taken");
+    assert_eq!(owner.json(0, &["member", "list"])["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(grace.json(0, &["pipeline", "list"])["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(grace.refused(1, &["run", "start", "shop"]), "forbidden");
+    let told = said(&grace.with_input(&["run", "start", "shop"], ""));
+    assert!(told.contains("the role viewer lacks run:write") && told.contains("operator"), "{told}");
+    let table = said(&owner.with_input(&["member", "list"], ""));
+    assert!(table.contains("E-MAIL") && table.contains("grace@example.org  viewer"), "{table}");
+
+    owner.json(0, &["member", "set", "grace@example.org", "--role", "operator"]);
+    assert_eq!(grace.json(0, &["run", "start", "shop", "--watch"])["state"], "succeeded");
+    assert_eq!(grace.refused(1, &["pipeline", "pause", "shop"]), "forbidden");
+    assert_eq!(grace.refused(1, &["user", "list"]), "forbidden");
+    assert_eq!(owner.refused(1, &["user", "set", "admin@example.com", "--role", "member"]), "forbidden");
+    assert_eq!(owner.refused(4, &["user", "show", "nobody@example.org"]), "not_found");
+    assert_eq!(
+        owner.json(0, &["user", "set", "grace@example.org", "--role", "administrator"])["role"],
+        "administrator"
+    );
+    assert_eq!(grace.json(0, &["user", "list"])["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!(grace.refused(1, &["user", "disable", "admin@example.com"]), "forbidden");
+    owner.json(0, &["user", "set", "grace@example.org", "--role", "member"]);
+
+    let removed = owner.with_input(&["member", "remove", "grace@example.org"], "");
+    assert_eq!(removed.status.code(), Some(0), "{}", said(&removed));
+    assert_eq!(grace.refused(1, &["run", "list"]), "forbidden");
+    assert_eq!(owner.json(0, &["user", "disable", "grace@example.org"])["disabled"], true);
+    assert_eq!(grace.refused(3, &["whoami"]), "token_invalid");
+    assert_eq!(owner.json(0, &["user", "enable", "grace@example.org"])["disabled"], false);
+}
