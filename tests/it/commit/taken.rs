@@ -157,7 +157,7 @@ async fn a_list_that_was_put_in_the_place_of_another_is_refused() {
     let inbox = tempfile::tempdir().expect("an inbox");
     let source = Files::new(Arc::new(LocalBucket::open(inbox.path()).expect("a bucket")));
     let plan = serde_json::from_value(serde_json::json!({"name": "in/*.csv", "load": "new"})).expect("a stream");
-    let want = Want { lanes: 1, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
+    let want = Want { lanes: 1, most: 1, batch_bytes: 1 << 20, row_bytes: 1 << 20 };
     let opened = source.open(&plan, Some(&CursorState::of_taken(taken)), want).await;
     assert_eq!(code(opened), Some(FailureCode::CommitLogCorrupt));
 }
