@@ -100,8 +100,33 @@ pub(super) fn float(value: f64, single: Option<f32>, out: &mut impl Write) -> io
     }
 }
 
+/// A number with so many digits at least, 20 at most: zeros stand in front.
+fn padded(value: u64, width: usize, out: &mut impl Write) -> io::Result<()> {
+    let mut digits = [b'0'; 20];
+    let (mut at, mut rest) = (digits.len(), value);
+    while rest > 0 && at > 0 {
+        at -= 1;
+        digits[at] += u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+    out.write_all(&digits[at.min(digits.len().saturating_sub(width))..])
+}
+
 /// All digits behind the point that the type has.
 pub(super) fn decimal(value: i128, scale: i8, out: &mut impl Write) -> io::Result<()> {
+    // Most fit 64 bits, and 128 of them are divided and shown many times as slowly.
+    let width = scale.unsigned_abs();
+    let small = (u64::try_from(value.unsigned_abs()), 10_u64.checked_pow(width.into()));
+    if let (Ok(digits), Some(unit)) = small
+        && scale > 0
+    {
+        if value < 0 {
+            out.write_all(b"-")?;
+        }
+        padded(digits / unit, 1, out)?;
+        out.write_all(b".")?;
+        return padded(digits % unit, width.into(), out);
+    }
     let sign = if value < 0 { "-" } else { "" };
     let (digits, scale) = (value.unsigned_abs(), u32::from(scale.unsigned_abs()));
     match 10_u128.checked_pow(scale) {
@@ -115,6 +140,13 @@ pub(super) fn decimal(value: i128, scale: i8, out: &mut impl Write) -> io::Resul
 /// `2024-02-29`. The year before 0001 is 0000, the one before that -0001; one beyond 9999 has more digits.
 pub(in crate::encode) fn date(days: i64, out: &mut impl Write) -> io::Result<()> {
     let (year, month, day) = date_of_day(days);
+    if let (Ok(year @ 0..=9999), Ok(month), Ok(day)) = (u64::try_from(year), u64::try_from(month), u64::try_from(day)) {
+        padded(year, 4, out)?;
+        out.write_all(b"-")?;
+        padded(month, 2, out)?;
+        out.write_all(b"-")?;
+        return padded(day, 2, out);
+    }
     let sign = if year < 0 { "-" } else { "" };
     write!(out, "{sign}{:04}-{month:02}-{day:02}", year.unsigned_abs())
 }
@@ -136,6 +168,24 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out).expect("text");
         String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn numbers_of_64_bits_have_the_same_text_as_larger_ones() {
+        let shown = |value: i128, scale: i8| text(|out| decimal(value, scale, out));
+        let slow = |value: i128, scale: usize| {
+            let (unit, digits) = (10_u128.pow(scale as u32), value.unsigned_abs());
+            format!("{}{}.{:0scale$}", if value < 0 { "-" } else { "" }, digits / unit, digits % unit)
+        };
+        for scale in [1_u8, 2, 6, 18, 19, 20, 37] {
+            for value in
+                [0, 1, -1, 9, 10, 99, -100, 12_345_678, i64::MAX.into(), u64::MAX.into(), i128::from(u64::MAX) + 1]
+            {
+                for value in [value, -value, value.wrapping_mul(10_000_019)] {
+                    assert_eq!(shown(value, scale as i8), slow(value, scale.into()), "{value} {scale}");
+                }
+            }
+        }
     }
 
     #[test]
