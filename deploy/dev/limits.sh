@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Says whether tests can have a small disk (`disk`), a memory limit of the kernel's (`memory`), users (`users`) or network namespaces (`netns`) of
-# their own here. Fails, and says which tests are left out: with 1 where this machine allows none, with 2 where only a tool is missing.
+# their own here, and follow the calls of a program (`trace`). Fails, and says which tests are left out: with 1 where this machine allows none, with 2 where only a tool is missing.
 set -euo pipefail
 # tool NAME PACKAGE TESTS
 tool() {
@@ -34,6 +34,11 @@ case $1 in
     tool setpriv util-linux a_user_of_its_own
     [ "$(id -u)" = 0 ] && exit
     echo "limits.sh: only root gives workers users of their own: a_user_of_its_own is LEFT OUT" >&2
+    ;;
+  trace)
+    tool strace strace f40
+    strace -qq -o /dev/null true 2>/dev/null && exit
+    echo "limits.sh: this machine lets no program follow another's calls, so NO POWER IS CUT: f40 is LEFT OUT" >&2
     ;;
   memory)
     group=$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)

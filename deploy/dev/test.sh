@@ -38,6 +38,7 @@ limited() {
 }
 limited disk ' - test(/full_disk/)'
 limited memory ' - test(/f41_the_kernel_ends/)'
+limited trace ' - test(/f40_/)'
 limited netns ' - test(/^agent::cut::/) - test(/^agent::egress::/)'
 limited users ' - test(/a_user_of_its_own/)'
 # The whole demo moves 600,000 rows several times.

@@ -26,6 +26,7 @@ case $task in
     [ -n "$(type -P kill)" ] || packages+=(procps)
     need ip iproute2
     need groff groff-base
+    [ "$task" != test ] || need strace strace
     need psql postgresql-client
     [ "$task" != test ] || [ -x /usr/sbin/sshd ] || packages+=(openssh-server openssh-client)
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql postgresql-contrib)

@@ -158,7 +158,7 @@ pub(crate) enum Command {
     /// Members of the project that --project names: list, add, set, remove.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill member list --project prod", "waybill member add grace@example.org --role editor"))]
     Member(Member),
-    /// Pipelines: list, show, pause, resume, accept-epoch.
+    /// Pipelines: list, show, describe, pause, resume, accept-epoch.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline pause shop-nightly"))]
     Pipeline(Pipeline),
     /// Runs: start, list, show, watch, events, why, logs, cancel, retry, receipt, trail.
@@ -232,7 +232,7 @@ pub(crate) struct Login {
     pub(crate) email: Option<String>,
     #[command(flatten)]
     pub(crate) password: Password,
-    /// File with the one-time setup token, to make the first administrator; found in the state directory where absent.
+    /// File with the one-time setup token, to make the first owner; found in the state directory where absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) setup_token_file: Option<PathBuf>,
     /// Name of the organization that setup makes.

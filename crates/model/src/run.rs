@@ -64,6 +64,14 @@ named! {
     }
 }
 
+impl RunKind {
+    /// Whether it looks at connections with their secrets, and not only at what a pipeline was set up to move.
+    #[must_use]
+    pub const fn is_look(self) -> bool {
+        matches!(self, Self::Check | Self::Discover)
+    }
+}
+
 /// Rows of each stream that a preview takes where nothing is said.
 pub const PREVIEW_ROWS: u64 = 100;
 /// The most that one can ask for.

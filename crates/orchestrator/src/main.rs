@@ -33,7 +33,7 @@ enum Command {
     /// Make the keys before a first start; list or rotate those that sign access tokens
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// Print a new one-time token with which the first administrator is made
+    /// Print a new one-time token with which the first owner is made
     SetupToken(Place),
     /// Print the API description (OpenAPI 3.1)
     Openapi,
@@ -216,7 +216,7 @@ async fn until_signal(config: &Config, state: Option<&Path>) -> anyhow::Result<E
     if let Some(token) = &running.setup_token {
         say(&format!("setup    {}", where_to_find(token, state.is_some() || std::io::stderr().is_terminal())));
         let state = state.unwrap_or(&config.state).display();
-        say(&format!("         make the first administrator with: waybill login --state {state}"));
+        say(&format!("         make the first owner with: waybill login --state {state}"));
     }
     tokio::select! {
         _ = terminate.recv() => {}

@@ -23,6 +23,8 @@ pub struct Member {
     pub disabled: bool,
     /// The role in the project.
     pub role: String,
+    /// Whether nobody else who may log in owns the project.
+    pub is_last_owner: bool,
     /// Rises with every change.
     pub version: i64,
     /// When the person was taken in.
@@ -51,6 +53,7 @@ impl FromRow for Member {
             email: text(row, "email")?,
             disabled: flag(row, "disabled")?,
             role: text(row, "role")?,
+            is_last_owner: flag(row, "last_owner")?,
             version: int(row, "version")?,
             created_at: time(row, "created_at")?,
             updated_at: time(row, "updated_at")?,
@@ -58,10 +61,24 @@ impl FromRow for Member {
     }
 }
 
+/// A member with what is known of the person.
+const MEMBERS: &str = "select m.*, u.email, u.disabled,
+         case when m.role = 'owner' and u.disabled = 0 and not exists (
+             select 1 from project_member o
+             join app_user d on d.organization_id = o.organization_id and d.id = o.user_id
+             where o.organization_id = m.organization_id and o.project_id = m.project_id and o.user_id <> m.user_id
+               and o.role = 'owner' and d.disabled = 0) then cast(1 as bigint) else cast(0 as bigint) end as last_owner
+     from project_member m
+     join app_user u on u.organization_id = m.organization_id and u.id = m.user_id";
+
 /// Another owner of the project than the one at hand, who may log in.
 const OTHER_OWNER: &str = "exists (select 1 from project_member o
      join app_user u on u.organization_id = o.organization_id and u.id = o.user_id
      where o.organization_id = $1 and o.project_id = $2 and o.user_id <> $3 and o.role = 'owner' and u.disabled = 0)";
+
+/// The one at hand may not log in, and owns nothing that counts.
+const IS_DISABLED: &str = "exists (select 1 from app_user d
+     where d.organization_id = $1 and d.id = $3 and d.disabled <> 0)";
 
 impl Store {
     /// Takes the lock of everybody's roles in the organization; everything that is read behind it stays as it is.
@@ -97,16 +114,15 @@ impl Store {
     /// One member.
     pub async fn member_get(&self, org: OrgId, project: ProjectId, user: UserId) -> StoreResult<Option<Member>> {
         let mut reader = self.reader(org).await?;
-        let row = sqlx::query(
-            "select m.*, u.email, u.disabled from project_member m
-             join app_user u on u.organization_id = m.organization_id and u.id = m.user_id
-             where m.organization_id = $1 and m.project_id = $2 and m.user_id = $3",
-        )
-        .bind(org.to_string())
-        .bind(project.to_string())
-        .bind(user.to_string())
-        .fetch_optional(reader.connection())
-        .await?;
+        let sql = self
+            .dialect
+            .sql_of(&format!("{MEMBERS} where m.organization_id = $1 and m.project_id = $2 and m.user_id = $3"));
+        let row = sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(project.to_string())
+            .bind(user.to_string())
+            .fetch_optional(reader.connection())
+            .await?;
         one(row)
     }
 
@@ -119,17 +135,16 @@ impl Store {
         limit: i64,
     ) -> StoreResult<Vec<Member>> {
         let mut reader = self.reader(org).await?;
-        let rows = sqlx::query(
-            "select m.*, u.email, u.disabled from project_member m
-             join app_user u on u.organization_id = m.organization_id and u.id = m.user_id
-             where m.organization_id = $1 and m.project_id = $2 and m.user_id > $3 order by m.user_id limit $4",
-        )
-        .bind(org.to_string())
-        .bind(project.to_string())
-        .bind(after.map(|id| id.to_string()).unwrap_or_default())
-        .bind(limit)
-        .fetch_all(reader.connection())
-        .await?;
+        let sql = self.dialect.sql_of(&format!(
+            "{MEMBERS} where m.organization_id = $1 and m.project_id = $2 and m.user_id > $3 order by m.user_id limit $4"
+        ));
+        let rows = sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(project.to_string())
+            .bind(after.map(|id| id.to_string()).unwrap_or_default())
+            .bind(limit)
+            .fetch_all(reader.connection())
+            .await?;
         all(&rows)
     }
 
@@ -138,7 +153,7 @@ impl Store {
         let sql = tx.sql_of(&format!(
             "update project_member set role = $5, version = version + 1, updated_at = {{now}}
              where organization_id = $1 and project_id = $2 and user_id = $3 and version = $4
-               and (role <> 'owner' or $5 = 'owner' or {OTHER_OWNER})"
+               and (role <> 'owner' or $5 = 'owner' or {IS_DISABLED} or {OTHER_OWNER})"
         ));
         let done = sqlx::query(sql)
             .bind(member.org.to_string())
@@ -156,7 +171,7 @@ impl Store {
         let sql = tx.sql_of(&format!(
             "delete from project_member
              where organization_id = $1 and project_id = $2 and user_id = $3 and version = $4
-               and (role <> 'owner' or {OTHER_OWNER})"
+               and (role <> 'owner' or {IS_DISABLED} or {OTHER_OWNER})"
         ));
         let done = sqlx::query(sql)
             .bind(member.org.to_string())

@@ -14,7 +14,7 @@ output "principal_arn" {
 }
 
 output "setup_token_commands" {
-  description = "How the first administrator gets a one-time setup token: a task that makes one and writes it to the log. Use it at once."
+  description = "How the first owner gets a one-time setup token: a task that makes one and writes it to the log. Use it at once."
   value = [
     join(" ", [
       "aws ecs run-task --cluster ${aws_ecs_cluster.this.name} --task-definition ${aws_ecs_task_definition.this.family} --launch-type FARGATE",

@@ -104,6 +104,17 @@ async fn a_change_of_a_role_is_made_from_what_was_read_and_a_disabled_owner_is_n
         assert_eq!(leave(store, &theirs).await, RoleChange::Done);
         assert_eq!(leave(store, &theirs).await, RoleChange::Stale, "who is gone");
         assert!(store.member_get(org, project, two.id).await.expect("a read").is_none());
+        // One who is disabled owns nothing that counts, and can be taken out.
+        let third = person(store, org, "member").await;
+        let owner = join(store, (org, project), third.id, "owner").await;
+        assert_eq!(leave(store, &mine).await, RoleChange::Done);
+        let is_last =
+            async || store.member_get(org, project, third.id).await.expect("a read").is_some_and(|m| m.is_last_owner);
+        assert!(is_last().await);
+        assert_eq!(leave(store, &owner).await, RoleChange::LastOwner);
+        assert_eq!(change(&third, "member", true).await, RoleChange::Done);
+        assert!(!is_last().await);
+        assert_eq!(leave(store, &owner).await, RoleChange::Done);
     }
 }
 

@@ -93,7 +93,7 @@ async fn online(target: &Target, steps: &mut Vec<Step>) {
     steps.push(Step::ok("orchestrator", format!("{}, trusting {trust}", place.url)));
     if place.state.as_deref().is_some_and(setup_is_open) {
         let next = format!("waybill login {}", place.options());
-        steps.push(Step::warn("setup", "the first administrator is not made yet", next));
+        steps.push(Step::warn("setup", "the first owner is not made yet", next));
     }
     // Without a login, a 401 proves the way as well as an answer does.
     let way = async { session::client(&place)?.whoami().await.map(drop).map_err(Failure::from) }.await;

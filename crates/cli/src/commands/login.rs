@@ -34,7 +34,7 @@ pub(crate) async fn login(target: &Target, args: &Args, output: &Output) -> Resu
     Ok(Exit::Done)
 }
 
-/// Makes the first administrator where a setup token is there, and logs in otherwise. A token that merely lies in the
+/// Makes the first owner where a setup token is there, and logs in otherwise. A token that merely lies in the
 /// state directory may have been used long ago: then it is an ordinary login.
 async fn enter(
     client: &Client,

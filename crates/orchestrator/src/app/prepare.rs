@@ -1,4 +1,4 @@
-//! What is made before a first start, and outside of one: the keys, and a token for the first administrator.
+//! What is made before a first start, and outside of one: the keys, and a token for the first owner.
 //! Nothing here serves or listens.
 
 use secrecy::ExposeSecret;

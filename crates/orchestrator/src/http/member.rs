@@ -129,7 +129,8 @@ fn show(caller: &Caller, row: Row) -> Member {
     let (place, role) = (Place::Project(row.project), ProjectRoleWord::read(&row.role));
     let own = (row.user == caller.user).then_some(OWN_ROLE);
     let above = role.known() > caller.authority.in_project(row.project);
-    let barred = own.or(above.then_some(ABOVE));
+    let last = row.is_last_owner.then_some("the last owner of the project stays");
+    let barred = own.or(above.then_some(ABOVE)).or(last);
     Member {
         project_id: row.project,
         user_id: row.user,

@@ -163,7 +163,7 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::CursorNulls => format!("{count} rows have no cursor"),
         C::FilesRewritten => {
             let files = show_count(args.count.unwrap_or(0), "file");
-            format!("{files} rewritten after an earlier run took them: taken again or left, as `changed-files` says")
+            format!("rewritten since an earlier run took them: {files}, taken again or left, as `changed-files` says")
         }
         C::WindowHeld => advised(
             code,

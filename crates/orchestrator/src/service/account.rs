@@ -1,4 +1,4 @@
-//! People and their logins: the first administrator, passwords, sessions, rotating refresh tokens.
+//! People and their logins: the first owner, passwords, sessions, rotating refresh tokens.
 //!
 //! Whatever is wrong with a login, the answer is the same and takes as long. Tokens are stored as hashes only.
 

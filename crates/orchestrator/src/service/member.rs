@@ -117,7 +117,7 @@ async fn may(
 }
 
 /// The audit entry: which project, who, and digests of the role before and after.
-async fn tell(
+pub(super) async fn tell(
     tx: &mut Tx,
     (caller, action): (&Caller, &'static str),
     (project, user): (ProjectId, UserId),

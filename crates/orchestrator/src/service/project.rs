@@ -6,9 +6,9 @@ use waybill_model::role::ProjectRole;
 use waybill_model::{OrgId, ProjectId, UserId};
 use waybill_store::{Project, Store, Tx};
 
-use super::{Once, Refused, ServiceResult, access, check_name, once, region};
+use super::{Once, Refused, ServiceResult, access, check_name, member, once, region};
 use crate::app::Shared;
-use crate::auth::{Caller, Permission};
+use crate::auth::{Caller, Permission, Place};
 
 /// Most bytes of names that one discovery may bring.
 const NAME_CEILING: u64 = 1 << 20;
@@ -25,11 +25,15 @@ pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once
     let id: ProjectId = once(&app.store, key, async || {
         let id = ProjectId::generate();
         let mut tx = app.store.write_tx(caller.org).await?;
+        // It makes an owner, so it is decided behind the lock like every change of a role.
+        let now = access::locked(&mut tx, caller).await?;
+        access::allowed(&now, Permission::ProjectCreate, Place::Organization)?;
         add(&mut tx, (caller.org, id), name, caller.user).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }
         Store::audit_append_in_txn(&mut tx, &caller.audit("project_create", id)).await?;
+        member::tell(&mut tx, (caller, "member_create"), (id, caller.user), (None, Some(ProjectRole::Owner))).await?;
         tx.commit().await?;
         Ok(id)
     })

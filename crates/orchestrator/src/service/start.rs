@@ -67,7 +67,7 @@ pub async fn cancel(app: &Shared, caller: &Caller, run: RunId) -> ServiceResult<
 
 /// Starts a new run with what a final one did not deliver, once for each idempotency key.
 pub async fn retry(app: &Shared, caller: &Caller, old: &Run, key: Option<&Once>) -> ServiceResult<RunDetail> {
-    if old.pipeline.is_none() {
+    if old.kind.is_look() {
         may_look(caller, old.project)?;
     }
     let id: RunId = once(&app.store, key, async || {
@@ -123,7 +123,7 @@ async fn asked(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<
     }
 }
 
-/// A look at a connection uses its secret, which starting a pipeline as it was set up does not.
+/// A look uses the secrets of connections, by the name of one or of a pipeline, which starting a pipeline as it was set up does not.
 fn may_look(caller: &Caller, project: ProjectId) -> ServiceResult<()> {
     access::allowed(caller, Permission::ConnectionCheck, Place::Project(project))
         .map_err(|refused| refused.next("ask somebody who may change the connection"))
@@ -134,6 +134,9 @@ async fn may_start(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceRes
     if let Some(id) = body.pipeline_id {
         let row = app.store.pipeline_get(caller.org, id).await?.ok_or_else(no_pipeline)?;
         access::in_project(caller, Permission::RunWrite, row.project, no_pipeline)?;
+        if body.kind.is_some_and(RunKind::is_look) {
+            may_look(caller, row.project)?;
+        }
     }
     if let Some(id) = body.connection_id {
         let row = app.store.connection_get(caller.org, id).await?.ok_or_else(no_connection)?;

@@ -115,12 +115,8 @@ fn actions(caller: &Caller, row: &Row, streams: &[StreamRow]) -> Vec<AllowedActi
         _ => None,
     };
     let place = Place::Project(row.project);
-    // Retrying a look at a connection uses its secret again, as starting one does.
-    let retry = if row.pipeline.is_none() && row.kind != RunKind::Test {
-        Permission::ConnectionCheck
-    } else {
-        Permission::RunWrite
-    };
+    // Retrying a look uses secrets again, as starting one does.
+    let retry = if row.kind.is_look() { Permission::ConnectionCheck } else { Permission::RunWrite };
     vec![
         may::<action::RunCancel>(caller, place, no_cancel),
         may_with::<action::RunRetry>(caller, retry, place, no_retry),

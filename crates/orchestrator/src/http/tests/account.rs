@@ -99,7 +99,7 @@ async fn every_change_has_its_audit_entry_and_the_chain_holds() {
     let entries = world.get("/v1/audit").await;
     let actions: Vec<&str> =
         entries.body["items"].as_array().expect("entries").iter().filter_map(|e| e["action"].as_str()).collect();
-    for action in ["project_create", "connection_create", "pipeline_create", "schedule_set"] {
+    for action in ["project_create", "member_create", "connection_create", "pipeline_create", "schedule_set"] {
         assert!(actions.contains(&action), "{action} is missing in {actions:?}");
     }
     assert!(world.app.store.audit_verify(world.ours.caller.org).await.expect("a read").is_ok());

@@ -39,6 +39,24 @@ async fn a_repeated_request_gives_what_the_first_one_made() {
     assert_eq!(made.count(), 1);
 }
 
+/// What is kept with a key lets nobody guess a first password: it does not depend on it.
+#[tokio::test]
+async fn a_password_is_no_part_of_what_a_repeat_is_told_by() {
+    let world = World::new().await;
+    let key = [("idempotency-key", "p1")];
+    let body = |password: &str| Some(json!({ "email": "grace@example.org", "password": password }));
+    let first = world.with(Method::POST, "/v1/users", &key, body("four words nobody guesses")).await;
+    let second = world.with(Method::POST, "/v1/users", &key, body("other words nobody guesses")).await;
+    assert_eq!(
+        (first.status, second.status),
+        (StatusCode::CREATED, StatusCode::CREATED),
+        "{} {}",
+        first.body,
+        second.body
+    );
+    assert_eq!(first.body["id"], second.body["id"]);
+}
+
 #[tokio::test]
 async fn the_same_request_twice_at_once_starts_one_run() {
     let world = World::new().await;

@@ -75,9 +75,11 @@ async fn h19_a_document_obeys_the_same_rule_and_its_plan_says_so_before() {
 #[tokio::test]
 async fn h19_a_look_at_a_connection_needs_the_right_to_change_one() {
     let world = World::new().await;
-    let id = world.id("connection");
-    for kind in ["check", "discover"] {
-        let body = serde_json::from_value(json!({ "connection_id": id, "kind": kind })).expect("a body");
+    let looks = ["connection", "pipeline"].map(|noun| (format!("{noun}_id"), world.id(noun)));
+    for (kind, (field, id)) in
+        ["check", "discover"].into_iter().flat_map(|kind| looks.iter().map(move |look| (kind, look)))
+    {
+        let body = serde_json::from_value(json!({ field.as_str(): id, "kind": kind })).expect("a body");
         // Who may start every pipeline of the project, and change none.
         let authority = Authority::of(OrganizationRole::Member, &[(world.ours.project, ProjectRole::Operator)]);
         let operator = Caller { authority, ..world.ours.caller.clone() };
