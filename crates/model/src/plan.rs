@@ -230,6 +230,14 @@ pub struct Cursor {
     pub margin_ms: u64,
 }
 
+impl Cursor {
+    /// The margin that holds for a server, whose clock and sessions are not read at one moment.
+    #[must_use]
+    pub fn server_margin_ms(&self) -> u64 {
+        self.margin_ms.max(1_000)
+    }
+}
+
 const fn cursor_margin() -> u64 {
     2_000
 }

@@ -52,6 +52,7 @@ pub(crate) fn check(node: &Node, shape: &Shape, place: Place<'_>, found: &mut Fi
         Shape::WordOrList(word, shape) => check_list(node, (&format!("`{word}` or a list"), shape), place, found),
         Shape::Secret => check_secret(node, place, found),
         Shape::TextOrSecret(_) if node.scalar().is_some_and(is_reference) => check_secret(node, place, found),
+        Shape::Choice(built, _) if node.word().is_some_and(|word| built.contains(&word)) => {}
         _ => check_scalar(node, shape, place, found),
     }
 }

@@ -157,8 +157,10 @@ fn of_files(files: &Files, to: &System) -> Vec<Fact> {
     ]
 }
 
-/// A name as Markdown shows it letter by letter, whatever is in it.
+/// A name as Markdown shows it letter by letter, whatever is in it; what would end the line or move a terminal is shown by its number.
 fn ticked(name: &str) -> String {
+    let name: String =
+        name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
     let longest = name.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     if longest == 0 {
         return format!("`{name}`");

@@ -85,7 +85,7 @@ impl<'n> Settings<'n> {
 
     /// A value that is read from its text; none where it is absent or `check` has refused it.
     fn parsed<T: FromStr>(&self, key: &str) -> Option<T> {
-        self.text(key)?.parse().ok()
+        self.node(key)?.word()?.parse().ok()
     }
 
     fn flag(&self, key: &str) -> bool {

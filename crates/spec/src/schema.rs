@@ -62,7 +62,11 @@ fn shape(shape: &Shape) -> Map<String, Value> {
         ] })),
         Shape::Share => object(json!({ "type": "string", "pattern": "^(off|([1-9][0-9]?|100)%)$" })),
         Shape::Percent => object(json!({ "type": "string", "pattern": "^[1-9][0-9]{0,5}%$" })),
-        Shape::Choice(built, _) => object(json!({ "enum": built })),
+        Shape::Choice(built, _) => {
+            // What an editor reads as nothing is a word here too.
+            let nothing = built.iter().filter(|word| **word == "null").map(|_| Value::Null);
+            object(json!({ "enum": built.iter().map(|word| json!(word)).chain(nothing).collect::<Vec<_>>() }))
+        }
         Shape::Secret => object(json!({ "type": "string", "pattern": SecretRef::PATTERN })),
         Shape::TextOrSecret(_) => object(json!({ "type": "string", "anyOf": [
             { "pattern": SecretRef::PATTERN },

@@ -90,6 +90,14 @@ impl Node {
         }
     }
 
+    /// The scalar as a word of a list of words, among which `null` may be.
+    pub(crate) fn word(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar { text, .. } if text == "null" => Some(text),
+            _ => self.scalar(),
+        }
+    }
+
     /// The scalar as written, unless it is nothing.
     pub(crate) fn scalar(&self) -> Option<&str> {
         match &self.value {

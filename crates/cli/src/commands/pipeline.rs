@@ -8,7 +8,7 @@ use waybill_model::size::write_duration;
 
 use crate::args::{Pipeline as Command, Target};
 use crate::exit::{Exit, Failure, Result};
-use crate::output::{Output, Row, facts, shell_word};
+use crate::output::{Output, Row, clean, facts, shell_word};
 use crate::{resolve, session};
 
 impl Row for Pipeline {
@@ -62,7 +62,7 @@ pub(crate) async fn pipeline(target: &Target, command: Command, output: &Output)
         Command::Describe { pipeline } => {
             let found = resolve::pipeline(&client, target, &pipeline).await?;
             let described = client.pipeline_describe(found.id).await?;
-            output.one(&described, &described.name, || described.markdown.clone())?;
+            output.one(&described, &described.name, || clean(&described.markdown))?;
         }
         Command::Pause { pipeline } => changed(set_paused(&client, target, (&pipeline, true)).await?, output)?,
         Command::Resume { pipeline } => changed(set_paused(&client, target, (&pipeline, false)).await?, output)?,

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use waybill_model::plan::{
     ArrayPolicy, ChangedFiles, Check, Checksums, Condition, Cursor, Deletes, EdgePolicy, Expectation, FileFormat, Load,
-    NewColumns, NullCursor, OnFailure, Op, Plan, StreamPlan, TextPolicy,
+    NewColumns, NullCursor, OnFailure, Op, Plan, StreamPlan, System, TextPolicy,
 };
 use waybill_model::size::{show_number, write_duration};
 
@@ -34,7 +34,7 @@ pub(super) const TOLD: &[&str] = &[
 
 /// Everything that holds of a stream, in the order in which it happens to a row.
 pub(super) fn facts(stream: &StreamPlan, plan: &Plan) -> Vec<Fact> {
-    let mut facts = read(stream);
+    let mut facts = read(stream, plan);
     facts.extend(values(stream));
     facts.extend(expected(stream));
     facts.extend(table(stream, plan));
@@ -42,9 +42,9 @@ pub(super) fn facts(stream: &StreamPlan, plan: &Plan) -> Vec<Fact> {
     facts
 }
 
-fn read(stream: &StreamPlan) -> Vec<Fact> {
+fn read(stream: &StreamPlan, plan: &Plan) -> Vec<Fact> {
     let mut facts = vec![load(stream)];
-    facts.extend(cursor(stream));
+    facts.extend(cursor(stream, &plan.from.system));
     facts.push(filter(stream));
     facts.extend(columns(stream));
     facts.extend(format(stream));
@@ -97,8 +97,9 @@ fn load(stream: &StreamPlan) -> Fact {
     fact(Part::Read, "load", stream.load != Load::Full, format!("`{}`: {text}", stream.load))
 }
 
-fn cursor(stream: &StreamPlan) -> Vec<Fact> {
-    let Some(Cursor { column, zone, nulls, margin_ms }) = &stream.cursor else { return Vec::new() };
+fn cursor(stream: &StreamPlan, from: &System) -> Vec<Fact> {
+    let Some(cursor) = &stream.cursor else { return Vec::new() };
+    let Cursor { column, zone, nulls, margin_ms } = cursor;
     let part = Part::Read;
     let zone = match zone {
         Some(zone) => {
@@ -111,7 +112,16 @@ fn cursor(stream: &StreamPlan) -> Vec<Fact> {
         NullCursor::IncludeAlways => (true, "rows whose cursor is NULL come with every run"),
         NullCursor::Ignore => (true, "rows whose cursor is NULL never come"),
     };
-    let margin = format!("a window ends {} before the oldest open transaction", write_duration(*margin_ms));
+    let margin = match from {
+        System::Sqlite { .. } => format!(
+            "a window of times ends {} before now: what is committed later with an earlier time is missed",
+            write_duration(*margin_ms)
+        ),
+        _ => format!(
+            "a window of times ends {} before the oldest open transaction",
+            write_duration(cursor.server_margin_ms())
+        ),
+    };
     vec![
         fact(part, "cursor", true, format!("the cursor is {}", ticked(column))),
         zone,
@@ -196,8 +206,13 @@ fn values(stream: &StreamPlan) -> Vec<Fact> {
     let cast = match stream.columns.cast.is_empty() {
         true => "columns keep the source's types".to_owned(),
         false => format!(
-            "{}; what the type does not hold exactly goes by `edge-values`",
-            cast.collect::<Vec<_>>().join(", ")
+            "{}; what the type does not hold exactly {}",
+            cast.collect::<Vec<_>>().join(", "),
+            match stream.edge_values {
+                EdgePolicy::Twin | EdgePolicy::Sentinel => "stands as text in `<name>__text` beside a NULL",
+                EdgePolicy::Fail => "ends the run",
+                EdgePolicy::Null => "becomes NULL: it is lost, and counted",
+            }
         ),
     };
     let edges = match stream.edge_values {

@@ -155,6 +155,25 @@ fn a_key_of_the_plan_without_words_is_told_as_it_stands() {
     assert_eq!((told.len(), told[0].key.as_str(), told[0].text.as_str()), (1, "key", "`[\"k\"]`"));
 }
 
+/// H9
+#[test]
+fn no_value_makes_a_line_of_its_own_or_moves_a_terminal() {
+    let page = markdown(&described("", "filter: [{ column: a, op: eq, value: \"x\\n\\n# y\\u001b[2J\" }]", ""));
+    assert!(page.contains("`a` is `x\\n\\n# y\\u{1b}[2J`"), "{page}");
+}
+
+#[test]
+fn the_margin_and_what_a_cast_keeps_are_those_that_hold() {
+    let page = |stream: &str| markdown(&described("", stream, ""));
+    assert!(page("load: new, cursor: c, cursor-margin: 1s").contains("ends 1s before the oldest open transaction"));
+    for (policy, words) in
+        [("sentinel", "stands as text in `<name>__text`"), ("fail", "ends the run"), ("null", "becomes NULL")]
+    {
+        let said = format!("columns: {{ cast: {{ e: date }} }}, edge-values: {policy}");
+        assert!(page(&said).contains(&format!("does not hold exactly {words}")), "{}", page(&said));
+    }
+}
+
 #[test]
 fn the_same_plan_makes_the_same_page_and_no_name_leaves_its_ticks() {
     let odd = "columns: { drop: [\"a`b\", \"``\"], rename: { z: y, b: c } }";
