@@ -118,7 +118,12 @@ impl Copy {
 
     /// Runs and expects the first stream to end so; returns what the customer is told.
     pub(super) fn fails(&self, code: &str) -> String {
-        let output = self.once();
+        self.fails_with(&[], code)
+    }
+
+    /// The same with options of the command.
+    pub(super) fn fails_with(&self, options: &[&str], code: &str) -> String {
+        let output = self.command("waybill-worker").args(options).output().expect("run the worker");
         let report = report(&output);
         let stream = &report["streams"][0];
         assert_eq!(stream["failure"], code, "{}", talk(&output));

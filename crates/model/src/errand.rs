@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use serde::{Deserialize, Serialize};
 
 use crate::moment;
@@ -150,9 +150,15 @@ impl FromStr for Bound {
         }
         let bytes = text.as_bytes();
         let day = moment::date(bytes).map(|days| i64::from(days) * 86_400_000_000);
-        let local = day.or_else(|| moment::timestamp(bytes)).map(Self::Local);
-        local.or_else(|| moment::instant(bytes).map(Self::Instant)).ok_or(RangeError::Text)
+        let local = day.or_else(|| moment::timestamp(bytes)).filter(|micros| is_shown(*micros)).map(Self::Local);
+        let instant = || moment::instant(bytes).filter(|micros| is_shown(*micros)).map(Self::Instant);
+        local.or_else(instant).ok_or(RangeError::Text)
     }
+}
+
+/// Whether a moment is written with a year of four digits, by which it is read back: an offset may lead out of those.
+fn is_shown(micros: i64) -> bool {
+    DateTime::from_timestamp_micros(micros).is_some_and(|moment| (1..=9999).contains(&moment.year()))
 }
 
 impl fmt::Display for Bound {
@@ -162,7 +168,7 @@ impl fmt::Display for Bound {
             Self::Local(micros) => (*micros, ""),
             Self::Instant(micros) => (*micros, "Z"),
         };
-        // What a bound was read from lies within the calendar.
+        // No other one is read.
         let moment = DateTime::from_timestamp_micros(micros).unwrap_or_default();
         let form = if micros % 1_000_000 == 0 { "%Y-%m-%dT%H:%M:%S" } else { "%Y-%m-%dT%H:%M:%S%.6f" };
         write!(f, "{}{zone}", moment.format(form))
@@ -191,6 +197,10 @@ mod tests {
             assert_eq!((bound.to_string().as_str(), bound.to_string().parse()), (shown, Ok(bound)));
         }
         let long = "9".repeat(40);
+        let beyond = ["9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+01:00", "0000-06-01"];
+        for odd in beyond {
+            assert_eq!(odd.parse::<Bound>(), Err(RangeError::Text), "{odd}");
+        }
         for odd in ["", "-", "1.5", "soon", "2026-02-30", "2026-01-31T12:00", "1e3", "1 OR 1", "+5", long.as_str()] {
             assert_eq!(odd.parse::<Bound>(), Err(RangeError::Text), "{odd}");
         }

@@ -102,6 +102,9 @@ pub trait DatabaseTable: Send + Sync {
     /// What was committed last; none for a new table, and for one that something else made.
     fn state(&self) -> Option<&State>;
 
+    /// Whether the table is there: somebody may have dropped it since the last commit.
+    fn is_there(&self) -> bool;
+
     /// How many commits of ours the table has.
     fn version(&self) -> u64;
 

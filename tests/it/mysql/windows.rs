@@ -278,9 +278,9 @@ async fn a_range_of_a_cursor_of_mariadb_comes_once_more_and_the_cursor_stays() {
          (3, 18446744073709551615, '2026-01-31 14:00:00.000001', '2026-01-31 14:00:00.000001', 'old')",
     );
     for (cursor, from, to, wrong) in [
-        ("u", "6", "18446744073709551615", "2026-01-31"),
-        ("z", "2026-01-31T15:00:00.000001+02:00", "2026-01-31T14:00:00.000001Z", "2026-01-31"),
-        ("l", "2026-01-31T13:00:00.000001", "2026-01-31T14:00:00.000001", "2026-01-31T00:00:00Z"),
+        ("u", "6", "18446744073709551615", &["2026-01-31", "18446744073709551616"][..]),
+        ("z", "2026-01-31T15:00:00.000001+02:00", "2026-01-31T14:00:00.000001Z", &["2026-01-31"]),
+        ("l", "2026-01-31T13:00:00.000001", "2026-01-31T14:00:00.000001", &["2026-01-31T00:00:00Z"]),
     ] {
         server.run("UPDATE t SET note = 'old', z = z");
         let line = crate::drift::Line::of_mariadb(&server);
@@ -291,8 +291,10 @@ async fn a_range_of_a_cursor_of_mariadb_comes_once_more_and_the_cursor_stays() {
         let told = line.stream_with(&keys, &["--backfill", "t", "--from", from, "--to", to], 0);
         assert_eq!(told["rows"], json!(1), "{cursor}: {told}");
         assert_eq!(line.rows("SELECT id FROM t WHERE note = 'unseen'"), json!([[2]]), "{cursor}");
-        let refused = line.stream_with(&keys, &["--backfill", "t", "--from", wrong], 10);
-        assert_eq!(refused["failure"], "request_unusable", "{cursor}: {refused}");
+        for wrong in wrong {
+            let refused = line.stream_with(&keys, &["--backfill", "t", "--from", wrong], 10);
+            assert_eq!(refused["failure"], "request_unusable", "{cursor}: {refused}");
+        }
         assert_eq!(line.delivered(&keys)["rows"], json!(0), "{cursor}: the cursor stayed");
     }
 }

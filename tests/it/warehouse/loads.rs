@@ -123,6 +123,11 @@ async fn a_limited_run_fills_a_table_of_a_database_only_before_whole_runs_do() {
         assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "1000 1000", "{keys}");
         assert_eq!(asked(10)["failure"], "request_unusable", "{keys}");
         assert_eq!(copy.one("SELECT count(*) FROM t").await, "1000", "{keys}");
+        // A table that is gone has nothing that whole runs have brought.
+        copy.server.run("DROP TABLE t").await;
+        assert_eq!(asked(0)["rows"], 7, "{keys}");
+        copy.delivered();
+        assert_eq!(copy.one("SELECT count(*) || ' ' || count(DISTINCT id) FROM t").await, "1000 1000", "{keys}");
     }
 }
 

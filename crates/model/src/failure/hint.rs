@@ -57,7 +57,7 @@ impl FailureCode {
                 "choose a cursor column of an integer or timestamp type; on SQLite its times must all be written alike, as the worker's log says"
             }
             C::CursorChanged => {
-                "name the old cursor column, `cursor-zone`, source, table or filter again, or run one `full` load: `new` then begins anew; where it is the same source or table under another name, `take-over: true` goes on from the cursor"
+                "name the old cursor column, `cursor-zone`, source, table or filter again, or run one `full` load: `new` then begins anew; a `changed` stream takes another column, zone or filter with `--forget-cursor`; where it is the same source or table under another name, `take-over: true` goes on from the cursor"
             }
             C::CursorFellBack => {
                 "run one `full` load: `new` then begins anew too; where only the newest rows were deleted of a Postgres column that owns its sequence, `GRANT SELECT` on that sequence to the source's user goes on instead"

@@ -67,7 +67,7 @@ impl StreamWork<'_> {
         let is_try = |state: &State| state.is_limited() || (state.table_rows == Some(0) && state.cursor.is_none());
         let why = if self.plan.take_over {
             "`take-over: true` would put a few rows in the place of a table of somebody else: take it out for the try"
-        } else if table.state().is_some_and(|state| !is_try(state)) {
+        } else if table.standing().is_some_and(|state| !is_try(state)) {
             "the table holds what whole runs have brought, and a few rows would take their place: look at rows with a preview, or \
              try the pipeline out with another destination"
         } else {
@@ -110,23 +110,29 @@ impl StreamWork<'_> {
 
     /// Rows of another place, or that another filter left out, may stand below the cursor: a window would never take them.
     fn check_origin(&self, state: &State) -> FaultResult<()> {
-        let now = Origin::of(&self.shared.plan.from.system, self.plan);
-        let then = state.origin.as_ref().filter(|_| !self.plan.take_over);
-        let Some(what) = then.and_then(|then| now.differs(then)) else { return Ok(()) };
-        let text =
-            format!("{what} is another than when the table's cursor was set: rows below it were never looked at");
+        self.check_place(state)?;
+        let Some(what) = self.compared(state, Origin::differs) else { return Ok(()) };
+        let text = format!(
+            "{what} is another than when the table's cursor was set: rows below it were never looked at; `--forget-cursor` \
+             looks at all of them once and merges them by key, where the stream's load is `changed`"
+        );
         Err(Fault::new(FailureCode::CursorChanged, text))
     }
 
+    /// Rows of another place would be merged into those of the old one, or stand beside them.
     fn check_place(&self, state: &State) -> FaultResult<()> {
-        let now = Origin::of(&self.shared.plan.from.system, self.plan);
-        let then = state.origin.as_ref().filter(|_| !self.plan.take_over);
-        if then.is_none_or(|then| then.place == now.place) {
-            return Ok(());
-        }
-        let text = "the source is another than when the table's cursor was set: its rows would stand beside the old one's; \
-                    reload the stream, or write `take-over: true` where it is the same source under another name";
+        let Some(what) = self.compared(state, Origin::moved) else { return Ok(()) };
+        let text = format!(
+            "{what} is another than when the table's cursor was set: rows below it were never looked at, and would come among \
+             those of the old one; reload the stream, or write `take-over: true` where it is the same under another name"
+        );
         Err(Fault::new(FailureCode::CursorChanged, text))
+    }
+
+    /// What is another now than when the table's cursor was set, where nobody says that it is the same.
+    fn compared(&self, state: &State, by: fn(&Origin, &Origin) -> Option<&'static str>) -> Option<&'static str> {
+        let now = Origin::of(&self.shared.plan.from.system, self.plan);
+        state.origin.as_ref().filter(|_| !self.plan.take_over).and_then(|then| by(&now, then))
     }
 
     /// What is read: the stream as the plan has it, or of a backfill the rows of its range. Which rows the source has no more a
@@ -168,9 +174,13 @@ impl StreamWork<'_> {
         if !note.held || self.errand().is_none() {
             return Ok(());
         }
-        let text = "the end of the window is not known, so nothing is read of it, and a reload would empty the table: a transaction of the source is prepared, \
-                    or open for too long, or a replica does not tell how far it has come; commit or roll it back \
-                    (pg_prepared_xacts, pg_stat_activity, XA RECOVER), then ask again";
+        let lost = if self.is_reloaded() { ", since a reload would empty the table" } else { "" };
+        let text = format!(
+            "the end of the window is not known, so nothing is read of it{lost}: a transaction of the source is prepared, or open \
+             for too long, or a replica does not tell how far it has come; commit or roll it back (pg_prepared_xacts, \
+             pg_stat_activity, XA RECOVER), or where it is another stream of this run that writes there let that end first \
+             (`limits.parallel: 1`), then ask again"
+        );
         Err(Fault::new(FailureCode::SourceIncomplete, text))
     }
 }

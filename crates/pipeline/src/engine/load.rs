@@ -27,7 +27,8 @@ pub(super) struct Loaded {
     pub(super) meter: Arc<Meter>,
     /// What the rows were held against.
     pub(super) expected: Arc<Expectations>,
-    /// The place of the connection that holds the snapshot, which stays open until that is finished.
+    /// The place of the first lane: of the connection that holds the snapshot until that is finished, and then of what comes before
+    /// the commit.
     pub(super) lead: Option<OwnedSemaphorePermit>,
 }
 

@@ -2,11 +2,10 @@
 //! more are looked for, and which files it rewrites.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use waybill_model::plan::{Deletes, Load};
 use waybill_model::size::show_count;
 use waybill_model::{FailureCode, Micros};
@@ -94,7 +93,7 @@ impl StreamWork<'_> {
         // A database merges by statements of its own, and needs only the keys for what is gone.
         let Place::Files(table) = place else {
             if let (Place::Rows(table), Some(snapshot)) = (place, snapshot) {
-                self.send_keys(table.as_ref(), key, loaded, snapshot).await?;
+                self.send_keys(table.as_ref(), key, snapshot).await?;
             }
             return Ok(Merged::default());
         };
@@ -108,33 +107,18 @@ impl StreamWork<'_> {
         self.rewrite(key, loaded, existing, snapshot).await
     }
 
-    /// A lane's place and memory, for what comes behind the lanes: none of this stream runs any more, and the place of the one that
-    /// holds a snapshot serves too.
-    pub(super) async fn room(&self, loaded: &Loaded) -> Result<(Option<OwnedSemaphorePermit>, Reservation), End> {
+    /// A lane's memory, for what comes behind the lanes: none of this stream runs any more, and the place of the first one is kept
+    /// until the commit, so that a stream that still reads does not take it away.
+    pub(super) async fn room(&self) -> Result<Reservation, End> {
         let context = &self.shared.context;
-        let gone = |_| Fault::new(FailureCode::WorkerBug, "the run's lanes are gone");
-        let place = match &loaded.lead {
-            Some(_) => None,
-            None => {
-                let place = Arc::clone(&self.shared.lanes).acquire_owned();
-                Some(context.stop.or_halt(place).await?.map_err(gone)?)
-            }
-        };
-        let memory = context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?;
-        Ok((place, memory))
+        Ok(context.stop.or_halt(context.budget.reserve(self.shared.sizing.lane_bytes)).await?)
     }
 
     /// Sends the keys of all rows of the source into a database, which holds its own rows against them.
-    async fn send_keys(
-        &self,
-        table: &dyn DatabaseTable,
-        key: &Key,
-        loaded: &Loaded,
-        snapshot: &dyn Snapshot,
-    ) -> Result<(), End> {
+    async fn send_keys(&self, table: &dyn DatabaseTable, key: &Key, snapshot: &dyn Snapshot) -> Result<(), End> {
         let stop = &self.shared.context.stop;
         let Some(sink) = stop.or_halt(table.begin_keys(&key.0)).await?? else { return Ok(()) };
-        let _room = self.room(loaded).await?;
+        let _room = self.room().await?;
         let mut lane = stop.or_halt(snapshot.keys()).await??;
         while let Some(batch) = stop.or_halt(lane.next()).await?? {
             merge::check_whole(&batch)?;
@@ -156,7 +140,7 @@ impl StreamWork<'_> {
         existing: Vec<Existing>,
         snapshot: Option<&dyn Snapshot>,
     ) -> Result<Merged, End> {
-        let (_place, memory) = self.room(loaded).await?;
+        let memory = self.room().await?;
         let (keys, asked) = SourceKeys::new();
         let work = self.work(key, loaded.way.files()?.clone(), snapshot.map(|_| keys));
         let fresh = loaded.files.clone();

@@ -55,6 +55,14 @@ impl Place {
         }
     }
 
+    /// What was committed last, where the table that it speaks of is still there.
+    pub(super) fn standing(&self) -> Option<&State> {
+        self.state().filter(|_| match self {
+            Self::Files(_) => true,
+            Self::Rows(table) => table.is_there(),
+        })
+    }
+
     pub(super) fn epoch(&self) -> Option<Epoch> {
         self.state().map(|state| state.epoch)
     }

@@ -114,7 +114,7 @@ impl StreamWork<'_> {
         let window = self.plan.load.has_window().then(|| snapshot.window());
         let key = self.key(snapshot.as_ref(), &table)?;
         let way = self.begin(snapshot.as_ref(), &table, &mut drift).await?;
-        let mut loaded = self.load(snapshot.as_ref(), way, permits).await?;
+        let loaded = self.load(snapshot.as_ref(), way, permits).await?;
         fault::point("last_part");
         let names = |at: &usize| schema.field(*at).name().clone();
         let coerced: BTreeMap<String, u64> = loaded.meter.coerced().iter().map(|(at, n)| (names(at), *n)).collect();
@@ -125,7 +125,6 @@ impl StreamWork<'_> {
         };
         let proof = context.stop.or_halt(snapshot.finish()).await??;
         let proof = self.compare_sums(&loaded, proof).await?;
-        drop(loaded.lead.take());
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
         self.judge(&table, &loaded.expected, rows).await?;
@@ -158,7 +157,7 @@ impl StreamWork<'_> {
             shrink_guard: self.shrink_guard(&table),
         };
         loaded.meter.tell(StreamState::Committing);
-        self.commit(&table, &delivery, &loaded.meter).await
+        self.commit(&table, &delivery, (&loaded.meter, loaded.lead)).await
     }
 
     /// Ends a stream of which nothing is new before a row or a column is known.
@@ -225,7 +224,13 @@ impl StreamWork<'_> {
         }
     }
 
-    async fn commit(&mut self, table: &Place, delivery: &Delivery, meter: &Meter) -> Result<StreamEnd, End> {
+    /// Commits what was read. The stream's place is kept until all is ready: no other stream takes memory that this may need.
+    async fn commit(
+        &mut self,
+        table: &Place,
+        delivery: &Delivery,
+        (meter, place): (&Meter, Option<OwnedSemaphorePermit>),
+    ) -> Result<StreamEnd, End> {
         let context = &self.shared.context;
         // A list of files goes up in parts, as data files do.
         let takes_files = delivery.cursor.as_ref().is_some_and(CursorState::takes_files);
@@ -234,7 +239,7 @@ impl StreamWork<'_> {
         let Some(prepared) = context.stop.or_halt(table.prepare(delivery)).await?? else {
             return Ok(self.nothing(meter, delivery.proof.grade));
         };
-        drop(memory);
+        drop((memory, place));
         fault::point("before_prepare");
         context.stop.or_halt(context.gate.prepare(self.index, prepared.digest)).await??;
         fault::point("prepare_granted");

@@ -69,7 +69,7 @@ impl StreamWork<'_> {
             return Ok(sums);
         }
         let (columns, wanted) = columns(loaded, &sums)?;
-        let (place, memory) = self.room(loaded).await?;
+        let memory = self.room().await?;
         let work = self.work(&Key::default(), loaded.way.files()?.clone(), None);
         let files = loaded.files.clone();
         let reading = tokio::task::spawn_blocking(move || {
@@ -85,7 +85,6 @@ impl StreamWork<'_> {
             read.map(|()| sums)
         });
         let read = reading.await;
-        drop(place);
         read.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a reading of files panicked").into()))
     }
 }

@@ -31,6 +31,7 @@ impl From<Assignment> for pb::GetAssignmentResponse {
             pipeline_id: a.pipeline.to_string(),
             epoch: a.epoch.0,
             kind: match a.kind {
+                RunKind::Sync if a.errands.values().any(|errand| *errand != Errand::Reload) => pb::RunKind::Errand,
                 RunKind::Sync => pb::RunKind::Sync,
                 RunKind::Check => pb::RunKind::Check,
                 RunKind::Discover => pb::RunKind::Discover,
@@ -63,7 +64,7 @@ impl TryFrom<pb::GetAssignmentResponse> for Assignment {
     fn try_from(wire: pb::GetAssignmentResponse) -> WireResult<Self> {
         let kind = match wire.kind() {
             pb::RunKind::Unspecified => return Err(WireError::new("kind", Problem::UnknownValue)),
-            pb::RunKind::Sync => RunKind::Sync,
+            pb::RunKind::Sync | pb::RunKind::Errand => RunKind::Sync,
             pb::RunKind::Check => RunKind::Check,
             pb::RunKind::Discover => RunKind::Discover,
             pb::RunKind::Test => RunKind::Test,
@@ -190,6 +191,23 @@ mod tests {
         assert_eq!(Assignment::try_from(wire.clone()), Ok(sent));
         let torn = pb::GetAssignmentResponse { reload: vec![2], ..wire };
         assert_eq!(Assignment::try_from(torn).expect_err("two errands").field, "backfill");
+    }
+
+    /// A worker from before these reads an unknown kind as none, and refuses the run: it would read a window, or every row.
+    #[test]
+    fn a_run_that_somebody_asked_for_in_place_of_a_window_is_of_a_kind_of_its_own() {
+        for (errand, kind) in [
+            (Errand::Reload, pb::RunKind::Sync),
+            (Errand::ForgetCursor, pb::RunKind::Errand),
+            (Errand::Limit(5), pb::RunKind::Errand),
+            (Errand::Backfill(Range::new(Some("5"), None).expect("a range")), pb::RunKind::Errand),
+        ] {
+            let sent =
+                Assignment { errands: BTreeMap::from([(0, errand)]), streams: vec![0], ..assignment_of(RunKind::Sync) };
+            let wire = pb::GetAssignmentResponse::from(sent.clone());
+            assert_eq!(wire.kind(), kind);
+            assert_eq!(Assignment::try_from(wire), Ok(sent));
+        }
     }
 
     fn assignment_of(kind: RunKind) -> Assignment {

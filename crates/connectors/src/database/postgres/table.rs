@@ -309,6 +309,10 @@ impl DatabaseTable for PgTable {
         self.found.as_ref().filter(|_| self.is_ours).map(|found| &found.state)
     }
 
+    fn is_there(&self) -> bool {
+        self.relation.is_some()
+    }
+
     fn version(&self) -> u64 {
         self.found.as_ref().map_or(0, |found| found.version)
     }

@@ -15,7 +15,7 @@ use waybill_pipeline::source::WindowNote;
 use waybill_pipeline::{CursorState, Fault, FaultResult};
 
 use super::catalog::{Column, Relation};
-use super::kind::{Kind, resolve};
+use super::kind::{Kind, Width, resolve};
 use super::literal::{identifier, is_integer, text};
 use super::others::Looks;
 use super::select::{is_null, named};
@@ -27,8 +27,6 @@ use crate::source::{fell_back, without_cursor};
 
 /// The lag where other sessions' transactions can't be seen.
 const FIXED_LAG_MS: u64 = 300_000;
-/// The margin is never smaller.
-const LEAST_MARGIN_MS: u64 = 1000;
 /// All digits, in the one form that sorts and reads back the same.
 const FORM: &str = "%Y-%m-%d %H:%M:%S%.6f";
 /// What lies before it is no time of any calendar, as the zero date.
@@ -197,7 +195,7 @@ impl Checked<'_> {
         let of = match self.form {
             Form::Timestamp => Of::Instant,
             Form::Datetime => Of::Local,
-            Form::Integer => Of::Number,
+            Form::Integer => number(&resolve(&self.column).0),
         };
         range::conditions(&self.cursor.column, of, range, range::written)
     }
@@ -240,7 +238,7 @@ impl Checked<'_> {
     /// A moment in UTC less the margin and more, as the column has it.
     fn end_of_time(&self, at: &str, more_ms: u64) -> FaultResult<String> {
         let unreadable = || Fault::new(FailureCode::SourceMalformed, "the server's clock can't be read");
-        let lag = self.cursor.margin_ms.max(LEAST_MARGIN_MS).saturating_add(more_ms);
+        let lag = self.cursor.server_margin_ms().saturating_add(more_ms);
         let lag = TimeDelta::try_milliseconds(i64::try_from(lag).unwrap_or(i64::MAX)).unwrap_or(TimeDelta::MAX);
         let end = moment(at)
             .ok_or_else(unreadable)?
@@ -275,6 +273,22 @@ impl Checked<'_> {
         }
         Ok(high)
     }
+}
+
+/// What an integer kind's range may name.
+const fn number(kind: &Kind) -> Of {
+    let (width, is_signed) = match kind {
+        Kind::Integer(width, is_signed) => (*width, *is_signed),
+        _ => (Width::Eight, true),
+    };
+    let bits = match width {
+        Width::One => 8,
+        Width::Two => 16,
+        Width::Three => 24,
+        Width::Four => 32,
+        Width::Eight => 64,
+    };
+    Of::Number { bits, is_signed }
 }
 
 impl Window {

@@ -29,8 +29,6 @@ use crate::source::{MINUTES_OF_A_SETBACK, fell_back};
 
 /// The lag where other sessions' times can't be seen.
 pub(super) const FIXED_LAG_SECONDS: u64 = 300;
-/// The margin is never smaller.
-const LEAST_MARGIN_MS: u64 = 1000;
 /// How often open transactions are looked at while one is waited for.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// All digits, in the one form that sorts and reads back the same under every setting.
@@ -106,6 +104,8 @@ pub(super) struct Checked<'a> {
     load: Load,
     column: String,
     form: Form,
+    /// Of an integer.
+    bits: u32,
 }
 
 /// Checks the cursor of a stream; none for `full`.
@@ -123,10 +123,16 @@ pub(super) fn check<'a>(
     };
     if cursor.column == xmin::COLUMN {
         let column = cursor.column.clone();
-        return Ok(Some(Checked { cursor, load: stream.load, column, form: Form::Xmin }));
+        return Ok(Some(Checked { cursor, load: stream.load, column, form: Form::Xmin, bits: 64 }));
     }
     let found: &Attribute = attribute(attributes, &cursor.column, "cursor")?;
-    let form = match resolve(types, found.type_oid, found.modifier, rules)?.0 {
+    let kind = resolve(types, found.type_oid, found.modifier, rules)?.0;
+    let bits = match kind {
+        Kind::Int2 => 16,
+        Kind::Int4 => 32,
+        _ => 64,
+    };
+    let form = match kind {
         Kind::TimestampTz => Form::Timestamptz,
         Kind::Timestamp if cursor.zone.is_none() => {
             let text = format!("{} is a timestamp without a zone; name its zone with `cursor-zone`", cursor.column);
@@ -139,7 +145,7 @@ pub(super) fn check<'a>(
             return Err(Fault::new(FailureCode::CursorUnusable, text));
         }
     };
-    Ok(Some(Checked { cursor, load: stream.load, column: identifier(&found.name), form }))
+    Ok(Some(Checked { cursor, load: stream.load, column: identifier(&found.name), form, bits }))
 }
 
 impl Checked<'_> {
@@ -220,7 +226,7 @@ impl Checked<'_> {
         let of = match self.form {
             Form::Timestamptz => Of::Instant,
             Form::Timestamp => Of::Local,
-            Form::Integer => Of::Number,
+            Form::Integer => Of::Number { bits: self.bits, is_signed: true },
             Form::Xmin => Of::Nothing,
         };
         range::conditions(&self.cursor.column, of, range, range::written)
@@ -284,7 +290,7 @@ impl Checked<'_> {
         is_hidden: bool,
         note: &mut WindowNote,
     ) -> FaultResult<Option<String>> {
-        let margin = self.cursor.margin_ms.max(LEAST_MARGIN_MS);
+        let margin = self.cursor.server_margin_ms();
         if hello.is_replica {
             note.fixed_lag = true;
             let high = replica::end_of_time(wire, margin).await?;

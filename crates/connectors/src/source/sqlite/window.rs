@@ -198,7 +198,7 @@ pub(super) fn range(
     let (Some(Kind::Date | Kind::Timestamp), Some(written)) =
         (kind, Times::look(connection, &shape.table, &cursor.column)?.written)
     else {
-        let of = if kind == Some(Kind::Integer) { Of::Number } else { Of::Local };
+        let of = if kind == Some(Kind::Integer) { Of::Number { bits: 64, is_signed: true } } else { Of::Local };
         return range::conditions(&cursor.column, of, range, range::written);
     };
     let of = if written.has_offset() { Of::Instant } else { Of::Local };

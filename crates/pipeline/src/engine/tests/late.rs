@@ -130,11 +130,22 @@ async fn opened(tables: &Tables, name: &str, lanes: usize) {
 
 /// Rows that were told of each stream.
 #[derive(Default)]
-struct Told(Mutex<HashMap<u32, u64>>);
+struct Told {
+    rows: Mutex<HashMap<u32, u64>>,
+    tables: Tables,
+    /// Lanes of `large` a while after the small one was read.
+    at_commit: AtomicUsize,
+}
 
 impl Observer for Told {
     fn progress(&self, progress: Progress) {
-        self.0.lock().expect("told").insert(progress.stream, progress.rows);
+        self.rows.lock().expect("told").insert(progress.stream, progress.rows);
+        if progress.stream == 1 && progress.state == StreamState::Committing {
+            // Whoever could take the place has the time to.
+            std::thread::sleep(Duration::from_millis(300));
+            let lanes = self.tables.opened.lock().expect("opened")["large"];
+            self.at_commit.store(lanes, Ordering::SeqCst);
+        }
     }
     fn event(&self, _: Event) {}
 }
@@ -143,7 +154,7 @@ async fn begun(refuses: bool) -> (Tables, Arc<Told>, tokio::task::JoinHandle<Vec
     let rig = rig();
     rig.permits.add_permits(64);
     let tables = Tables { refuses, ..Tables::default() };
-    let told = Arc::new(Told::default());
+    let told = Arc::new(Told { tables: tables.clone(), ..Told::default() });
     // Memory for two lanes.
     let budget = Budget::new(256 << 20).expect("budget");
     let context = Context { source: Arc::new(tables.clone()), budget, observer: told.clone(), ..rig.context.clone() };
@@ -166,8 +177,9 @@ async fn a_large_stream_takes_the_lanes_that_a_small_one_leaves() {
     opened(&tables, "large", 2).await;
     tables.large.0.add_permits(3);
     running.await.expect("joined");
-    assert_eq!(*told.0.lock().expect("told"), HashMap::from([(0, 30), (1, 10)]));
+    assert_eq!(*told.rows.lock().expect("told"), HashMap::from([(0, 30), (1, 10)]));
     assert_eq!(tables.opened.lock().expect("opened")["large"], 2, "no third lane: there are two places");
+    assert_eq!(told.at_commit.load(Ordering::SeqCst), 1, "what comes before a commit keeps its place");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,5 +190,5 @@ async fn a_further_lane_that_can_not_be_opened_ends_no_stream() {
     tables.large.0.add_permits(3);
     let ends = running.await.expect("joined");
     assert_ne!(ends[0].outcome.failure, Some(FailureCode::SourceUnreachable));
-    assert_eq!(told.0.lock().expect("told")[&0], 30, "the lane that reads takes every range");
+    assert_eq!(told.rows.lock().expect("told")[&0], 30, "the lane that reads takes every range");
 }
