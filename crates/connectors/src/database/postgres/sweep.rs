@@ -11,6 +11,7 @@ use waybill_pipeline::{Fault, FaultResult};
 use super::clear::{self, Why};
 use super::copy::Sheet;
 use super::fault::of_target;
+use super::index::Equality;
 use super::kind::Column;
 use super::merge::Merge;
 use super::relation::Relation;
@@ -37,8 +38,10 @@ impl Merge<'_> {
         }
         let table = format!("{}{}", found.only(), self.sql());
         let has_mark = keys.deletes == Deletes::Mark && found.columns.iter().any(|(name, _)| name == DELETED_AT);
+        // Without the index that rows are merged by, nothing can be said yet.
+        let Some(is_there) = is_there(wire, found, keys).await? else { return Ok(false) };
         // Where there is a mark, a row should have it or its key be there, and not both.
-        let (mark, is_there) = (identifier(DELETED_AT), is_there(keys));
+        let mark = identifier(DELETED_AT);
         let differ = match has_mark {
             true => [format!("t.{mark} IS NULL AND NOT {is_there}"), format!("t.{mark} IS NOT NULL AND {is_there}")]
                 .to_vec(),
@@ -56,7 +59,9 @@ impl Merge<'_> {
     /// Removes or marks the rows whose key is none of the source's, and takes the mark from those whose key is back.
     pub(super) async fn sweep(&self, wire: &mut Wire, found: &Relation, keys: &Keys) -> FaultResult<Swept> {
         let table = format!("{}{}", found.only(), self.sql());
-        let (mark, is_there) = (identifier(DELETED_AT), is_there(keys));
+        let lost = || Fault::new(FailureCode::WorkerBug, "the index that rows are merged by is not there");
+        let is_there = is_there(wire, found, keys).await?.ok_or_else(lost)?;
+        let mark = identifier(DELETED_AT);
         let live = match keys.deletes {
             Deletes::Mark => format!("t.{mark} IS NULL"),
             Deletes::Keep | Deletes::Remove => "true".to_owned(),
@@ -67,7 +72,7 @@ impl Merge<'_> {
             let live = rows(wire, &format!("{table} t WHERE {live}")).await?;
             guard_deletes(wanted, live, self.delivery.shrink_guard)?;
         }
-        let mut swept = Swept::default();
+        let (mut swept, mut back) = (Swept::default(), 0);
         match keys.deletes {
             Deletes::Keep => {}
             Deletes::Remove if wanted > 0 => {
@@ -83,18 +88,26 @@ impl Merge<'_> {
                     );
                     swept.marked = count(wire, &format!("UPDATE {table} t SET {mark} = {at} WHERE {gone}")).await?;
                 }
-                let back = format!("UPDATE {table} t SET {mark} = NULL WHERE t.{mark} IS NOT NULL AND {is_there}");
-                swept.unmarked = count(wire, &back).await?;
+                let is_back = format!("t.{mark} IS NOT NULL AND {is_there}");
+                back = rows(wire, &format!("{table} t WHERE {is_back}")).await?;
+                swept.unmarked = count(wire, &format!("UPDATE {table} t SET {mark} = NULL WHERE {is_back}")).await?;
             }
         }
-        if swept.removed + swept.marked == wanted {
-            return Ok(swept);
+        self.check_swept(swept, wanted, back)?;
+        Ok(swept)
+    }
+
+    /// Refuses what a trigger or a rule kept as it was, unseen.
+    fn check_swept(&self, swept: Swept, wanted: u64, back: u64) -> FaultResult<()> {
+        if swept.removed + swept.marked == wanted && swept.unmarked == back {
+            return Ok(());
         }
         let text = format!(
-            "{wanted} rows of {} are gone at the source, and the server deleted or marked {}: a trigger or a rule of the table keeps \
-             them; take it away, or do without `deletes`",
+            "{wanted} rows of {} are gone at the source, and the server deleted or marked {}; {back} are back, and it took the mark \
+             from {}: a trigger or a rule of the table keeps them as they are; take it away, or do without `deletes`",
             self.sql(),
-            swept.removed + swept.marked
+            swept.removed + swept.marked,
+            swept.unmarked
         );
         Err(Fault::new(FailureCode::TargetDenied, text))
     }
@@ -116,11 +129,16 @@ impl Merge<'_> {
     }
 }
 
-/// Whether the key of the row `t` is among them.
-fn is_there(keys: &Keys) -> String {
-    let same = |(at, column): (usize, &Column)| format!("t.{} = {}", identifier(&column.name), column.value(at));
-    let same: Vec<String> = keys.columns.iter().enumerate().map(same).collect();
-    format!("EXISTS (SELECT FROM {} s WHERE {})", keys.sheet.table, same.join(" AND "))
+/// Whether the key of the row `t` is among them, by the equality of the index that rows are merged by; none where there is no such index.
+async fn is_there(wire: &mut Wire, found: &Relation, keys: &Keys) -> FaultResult<Option<String>> {
+    let names: Vec<String> = keys.columns.iter().map(|column| column.name.clone()).collect();
+    let Some(equality) = Equality::of(wire, found.oid, &names).await? else { return Ok(None) };
+    let same = |(at, column): (usize, &Column)| {
+        let operator = equality.operator(&column.name)?;
+        Some(format!("t.{} {operator} ({})", identifier(&column.name), column.value(at)))
+    };
+    let same: Option<Vec<String>> = keys.columns.iter().enumerate().map(same).collect();
+    Ok(same.map(|same| format!("EXISTS (SELECT FROM {} s WHERE {})", keys.sheet.table, same.join(" AND "))))
 }
 
 async fn rows(wire: &mut Wire, from: &str) -> FaultResult<u64> {
