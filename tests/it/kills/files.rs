@@ -45,7 +45,7 @@ async fn f8_a_killed_worker_is_replaced_and_new_files_land_once() -> Result<()> 
         ensure!(seen == json!([["1"], ["2"], ["3"]]), "{fault}: {seen}");
         let events = serde_json::to_string(&sandbox.client.run_events(next.run.id, &EventQuery::default()).await?)?;
         ensure!(
-            events.contains("1 file rewritten after an earlier run took") && !events.contains("secret"),
+            events.contains("rewritten since an earlier run took them: 1 file") && !events.contains("secret"),
             "{events}"
         );
     }

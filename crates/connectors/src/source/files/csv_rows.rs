@@ -137,12 +137,14 @@ impl CsvRows {
                 continue;
             }
             column.push(self.rows, (bytes, is_quoted), known).map_err(|refusal| {
-                let why = match refusal {
-                    Refusal::NoText => "is not valid UTF-8",
-                    Refusal::Edge => "is not of the type that `types` gives it, and `edge-values` says fail",
+                let (code, why) = match refusal {
+                    Refusal::NoText => (FailureCode::TextUndecodable, "is not valid UTF-8"),
+                    Refusal::Edge => (
+                        FailureCode::ValueRefused,
+                        "is not of the type that `types` gives it, and `edge-values` says fail",
+                    ),
                 };
-                let text = format!("column {} of the record {why}", field + 1);
-                Broken { code: FailureCode::ValueRefused, line: record.line, text }
+                Broken { code, line: record.line, text: format!("column {} of the record {why}", field + 1) }
             })?;
         }
         self.bytes += record.size() + fields.len() * 8;

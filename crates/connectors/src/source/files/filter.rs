@@ -78,7 +78,7 @@ impl Filter {
                 let name = &self.names[&at];
                 let text = format!(
                     "`filter` compares the column {name}, and {lost} of its values can't be read as its type: compare it as \
-                     text (without `types`), or make them NULL with `edge_values: null`"
+                     text (without `types`), or make them NULL with `edge-values: null`"
                 );
                 return Err(Fault::new(FailureCode::ValueRefused, text));
             }

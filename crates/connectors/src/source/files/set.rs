@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use sha2::{Digest, Sha256};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, FileFormat, Json, StreamPlan};
@@ -83,15 +83,8 @@ pub(super) fn told(key: &str) -> String {
 impl FileSet {
     /// Lists what a stream names.
     pub(super) async fn list(bucket: &Arc<dyn Bucket>, stream: &StreamPlan) -> FaultResult<Self> {
-        let glob = pattern(stream)?;
-        let listed = if glob.is_pattern() {
-            let mut all = bucket.list(glob.prefix(), None).await.map_err(read_fault)?;
-            all.retain(|meta| glob.means(&meta.key) && !meta.key.ends_with('/'));
-            all.sort_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
-            all
-        } else {
-            bucket.head(&stream.name).await.map_err(read_fault)?.into_iter().collect()
-        };
+        let mut listed = listed(bucket, stream, &pattern(stream)?).try_concat().await?;
+        listed.sort_by(|a, b| a.key.as_bytes().cmp(b.key.as_bytes()));
         if listed.is_empty() {
             return Err(nothing_there());
         }
@@ -200,6 +193,23 @@ async fn entries(bucket: &Arc<dyn Bucket>, meta: &ObjectMeta) -> FaultResult<Vec
 /// What a stream names.
 pub(super) fn pattern(stream: &StreamPlan) -> FaultResult<Glob> {
     Glob::read(&stream.name).map_err(|text| Fault::new(FailureCode::SpecRefused, text))
+}
+
+/// What is there of what a stream names, page by page; folders are no files.
+pub(super) fn listed<'a>(
+    bucket: &'a Arc<dyn Bucket>,
+    stream: &'a StreamPlan,
+    glob: &'a Glob,
+) -> BoxStream<'a, FaultResult<Vec<ObjectMeta>>> {
+    if !glob.is_pattern() {
+        let one = async { Ok(bucket.head(&stream.name).await.map_err(read_fault)?.into_iter().collect()) };
+        return stream::once(one).boxed();
+    }
+    let meant = |mut page: Vec<ObjectMeta>| {
+        page.retain(|meta| glob.means(&meta.key) && !meta.key.ends_with('/'));
+        page
+    };
+    bucket.pages(glob.prefix()).map(move |page| page.map(meant).map_err(read_fault)).boxed()
 }
 
 pub(super) fn nothing_there() -> Fault {

@@ -204,7 +204,7 @@ async fn text_that_is_not_utf8_is_replaced_counted_and_kept_in_hex_or_fails() {
     let mut plan = stream("a.csv");
     plan.invalid_text = TextPolicy::Fail;
     let fault = read_with(dir.path(), &plan, WANT).await.err().expect("refused");
-    assert_eq!(fault.code, FailureCode::ValueRefused);
+    assert_eq!(fault.code, FailureCode::TextUndecodable);
 }
 
 #[tokio::test]

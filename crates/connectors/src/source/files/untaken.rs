@@ -9,17 +9,15 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use async_trait::async_trait;
 use futures::TryStreamExt;
-use futures::stream::{self, BoxStream, StreamExt};
 use waybill_model::FailureCode;
 use waybill_model::plan::{ChangedFiles, StreamPlan};
 use waybill_model::receipt::Grade;
 use waybill_model::size::show_count;
-use waybill_pipeline::bucket::BucketResult;
 use waybill_pipeline::{
     Bucket, CursorState, Earlier, Fault, FaultResult, Lane, ObjectMeta, Proof, Snapshot, Taken, TakenFile, WindowNote,
 };
 
-use super::set::{nothing_there, pattern, read_fault, told};
+use super::set::{listed, nothing_there, pattern, told};
 
 /// What was found.
 pub(super) struct Untaken {
@@ -37,21 +35,14 @@ impl Untaken {
         taken: Option<&Taken>,
     ) -> FaultResult<Self> {
         let glob = pattern(stream)?;
-        let mut pages: BoxStream<'_, BucketResult<Vec<ObjectMeta>>> = if glob.is_pattern() {
-            bucket.pages(glob.prefix())
-        } else {
-            stream::once(async { Ok(bucket.head(&stream.name).await?.into_iter().collect()) }).boxed()
-        };
+        let mut pages = listed(bucket, stream, &glob);
         let mut known = match taken {
             Some(taken) => Known::new(taken.earlier().await?).await?,
             None => Known::default(),
         };
         let (mut files, mut rewritten, mut is_there) = (Vec::new(), Vec::new(), false);
-        while let Some(page) = pages.try_next().await.map_err(read_fault)? {
+        while let Some(page) = pages.try_next().await? {
             for meta in page {
-                if glob.is_pattern() && (!glob.means(&meta.key) || meta.key.ends_with('/')) {
-                    continue;
-                }
                 is_there = true;
                 match known.find(&meta.key).await? {
                     None => files.push(meta),
@@ -74,8 +65,8 @@ impl Untaken {
             (ChangedFiles::Fail, Some(first)) => {
                 let files = show_count(rewritten, "file");
                 let text = format!(
-                    "{files} rewritten after an earlier run took them, so the rows in the table are not theirs any more; of \
-                     the first in the order of names the {}",
+                    "rewritten since an earlier run took them: {files}, whose rows in the table are those of before; of the first in \
+                     the order of names the {}",
                     told(&first.key)
                 );
                 return Err(Fault::new(FailureCode::FilesRewritten, text));

@@ -93,7 +93,7 @@ async fn what_a_type_can_not_hold_goes_by_the_policy() {
 async fn bytes_that_are_no_text_never_stand_for_a_number() {
     let plan = typed(&[("id", "bigint")]);
     let (code, said) = read(b"id\n1\n\xff\n", &plan).await.err().expect("a fault");
-    assert_eq!(code, FailureCode::ValueRefused);
+    assert_eq!(code, FailureCode::TextUndecodable);
     assert!(said.contains("line 3") && said.contains("not valid UTF-8"), "{said}");
 }
 
