@@ -265,7 +265,7 @@ pub(crate) enum Blow {
 }
 
 /// Stands before a key that is deleted.
-const DELETED: &str = "deleted:";
+pub(crate) const DELETED: &str = "deleted:";
 
 type Hook = Box<dyn FnOnce() + Send>;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use tokio::runtime::Handle;
 use waybill_model::plan::Load;
 use waybill_model::{FailureCode, Micros};
 use waybill_pipeline::Bucket;
@@ -12,7 +13,7 @@ use waybill_pipeline::commit::gc::{Age, Collected, collect};
 use waybill_pipeline::commit::{Outcome, UpkeepError};
 use waybill_tests::readers::{self, Foreign};
 
-use super::fixture::{Faulty, Place, STREAM, Try, code, ids, prepared, run};
+use super::fixture::{DELETED, Faulty, Place, STREAM, Try, code, ids, prepared, run};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -80,36 +81,68 @@ async fn an_attempt_that_began_before_a_clean_up_can_not_land_any_more() {
     place.is_sound().await;
 }
 
-/// F49. The clean-up's clock is a week ahead, so files that a run has only just written are old enough for it, too.
+/// Two versions, of which the first is what a clean-up deletes.
+async fn two_versions() -> Place {
+    let place = Place::new();
+    for rows in [0..3, 0..4] {
+        run(&place.bucket, Load::Full, &ids(rows)).await.expect("a run");
+    }
+    place
+}
+
+/// The table is whole, and a run that nobody disturbs lands on it.
+async fn sees_and_goes_on(place: &Place, rows: i64) {
+    place.is_sound().await;
+    place.sees(0..rows);
+    run(&place.bucket, Load::Full, &ids(0..9)).await.expect("the next run");
+    place.is_sound().await;
+    place.sees(0..9);
+}
+
+/// F49. A clean-up comes in the midst of a run, whose file is old enough for it, too: its clock is a week ahead.
 #[tokio::test(flavor = "multi_thread")]
 async fn f49_a_clean_up_beside_live_commits_never_deletes_a_file_that_is_seen() {
-    let place = Place::new();
-    run(&place.bucket, Load::Full, &ids(0..3)).await.expect("a run");
-    let (mut last, mut deleted, mut landed, mut refused) = (3, 0, 0, 0);
-    for turn in 0..40_u64 {
-        // The clean-up begins at another moment of the run each time.
-        let later = async {
-            tokio::time::sleep(Duration::from_micros(turn % 20 * 300)).await;
-            after(&place, 8).await
-        };
-        let next = ids(0..last + 1);
-        let (ran, cleaned) = tokio::join!(run(&place.bucket, Load::Full, &next), later);
+    // The log is listed when the table is opened; then come the puts of a run, in their order.
+    for (step, deleted, lands) in [
+        ("/_delta_log/", 1, true),
+        ("/_waybill/receipts/0", 2, false),
+        ("/_waybill/state/0", 2, false),
+        ("/_delta_log/0", 2, false),
+    ] {
+        let place = two_versions().await;
+        let (others, runtime) = (place.bucket.clone(), Handle::current());
+        let (sender, cleaned) = std::sync::mpsc::channel();
+        let faulty = Faulty::commits(&place.bucket, &[]).before(step, move || {
+            sender.send(runtime.block_on(after_on(&others, 8)).expect("a clean-up").files).expect("the test");
+        });
+        let bucket: Arc<dyn Bucket> = faulty.clone();
+        let ran = run(&bucket, Load::Full, &ids(0..5)).await.map(|(_, outcome)| outcome);
+        assert_eq!((faulty.fired(), cleaned.recv().expect("it came")), (1, deleted), "{step}");
         match ran {
-            Ok((_, Outcome::Landed(_))) => (last, landed) = (last + 1, landed + 1),
-            Ok((_, Outcome::Overtaken)) => refused += 1,
-            Ok((_, Outcome::Adopted(_))) => panic!("nobody ran it before"),
-            Err(fault) => {
-                assert!(matches!(fault.code, FailureCode::Fenced | FailureCode::CommitUnknown), "{}", fault.code);
-                refused += 1;
-            }
+            Ok(Outcome::Landed(_)) => assert!(lands, "{step}: its file is deleted"),
+            Ok(Outcome::Overtaken) => assert!(!lands, "{step}"),
+            other => assert_eq!((code(other), lands), (Some(FailureCode::Fenced), false), "{step}"),
         }
-        deleted += cleaned.map_or(0, |collected| collected.files);
-        place.is_sound().await;
-        if turn % 10 == 9 {
-            place.sees(0..last);
-        }
+        sees_and_goes_on(&place, if lands { 5 } else { 4 }).await;
     }
-    assert!(deleted > 0 && landed > 0 && refused > 0, "{deleted} deleted, {landed} landed, {refused} refused");
+}
+
+/// F49, the other way round: a run comes in the midst of a clean-up.
+#[tokio::test(flavor = "multi_thread")]
+async fn f49_a_run_beside_a_clean_up_lands_and_no_file_of_its_own_is_deleted() {
+    // Where a run lands before the commit that shuts others out, the clean-up looks again, and finds two versions that are gone.
+    for (step, deleted) in [("/_delta_log/", 2), ("/_waybill/state/0", 2), ("/_delta_log/0", 2), (DELETED, 1)] {
+        let place = two_versions().await;
+        let (others, runtime) = (place.bucket.clone(), Handle::current());
+        let faulty = Faulty::commits(&place.bucket, &[]).before(step, move || {
+            let (_, outcome) = runtime.block_on(run(&others, Load::Full, &ids(0..5))).expect("a run");
+            assert!(matches!(outcome, Outcome::Landed(_)), "nobody is in its way");
+        });
+        let bucket: Arc<dyn Bucket> = faulty.clone();
+        let cleaned = after_on(&bucket, 8).await.expect("a clean-up");
+        assert_eq!((faulty.fired(), cleaned.files), (1, deleted), "{step}");
+        sees_and_goes_on(&place, 5).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use waybill_connectors::bucket::local::LocalBucket;
 use waybill_connectors::source::files::Files;
 use waybill_model::plan::Load;
-use waybill_model::{FailureCode, Micros};
+use waybill_model::{Epoch, FailureCode, Micros};
 use waybill_pipeline::commit::gc::{Age, collect};
 use waybill_pipeline::commit::rollback::roll_back;
 use waybill_pipeline::commit::{Outcome, UpkeepError, audit_table};
@@ -16,6 +16,7 @@ use waybill_pipeline::source::Want;
 use waybill_pipeline::{Bucket, CursorState, FaultResult, Source, Taken, TakenFile};
 
 use super::fixture::{Blow, Faulty, Place, STREAM, Try, code, delivery, file, ids, open_on};
+use super::gc::{DAY, after, age};
 
 fn taken_file(n: i64, etag: &str) -> TakenFile {
     TakenFile { key: format!("in/{n:09}.csv"), etag: etag.to_owned(), size: n.unsigned_abs() }
@@ -39,9 +40,14 @@ async fn listed(taken: &Taken) -> FaultResult<BTreeMap<String, (String, u64)>> {
 
 /// A run that takes these files; one that is not committed ends before.
 async fn take(place: &Place, files: Vec<TakenFile>, rows: Range<i64>, commits: bool) {
+    take_since(place, Micros::now(), files, rows, commits).await;
+}
+
+/// The same, begun so long ago.
+async fn take_since(place: &Place, began: Micros, files: Vec<TakenFile>, rows: Range<i64>, commits: bool) {
     let taken = known(place).await.with(files);
     let table = place.open().await.expect("the table");
-    let (who, rows) = (Try::new(&table), ids(rows));
+    let (who, rows) = (Try { epoch: Epoch::next(table.epoch(), began), ..Try::new(&table) }, ids(rows));
     let files = if rows.num_rows() > 0 { vec![file(&place.bucket, &table, who, &rows).await] } else { Vec::new() };
     let mut delivery = delivery(who, Load::New, files, rows.schema());
     delivery.cursor = Some(CursorState::of_taken(taken));
@@ -185,4 +191,37 @@ async fn a_clean_up_leaves_the_lists_that_are_needed_and_a_rollback_goes_on_from
     take(&place, vec![taken_file(9, "a")], 9..10, true).await;
     place.sees(0..10);
     place.is_sound().await;
+}
+
+/// The version that was current as long ago as the retention goes can be come back to, whatever was begun besides.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_goes_on_from_the_list_of_the_version_that_the_retention_reaches_back_to() {
+    for (is_lost, is_slow) in [(false, false), (true, false), (false, true), (true, true)] {
+        let told = format!("an attempt that never landed: {is_lost}, one that landed late: {is_slow}");
+        let place = Place::new();
+        let now = Micros::now();
+        let old = Micros(now.0 - i64::try_from((40 * DAY).as_micros()).expect("a time"));
+        take_since(&place, old, vec![taken_file(0, "a")], 0..1, true).await;
+        let first = after(&place, 0).await.expect("a clean-up");
+        assert_eq!((first.files, first.kept), (0, 0), "{told}: the only list is in use");
+        for n in 1..3 {
+            take_since(&place, old, vec![taken_file(n, "a")], n..n + 1, true).await;
+        }
+        if is_lost {
+            take_since(&place, old, vec![taken_file(50, "a")], 50..51, false).await;
+        }
+        age(&place.table());
+        // What came in its place came only now, begun long ago or not. It takes so many files that its list has all others in it.
+        let last = vec![taken_file(3, "a"), taken_file(4, "a")];
+        let began = if is_slow { old.plus(Duration::from_secs(1)) } else { now };
+        take_since(&place, began, last, 3..5, true).await;
+
+        let done = after(&place, 0).await.expect("a clean-up");
+        assert_eq!((done.files, done.kept), (2 + 2 * u64::from(is_lost), 1), "{told}");
+        let refused = roll_back(&place.bucket, STREAM, 1, false).await;
+        assert!(matches!(refused, Err(UpkeepError::Refused(why)) if why.contains("its retention is over")), "{told}");
+        roll_back(&place.bucket, STREAM, 2, false).await.unwrap_or_else(|error| panic!("{told}: {error:?}"));
+        assert_eq!(listed(&known(&place).await).await.ok().map(|all| all.len()), Some(3), "{told}");
+        place.is_sound().await;
+    }
 }

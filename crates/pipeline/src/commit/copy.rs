@@ -144,7 +144,8 @@ impl Found {
         match landed {
             Ok(Outcome::Landed(committed)) => Ok(Some(committed)),
             Ok(Outcome::Adopted(_) | Outcome::Overtaken) => Ok(None),
-            Err(fault) if fault.code == FailureCode::MergeOvertaken => Ok(None),
+            // A run that began after this one may have landed, too.
+            Err(fault) if matches!(fault.code, FailureCode::MergeOvertaken | FailureCode::Fenced) => Ok(None),
             Err(fault) => Err(fault),
         }
     }

@@ -79,13 +79,20 @@ impl Origin {
         Self { place: digest(&source.place()), table, filter: digest(&filter), zone }
     }
 
+    /// What is another now than it was then, of where rows come from at all.
+    #[must_use]
+    pub fn moved(&self, then: &Self) -> Option<&'static str> {
+        if self.place != then.place {
+            return Some("the source");
+        }
+        (then.table.is_some() && self.table != then.table).then_some("the source's table")
+    }
+
     /// What is another now than it was then.
     #[must_use]
     pub fn differs(&self, then: &Self) -> Option<&'static str> {
-        if self.place != then.place {
-            Some("the source")
-        } else if then.table.is_some() && self.table != then.table {
-            Some("the source's table")
+        if let Some(moved) = self.moved(then) {
+            Some(moved)
         } else if self.filter != then.filter {
             Some("the stream's filter")
         } else {

@@ -12,12 +12,13 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use waybill_model::size::show_count;
-use waybill_model::{Epoch, FailureCode, Micros, fault};
+use waybill_model::{FailureCode, Micros, fault};
 
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::compose::Work;
 use crate::commit::copy::{Found, UpkeepError};
-use crate::commit::{history, key, record};
+use crate::commit::history::{self, Stood};
+use crate::commit::{key, record};
 use crate::fault::{Fault, FaultResult};
 
 /// Deletions at once.
@@ -136,25 +137,32 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
             doomed.push(object);
         }
     }
-    let (old, young): (Vec<_>, Vec<_>) = lists.into_iter().partition(|object| object.modified <= before);
-    // Where none is old enough no state need be read.
-    let needed = if old.is_empty() { BTreeSet::new() } else { needed_lists(found, before).await? };
-    kept += young.iter().filter(|object| !needed.contains(&object.key)).count() as u64;
-    doomed.extend(old.into_iter().filter(|object| !needed.contains(&object.key)));
-    Ok((doomed, kept))
+    let (old, young) = doomed_lists(found, lists, before).await?;
+    doomed.extend(old);
+    Ok((doomed, kept + young))
 }
 
-/// Lists of taken files that the table goes on from, or went on from since `before`: a rollback may come back to those.
-async fn needed_lists(found: &Found, before: Micros) -> FaultResult<BTreeSet<String>> {
+/// Lists of taken files that nothing needs, and the number of those that the table does not go on from and that are kept: too young, or
+/// of a state that a rollback may come back to.
+async fn doomed_lists(found: &Found, lists: Vec<ObjectMeta>, before: Micros) -> FaultResult<(Vec<ObjectMeta>, u64)> {
     let (bucket, dir) = (&*found.bucket, &found.dir);
-    let states = bucket.list(&key::states(dir), None).await?;
-    let epochs: BTreeSet<Epoch> = states.iter().filter_map(|object| history::epoch_of(&object.key)).collect();
-    let then = epochs.iter().rev().find(|epoch| epoch.0 < before.0).copied();
-    let since = epochs.iter().copied().filter(|epoch| epoch.0 >= before.0);
-    let loads = since.chain(then).chain(found.head.epoch).map(|epoch| async move {
-        let loaded = record::load(bucket, dir, epoch, &found.digest).await?;
-        Ok::<_, Fault>(loaded.parts().iter().map(|part| format!("{dir}/{}", part.path)).collect::<Vec<_>>())
-    });
-    let named: Vec<Vec<String>> = stream::iter(loads).buffer_unordered(AT_ONCE).try_collect().await?;
-    Ok(named.into_iter().flatten().collect())
+    let Some(newest) = found.head.epoch.filter(|_| !lists.is_empty()) else { return Ok((Vec::new(), 0)) };
+    let stood = if lists.iter().any(|object| object.modified <= before) {
+        history::stood_since(bucket, dir, newest, of_fence(before.0 / 1000), &found.digest).await?
+    } else {
+        vec![Stood::of(&record::load(bucket, dir, newest, &found.digest).await?)]
+    };
+    let named = |stood: &[Stood]| -> BTreeSet<String> {
+        stood.iter().flat_map(|stood| &stood.parts).map(|part| format!("{dir}/{}", part.path)).collect()
+    };
+    let (seen, needed) = (named(&stood[..1]), named(&stood));
+    let unseen = lists.into_iter().filter(|object| !seen.contains(&object.key));
+    let (doomed, kept): (Vec<_>, Vec<_>) =
+        unseen.partition(|object| object.modified <= before && !needed.contains(&object.key));
+    Ok((doomed, kept.len() as u64))
+}
+
+/// The moment that a fence tells of in milliseconds: whoever judges by it later comes to what its clean-up came to.
+pub(crate) const fn of_fence(before: i64) -> Micros {
+    Micros(before.saturating_mul(1000))
 }

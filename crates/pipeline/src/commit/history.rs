@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use waybill_model::epoch::MAX_AHEAD;
 use waybill_model::{Epoch, FailureCode, Micros};
 
@@ -14,9 +15,12 @@ use crate::commit::log::Head;
 use crate::commit::record::{self, Loaded};
 use crate::commit::{key, write};
 use crate::fault::{Fault, FaultResult};
+use crate::taken::Part;
 
 /// States that are looked at, newest first, before the search is given up.
 const STEPS: usize = 1000;
+/// States that are read at once.
+const AT_ONCE: usize = 8;
 
 /// The epoch in the name of a state or of an accepted epoch.
 pub(crate) fn epoch_of(key: &str) -> Option<Epoch> {
@@ -95,6 +99,50 @@ pub(crate) async fn stands_on(
         }
     }
     Ok(false)
+}
+
+/// A state whose commit landed.
+pub(crate) struct Stood {
+    pub(crate) epoch: Epoch,
+    /// The parts of its list of taken files.
+    pub(crate) parts: Vec<Part>,
+}
+
+impl Stood {
+    pub(crate) fn of(state: &Loaded) -> Self {
+        Self { epoch: state.state.epoch, parts: state.parts().to_vec() }
+    }
+}
+
+/// The states that were current at a moment or later, newest first: whoever goes back to what was seen then goes back to one of them. A
+/// state gave way when the one that stands on it was written, however early the attempt at that began, and those that never landed stand
+/// nowhere.
+pub(crate) async fn stood_since(
+    bucket: &dyn Bucket,
+    table: &str,
+    newest: Epoch,
+    moment: Micros,
+    digest: &DigestKey,
+) -> FaultResult<Vec<Stood>> {
+    let states = bucket.list(&key::states(table), None).await?;
+    let written = states.iter().filter_map(|object| Some((epoch_of(&object.key)?, object.modified)));
+    let mut written: Vec<(Epoch, Micros)> = written.filter(|(epoch, _)| *epoch <= newest).collect();
+    written.sort_unstable();
+    let load =
+        |(epoch, written)| async move { Ok::<_, Fault>((record::load(bucket, table, epoch, digest).await?, written)) };
+    let mut states = stream::iter(written.into_iter().rev()).map(load).buffered(AT_ONCE);
+    let (mut next, mut stood) = (Some(newest), Vec::new());
+    while let Some(epoch) = next {
+        let Some((state, written)) = states.try_next().await?.filter(|(state, _)| state.state.epoch >= epoch) else {
+            let text = format!("the state of epoch {epoch} in {table} is missing");
+            return Err(Fault::new(FailureCode::CommitLogCorrupt, text));
+        };
+        if state.state.epoch == epoch {
+            stood.push(Stood::of(&state));
+            next = state.base.filter(|_| written > moment);
+        }
+    }
+    Ok(stood)
 }
 
 /// What shows that a table without a log once had one: a state that stands on an earlier commit, or states whose digest

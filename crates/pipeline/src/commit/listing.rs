@@ -8,7 +8,7 @@ use crate::commit::kind::LogKind;
 use crate::fault::FaultResult;
 
 /// The log's directory as one listing saw it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
     /// Versions with a JSON commit.
     pub(crate) commits: BTreeSet<u64>,
@@ -17,7 +17,7 @@ pub(crate) struct Listing {
     checkpoints: BTreeMap<u64, Checkpoint>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Checkpoint {
     single: bool,
     /// Number of parts to the parts that are there.

@@ -13,11 +13,11 @@ use waybill_model::{Micros, RunId};
 use crate::bucket::Bucket;
 use crate::commit::compose::{Work, can_restore};
 use crate::commit::copy::{Found, UpkeepError};
-use crate::commit::key;
 use crate::commit::kind::LogKind;
 use crate::commit::listing::Listing;
 use crate::commit::log::{Head, Told};
 use crate::commit::record::{self, Loaded};
+use crate::commit::{gc, history, key};
 use crate::fault::{Fault, FaultResult};
 
 /// Objects that are looked at at once.
@@ -154,13 +154,25 @@ async fn check_files(found: &Found, then: &Head) -> Result<(), UpkeepError> {
 async fn check_lists(found: &Found, then: &Loaded) -> Result<(), UpkeepError> {
     let Some(newest) = found.head.epoch else { return Ok(()) };
     let now = record::load(&*found.bucket, &found.dir, newest, &found.digest).await?;
-    let is_listed = now.gone_before.is_some_and(|before| then.state.epoch.0 / 1000 <= before);
-    for part in then.parts().iter().filter(|part| !now.parts().contains(part)) {
+    let back: Vec<_> = then.parts().iter().filter(|part| !now.parts().contains(part)).collect();
+    if back.is_empty() {
+        return Ok(());
+    }
+    let gone = || {
+        let text = "the list of the files that were taken then is gone, or on the list of a clean-up (gc): its retention is over";
+        Err(UpkeepError::Refused(text.to_owned()))
+    };
+    if let Some(before) = now.gone_before {
+        let (bucket, moment) = (&*found.bucket, gc::of_fence(before));
+        let stood = history::stood_since(bucket, &found.dir, newest, moment, &found.digest).await?;
+        if stood.last().is_some_and(|oldest| then.state.epoch < oldest.epoch) {
+            return gone();
+        }
+    }
+    for part in back {
         let key = format!("{}/{}", found.dir, part.path);
-        let there = found.bucket.head(&key).await.map_err(Fault::from)?.is_some_and(|object| object.size == part.bytes);
-        if is_listed || !there {
-            let text = "the list of the files that were taken then is gone, or on the list of a clean-up (gc): its retention is over";
-            return Err(UpkeepError::Refused(text.to_owned()));
+        if found.bucket.head(&key).await.map_err(Fault::from)?.is_none_or(|object| object.size != part.bytes) {
+            return gone();
         }
     }
     Ok(())
