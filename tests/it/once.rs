@@ -12,6 +12,7 @@ mod footprint;
 mod formats;
 mod limited;
 mod partitions;
+mod power;
 mod preview;
 mod reload;
 mod taken_over;
@@ -95,6 +96,11 @@ impl Shop {
         assert!(talk(&output).contains(&format!("--run {run}")), "people are told its id: {}", talk(&output));
         report
     }
+}
+
+/// State, receipts and commits agree, down to the bytes.
+fn verified(shop: &Shop) {
+    waybill_tests::verify::verified(&shop.path("lake")).expect("the lake is whole");
 }
 
 fn talk(output: &Output) -> String {

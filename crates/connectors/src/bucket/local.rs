@@ -35,7 +35,7 @@ pub struct LocalBucket {
 impl LocalBucket {
     /// The directory at `path`, made if it is not there.
     pub fn open(path: &Path) -> BucketResult<Self> {
-        std::fs::create_dir_all(path).map_err(|error| place::root_failure(&error, "make", path))?;
+        place::make_all(path).map_err(|error| place::root_failure(&error, "make", path))?;
         Self::existing(path)
     }
 
@@ -148,7 +148,7 @@ fn missing(key: &str) -> BucketError {
 /// Creates an object that must not be there yet.
 fn put(spot: &Spot, body: &[u8]) -> BucketResult<Put> {
     if spot.exists()? {
-        return Ok(Put::Exists);
+        return taken(spot);
     }
     let (temp, mut file) = spot.temp()?;
     let written = file.write_all(body).and_then(|()| file.sync_all());
@@ -159,8 +159,14 @@ fn put(spot: &Spot, body: &[u8]) -> BucketResult<Put> {
         spot.settle()?;
         Ok(Put::Created)
     } else {
-        Ok(Put::Exists)
+        taken(spot)
     }
+}
+
+/// Whoever reads what is there goes on from it: it must outlive a power cut, although who put it may have died before it said so.
+fn taken(spot: &Spot) -> BucketResult<Put> {
+    spot.settle()?;
+    Ok(Put::Exists)
 }
 
 fn replace(spot: &Spot, body: &[u8]) -> BucketResult<()> {

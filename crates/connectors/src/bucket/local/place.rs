@@ -163,6 +163,20 @@ pub(super) fn enter(dir: &OwnedFd, step: &str) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(dir, step, flags, Mode::empty())
 }
 
+/// Makes a directory with those above it, each of them safe from a power cut.
+pub(super) fn make_all(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    make_all(parent)?;
+    match std::fs::create_dir(path) {
+        Ok(()) => File::open(parent)?.sync_all(),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn make_dir(dir: &OwnedFd, step: &str) -> Result<(), Errno> {
     match rustix::fs::mkdirat(dir, step, Mode::from_raw_mode(0o755)) {
         Ok(()) => rustix::fs::fsync(dir),
