@@ -143,6 +143,7 @@ impl MySqlSnapshot {
         let counted = wire.ask_one(&self.shared.parts.rows.selection.count(None)).await.map_err(Fault::from);
         lost_as(counted, FailureCode::SnapshotLost)?.number(0)
     }
+
     /// The sums that the stream asks for, over the rows that were read.
     async fn sums(&self, wire: &mut Wire) -> FaultResult<Vec<ColumnSum>> {
         let selection = &self.shared.parts.rows.selection;
@@ -150,12 +151,10 @@ impl MySqlSnapshot {
             return Ok(selection.summed.iter().map(Summed::none).collect());
         }
         let mut sums = Vec::with_capacity(selection.summed.len());
-        for (some, fields) in statements(&selection.summed) {
-            let answer = wire.ask_one(&selection.total(&fields)).await.map_err(Fault::from);
+        for one in statements(&selection.summed) {
+            let answer = wire.ask_one(&selection.total(&one.fields)).await.map_err(Fault::from);
             let row = lost_as(answer, FailureCode::SnapshotLost)?;
-            for (at, one) in some.iter().enumerate() {
-                sums.push(one.read(row.number(2 * at)?, row.number(2 * at + 1)?));
-            }
+            sums.extend(one.read(|at| row.number(at))?);
         }
         Ok(sums)
     }

@@ -174,6 +174,7 @@ impl PgSnapshot {
         let row = lost_as(wire.ask_one(&sql).await.map_err(Fault::from), FailureCode::SnapshotLost)?;
         row.number(0)
     }
+
     /// The sums that the stream asks for, over the rows that were read.
     async fn sums(&self, wire: &mut Wire) -> FaultResult<Vec<ColumnSum>> {
         let selection = &self.shared.parts.rows.selection;
@@ -181,12 +182,11 @@ impl PgSnapshot {
             return Ok(selection.summed.iter().map(Summed::none).collect());
         }
         let mut sums = Vec::with_capacity(selection.summed.len());
-        for (some, fields) in statements(&selection.summed) {
-            let sql = selection.total(&fields, &self.shared.relation.sql());
-            let row = lost_as(wire.ask_one(&sql).await.map_err(Fault::from), FailureCode::SnapshotLost)?;
-            for (at, one) in some.iter().enumerate() {
-                sums.push(one.read(row.number(2 * at)?, row.number(2 * at + 1)?));
-            }
+        for one in statements(&selection.summed) {
+            let answer =
+                wire.ask_one(&selection.total(&one.fields, &self.shared.relation.sql())).await.map_err(Fault::from);
+            let row = lost_as(answer, FailureCode::SnapshotLost)?;
+            sums.extend(one.read(|at| row.number(at))?);
         }
         Ok(sums)
     }

@@ -31,19 +31,33 @@ impl Summed {
     pub(crate) fn none(&self) -> ColumnSum {
         ColumnSum::none(self.column.as_str())
     }
-
-    /// What its two fields of an answer say.
-    pub(crate) fn read(&self, values: u64, sum: u128) -> ColumnSum {
-        ColumnSum::new(self.column.as_str(), values, sum)
-    }
 }
 
-/// The columns of each statement, with what stands behind its SELECT: two fields for each of them.
-pub(crate) fn statements(all: &[Summed]) -> impl Iterator<Item = (&[Summed], String)> {
+/// A statement about some of the columns.
+pub(crate) struct Statement<'a> {
+    some: &'a [Summed],
+    /// What stands behind its SELECT: two fields for each of them.
+    pub(crate) fields: String,
+}
+
+/// The statements about all of them.
+pub(crate) fn statements(all: &[Summed]) -> impl Iterator<Item = Statement<'_>> {
     all.chunks(AT_ONCE).map(|some| {
         let fields: Vec<String> = some.iter().map(|one| format!("{}, {}", one.values, one.sum)).collect();
-        (some, fields.join(", "))
+        Statement { some, fields: fields.join(", ") }
     })
+}
+
+impl Statement<'_> {
+    /// The sums that its answer tells; `number` reads a field of it.
+    pub(crate) fn read(&self, number: impl Fn(usize) -> FaultResult<u128>) -> FaultResult<Vec<ColumnSum>> {
+        let sum = |(at, one): (usize, &Summed)| {
+            let values = u64::try_from(number(2 * at)?);
+            let values = values.map_err(|_| Fault::new(FailureCode::SourceMalformed, "a count can't be read"))?;
+            Ok(ColumnSum::new(one.column.as_str(), values, number(2 * at + 1)?))
+        };
+        self.some.iter().enumerate().map(sum).collect()
+    }
 }
 
 /// Why a column can't be summed.
@@ -87,7 +101,7 @@ mod tests {
     fn a_table_with_many_columns_is_summed_by_several_statements() {
         let all: Vec<Summed> =
             (0..1201).map(|n| Summed::new(&format!("c{n}"), format!("v{n}"), format!("s{n}"))).collect();
-        let asked: Vec<(usize, String)> = statements(&all).map(|(some, fields)| (some.len(), fields)).collect();
+        let asked: Vec<(usize, String)> = statements(&all).map(|one| (one.some.len(), one.fields)).collect();
         assert_eq!(asked.iter().map(|(columns, _)| *columns).collect::<Vec<_>>(), [500, 500, 201]);
         assert!(asked[1].1.starts_with("v500, s500, v501, s501, ") && asked[2].1.ends_with(", v1200, s1200"));
         assert_eq!(statements(&[]).count(), 0);
