@@ -9,19 +9,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use waybill_model::errand::Range;
-use waybill_model::plan::{Condition, StreamPlan};
 
 use crate::fault::FaultResult;
-use crate::source::step::{Step, behind};
-use crate::source::{Batch, CursorState, Snapshot, Source, Table, Want};
+use crate::source::step::{Step, stepped};
+use crate::source::{Batch, Source};
 
 /// Rows in a second as they are allowed now; none where there is no ceiling.
 pub type Rate = Arc<dyn Fn() -> Option<u64> + Send + Sync>;
 
 /// The source, held to a rate.
 pub fn paced(source: Arc<dyn Source>, rate: Rate) -> Arc<dyn Source> {
-    Arc::new(Paced { inner: source, pace: Arc::new(Pace::new(rate)) })
+    stepped(source, Held(Pace::new(rate)))
 }
 
 /// The longest wait until the ceiling is asked for again.
@@ -72,42 +70,8 @@ impl Pace {
     }
 }
 
-struct Paced {
-    inner: Arc<dyn Source>,
-    pace: Arc<Pace>,
-}
-
-#[async_trait]
-impl Source for Paced {
-    async fn reach(&self) -> FaultResult<()> {
-        self.inner.reach().await
-    }
-
-    async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
-        self.inner.check(stream).await
-    }
-
-    async fn discover(&self) -> FaultResult<Vec<Table>> {
-        self.inner.discover().await
-    }
-
-    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
-        self.inner.range(stream, range).await
-    }
-
-    async fn open(
-        &self,
-        stream: &StreamPlan,
-        after: Option<&CursorState>,
-        want: Want,
-    ) -> FaultResult<Box<dyn Snapshot>> {
-        let inner = self.inner.open(stream, after, want).await?;
-        let schema = inner.schema();
-        Ok(behind(inner, schema, Held(Arc::clone(&self.pace))))
-    }
-}
-
-struct Held(Arc<Pace>);
+/// Rows and keys wait alike: both are read from the source.
+struct Held(Pace);
 
 impl Held {
     async fn waited(&self, batch: Batch) -> FaultResult<Batch> {
@@ -132,6 +96,23 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::source::step::tests::{Keyed, ROWS, opened, read};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_paced_source_hands_on_rows_and_keys_no_faster_than_the_rate_and_says_what_it_said() {
+        let rate: Rate = Arc::new(|| Some(1_000));
+        let (source, began) = (paced(Arc::new(Keyed), rate), Instant::now());
+        let (one, other) = (opened(&source).await, opened(&source).await);
+        assert_eq!((one.key(), one.lanes()), (vec!["id".to_owned()], 3));
+        assert_eq!(began.elapsed(), Duration::ZERO, "nothing was read yet");
+        let (lane, beside) = (one.lane().await, other.lane().await);
+        tokio::join!(read(lane), read(beside));
+        // All that was read but for the last batch, whose own time is not over when it is handed on.
+        let so_far = |batches: u64| Duration::from_millis((batches - 1) * ROWS);
+        assert_eq!(began.elapsed(), so_far(4), "two streams share the rate");
+        read(one.keys().await).await;
+        assert_eq!(began.elapsed(), so_far(6), "keys count like rows");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_that_changes_counts_from_the_next_rows_on() {

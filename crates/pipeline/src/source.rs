@@ -3,7 +3,7 @@
 //! Everything is pulled: a lane reads nothing before `next` is called, so a slow bucket stops the reads.
 //! `Batch` and `CursorState` hold the customer's values and therefore have no `Debug`, `Display` or `Serialize`.
 
-pub(crate) mod step;
+pub mod step;
 
 use std::sync::Arc;
 

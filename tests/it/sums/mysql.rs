@@ -9,6 +9,7 @@ use waybill_connectors::source::mysql::MySqlSource;
 use waybill_model::FailureCode;
 use waybill_model::event::EventCode;
 use waybill_model::plan::System;
+use waybill_pipeline::source::step::stepped;
 use waybill_pipeline::{Batch, Fixed, Source};
 use waybill_tests::services::mariadb::MariaDb;
 
@@ -95,7 +96,7 @@ async fn a_value_of_mariadb_that_is_bent_on_its_way_is_caught() {
     let server = server();
     server.run("CREATE TABLE t (id int, note varchar(20)); INSERT INTO t VALUES (1, 'a'), (2, 'b '), (3, NULL)");
     let folder = tempfile::tempdir().expect("a folder");
-    let bent = Arc::new(Bent { inner: source(&server), bend: trimmed });
+    let bent = stepped(source(&server), Bent(trimmed));
     let system = System::MySql(settings(server.port(), "reader"));
     let caught = moved(bent, system, folder.path(), json!({ "name": "t", "load": "full", "checksums": "all" })).await;
     assert!(caught.failed(FailureCode::ChecksumMismatch).contains(": note (other values);"));

@@ -10,6 +10,7 @@ use waybill_connectors::source::postgres::PostgresSource;
 use waybill_model::FailureCode;
 use waybill_model::event::EventCode;
 use waybill_model::plan::System;
+use waybill_pipeline::source::step::stepped;
 use waybill_pipeline::{Batch, Source};
 use waybill_tests::binaries::repository;
 use waybill_tests::services::postgres::{Postgres, Setup};
@@ -31,7 +32,7 @@ async fn ran(server: &Postgres, folder: &Path, stream: Value) -> Ran {
 
 /// The same through a source whose rows are bent.
 async fn bent(server: &Postgres, folder: &Path, stream: Value, bend: Bend) -> Ran {
-    let source = Arc::new(Bent { inner: source(server), bend });
+    let source = stepped(source(server), Bent(bend));
     moved(source, System::Postgres(settings(server.port())), folder, stream).await
 }
 

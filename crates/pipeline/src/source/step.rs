@@ -1,22 +1,65 @@
-//! A snapshot whose rows go through a step on their way: changed, or held back. Everything else is as the snapshot within says.
+//! A source, or one snapshot of it, whose rows go through a step on their way: changed, or held back. Everything else is as the one
+//! within says; nothing is answered here in its place.
 
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
+use waybill_model::errand::Range;
+use waybill_model::plan::{Condition, StreamPlan};
 
-use super::{Batch, CursorState, Lane, Proof, Snapshot, WindowNote};
+use super::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, Want, WindowNote};
 use crate::fault::FaultResult;
 
 /// What becomes of rows between a source and whoever asked for them.
 #[async_trait]
-pub(crate) trait Step: Send + Sync + 'static {
+pub trait Step: Send + Sync + 'static {
     /// Of the stream's rows.
     async fn rows(&self, batch: Batch) -> FaultResult<Batch>;
 
     /// Of keys alone, which have columns of their own.
     async fn keys(&self, batch: Batch) -> FaultResult<Batch> {
         Ok(batch)
+    }
+}
+
+/// The source behind the step, which leaves the columns as they are: all its snapshots and lanes go through the one step.
+pub fn stepped(source: Arc<dyn Source>, step: impl Step) -> Arc<dyn Source> {
+    Arc::new(Stepped { inner: source, step: Arc::new(step) })
+}
+
+struct Stepped {
+    inner: Arc<dyn Source>,
+    step: Arc<dyn Step>,
+}
+
+#[async_trait]
+impl Source for Stepped {
+    async fn reach(&self) -> FaultResult<()> {
+        self.inner.reach().await
+    }
+
+    async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
+        self.inner.check(stream).await
+    }
+
+    async fn discover(&self) -> FaultResult<Vec<Table>> {
+        self.inner.discover().await
+    }
+
+    async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
+        self.inner.range(stream, range).await
+    }
+
+    async fn open(
+        &self,
+        stream: &StreamPlan,
+        after: Option<&CursorState>,
+        want: Want,
+    ) -> FaultResult<Box<dyn Snapshot>> {
+        let inner = self.inner.open(stream, after, want).await?;
+        let schema = inner.schema();
+        Ok(Box::new(Behind { inner, schema, step: Arc::clone(&self.step) }))
     }
 }
 
@@ -94,91 +137,4 @@ impl Lane for BehindLane {
 }
 
 #[cfg(test)]
-mod tests {
-    use arrow::array::RecordBatch;
-    use arrow::datatypes::{DataType, Field, Schema};
-    use waybill_model::FailureCode;
-
-    use super::*;
-    use crate::fault::Fault;
-
-    fn empty() -> SchemaRef {
-        Arc::new(Schema::empty())
-    }
-
-    /// A snapshot that has something else to say of everything.
-    struct Keyed;
-
-    #[async_trait]
-    impl Snapshot for Keyed {
-        fn schema(&self) -> SchemaRef {
-            empty()
-        }
-        fn ranges(&self) -> usize {
-            2
-        }
-        fn rows_estimate(&self) -> Option<u64> {
-            Some(1)
-        }
-        fn lanes(&self) -> usize {
-            3
-        }
-        fn cursor(&self) -> Option<CursorState> {
-            Some(CursorState::new("here"))
-        }
-        fn key(&self) -> Vec<String> {
-            vec!["id".into()]
-        }
-        fn window(&self) -> WindowNote {
-            WindowNote { held: true, ..WindowNote::default() }
-        }
-        async fn lane(&self) -> FaultResult<Box<dyn Lane>> {
-            Ok(Box::new(One(true)))
-        }
-        async fn keys(&self) -> FaultResult<Box<dyn Lane>> {
-            Ok(Box::new(One(true)))
-        }
-        async fn finish(self: Box<Self>) -> FaultResult<Proof> {
-            Err(Fault::new(FailureCode::SourceFailed, "the end"))
-        }
-    }
-
-    /// One batch.
-    struct One(bool);
-
-    #[async_trait]
-    impl Lane for One {
-        async fn next(&mut self) -> FaultResult<Option<Batch>> {
-            Ok(std::mem::take(&mut self.0).then(|| Batch::exact(RecordBatch::new_empty(empty()))))
-        }
-    }
-
-    /// Counts each batch as coerced, keys twice.
-    struct Counting;
-
-    #[async_trait]
-    impl Step for Counting {
-        async fn rows(&self, batch: Batch) -> FaultResult<Batch> {
-            Ok(Batch { coerced: vec![(0, 1)], ..batch })
-        }
-        async fn keys(&self, batch: Batch) -> FaultResult<Batch> {
-            Ok(Batch { coerced: vec![(0, 2)], ..batch })
-        }
-    }
-
-    #[tokio::test]
-    async fn a_snapshot_behind_a_step_says_all_that_the_one_within_says_and_each_batch_takes_its_step() {
-        let schema = Arc::new(Schema::new(vec![Field::new("more", DataType::Int64, true)]));
-        let behind = behind(Box::new(Keyed), Arc::clone(&schema), Counting);
-        assert_eq!((behind.key(), behind.ranges(), behind.lanes()), (vec!["id".to_owned()], 2, 3));
-        assert!(behind.window().held && behind.cursor().is_some() && behind.rows_estimate() == Some(1));
-        assert_eq!(behind.schema(), schema);
-        for (lane, count) in [(behind.lane().await, 1), (behind.keys().await, 2)] {
-            let mut lane = lane.unwrap_or_else(|_| panic!("a lane"));
-            let batch = lane.next().await.unwrap_or_else(|_| panic!("no fault")).expect("a batch");
-            assert_eq!(batch.coerced, [(0, count)]);
-            assert!(lane.next().await.is_ok_and(|end| end.is_none()));
-        }
-        assert_eq!(behind.finish().await.expect_err("its end").text.for_customer(), "the end");
-    }
-}
+pub(crate) mod tests;
