@@ -10,6 +10,7 @@ use waybill_tests::services::commit_proxy::CommitProxy;
 use waybill_tests::services::postgres::Postgres;
 use waybill_tests::services::s3::{BUCKET, Roto};
 use waybill_tests::services::s3_proxy::{Break, Rule, S3Proxy};
+use waybill_tests::verify::verified;
 
 use super::case::{Case, Fault, To};
 use super::rows::{Shown, shown_bytes};
@@ -97,21 +98,36 @@ impl Target {
 
     /// All rows that are committed, by readers that are not ours; none where there is no table yet.
     pub(super) async fn read(&self) -> Result<Vec<Shown>> {
-        let (lake, how, reader) = match self {
+        let (how, reader) = match self {
             Self::Postgres { server } => return of_postgres(server).await,
-            Self::Lake { lake, plain, reader } => {
-                (lake.clone(), if plain.is_some() { "plain" } else { "delta" }, reader)
-            }
-            // It answers no request for a part of an object, without which nobody reads Parquet there.
-            Self::S3 { server, mirror, reader } => {
-                server.copy("raw/", mirror).await?;
-                (mirror.join("raw"), "delta", reader)
-            }
+            Self::Lake { plain: Some(_), reader, .. } => ("plain", reader),
+            Self::Lake { reader, .. } | Self::S3 { reader, .. } => ("delta", reader),
         };
-        let Some(table) = table_below(&lake) else { return Ok(Vec::new()) };
+        let Some(table) = self.files().await?.as_deref().and_then(table_below) else { return Ok(Vec::new()) };
         let question = json!({"op": "held", "table": table, "how": how});
         let answer = tokio::task::block_in_place(|| reader.lock().expect("the reader").ask(&question))?;
         serde_json::from_value(answer["rows"].clone()).context("rows")
+    }
+
+    /// The lake of files that it is, or a copy of it.
+    async fn files(&self) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Postgres { .. } => Ok(None),
+            Self::Lake { lake, .. } => Ok(Some(lake.clone())),
+            // It answers no request for a part of an object, without which nobody reads Parquet there.
+            Self::S3 { server, mirror, .. } => {
+                server.copy("raw/", mirror).await?;
+                Ok(Some(mirror.join("raw")))
+            }
+        }
+    }
+
+    /// Where it is files: the product finds all that a history left there whole, once there is a commit.
+    pub(super) async fn is_whole(&self) -> Result<()> {
+        match self.files().await? {
+            Some(lake) if table_below(&lake).is_some() => tokio::task::block_in_place(|| verified(&lake)),
+            _ => Ok(()),
+        }
     }
 
     /// Another writer changes the files and no row, where there are any; whether it could.

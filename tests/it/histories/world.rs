@@ -77,10 +77,13 @@ impl World {
         self.log.push(what.to_owned());
     }
 
-    /// One step. Every fourth one lets all that is open come to an end.
+    /// One step. Every fourth one lets all that is open come to an end, and begins with what the others left found whole.
     pub(super) async fn step(&mut self, number: usize) -> Result<()> {
         let mut chance = self.chance(&number.to_string());
         self.log.push(format!("step {number}"));
+        if number % 4 == 3 {
+            self.target.is_whole().await?;
+        }
         self.somebody_writes(&mut chance).await?;
         let rests = self.case.is_loose() && number % 4 == 3;
         if rests {
@@ -105,12 +108,13 @@ impl World {
         Ok(())
     }
 
-    /// The end of a history: nothing is open, and the table is what the mode says.
+    /// The end of a history: nothing is open, the table is what the mode says, and the files are whole.
     pub(super) async fn end(&mut self) -> Result<()> {
         let mut chance = self.chance("end");
         self.all_end(&mut chance).await?;
         self.run(false, &mut chance).await?;
-        self.is_at_rest(&mut chance).await
+        self.is_at_rest(&mut chance).await?;
+        self.target.is_whole().await
     }
 
     /// The faults go round; where a window hangs on a clock, all of them meet a step at which rows come for certain.

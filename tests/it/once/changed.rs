@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use waybill_tests::binaries::binary;
 
 use super::{Shop, report, rows, talk};
-use fixture::{Merging, contents, log, verified};
+use fixture::{Merging, contents, log};
 
 /// Rows with noise, so that a few thousand fill several files of the least size.
 fn noisy(many: i64) -> Merging {
@@ -54,7 +54,7 @@ fn changed_rows_take_the_place_of_those_with_their_key_and_only_their_files_are_
         merged["kept"].as_array().expect("files").iter().map(|file| file["rows"].as_u64().expect("rows")).sum();
     assert_eq!((&merged["rows"], &merged["key"]), (&json!(21), &json!(["id"])), "{merged}");
     assert_eq!(merged["rows_before"].as_u64(), Some(kept + 21));
-    assert!(verified(shop), "state, receipt and commit agree");
+    super::verified(shop);
 
     let third = shop.delivered();
     assert_eq!((&third["streams"][0]["rows"], &third["streams"][0]["version"]), (&json!(0), &Value::Null));
@@ -139,7 +139,7 @@ fn twins_of_rows_that_stay_and_of_rows_that_come_are_in_the_table() {
             [3, null, "'little'", null, null]
         ])
     );
-    assert!(verified(&merging.0));
+    super::verified(&merging.0);
 }
 
 #[test]
@@ -208,5 +208,5 @@ fn every_row_of_a_table_many_times_the_memory_is_replaced_within_the_memory() {
     let sums = "select count(*), count(distinct id), cast(sum(rev) as bigint), min(length(pad)) from t";
     let wanted: i64 = (1..=400_000_i64).map(|id| if id % 4 == 0 { id } else { id + 400_000 }).sum();
     assert_eq!(rows(&shop.table("c"), sums), json!([[400_000, 400_000, wanted, 784]]));
-    assert!(verified(&shop));
+    super::verified(&shop);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Shop, formats, rows, talk};
+use super::{Shop, rows, talk};
 
 const SALES: &str = "CREATE TABLE s (id INTEGER PRIMARY KEY, rev INTEGER NOT NULL, country TEXT, made TIMESTAMP);
     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30)
@@ -57,12 +57,12 @@ fn a_worker_that_is_killed_at_a_checkpoint_has_delivered_and_partitions_are_read
             (checkpoints(&shop), shop.table("s").join("_delta_log/_last_checkpoint").exists()),
             (there.clone(), false)
         );
-        formats::verified(&shop);
+        super::verified(&shop);
         more(&shop, 10);
         let next = shop.delivered();
         assert_eq!(next["streams"][0]["rows"], 1, "{point}: nothing twice");
         assert_eq!(checkpoints(&shop), if there.is_empty() { vec![11] } else { there }, "{point}");
-        formats::verified(&shop);
+        super::verified(&shop);
         let before = rows(&shop.table("s"), ALL);
         for version in 0..=10 {
             std::fs::remove_file(shop.table("s").join(format!("_delta_log/{version:020}.json"))).expect("a commit");
@@ -77,6 +77,6 @@ fn a_worker_that_is_killed_at_a_checkpoint_has_delivered_and_partitions_are_read
         more(&shop, 11);
         shop.delivered();
         assert_eq!(rows(&shop.table("s"), "SELECT count(*) FROM t"), json!([[shop.count("s")]]));
-        formats::verified(&shop);
+        super::verified(&shop);
     }
 }

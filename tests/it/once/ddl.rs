@@ -202,7 +202,7 @@ fn a_new_schema_gets_its_statement_and_one_that_can_not_be_written_fails_nothing
     std::fs::File::options().write(true).open(&file).and_then(|file| file.set_modified(then)).expect("a time");
     let gc = super::formats::worker(&shop, "gc", &[]);
     assert!(gc.status.success() && file.exists(), "{}", talk(&gc));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 
     // A directory in its place can't be written over.
     std::fs::remove_file(&file).expect("gone");

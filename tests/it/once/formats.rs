@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use waybill_tests::binaries::{binary, repository};
 use waybill_tests::readers;
 
-use super::{Shop, orders, report, talk};
+use super::{Shop, orders, report, talk, verified};
 
 fn written(sql: &str, stream: &str, files: &str) -> Shop {
     let shop = Shop::with(sql, "");
@@ -33,11 +33,6 @@ fn newest(table: &Path) -> Value {
 pub(super) fn worker(shop: &Shop, command: &str, more: &[&str]) -> Output {
     let lake = format!("file://{}", shop.path("lake").display());
     Command::new(binary("waybill-worker")).args([command, &lake]).args(more).output().expect("run the worker")
-}
-
-pub(super) fn verified(shop: &Shop) {
-    let output = worker(shop, "verify", &[]);
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), talk(&output));
 }
 
 const SUMS: &str = "SELECT count(*), count(DISTINCT id), sum(id)::bigint, sum(total)::varchar FROM t";

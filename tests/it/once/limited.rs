@@ -88,6 +88,8 @@ fn a_worker_that_dies_at_any_step_of_a_try_leaves_a_try_or_nothing() {
         let killed = killed.args(["--limit", "50"]).env("WAYBILL_FAULT", format!("{point}=kill;{}", marker.display()));
         let output = killed.output().expect("run");
         assert!(marker.exists(), "{point}: {}", talk(&output));
+        let first = shop.table("c").join("_delta_log/00000000000000000000.json");
+        assert_eq!(first.exists(), point == "commit_applied", "{point}: what died earlier left nothing");
     }
     assert_eq!(count(&shop), json!([[50, 50]]));
     stream(&shop, &["--limit", "60"], 0);

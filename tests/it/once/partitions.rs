@@ -77,7 +77,7 @@ fn rows_lie_in_directories_of_their_values_and_readers_skip_the_others() {
     shop.sql("INSERT INTO s VALUES (7, 7, 'SE', NULL, NULL, 6)");
     shop.delivered();
     assert_eq!(rows(&table, "SELECT count(*) FROM t WHERE country = 'SE'"), json!([[3]]));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn changed_rows_leave_their_partition_for_another() {
     for remove in actions(&shop.table("s"), 1, "remove") {
         assert_eq!(remove["partitionValues"].as_object().map(serde_json::Map::len), Some(2), "{remove}");
     }
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn the_day_of_the_run_is_a_column_and_a_partition() {
     assert!([before, today].iter().any(|day| days[0][0] == day.to_string()), "{days}");
     assert_eq!(rows(&shop.table("s"), "SELECT count(*) FROM t WHERE big AND run_day IS NOT NULL"), json!([[4]]));
     assert_eq!(actions(&shop.table("s"), 0, "metaData")[0]["partitionColumns"], json!(["run_day", "big"]));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 /// Rows of no order: what waits is bounded, and the files are not one for each row.
@@ -190,12 +190,12 @@ fn hostile_values_are_partitions_like_others() {
     let sql = plain().map(one).collect::<Vec<_>>().join(" UNION ALL ");
     let found = rows(&shop.table("s"), &format!("SELECT wanted, id FROM ({sql}) AS found ORDER BY wanted"));
     assert_eq!(found, json!(plain().map(|(id, _)| [id, id]).collect::<Vec<_>>()));
-    super::formats::verified(&shop);
+    super::verified(&shop);
     shop.sql("DELETE FROM s WHERE id % 2 = 1");
     shop.delivered();
     let even: Vec<Value> = wanted.iter().step_by(2).cloned().collect();
     assert_eq!(rows(&shop.table("s"), "SELECT id, p FROM t ORDER BY id"), json!(even));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 fn hex(text: &str) -> String {
@@ -224,7 +224,7 @@ fn a_merge_into_files_without_their_partitions_columns_keeps_the_values() {
     let sql = "SELECT id, country, CAST(day AS VARCHAR), big, n FROM t WHERE id = 7";
     assert_eq!(rows(&table, sql), json!([[7, "SE", "2024-02-29", true, 60.0]]));
     assert_eq!(rows(&table, "SELECT id FROM t WHERE _waybill_deleted_at IS NOT NULL"), json!([[8]]));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 fn has_column(table: &Path, add: &Value, name: &str) -> bool {
@@ -259,7 +259,7 @@ fn a_clean_up_finds_what_lies_in_directories_of_partitions() {
     assert!(gc.status.success(), "{}", talk(&gc));
     assert!(!ours.exists() && theirs.exists() && file.exists(), "ours went, and what others put there stays");
     assert_eq!(rows(&shop.table("s"), "SELECT count(*) FROM t"), json!([[6]]));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }
 
 /// What docs/formats.md shows is the file that runs here.
@@ -319,5 +319,5 @@ fn a_table_is_partitioned_otherwise_by_a_full_load_only() {
     let mut back = std::process::Command::new(waybill_tests::binaries::binary("waybill-worker"));
     assert!(back.args(["rollback", &lake, "--table", "s", "--to-version", "0"]).status().expect("run it").success());
     assert_eq!(rows(&shop.table("s"), "SELECT count(*) FROM t WHERE country = 'SE'"), json!([[2]]));
-    super::formats::verified(&shop);
+    super::verified(&shop);
 }

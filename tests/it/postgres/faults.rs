@@ -125,12 +125,17 @@ async fn d8_a_slow_reader_stops_the_copy_at_the_server_and_nobody_is_cut_off() {
     let first = lane.next().await.expect("a batch").expect("rows").rows.num_rows();
     // The server can't send on once the socket is full, and waits: as long as nobody reads, and at the same place.
     let client = server.client().await;
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waybill/run_test' AND wait_event = 'ClientWrite'";
-    let begun = std::time::Instant::now();
-    while client.query_one(waits, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the server does not wait");
+    let sent = "SELECT coalesce(max(bytes_processed), 0) FROM pg_stat_activity JOIN pg_stat_progress_copy USING (pid)
+        WHERE application_name = 'waybill/run_test' AND wait_event = 'ClientWrite'";
+    let (begun, mut place, mut seen) = (std::time::Instant::now(), 0, 0);
+    while seen < 25 {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "the server does not wait at one place: {place}");
+        let now: i64 = client.query_one(sent, &[]).await.expect("an answer").get(0);
+        seen = if now > 0 && now == place { seen + 1 } else { 0 };
+        place = now;
         tokio::time::sleep(std::time::Duration::from_millis(20)).await; // a poll, bounded
     }
+    assert!(place < 20_000_000, "of 40 MB, {place} bytes were taken for a batch of 64 KiB");
     let rest: usize = drain(lane).await.expect("read").iter().map(|batch| batch.rows.num_rows()).sum();
     assert_eq!(first + rest, 20_000);
     snapshot.finish().await.expect("proven");

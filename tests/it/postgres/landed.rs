@@ -109,10 +109,7 @@ async fn d6_the_table_of_the_run_before_is_read_while_an_attempt_without_its_sna
     holder.execute("SELECT pg_advisory_lock(7)", &[]).await.expect("the lock");
     let slow = worker(&server, "postgres", folder.path(), "load: full").stdout(Stdio::piped()).spawn();
     let client = server.client().await;
-    let waiting = "SELECT count(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
-    while client.query_one(waiting, &[]).await.expect("an answer").get::<_, i64>(0) == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await; // bounded by the test runner
-    }
+    server.until("count(pid) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").await;
     assert_eq!(notes(), old, "while it reads");
     let ended =
         "SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
@@ -159,7 +156,7 @@ async fn f31_what_is_committed_late_is_in_the_table_after_the_next_run_and_once(
     assert_eq!(delivered(&server, folder.path(), keys).await["streams"][0]["rows"], json!(0));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_fixed_lag_and_rows_without_a_cursor_stand_in_the_receipt() {
     let server = Postgres::start();
     let seed = "CREATE TABLE t (id bigserial PRIMARY KEY, at timestamptz);
@@ -181,9 +178,8 @@ async fn a_fixed_lag_and_rows_without_a_cursor_stand_in_the_receipt() {
         let stream = &report["streams"][0];
         assert_eq!((&stream["rows"], &stream["receipt"]["window"]), (&json!(rows), &expected), "{keys}");
         // The receipt in the bucket, with the window and without one, is what `verify` finds whole.
-        let lake = format!("file://{}", folder.path().join("lake").display());
-        let verified = Command::new(binary("waybill-worker")).args(["verify", &lake]).output().await.expect("verify");
-        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+        let lake = folder.path().join("lake");
+        tokio::task::block_in_place(|| waybill_tests::verify::verified(&lake)).expect("the lake is whole");
     }
 }
 

@@ -98,19 +98,13 @@ async fn a_window_of_what_a_subscription_brings_says_that_late_commits_are_not_p
     for table in subscribed {
         assert!(lags(table, "at").await && lags(table, "id").await, "{table}");
     }
-    let client = server.client().await;
-    let until = async |sql: &str| {
-        while !client.query_one(sql, &[]).await.expect("an answer").get::<_, bool>(0) {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await; // bounded by the test runner
-        }
-    };
-    until("SELECT count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'").await;
+    server.until("count(*) = 2 FROM pg_subscription_rel WHERE srsubstate = 'r'").await;
     assert!(!lags("own", "at").await && !lags("own", "id").await);
     // A transaction of the publisher that began before, and that nothing here shows: its row lies below what else is here.
     let late = publisher.client().await;
     late.batch_execute("BEGIN; INSERT INTO t VALUES (1, now() - interval '4 minutes')").await.expect("insert");
     publisher.run("INSERT INTO t VALUES (2, now() - interval '3 minutes'), (3, now() - interval '1 hour')").await;
-    until("SELECT count(*) = 2 FROM t").await;
+    server.until("count(*) = 2 FROM t").await;
     let first = read(&server, &by("t", "at", "fail")).await.expect("read");
     assert_eq!(first.sorted("id"), [3], "the window ends before the late row");
     late.batch_execute("COMMIT").await.expect("commit");

@@ -1,7 +1,5 @@
 //! Windows of a real standby, which shows what it has replayed and no more: what comes later is neither passed by nor excused.
 
-use std::time::{Duration, Instant};
-
 use serde_json::json;
 use waybill_model::FailureCode;
 use waybill_model::plan::StreamPlan;
@@ -31,23 +29,10 @@ async fn pair() -> (Postgres, Postgres) {
     (primary, standby)
 }
 
-async fn is_true(server: &Postgres, sql: &str) -> bool {
-    server.client().await.query_one(&format!("SELECT {sql}"), &[]).await.expect("an answer").get(0)
-}
-
-/// Waits until it is so.
-async fn until(server: &Postgres, sql: &str) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !is_true(server, sql).await {
-        assert!(Instant::now() < deadline, "not in time: {sql}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// Waits until the standby shows all that its primary has.
 async fn caught_up(primary: &Postgres, standby: &Postgres) {
     let at = primary.client().await.query_one("SELECT pg_current_wal_lsn()::text", &[]).await.expect("an answer");
-    until(standby, &format!("pg_last_wal_replay_lsn() >= '{}'::pg_lsn", at.get::<_, String>(0))).await;
+    standby.until(&format!("pg_last_wal_replay_lsn() >= '{}'::pg_lsn", at.get::<_, String>(0))).await;
 }
 
 #[tokio::test]
@@ -62,14 +47,14 @@ async fn a_standby_that_stands_still_passes_no_row_by() {
     primary.run("INSERT INTO t (at) VALUES (now() - interval '1 hour')").await;
     caught_up(&primary, &standby).await;
     standby.run("SELECT pg_wal_replay_pause()").await;
-    until(&standby, "pg_get_wal_replay_pause_state() = 'paused'").await;
+    standby.until("pg_get_wal_replay_pause_state() = 'paused'").await;
     // A row of a second after the last one that the standby shows, as it would be with a lag that is longer than the fixed one.
     let client = standby.client().await;
     let at = "SELECT (pg_last_xact_replay_timestamp() - interval '300 seconds')::text";
     let at: String = client.query_one(at, &[]).await.expect("an answer").get(0);
-    until(&primary, &format!("now() > timestamptz '{at}' + interval '303 seconds'")).await;
+    primary.until(&format!("now() > timestamptz '{at}' + interval '303 seconds'")).await;
     primary.run(&format!("INSERT INTO t (at) VALUES (timestamptz '{at}')")).await;
-    assert!(!is_true(&standby, "count(*) = 12 FROM t").await, "the standby stands still");
+    assert!(!standby.is_true("count(*) = 12 FROM t").await, "the standby stands still");
 
     let first = read(&standby, "at", None).await.expect("read");
     assert_eq!(first.sorted("id"), (1..=11).collect::<Vec<_>>());
@@ -78,7 +63,7 @@ async fn a_standby_that_stands_still_passes_no_row_by() {
     assert!(again.rows.num_rows() == 0 && again.cursor == first.cursor, "time goes by and nothing is replayed");
 
     standby.run("SELECT pg_wal_replay_resume()").await;
-    until(&standby, "count(*) = 12 FROM t").await;
+    standby.until("count(*) = 12 FROM t").await;
     let second = read(&standby, "at", first.cursor.as_ref()).await.expect("read");
     assert_eq!(second.sorted("id"), [12], "the row that it had not replayed comes once it has");
 }
@@ -110,7 +95,7 @@ async fn a_standby_that_shows_less_than_its_primary_did_is_waited_for() {
     primary.run("DELETE FROM t WHERE id = 1").await;
     caught_up(&primary, &standby).await;
     standby.run("SELECT pg_wal_replay_pause()").await;
-    until(&standby, "pg_get_wal_replay_pause_state() = 'paused'").await;
+    standby.until("pg_get_wal_replay_pause_state() = 'paused'").await;
     primary.run("INSERT INTO t (at) SELECT now() FROM generate_series(1, 50)").await;
     let first = read(&primary, "id", None).await.expect("read");
     assert_eq!(first.sorted("id"), (2..=60).collect::<Vec<_>>());
@@ -147,10 +132,10 @@ async fn f28_a_reading_that_a_standby_cancels_for_a_conflict_is_tried_anew_and_l
     let holder = standby.client().await;
     holder.execute("SELECT pg_advisory_lock(7)", &[]).await.expect("the lock");
     let run = sandbox.trigger("all").await.expect("a run");
-    until(&standby, "count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").await;
+    standby.until("count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").await;
     primary.run("DELETE FROM t WHERE id % 2 = 1").await;
     primary.run("VACUUM t").await;
-    until(&standby, "confl_snapshot > 0 FROM pg_stat_database_conflicts WHERE datname = 'postgres'").await;
+    standby.until("confl_snapshot > 0 FROM pg_stat_database_conflicts WHERE datname = 'postgres'").await;
     holder.execute("SELECT pg_advisory_unlock(7)", &[]).await.expect("the lock is free");
     let ended = sandbox.ended(run).await.expect("an end");
     succeeded(&ended).unwrap_or_else(|error| panic!("{error}\n{}", sandbox.log()));

@@ -28,11 +28,9 @@ async fn a_window_of_a_table_that_waybill_writes_waits_for_its_transaction() {
     let slow = slow.spawn().expect("run");
     marker.fires(1).await.expect("its transaction is open");
     // Longer than the margin of a window.
-    let waited = "(SELECT min(xact_start) < now() - interval '1500 milliseconds' FROM pg_stat_activity \
-                  WHERE state LIKE 'idle in%' AND application_name LIKE 'waybill%')";
-    while copy.one(waited).await != "true" {
-        tokio::time::sleep(Duration::from_millis(50)).await; // bounded by the test runner
-    }
+    let waited = "min(xact_start) < now() - interval '1500 milliseconds' FROM pg_stat_activity \
+                  WHERE state LIKE 'idle in%' AND application_name LIKE 'waybill%'";
+    copy.server.until(waited).await;
     let source = PostgresSource::new(&settings(copy.server.port()), None, "run_test").expect("a source");
     let by = |column: &str| stream("t", json!({"load": "new", "cursor": {"column": column, "margin-ms": 1000}}));
     let first = read_after(&source, &by("loaded_at"), None, 1).await.expect("read");

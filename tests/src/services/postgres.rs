@@ -228,6 +228,27 @@ impl Postgres {
         self.client().await.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
+    /// Whether an expression is true, which may have a FROM behind it.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn is_true(&self, sql: &str) -> bool {
+        let row = self.client().await.query_one(&format!("SELECT {sql}"), &[]).await;
+        row.unwrap_or_else(|error| panic!("{sql}: {error:?}")).get::<_, Option<bool>>(0) == Some(true)
+    }
+
+    /// Waits until it is.
+    ///
+    /// # Panics
+    /// When it is not so within a minute.
+    pub async fn until(&self, sql: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_true(sql).await {
+            assert!(Instant::now() < deadline, "not in time: {sql}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What the server wrote into its log so far.
     #[must_use]
     pub fn log(&self) -> String {

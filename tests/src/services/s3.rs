@@ -2,13 +2,16 @@
 //!
 //! Found through `deploy/dev/python.sh s3`; listens on loopback, keeps what it has in a directory of its own, ended by its own handle.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use crate::canary::files;
 
 use super::programs::{free_port, program};
 
@@ -96,8 +99,8 @@ impl Roto {
         assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
     }
 
-    /// Lays the objects below `prefix` in a directory, past our own client, for readers of directories. Data files and commits that
-    /// are there already stay, since none is ever written again.
+    /// Lays the objects below `prefix`, a whole name with its slash, in a directory, past our own client, for readers of directories.
+    /// Data files and commits that are there already stay, since none is ever written again; what the store has no more goes.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -105,9 +108,16 @@ impl Roto {
     /// # Panics
     /// When the server does not answer.
     pub async fn copy(&self, prefix: &str, to: &Path) -> std::io::Result<()> {
-        for key in self.keys().await.into_iter().filter(|key| key.starts_with(prefix)) {
+        let keys: Vec<String> = self.keys().await.into_iter().filter(|key| key.starts_with(prefix)).collect();
+        let stays: BTreeSet<PathBuf> = keys.iter().map(|key| to.join(key)).collect();
+        for gone in files(&to.join(prefix), &[]).into_iter().filter(|place| !stays.contains(place)) {
+            std::fs::remove_file(gone)?;
+        }
+        for key in keys {
             let place = to.join(&key);
-            if place.exists() && (key.contains("/data/") || key.contains("/_delta_log/")) {
+            let is_log_or_data = key.contains("/data/") || key.contains("/_delta_log/");
+            // The pointer to the last checkpoint has no such ending, and is written over.
+            if place.exists() && is_log_or_data && (key.ends_with(".json") || key.ends_with(".parquet")) {
                 continue;
             }
             std::fs::create_dir_all(place.parent().expect("a parent"))?;

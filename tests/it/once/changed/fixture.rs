@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rusqlite::types::ValueRef;
 use serde_json::{Value, json};
-use waybill_tests::binaries::binary;
 
 use crate::once::{Shop, report, rows, talk};
 
@@ -72,13 +70,6 @@ fn cell(value: ValueRef<'_>) -> Value {
 pub(super) fn log(shop: &Shop, version: u64) -> Vec<Value> {
     let text = std::fs::read_to_string(shop.table("c").join(format!("_delta_log/{version:020}.json")));
     text.expect("a version").lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// Whether `verify` finds the lake whole, every byte of it.
-pub(super) fn verified(shop: &Shop) -> bool {
-    let lake = format!("file://{}", shop.path("lake").display());
-    let output = Command::new(binary("waybill-worker")).args(["verify", &lake]).output().expect("run the worker");
-    output.status.success()
 }
 
 /// Every file of a directory with its bytes.

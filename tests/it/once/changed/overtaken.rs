@@ -8,7 +8,7 @@ use waybill_tests::fault::Marker;
 use waybill_tests::process::wake;
 use waybill_tests::readers::{Foreign, change};
 
-use super::fixture::{EVERY, Merging, contents, verified};
+use super::fixture::{EVERY, Merging, contents};
 use crate::once::{Shop, report, rows, talk};
 
 fn merging() -> Merging {
@@ -47,7 +47,7 @@ fn a_worker_killed_at_any_step_of_a_merge_leaves_the_old_table_or_the_new_one() 
         shop.delivers("c", if is_there { 0 } else { 101 });
         shop.is_the_source("c", "id, rev, note", "id");
     }
-    assert!(verified(&shop.0));
+    super::super::verified(&shop.0);
 }
 
 /// Stops a worker once it has merged, lets another writer change the table, and lets the worker go on.
@@ -84,7 +84,7 @@ async fn an_optimize_between_read_and_commit_is_noticed_and_the_next_run_is_exac
         shop.is_the_source("c", "id, rev, note", "id");
         std::fs::remove_file(marker.path()).expect("for the next round");
     }
-    assert!(verified(&shop.0));
+    super::super::verified(&shop.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

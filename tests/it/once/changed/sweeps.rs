@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::fixture::{Merging, contents, log, verified};
+use super::fixture::{Merging, contents, log};
 use super::{noisy, small};
 use crate::once::{Shop, rows};
 
@@ -40,7 +40,7 @@ fn rows_that_the_source_has_no_more_go_and_only_their_files_are_written_anew() {
     let of = |version, kind: &str| log(shop, version).iter().filter(|action| action.get(kind).is_some()).count();
     assert_eq!(of(1, "remove"), 1, "one file went");
     assert!((1..=2).contains(&of(1, "add")), "its other rows came, in one file or two");
-    assert!(verified(shop));
+    super::super::verified(shop);
 
     // Deletions, changes and a key that is there again, at once.
     shop.sql(
@@ -50,7 +50,7 @@ fn rows_that_the_source_has_no_more_go_and_only_their_files_are_written_anew() {
     let third = shop.delivered();
     assert_eq!((&third["streams"][0]["rows"], told(&third)), (&json!(9), [8, 999, 0, 0]));
     merging.is_the_source("c", "id, rev, note", "id");
-    assert!(verified(shop));
+    super::super::verified(shop);
 
     let fourth = shop.delivered();
     assert_eq!((&fourth["streams"][0]["rows"], &fourth["streams"][0]["version"]), (&json!(0), &Value::Null));
@@ -83,7 +83,7 @@ fn marked_rows_stay_with_the_time_and_lose_the_mark_when_their_key_is_back() {
     assert_eq!(state(), (json!([[7], [8]]), json!([[99, 99]])));
     let back = "SELECT number, note FROM t WHERE number IN (5, 6) ORDER BY number";
     assert_eq!(rows(&table, back), json!([[5, "back"], [6, "note 6"]]));
-    assert!(verified(&merging.0));
+    super::super::verified(&merging.0);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn more_deletions_than_the_guard_allows_end_the_run_and_nothing_is_committed() {
         assert_eq!(told(&merging.0.delivered()), gone);
         let live = if deletes == "mark" { " WHERE _waybill_deleted_at IS NULL" } else { "" };
         assert_eq!(rows(&merging.0.table("c"), &format!("SELECT count(*) FROM t{live}")), json!([[0]]));
-        assert!(verified(&merging.0));
+        super::super::verified(&merging.0);
         merging.delivers("c", 0);
     }
 }
@@ -199,5 +199,5 @@ fn deletions_of_a_table_many_times_the_memory_are_found_within_the_memory() {
     let wanted: i64 =
         (1..=400_000_i64).filter(|id| id % 4 != 1).map(|id| if id % 4 == 0 { id + 400_000 } else { id }).sum();
     assert_eq!(rows(&shop.table("c"), sums), json!([[300_000, 300_000, wanted, 784]]));
-    assert!(verified(&shop));
+    super::super::verified(&shop);
 }
