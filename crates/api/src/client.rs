@@ -21,7 +21,7 @@ mod people;
 pub mod query;
 mod trail;
 
-pub use query::{AuditQuery, EventQuery, ListQuery, PolicyQuery, RunQuery, TrailQuery};
+pub use query::{AccessQuery, AuditQuery, EventQuery, ListQuery, PolicyQuery, RunQuery, TrailQuery};
 
 /// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]

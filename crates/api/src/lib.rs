@@ -3,6 +3,7 @@
 //! Shared by the orchestrator, which serves them, and by the feature `client`, which speaks them. Nothing in here knows
 //! a database, a route or a permission. Bodies of requests refuse unknown keys; bodies of answers tolerate them.
 
+pub mod access;
 pub mod account;
 pub mod action;
 pub mod agent;
@@ -19,6 +20,7 @@ pub mod pipeline;
 pub mod problem;
 pub mod run;
 pub mod schedule;
+pub mod session;
 pub mod spec;
 pub mod timestamp;
 pub mod trail;

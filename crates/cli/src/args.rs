@@ -17,20 +17,24 @@ macro_rules! examples {
     ($($line:literal),+) => { concat!("Examples:\n", $("  ", $line, "\n"),+) };
 }
 
+mod access;
 mod agent;
 mod data_plane;
 mod guard;
 mod people;
 mod pipeline;
 mod project;
+mod session;
 mod trail;
 
+pub(crate) use access::Access;
 pub(crate) use agent::Agent;
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
 pub(crate) use people::{Member, User};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use project::Project;
+pub(crate) use session::Session;
 pub(crate) use trail::{Match, Trail};
 
 /// Moves data inside your own cloud, steered from outside of it.
@@ -158,6 +162,12 @@ pub(crate) enum Command {
     /// Members of the project that --project names: list, add, set, remove.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill member list --project prod", "waybill member add grace@example.org --role editor"))]
     Member(Member),
+    /// Why somebody may do something, or may not: explain.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill access explain grace@example.org run_start shop-nightly", "waybill access explain grace@example.org user_list"))]
+    Access(Access),
+    /// Login sessions: list, history, revoke.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill session list", "waybill session revoke --all"))]
+    Session(Session),
     /// Pipelines: list, show, describe, pause, resume, accept-epoch.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill pipeline list", "waybill pipeline pause shop-nightly"))]
     Pipeline(Pipeline),

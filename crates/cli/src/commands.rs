@@ -1,5 +1,6 @@
 //! One module per noun; each command asks, prints, and says how it ended.
 
+mod access;
 mod agent;
 mod api;
 mod apply;
@@ -16,6 +17,7 @@ mod preview;
 mod project;
 mod run;
 mod schema;
+mod sessions;
 mod sign;
 mod trail;
 mod validate;
@@ -51,6 +53,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
         Command::Project(command) => project::project(target, command, output).await,
+        Command::Access(command) => access::access(target, command, output).await,
+        Command::Session(command) => sessions::run(target, command, output).await,
         Command::User(command) => people::user(target, command, output).await,
         Command::Member(command) => people::member(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,

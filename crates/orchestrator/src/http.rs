@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 
+mod access;
 mod account;
 pub mod action;
 mod agent;
@@ -29,6 +30,7 @@ pub mod private;
 mod reply;
 mod run;
 mod sentence;
+mod session;
 mod spec;
 mod trail;
 
@@ -46,6 +48,8 @@ pub type App = Arc<Shared>;
 pub fn operations() -> Operations {
     let mut all = Operations::default();
     account::mount(&mut all);
+    access::mount(&mut all);
+    session::mount(&mut all);
     organization::mount(&mut all);
     member::mount(&mut all);
     data_plane::mount(&mut all);

@@ -7,7 +7,7 @@ use waybill_model::ProjectId;
 use waybill_model::role::{OrganizationRole, ProjectRole};
 
 use crate::auth::permission::Least;
-use crate::auth::{Authority, Place};
+use crate::auth::{Authority, Permission, Place};
 use crate::http::operation::Operation;
 use crate::http::operations;
 
@@ -26,8 +26,14 @@ impl Cell {
     /// What an operation answers to somebody.
     #[must_use]
     pub fn of(operation: &Operation, authority: &Authority, place: Place) -> Self {
-        let Some(permission) = operation.permission else { return Self::Allowed };
-        if operation.seen.is_some_and(|seen| !authority.decide(seen, place).allowed) {
+        Self::at(operation.permission, operation.seen, authority, place)
+    }
+
+    /// What somebody gets who asks for `permission` there, at an object that it takes `seen` to see.
+    #[must_use]
+    pub fn at(permission: Option<Permission>, seen: Option<Permission>, authority: &Authority, place: Place) -> Self {
+        let Some(permission) = permission else { return Self::Allowed };
+        if seen.is_some_and(|seen| !authority.decide(seen, place).allowed) {
             return Self::NotFound;
         }
         if authority.decide(permission, place).allowed { Self::Allowed } else { Self::Forbidden }

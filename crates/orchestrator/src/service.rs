@@ -29,6 +29,7 @@ pub(crate) mod region;
 pub mod retention;
 pub mod run;
 pub mod schedule_crud;
+pub mod session;
 pub(crate) mod settle;
 mod signature;
 pub mod slots;

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use sha2::{Digest, Sha256};
 use sqlx::any::AnyRow;
 use waybill_model::id::AuditId;
-use waybill_model::{Micros, OrgId};
+use waybill_model::{Micros, OrgId, UserId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int, opt_text, parsed, text, time};
@@ -205,6 +205,30 @@ impl Store {
             "select * from audit where organization_id = $1 and ($2 is null or seq < $2) order by seq desc limit $3",
         )
         .bind(org.to_string())
+        .bind(before)
+        .bind(limit)
+        .fetch_all(reader.connection())
+        .await?;
+        all(&rows)
+    }
+
+    /// How a person signed in, or tried to: entries below `before` (all where none is given), newest first, at most `limit`.
+    pub async fn sign_in_list(
+        &self,
+        org: OrgId,
+        user: UserId,
+        before: Option<i64>,
+        limit: i64,
+    ) -> StoreResult<Vec<AuditRow>> {
+        let mut reader = self.reader(org).await?;
+        // The list is that of the partial index, so that nobody's history walks the chain.
+        let rows = sqlx::query(
+            "select * from audit where organization_id = $1 and actor = $2
+               and action in ('login', 'refresh_token_reused', 'setup')
+               and ($3 is null or seq < $3) order by seq desc limit $4",
+        )
+        .bind(org.to_string())
+        .bind(user.to_string())
         .bind(before)
         .bind(limit)
         .fetch_all(reader.connection())

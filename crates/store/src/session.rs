@@ -7,7 +7,7 @@ use waybill_model::id::SessionId;
 use waybill_model::{Micros, OrgId, UserId};
 
 use crate::error::StoreResult;
-use crate::reading::{FromRow, one, opt_time, parsed, time};
+use crate::reading::{FromRow, all, opt_text, opt_time, parsed, time};
 use crate::{Store, Tx};
 
 /// A login session.
@@ -19,6 +19,8 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub user: UserId,
+    /// Address that it was begun from, where that is known.
+    pub ip: Option<String>,
     /// When it began.
     pub created_at: Micros,
     /// When it was refreshed last.
@@ -46,6 +48,7 @@ impl FromRow for Session {
             org: parsed(row, "organization_id")?,
             id: parsed(row, "id")?,
             user: parsed(row, "user_id")?,
+            ip: opt_text(row, "ip")?,
             created_at: time(row, "created_at")?,
             used_at: time(row, "used_at")?,
             expires_at: time(row, "expires_at")?,
@@ -61,29 +64,63 @@ impl Store {
         org: OrgId,
         id: SessionId,
         user: UserId,
-        life: Duration,
+        (life, ip): (Duration, Option<&str>),
     ) -> StoreResult<()> {
         let sql = tx.sql(
-            "insert into session (organization_id, id, user_id, created_at, used_at, expires_at)
-             values ($1, $2, $3, {now}, {now}, {now} + $4)",
+            "insert into session (organization_id, id, user_id, created_at, used_at, expires_at, ip)
+             values ($1, $2, $3, {now}, {now}, {now} + $4, $5)",
         );
         sqlx::query(sql)
             .bind(org.to_string())
             .bind(id.to_string())
             .bind(user.to_string())
             .bind(Micros(0).plus(life).0)
+            .bind(ip)
             .execute(tx.connection())
             .await?;
         Ok(())
     }
 
-    /// The session if it is still alive.
-    pub async fn session_get_live(&self, org: OrgId, id: SessionId) -> StoreResult<Option<Session>> {
+    /// A person's sessions that are alive, oldest first, at most `limit`.
+    pub async fn session_list(
+        &self,
+        org: OrgId,
+        user: UserId,
+        after: Option<SessionId>,
+        limit: i64,
+    ) -> StoreResult<Vec<Session>> {
         let mut reader = self.reader(org).await?;
         let sql = self.dialect.sql(
-            "select * from session where organization_id = $1 and id = $2 and revoked_at is null and expires_at > {now}",
+            "select * from session where organization_id = $1 and user_id = $2 and id > $3
+               and revoked_at is null and expires_at > {now} order by id limit $4",
         );
-        one(sqlx::query(sql).bind(org.to_string()).bind(id.to_string()).fetch_optional(reader.connection()).await?)
+        let rows = sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(user.to_string())
+            .bind(after.map(|id| id.to_string()).unwrap_or_default())
+            .bind(limit)
+            .fetch_all(reader.connection())
+            .await?;
+        all(&rows)
+    }
+
+    /// Ends a session of this person; true if it was alive.
+    pub async fn session_revoke_of_in_txn(
+        tx: &mut Tx,
+        (org, user): (OrgId, UserId),
+        id: SessionId,
+    ) -> StoreResult<bool> {
+        let sql = tx.sql(
+            "update session set revoked_at = {now} where organization_id = $1 and user_id = $2 and id = $3
+               and revoked_at is null and expires_at > {now}",
+        );
+        let done = sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(user.to_string())
+            .bind(id.to_string())
+            .execute(tx.connection())
+            .await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Ends a session; true if it was alive.
@@ -94,12 +131,23 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Ends every session of a person.
-    pub async fn session_revoke_all_in_txn(tx: &mut Tx, org: OrgId, user: UserId) -> StoreResult<u64> {
+    /// Ends every session of a person but `kept`; tells how many were alive.
+    pub async fn session_revoke_all_in_txn(
+        tx: &mut Tx,
+        org: OrgId,
+        user: UserId,
+        kept: Option<SessionId>,
+    ) -> StoreResult<u64> {
         let sql = tx.sql(
-            "update session set revoked_at = {now} where organization_id = $1 and user_id = $2 and revoked_at is null",
+            "update session set revoked_at = {now} where organization_id = $1 and user_id = $2 and id <> $3
+               and revoked_at is null and expires_at > {now}",
         );
-        let done = sqlx::query(sql).bind(org.to_string()).bind(user.to_string()).execute(tx.connection()).await?;
+        let done = sqlx::query(sql)
+            .bind(org.to_string())
+            .bind(user.to_string())
+            .bind(kept.map(|id| id.to_string()).unwrap_or_default())
+            .execute(tx.connection())
+            .await?;
         Ok(done.rows_affected())
     }
 

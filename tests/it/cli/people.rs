@@ -37,6 +37,11 @@ async fn a_viewer_sees_an_operator_runs_and_who_is_taken_out_finds_nothing() {
     let table = said(&owner.with_input(&["member", "list"], ""));
     assert!(table.contains("E-MAIL") && table.contains("grace@example.org  viewer"), "{table}");
 
+    let why = owner.json(0, &["access", "explain", "grace@example.org", "run_start", "shop"]);
+    assert_eq!((&why["allowed"], &why["role"], &why["refused_with"]), (&json!(false), &json!("viewer"), &json!(403)));
+    let told = said(&owner.with_input(&["access", "explain", "grace@example.org", "pipeline_get", "shop"], ""));
+    assert!(told.contains("the role viewer gives pipeline:read"), "{told}");
+    assert_eq!(grace.refused(1, &["access", "explain", "admin@example.com", "user_list"]), "forbidden");
     owner.json(0, &["member", "set", "grace@example.org", "--role", "operator"]);
     assert_eq!(grace.json(0, &["run", "start", "shop", "--watch"])["state"], "succeeded");
     assert_eq!(grace.refused(1, &["pipeline", "pause", "shop"]), "forbidden");
@@ -54,6 +59,24 @@ async fn a_viewer_sees_an_operator_runs_and_who_is_taken_out_finds_nothing() {
     let removed = owner.with_input(&["member", "remove", "grace@example.org"], "");
     assert_eq!(removed.status.code(), Some(0), "{}", said(&removed));
     assert_eq!(grace.refused(1, &["run", "list"]), "forbidden");
+    let sessions = owner.json(0, &["session", "list", "--of", "grace@example.org"]);
+    assert_eq!(
+        (sessions["items"].as_array().map(Vec::len), &sessions["items"][0]["ip"]),
+        (Some(1), &json!("127.0.0.1"))
+    );
+    assert_eq!(grace.json(0, &["session", "list"])["items"][0]["current"], true);
+    let history = owner.json(0, &["session", "history", "--of", "grace@example.org"]);
+    let [signed_in] = history["items"].as_array().expect("sign-ins").as_slice() else { panic!("{history}") };
+    assert_eq!((&signed_in["how"], &signed_in["outcome"]), (&json!("login"), &json!("done")));
+    assert_eq!(grace.json(0, &["session", "history"])["items"], history["items"]);
+    assert_eq!(grace.refused(2, &["session", "revoke", "mine"]), "not_a_session_id");
+    let id = sessions["items"][0]["id"].as_str().expect("an id");
+    assert_eq!(owner.refused(4, &["session", "revoke", id]), "not_found");
+    let ended = owner.with_input(&["session", "revoke", id, "--of", "grace@example.org"], "");
+    assert!(said(&ended).contains("ended 1 session\n"), "{}", said(&ended));
+    assert_eq!(grace.refused(3, &["whoami"]), "token_invalid");
+    let output = grace.with_input(&login, PASSWORD);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     assert_eq!(owner.json(0, &["user", "disable", "grace@example.org"])["disabled"], true);
     assert_eq!(grace.refused(3, &["whoami"]), "token_invalid");
     assert_eq!(owner.json(0, &["user", "enable", "grace@example.org"])["disabled"], false);

@@ -129,7 +129,7 @@ async fn one_read_tells_every_role_of_a_live_session_and_nothing_of_an_ended_one
         let mut tx = store.write_tx(org).await.expect("a transaction");
         Store::project_insert_in_txn(&mut tx, org, second, "second", 1_000).await.expect("added");
         let hour = Duration::from_secs(3_600);
-        Store::session_insert_in_txn(&mut tx, org, session, user.id, hour).await.expect("added");
+        Store::session_insert_in_txn(&mut tx, org, session, user.id, (hour, None)).await.expect("added");
         tx.commit().await.expect("committed");
         let read = async || store.standing_get(org, session, user.id).await.expect("a read");
         assert_eq!(read().await, Some(Standing { role: "member".into(), projects: Vec::new() }));

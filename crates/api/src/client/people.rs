@@ -2,10 +2,12 @@
 
 use waybill_model::{ProjectId, UserId};
 
-use super::{Client, ClientResult, ListQuery, Tagged};
+use super::{AccessQuery, Client, ClientResult, ListQuery, Tagged};
+use crate::access::AccessExplained;
 use crate::account::{User, UserCreate, UserUpdate};
 use crate::member::{Member, MemberCreate, MemberUpdate};
 use crate::page::Page;
+use crate::session::{Session, SessionRevoke, SessionsRevoked, SignIn};
 
 /// People of the organization.
 impl Client {
@@ -27,6 +29,36 @@ impl Client {
     /// Changes a person's role or state.
     pub async fn user_update(&self, id: UserId, etag: &str, body: &UserUpdate) -> ClientResult<User> {
         self.patch(&format!("/v1/users/{id}"), etag, body).await
+    }
+}
+
+/// Where people are logged in.
+impl Client {
+    /// Sessions of a person, or one's own.
+    pub async fn session_list(&self, of: Option<UserId>, query: &ListQuery) -> ClientResult<Page<Session>> {
+        self.get(&of_person(of, "sessions"), query).await
+    }
+
+    /// How a person signed in, or one did oneself; newest first.
+    pub async fn sign_in_list(&self, of: Option<UserId>, query: &ListQuery) -> ClientResult<Page<SignIn>> {
+        self.get(&of_person(of, "sign-ins"), query).await
+    }
+
+    /// Ends sessions of a person, or one's own.
+    pub async fn session_revoke(&self, of: Option<UserId>, body: &SessionRevoke) -> ClientResult<SessionsRevoked> {
+        self.post(&format!("{}:revoke", of_person(of, "sessions")), body).await
+    }
+}
+
+fn of_person(of: Option<UserId>, what: &str) -> String {
+    of.map_or_else(|| format!("/v1/{what}"), |user| format!("/v1/users/{user}/{what}"))
+}
+
+/// Who may do what.
+impl Client {
+    /// Whether somebody may do something, by which role, and what it takes.
+    pub async fn access_explain(&self, query: &AccessQuery) -> ClientResult<AccessExplained> {
+        self.get("/v1/access", query).await
     }
 }
 

@@ -83,6 +83,19 @@ pub struct PolicyQuery {
     pub execution_role: Option<String>,
 }
 
+/// What somebody is to do with what.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct AccessQuery {
+    /// Id or e-mail address; the caller where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The operation.
+    pub action: String,
+    /// Id of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+}
+
 /// Which audit entries.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct AuditQuery {

@@ -105,6 +105,20 @@ actions! {
     Logout = "logout", OwnSession, ();
     /// Says who is logged in.
     Whoami = "whoami", OwnSession, ();
+    /// Says why somebody may do something, or may not.
+    AccessExplain = "access_explain", OwnSession, ();
+    /// Lists one's own sessions.
+    SessionList = "session_list", OwnSession, ();
+    /// Ends sessions of one's own.
+    SessionRevoke = "session_revoke", OwnSession, ();
+    /// Lists a person's sessions.
+    UserSessionList = "user_session_list", UserRead, User;
+    /// Ends sessions of a person.
+    UserSessionRevoke = "user_session_revoke", UserWrite, User;
+    /// Lists how one signed in.
+    SignInList = "sign_in_list", OwnSession, ();
+    /// Lists how a person signed in.
+    UserSignInList = "user_sign_in_list", UserRead, User;
     /// Lists people.
     UserList = "user_list", UserRead, ();
     /// Makes a person.

@@ -20,6 +20,7 @@ use crate::auth::{Authority, Caller};
 use crate::config::Config;
 use crate::service::{document, start};
 
+mod access;
 mod account;
 mod body;
 mod conditions;
@@ -30,6 +31,7 @@ mod lists;
 mod live;
 mod page;
 mod roles;
+mod session;
 mod table;
 
 /// A password that stands in nobody's answer.
@@ -132,7 +134,7 @@ impl World {
             Store::member_insert_in_txn(&mut tx, (org, *project), id, role).await.expect("a member");
         }
         let life = std::time::Duration::from_secs(600);
-        Store::session_insert_in_txn(&mut tx, org, session, id, life).await.expect("a session");
+        Store::session_insert_in_txn(&mut tx, org, session, id, (life, None)).await.expect("a session");
         tx.commit().await.expect("a commit");
         let token = self.app.tokens.mint(org, id, session).expect("a token").expose_secret().to_owned();
         let project = projects.first().map(|(project, _)| *project);
@@ -151,6 +153,17 @@ impl World {
         let run = self.call(Method::POST, "/v1/runs", Some(body)).await;
         assert_eq!(run.status, StatusCode::CREATED, "{}", run.body);
         (id.parse().expect("an id"), run.body["id"].as_str().and_then(|id| id.parse().ok()).expect("an id"))
+    }
+
+    /// Another session of somebody.
+    async fn session_of(&self, who: &Person) -> Person {
+        let (org, session) = (self.ours.caller.org, SessionId::generate());
+        let mut tx = self.app.store.write_tx(org).await.expect("a transaction");
+        let life = std::time::Duration::from_secs(600);
+        Store::session_insert_in_txn(&mut tx, org, session, who.id, (life, None)).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        let token = self.app.tokens.mint(org, who.id, session).expect("a token").expose_secret().to_owned();
+        Person { id: who.id, email: who.email.clone(), session, token, project: who.project }
     }
 
     /// A request as somebody else.
@@ -205,7 +218,7 @@ impl Tenant {
         let life = std::time::Duration::from_secs(600);
         let agent = (AgentId::generate(), plane);
         Store::agent_insert_in_txn(&mut tx, org, agent, ("office", false), life).await.expect("an agent");
-        Store::session_insert_in_txn(&mut tx, org, session, user, life).await.expect("a session");
+        Store::session_insert_in_txn(&mut tx, org, session, user, (life, None)).await.expect("a session");
         tx.commit().await.expect("a commit");
         let authority = Authority::of(OrganizationRole::Owner, &[(project, ProjectRole::Owner)]);
         let caller = Caller { org, user, session, authority, ip: None };

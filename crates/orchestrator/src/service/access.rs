@@ -3,7 +3,7 @@
 
 use waybill_api::ProblemCode;
 use waybill_model::ProjectId;
-use waybill_store::{Store, Tx};
+use waybill_store::{Store, Tx, User};
 
 use super::{Refused, ServiceResult};
 use crate::app::Shared;
@@ -50,6 +50,15 @@ pub async fn locked(tx: &mut Tx, caller: &Caller) -> ServiceResult<Caller> {
 pub const OWN_ROLE: &str = "nobody changes what they themselves may do";
 /// Why nobody turns the role of somebody above them.
 pub const ABOVE: &str = "nobody gives or takes a role above their own";
+
+/// A person of the caller's organization, by id or e-mail address.
+pub async fn person(app: &Shared, caller: &Caller, wanted: &str) -> ServiceResult<User> {
+    let found = match wanted.parse() {
+        Ok(id) => app.store.user_get(caller.org, id).await?,
+        Err(_) => app.store.user_find_by_email(&wanted.trim().to_lowercase()).await?,
+    };
+    found.filter(|person| person.org == caller.org).ok_or_else(|| ProblemCode::NotFound.into())
+}
 
 /// That somebody turns their own role.
 pub(super) fn own_role() -> Refused {

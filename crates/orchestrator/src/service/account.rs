@@ -60,7 +60,7 @@ pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> Ser
     project::add(&mut tx, (org, ProjectId::generate()), "default", user).await?;
     let plane = ("process", r#"{"environment":[]}"#);
     Store::data_plane_insert_in_txn(&mut tx, org, DataPlaneId::generate(), "local", plane).await?;
-    let tokens = begin(app, &mut tx, &person).await?;
+    let tokens = begin(app, &mut tx, &person, ip).await?;
     audit(&mut tx, &person, "setup", ip).await?;
     tx.commit().await?;
     // Used once, it is worth nothing; the file would only mislead.
@@ -99,7 +99,7 @@ pub async fn login(app: &Shared, body: &LoginRequest, ip: Option<IpAddr>) -> Ser
     };
     let mut tx = app.store.write_tx(user.org).await?;
     Store::user_login_reset_in_txn(&mut tx, user.org, user.id).await?;
-    let tokens = begin(app, &mut tx, &user).await?;
+    let tokens = begin(app, &mut tx, &user, ip).await?;
     audit(&mut tx, &user, "login", ip).await?;
     tx.commit().await?;
     app.throttle.succeeded(&email);
@@ -165,9 +165,10 @@ pub async fn logout(app: &Shared, caller: &Caller) -> ServiceResult<()> {
     Ok(tx.commit().await?)
 }
 
-async fn begin(app: &Shared, tx: &mut Tx, user: &User) -> ServiceResult<Tokens> {
+async fn begin(app: &Shared, tx: &mut Tx, user: &User, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     let session = SessionId::generate();
-    Store::session_insert_in_txn(tx, user.org, session, user.id, app.login.session).await?;
+    let ip = ip.map(|ip| ip.to_string());
+    Store::session_insert_in_txn(tx, user.org, session, user.id, (app.login.session, ip.as_deref())).await?;
     hand_out(app, tx, (user.org, user.id, session)).await
 }
 

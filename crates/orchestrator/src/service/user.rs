@@ -53,7 +53,7 @@ pub async fn update(app: &Shared, caller: &Caller, user: &User, body: &UserUpdat
         RoleChange::LastOwner => return Err(last_owner("the organization")),
     }
     if disabled {
-        Store::session_revoke_all_in_txn(&mut tx, user.org, user.id).await?;
+        Store::session_revoke_all_in_txn(&mut tx, user.org, user.id, None).await?;
     }
     let action = match (user.disabled, disabled) {
         (false, true) => "user_disable",

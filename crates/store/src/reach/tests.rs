@@ -88,7 +88,7 @@ async fn tenant(store: &Store, name: &str) -> OrgId {
         updated_at: waybill_model::Micros(0),
     };
     Store::user_insert_in_txn(&mut tx, &person).await.expect("a person");
-    Store::session_insert_in_txn(&mut tx, org, SessionId::generate(), user, Duration::from_secs(60))
+    Store::session_insert_in_txn(&mut tx, org, SessionId::generate(), user, (Duration::from_secs(60), None))
         .await
         .expect("a session");
     Store::audit_append_in_txn(&mut tx, &AuditEntry::done(org, "test", "test", &user)).await.expect("an entry");
