@@ -12,6 +12,7 @@ use waybill_tests::sandbox::{Options, Sandbox};
 mod by_hand;
 mod completion;
 mod describe;
+mod keys;
 mod people;
 mod preview;
 mod regions;

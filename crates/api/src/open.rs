@@ -119,6 +119,7 @@ words! {
     waybill_model::run::RunKind => RunKindWord, "RunKind";
     waybill_model::role::OrganizationRole => OrganizationRoleWord, "OrganizationRole";
     waybill_model::role::ProjectRole => ProjectRoleWord, "ProjectRole";
+    waybill_model::role::ServiceRole => ServiceRoleWord, "ServiceRole";
     waybill_model::run::Desired => DesiredWord, "Desired";
     waybill_model::run::RunState => RunStateWord, "RunState";
     waybill_model::run::AttemptState => AttemptStateWord, "AttemptState";

@@ -21,6 +21,7 @@ mod access;
 mod agent;
 mod data_plane;
 mod guard;
+mod key;
 mod people;
 mod pipeline;
 mod project;
@@ -31,6 +32,7 @@ pub(crate) use access::Access;
 pub(crate) use agent::Agent;
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use key::Key;
 pub(crate) use people::{Member, User};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use project::Project;
@@ -165,6 +167,9 @@ pub(crate) enum Command {
     /// Why somebody may do something, or may not: explain.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill access explain grace@example.org run_start shop-nightly", "waybill access explain grace@example.org user_list"))]
     Access(Access),
+    /// Keys for programs, in the project that --project names: list, show, create, revoke.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill key create ci --pipeline shop-nightly --days 90", "waybill key revoke ci"))]
+    Key(Key),
     /// Login sessions: list, history, revoke.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill session list", "waybill session revoke --all"))]
     Session(Session),

@@ -17,7 +17,7 @@ use clap_complete::env::Shells;
 use crate::args::Cli;
 pub(crate) use names::{
     addresses, agents, connections, data_planes, organization_roles, people, pipelines, project_roles, projects,
-    run_states, runs,
+    run_states, runs, service_roles,
 };
 
 /// Names the shell that asks; the program answers and does nothing else where it is set.

@@ -51,6 +51,8 @@ kinds! {
     User, UserId, "usr";
     /// A login session of a person.
     Session, SessionId, "ses";
+    /// A key of a service.
+    Key, KeyId, "key";
     /// An entry of the audit chain.
     Audit, AuditId, "aud";
     /// An entry of the infrastructure trail.

@@ -31,6 +31,32 @@ named! {
     }
 }
 
+named! {
+    /// What a service may do with its key, in the one project of the key, as far as who made the key may.
+    ServiceRole {
+        /// Starts the pipelines that the key names, and sees the runs that it started.
+        Api = "api",
+        /// What a viewer of the project may.
+        Viewer = "viewer",
+        /// What an operator of the project may.
+        Operator = "operator",
+        /// What an editor of the project may.
+        Editor = "editor",
+    }
+}
+
+impl ServiceRole {
+    /// The project's role that it never goes beyond. None of them reaches what gives roles or makes keys.
+    #[must_use]
+    pub const fn ceiling(self) -> ProjectRole {
+        match self {
+            Self::Viewer => ProjectRole::Viewer,
+            Self::Api | Self::Operator => ProjectRole::Operator,
+            Self::Editor => ProjectRole::Editor,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

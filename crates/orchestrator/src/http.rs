@@ -20,6 +20,7 @@ mod connection;
 mod data_plane;
 mod door;
 mod gate;
+mod key;
 mod live;
 mod member;
 pub mod operation;
@@ -52,6 +53,7 @@ pub fn operations() -> Operations {
     session::mount(&mut all);
     organization::mount(&mut all);
     member::mount(&mut all);
+    key::mount(&mut all);
     data_plane::mount(&mut all);
     agent::mount(&mut all);
     connection::mount(&mut all);

@@ -51,7 +51,7 @@ impl Cell {
 /// Where what an operation's path names belongs, in a project of this id.
 #[must_use]
 pub fn place_of(operation: &Operation, project: ProjectId) -> Place {
-    let of_projects = ["{project}", "{connection}", "{pipeline}", "{run}", "{attempt}"];
+    let of_projects = ["{project}", "{key}", "{connection}", "{pipeline}", "{run}", "{attempt}"];
     if of_projects.iter().any(|name| operation.path.contains(name)) {
         Place::Project(project)
     } else {

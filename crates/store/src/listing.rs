@@ -7,7 +7,7 @@ use waybill_model::{OrgId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int};
-use crate::standing::{BY_ID, Sight};
+use crate::standing::{Seen, Sight};
 use crate::{Agent, Connection, DataPlane, Pipeline, Project, Store, User};
 
 /// A list of named things.
@@ -23,8 +23,8 @@ pub enum Listed {
     Users,
     /// Connections of a project.
     Connections(ProjectId),
-    /// Pipelines of a project.
-    Pipelines(ProjectId),
+    /// Pipelines of a project, as far as they are seen.
+    Pipelines(ProjectId, Sight),
 }
 
 /// What a list is ordered by. Either is unique within its list, so a page ends at one place exactly.
@@ -66,14 +66,16 @@ impl Listed {
             Self::Agents => ("agent", None, Some("removed_at is null")),
             Self::Users => ("app_user", None, None),
             Self::Connections(project) => ("connection", Some(project), Some("deleted_at is null")),
-            Self::Pipelines(project) => ("pipeline", Some(project), Some("deleted_at is null")),
+            Self::Pipelines(project, _) => ("pipeline", Some(project), Some("deleted_at is null")),
         };
         let mut select = Select::of(table, org);
         if let Some(project) = project {
             select.only("project_id = ?", [Bound::Text(project.to_string())]);
         }
-        if let Self::Projects(sight) = self {
-            sight.narrow(&mut select, org, BY_ID);
+        match self {
+            Self::Projects(sight) => sight.narrow(&mut select, org, Seen::Projects),
+            Self::Pipelines(_, sight) => sight.narrow(&mut select, org, Seen::Pipelines),
+            _ => {}
         }
         if let Some(there) = there {
             select.only(there, []);
@@ -141,9 +143,14 @@ impl Store {
         self.listed(org, Listed::Connections(project), part).await
     }
 
-    /// A part of a project's pipelines.
-    pub async fn pipeline_part(&self, org: OrgId, project: ProjectId, part: &ListPart) -> StoreResult<Vec<Pipeline>> {
-        self.listed(org, Listed::Pipelines(project), part).await
+    /// A part of a project's pipelines, as far as they are seen.
+    pub async fn pipeline_part(
+        &self,
+        org: OrgId,
+        (project, sight): (ProjectId, Sight),
+        part: &ListPart,
+    ) -> StoreResult<Vec<Pipeline>> {
+        self.listed(org, Listed::Pipelines(project, sight), part).await
     }
 }
 

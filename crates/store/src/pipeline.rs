@@ -5,7 +5,7 @@ use waybill_model::{DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId};
 
 use crate::error::StoreResult;
 use crate::reading::{FromRow, all, int, one, opt_text, parsed, text, time};
-use crate::{ListPart, Store, Tx};
+use crate::{ListPart, Sight, Store, Tx};
 
 /// A pipeline as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,7 +205,7 @@ impl Store {
         after: Option<PipelineId>,
         limit: i64,
     ) -> StoreResult<Vec<Pipeline>> {
-        self.pipeline_part(org, project, &ListPart::by_id(after, limit)).await
+        self.pipeline_part(org, (project, Sight::All), &ListPart::by_id(after, limit)).await
     }
 
     /// Plans of the newest versions of pipelines on a data plane, as canonical JSON, at most `limit`.

@@ -11,7 +11,7 @@ use crate::listing::{Bound, Select};
 use crate::reading::{
     FromRow, all, count, int, one, opt_count, opt_int, opt_parsed, opt_text, opt_time, parsed, stored, text, time,
 };
-use crate::standing::{BY_PROJECT, Sight};
+use crate::standing::{Seen, Sight};
 use crate::{Store, Tx};
 
 /// One execution of a pipeline, or one look at a connection.
@@ -135,7 +135,7 @@ pub struct RunFilter {
     pub state: Option<RunState>,
     /// Only of this kind.
     pub kind: Option<RunKind>,
-    /// Only of projects that are seen.
+    /// Only what is seen.
     pub sight: Sight,
     /// In which order.
     pub order: RunOrder,
@@ -179,7 +179,7 @@ impl Run {
 impl RunFilter {
     fn select(&self, org: OrgId) -> Select {
         let mut select = Select::of("run", org);
-        self.sight.narrow(&mut select, org, BY_PROJECT);
+        self.sight.narrow(&mut select, org, Seen::Runs);
         if let Some(id) = self.project {
             select.only("project_id = ?", [Bound::Text(id.to_string())]);
         }

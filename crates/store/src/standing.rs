@@ -2,7 +2,7 @@
 //! kept between requests, so a role that was taken away is gone with the next one.
 
 use sqlx::any::AnyRow;
-use waybill_model::id::SessionId;
+use waybill_model::id::{KeyId, SessionId};
 use waybill_model::{OrgId, ProjectId, UserId};
 
 use crate::error::StoreResult;
@@ -19,33 +19,68 @@ pub struct Standing {
     pub projects: Vec<(ProjectId, String)>,
 }
 
-/// Of which projects a list shows rows.
+/// Which rows a list shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sight {
-    /// Of every one in the organization.
+    /// Of every project in the organization.
     #[default]
     All,
-    /// Of those that took this person in.
+    /// Of the projects that took this person in.
     Of(UserId),
+    /// Of this project.
+    In(ProjectId),
+    /// Of this project what belongs to this key: the pipelines that it names, and the runs that it started.
+    Own(ProjectId, KeyId),
+}
+
+/// What a list is of that is narrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// Projects.
+    Projects,
+    /// Pipelines of one project, which the caller sees.
+    Pipelines,
+    /// Runs.
+    Runs,
+    /// What belongs to a run; what belongs to none, or to one that was removed, is shown to those alone who see everything.
+    OfRuns,
 }
 
 impl Sight {
-    /// Narrows a statement on a table whose `column` names the project.
-    pub(crate) fn narrow(self, select: &mut Select, org: OrgId, condition: &'static str) {
-        if let Self::Of(user) = self {
-            select.only(condition, [Bound::Text(org.to_string()), Bound::Text(user.to_string())]);
+    /// Narrows a statement to what is seen.
+    pub(crate) fn narrow(self, select: &mut Select, org: OrgId, of: Seen) {
+        let text = |id: &dyn std::fmt::Display| Bound::Text(id.to_string());
+        match (self, of) {
+            (Self::All, _) | (Self::Of(_) | Self::In(_), Seen::Pipelines) => {}
+            (Self::Of(user), Seen::Projects) => select.only(MEMBER_BY_ID, [text(&org), text(&user)]),
+            (Self::Of(user), Seen::Runs) => select.only(MEMBER_BY_PROJECT, [text(&org), text(&user)]),
+            (Self::Of(user), Seen::OfRuns) => select.only(MEMBER_BY_RUN, [text(&org), text(&user)]),
+            (Self::In(project) | Self::Own(project, _), Seen::Projects) => select.only("id = ?", [text(&project)]),
+            (Self::In(project), Seen::Runs) => select.only("project_id = ?", [text(&project)]),
+            (Self::In(project), Seen::OfRuns) => select.only(
+                "run_id in (select r.id from run r where r.organization_id = ? and r.project_id = ?)",
+                [text(&org), text(&project)],
+            ),
+            (Self::Own(_, key), Seen::Pipelines) => select.only(
+                "id in (select k.pipeline_id from api_key_pipeline k where k.organization_id = ? and k.key_id = ?)",
+                [text(&org), text(&key)],
+            ),
+            (Self::Own(project, key), Seen::Runs) => {
+                select.only("project_id = ? and requested_by = ?", [text(&project), text(&key)]);
+            }
+            (Self::Own(project, key), Seen::OfRuns) => select.only(
+                "run_id in (select r.id from run r where r.organization_id = ? and r.project_id = ? and r.requested_by = ?)",
+                [text(&org), text(&project), text(&key)],
+            ),
         }
     }
 }
 
-/// The condition of [`Sight`] for tables with a `project_id`.
-pub(crate) const BY_PROJECT: &str =
+const MEMBER_BY_PROJECT: &str =
     "project_id in (select m.project_id from project_member m where m.organization_id = ? and m.user_id = ?)";
-/// The same for the table of projects.
-pub(crate) const BY_ID: &str =
+const MEMBER_BY_ID: &str =
     "id in (select m.project_id from project_member m where m.organization_id = ? and m.user_id = ?)";
-/// The same for what belongs to a run; what belongs to none, or to one that was removed, is not among it.
-pub(crate) const BY_RUN: &str = "run_id in (select r.id from run r
+const MEMBER_BY_RUN: &str = "run_id in (select r.id from run r
      join project_member m on m.organization_id = r.organization_id and m.project_id = r.project_id
      where m.organization_id = ? and m.user_id = ?)";
 

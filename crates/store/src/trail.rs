@@ -10,7 +10,7 @@ use waybill_model::{AttemptId, DataPlaneId, Micros, OrgId, RunId};
 use crate::error::StoreResult;
 use crate::listing::{Bound, Select};
 use crate::reading::{FromRow, all, count, opt_parsed, parsed, stored, text, time};
-use crate::standing::{BY_RUN, Sight};
+use crate::standing::{Seen, Sight};
 use crate::{Store, Tx};
 
 /// An entry to add.
@@ -210,7 +210,7 @@ impl Store {
     pub async fn trail_list(&self, org: OrgId, filter: &TrailFilter, limit: i64) -> StoreResult<Vec<TrailEntry>> {
         let mut reader = self.reader(org).await?;
         let mut select = Select::of("trail", org);
-        filter.sight.narrow(&mut select, org, BY_RUN);
+        filter.sight.narrow(&mut select, org, Seen::OfRuns);
         if let Some(run) = filter.run {
             select.only("run_id = ?", [Bound::Text(run.to_string())]);
         }

@@ -1,10 +1,12 @@
 //! Operations on people and members of projects.
 
+use waybill_model::id::KeyId;
 use waybill_model::{ProjectId, UserId};
 
 use super::{AccessQuery, Client, ClientResult, ListQuery, Tagged};
 use crate::access::AccessExplained;
 use crate::account::{User, UserCreate, UserUpdate};
+use crate::key::{ApiKey, KeyCreate, KeyMade};
 use crate::member::{Member, MemberCreate, MemberUpdate};
 use crate::page::Page;
 use crate::session::{Session, SessionRevoke, SessionsRevoked, SignIn};
@@ -29,6 +31,29 @@ impl Client {
     /// Changes a person's role or state.
     pub async fn user_update(&self, id: UserId, etag: &str, body: &UserUpdate) -> ClientResult<User> {
         self.patch(&format!("/v1/users/{id}"), etag, body).await
+    }
+}
+
+/// Keys of services.
+impl Client {
+    /// Keys of a project.
+    pub async fn key_list(&self, project: ProjectId, query: &ListQuery) -> ClientResult<Page<ApiKey>> {
+        self.get(&format!("/v1/projects/{project}/keys"), query).await
+    }
+
+    /// Makes a key; the answer alone holds it.
+    pub async fn key_create(&self, project: ProjectId, body: &KeyCreate) -> ClientResult<KeyMade> {
+        self.post(&format!("/v1/projects/{project}/keys"), body).await
+    }
+
+    /// One key, without the key itself.
+    pub async fn key_get(&self, id: KeyId) -> ClientResult<ApiKey> {
+        self.get(&format!("/v1/keys/{id}"), &()).await
+    }
+
+    /// Revokes a key.
+    pub async fn key_revoke(&self, id: KeyId) -> ClientResult<ApiKey> {
+        self.post(&format!("/v1/keys/{id}/revoke"), &()).await
     }
 }
 

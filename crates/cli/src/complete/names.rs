@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use serde::Deserialize;
 use waybill_model::RunId;
-use waybill_model::role::{OrganizationRole, ProjectRole};
+use waybill_model::role::{OrganizationRole, ProjectRole, ServiceRole};
 use waybill_model::run::RunState;
 
 use super::{ASKED_BY, line, words as typed};
@@ -88,6 +88,11 @@ pub(crate) fn organization_roles() -> ArgValueCandidates {
 /// Roles in a project.
 pub(crate) fn project_roles() -> ArgValueCandidates {
     ArgValueCandidates::new(|| words(ProjectRole::ALL.iter().map(|role| role.as_str())))
+}
+
+/// Roles of keys.
+pub(crate) fn service_roles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| words(ServiceRole::ALL.iter().map(|role| role.as_str())))
 }
 
 fn words(words: impl Iterator<Item = &'static str>) -> Vec<CompletionCandidate> {

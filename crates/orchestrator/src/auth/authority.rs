@@ -6,16 +6,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use waybill_model::ProjectId;
-use waybill_model::role::{OrganizationRole, ProjectRole};
+use waybill_model::role::{OrganizationRole, ProjectRole, ServiceRole};
 use waybill_store::Standing;
 
-use super::permission::{Least, Permission, in_every_project};
+use super::permission::{Least, OF_API, Permission, in_every_project};
 
 /// Somebody's roles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Authority {
     organization: Option<OrganizationRole>,
     projects: BTreeMap<ProjectId, ProjectRole>,
+    /// A service of role `api`: of what its project's role gives it may a few things only.
+    is_api: bool,
 }
 
 /// Where something is to be done.
@@ -36,6 +38,8 @@ pub enum Held {
     Organization(OrganizationRole),
     /// The one in the project.
     Project(ProjectRole),
+    /// A service's role `api`, as far as the project's role of who made its key.
+    Api(ProjectRole),
     /// The one that the role in the organization gives in every project.
     Everywhere(OrganizationRole, ProjectRole),
 }
@@ -55,7 +59,8 @@ impl From<Standing> for Authority {
     fn from(found: Standing) -> Self {
         let Ok(organization) = found.role.parse() else { return Self::default() };
         let known = |(project, role): (ProjectId, String)| Some((project, role.parse().ok()?));
-        Self { organization: Some(organization), projects: found.projects.into_iter().filter_map(known).collect() }
+        let projects = found.projects.into_iter().filter_map(known).collect();
+        Self { organization: Some(organization), projects, is_api: false }
     }
 }
 
@@ -63,7 +68,14 @@ impl Authority {
     /// Of a person with this role in the organization, and these in projects.
     #[must_use]
     pub fn of(organization: OrganizationRole, projects: &[(ProjectId, ProjectRole)]) -> Self {
-        Self { organization: Some(organization), projects: projects.iter().copied().collect() }
+        Self { organization: Some(organization), projects: projects.iter().copied().collect(), is_api: false }
+    }
+
+    /// Of a service with this role in one project: never more than who made its key may there, and nothing in the organization.
+    #[must_use]
+    pub fn of_service(role: ServiceRole, project: ProjectId, creator: &Self) -> Self {
+        let given = creator.in_project(project).map(|own| (project, own.min(role.ceiling())));
+        Self { organization: None, projects: given.into_iter().collect(), is_api: role == ServiceRole::Api }
     }
 
     /// The role in the organization.
@@ -95,6 +107,7 @@ impl Authority {
         let allowed = match (permission.least(), held) {
             (Least::Organization(least), Held::Organization(role)) => role >= least,
             (Least::Project(least), Held::Project(role) | Held::Everywhere(_, role)) => role >= least,
+            (Least::Project(least), Held::Api(role)) => role >= least && OF_API.contains(&permission),
             _ => false,
         };
         Verdict { permission, allowed, held }
@@ -106,6 +119,7 @@ impl Authority {
             (Some(organization), Some(everywhere), given) if Some(everywhere) >= given => {
                 Held::Everywhere(organization, everywhere)
             }
+            (_, _, Some(given)) if self.is_api => Held::Api(given),
             (_, _, Some(given)) => Held::Project(given),
             _ => Held::Nothing,
         }
@@ -118,6 +132,7 @@ impl fmt::Display for Held {
             Self::Nothing => f.write_str("none"),
             Self::Organization(role) => write!(f, "{role}"),
             Self::Project(role) => write!(f, "{role}"),
+            Self::Api(_) => write!(f, "{}", ServiceRole::Api),
             Self::Everywhere(role, given) => write!(f, "{role} ({given} in every project)"),
         }
     }

@@ -88,6 +88,10 @@ permissions! {
     MemberRead = "member:read", project Viewer;
     /// Take people into a project, change their roles there, take them out.
     MemberWrite = "member:write", project Admin;
+    /// See the keys of services.
+    KeyRead = "key:read", project Admin;
+    /// Make and revoke keys of services.
+    KeyWrite = "key:write", project Admin;
     /// See connections; secrets stand there as references.
     ConnectionRead = "connection:read", project Viewer;
     /// Make, change and remove connections.
@@ -107,6 +111,10 @@ permissions! {
     /// Start, cancel and retry runs.
     RunWrite = "run:write", project Operator;
 }
+
+/// What a service of role `api` may, of what an operator may: with the pipelines that its key names, and the runs that it started.
+pub const OF_API: &[Permission] =
+    &[Permission::ProjectRead, Permission::PipelineRead, Permission::RunRead, Permission::RunWrite];
 
 /// The role that an organization's role gives in every one of its projects.
 #[must_use]

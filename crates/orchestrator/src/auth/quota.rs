@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use waybill_model::id::KeyId;
 use waybill_model::{OrgId, UserId};
 
 /// The length of a window.
@@ -28,8 +29,10 @@ pub struct Quotas {
 /// Whose requests are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Holder {
-    /// A person or service.
+    /// A person.
     Caller(UserId),
+    /// A service with this key.
+    Service(KeyId),
     /// An organization.
     Organization(OrgId),
     /// An address without a login.
@@ -87,7 +90,7 @@ impl Meter {
         now: Instant,
     ) -> Left {
         let (name, quota) = match holder {
-            Holder::Caller(_) => ("caller", self.quotas.caller),
+            Holder::Caller(_) | Holder::Service(_) => ("caller", self.quotas.caller),
             Holder::Organization(_) => ("organization", self.quotas.organization),
             Holder::Address(_) => ("address", self.quotas.address),
         };

@@ -57,11 +57,11 @@ async fn explain(
 ) -> Answer<AccessExplained> {
     let caller = &permit.caller;
     let user = match &asked.user {
-        None => access::person(&app, caller, &caller.user.to_string()).await?,
+        None => access::person(&app, caller, &caller.actor()).await?,
         Some(user) => {
             let found = access::person(&app, caller, user).await;
             // Who may not look at people learns nothing of who there is.
-            if !matches!(&found, Ok(person) if person.id == caller.user) {
+            if !matches!(&found, Ok(person) if caller.is(person.id)) {
                 access::allowed(caller, Permission::UserRead, Place::Organization)?;
             }
             found?
@@ -126,6 +126,7 @@ fn say(said: &mut AccessExplained, authority: &Authority, permission: Permission
         Held::Nothing => (None, None),
         Held::Organization(role) => (Some(role.to_string()), Some("organization")),
         Held::Project(role) => (Some(role.to_string()), Some("project")),
+        held @ Held::Api(_) => (Some(held.to_string()), Some("project")),
         held @ Held::Everywhere(..) => (Some(held.to_string()), Some("organization")),
     };
     let unseen = seen.and_then(|seen| authority.decide(seen, place).why_not());
@@ -153,7 +154,7 @@ fn fits(operation: &Operation, found: Option<&Found>) -> ServiceResult<()> {
 
 /// What an id names, whatever its noun.
 async fn found(app: &App, org: OrgId, id: &str) -> ServiceResult<Option<Found>> {
-    use waybill_store::{Agent, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, User};
+    use waybill_store::{Agent, ApiKey, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, User};
     async fn of<T: Load>(app: &App, org: OrgId, id: &str, noun: &'static str) -> ServiceResult<Option<Found>> {
         Ok(T::load(&app.store, org, id).await?.map(|(_, place)| Found { noun, place, seen: T::SEEN }))
     }
@@ -163,6 +164,7 @@ async fn found(app: &App, org: OrgId, id: &str) -> ServiceResult<Option<Found>> 
         Some("dp") => of::<DataPlane>(app, org, id, "data_plane").await,
         Some("agt") => of::<Agent>(app, org, id, "agent").await,
         Some("con") => of::<Connection>(app, org, id, "connection").await,
+        Some("key") => of::<ApiKey>(app, org, id, "key").await,
         Some("pl") => of::<Pipeline>(app, org, id, "pipeline").await,
         Some("usr") => of::<User>(app, org, id, "user").await,
         Some("run") => of::<Run>(app, org, id, "run").await,

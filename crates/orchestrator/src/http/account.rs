@@ -19,7 +19,7 @@ use super::organization::show_organization;
 use super::page::{BY_NAME, Paging};
 use super::reply::{Answer, Reply, nothing};
 use crate::auth::{Caller, Place};
-use crate::service::access::{ABOVE, OWN_ROLE};
+use crate::service::access::{self, ABOVE, OWN_ROLE};
 use crate::service::{Refused, account, user};
 
 pub(super) fn mount(all: &mut Operations) {
@@ -109,10 +109,11 @@ async fn logout(State(app): State<App>, permit: Permit<action::Logout>) -> Resul
 
 async fn whoami(State(app): State<App>, permit: Permit<action::Whoami>) -> Answer<Whoami> {
     let caller = permit.caller;
-    let user = app.store.user_get(caller.org, caller.user).await?.ok_or(ProblemCode::NotFound)?;
+    let (user, session_id) = access::person_of(&caller)?;
+    let user = app.store.user_get(caller.org, user).await?.ok_or(ProblemCode::NotFound)?;
     let organization = app.store.organization_get(caller.org).await?.ok_or(ProblemCode::NotFound)?;
     let organization = show_organization(organization);
-    Ok(Reply::ok(Whoami { user: show(&caller, user), organization, session_id: caller.session }))
+    Ok(Reply::ok(Whoami { user: show(&caller, user), organization, session_id }))
 }
 
 async fn list(
@@ -164,7 +165,7 @@ async fn update(
 
 fn show(caller: &Caller, row: Row) -> User {
     let role = OrganizationRoleWord::read(&row.role);
-    let own = (row.id == caller.user).then_some(OWN_ROLE);
+    let own = caller.is(row.id).then_some(OWN_ROLE);
     let above = role.known() > caller.authority.in_organization();
     let barred = own.or(above.then_some(ABOVE));
     User {

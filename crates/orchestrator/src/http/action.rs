@@ -1,10 +1,12 @@
 //! Actions: what an operation is called, what it asks for, what it is about, and where that belongs.
 
+use waybill_model::id::KeyId;
 use waybill_model::{AgentId, AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{Agent, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
+use waybill_store::{Agent, ApiKey, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
 
 use crate::auth::{Permission, Place};
 use crate::service::ServiceResult;
+use crate::service::access::Part;
 
 /// An operation's name, permission and object.
 pub trait Action: Send + Sync + 'static {
@@ -27,6 +29,9 @@ pub trait Load: Sized {
         org: OrgId,
         named: &str,
     ) -> impl Future<Output = ServiceResult<Option<(Self, Place)>>> + Send;
+
+    /// Which pipeline or run it is, or belongs to: a key that names its pipelines reaches no other.
+    fn part(&self) -> Part;
 }
 
 /// No object: lists, and what makes something. Which projects that touches, the handler's service decides row by row.
@@ -36,10 +41,15 @@ impl Load for () {
     async fn load(_: &Store, _: OrgId, _: &str) -> ServiceResult<Option<(Self, Place)>> {
         Ok(Some(((), Place::Organization)))
     }
+
+    fn part(&self) -> Part {
+        Part::Other
+    }
 }
 
 macro_rules! load {
-    ($($object:ty, $id:ty, $seen:ident, |$store:ident, $org:ident, $key:ident| $read:expr, $place:expr;)+) => { $(
+    ($($object:ty, $id:ty, $seen:ident, |$store:ident, $org:ident, $key:ident| $read:expr,
+        $place:expr, $part:expr;)+) => { $(
         impl Load for $object {
             const SEEN: Option<Permission> = Some(Permission::$seen);
 
@@ -51,19 +61,29 @@ macro_rules! load {
                     (row, place)
                 }))
             }
+
+            fn part(&self) -> Part {
+                let part: fn(&Self) -> Part = $part;
+                part(self)
+            }
         }
     )+ };
 }
 
 load! {
-    Project, ProjectId, ProjectRead, |store, org, id| store.project_get(org, id), |row| Place::Project(row.id);
-    DataPlane, DataPlaneId, DataPlaneRead, |store, org, id| store.data_plane_get(org, id), |_| Place::Organization;
-    Agent, AgentId, AgentRead, |store, org, id| store.agent_get(org, id), |_| Place::Organization;
-    User, UserId, UserRead, |store, org, id| store.user_get(org, id), |_| Place::Organization;
+    Project, ProjectId, ProjectRead, |store, org, id| store.project_get(org, id), |row| Place::Project(row.id),
+        |_| Part::Other;
+    DataPlane, DataPlaneId, DataPlaneRead, |store, org, id| store.data_plane_get(org, id), |_| Place::Organization,
+        |_| Part::Other;
+    Agent, AgentId, AgentRead, |store, org, id| store.agent_get(org, id), |_| Place::Organization, |_| Part::Other;
+    User, UserId, UserRead, |store, org, id| store.user_get(org, id), |_| Place::Organization, |_| Part::Other;
     Connection, ConnectionId, ConnectionRead, |store, org, id| store.connection_get(org, id),
-        |row| Place::Project(row.project);
-    Pipeline, PipelineId, PipelineRead, |store, org, id| store.pipeline_get(org, id), |row| Place::Project(row.project);
-    Run, RunId, RunRead, |store, org, id| store.run_get(org, id), |row| Place::Project(row.project);
+        |row| Place::Project(row.project), |_| Part::Other;
+    ApiKey, KeyId, KeyRead, |store, org, id| store.key_get(org, id), |row| Place::Project(row.project), |_| Part::Other;
+    Pipeline, PipelineId, PipelineRead, |store, org, id| store.pipeline_get(org, id), |row| Place::Project(row.project),
+        |row| Part::Pipeline(row.id);
+    Run, RunId, RunRead, |store, org, id| store.run_get(org, id), |row| Place::Project(row.project),
+        |row| Part::Run(row.id);
 }
 
 /// An attempt belongs where its run does.
@@ -76,6 +96,10 @@ impl Load for Attempt {
         let run = store.run_get(org, attempt.run).await?;
         Ok(run.map(|run| (attempt, Place::Project(run.project))))
     }
+
+    fn part(&self) -> Part {
+        Part::Run(self.run)
+    }
 }
 
 impl Load for Organization {
@@ -84,6 +108,10 @@ impl Load for Organization {
     async fn load(store: &Store, org: OrgId, named: &str) -> ServiceResult<Option<(Self, Place)>> {
         let found = if named.parse() == Ok(org) { store.organization_get(org).await? } else { None };
         Ok(found.map(|row| (row, Place::Organization)))
+    }
+
+    fn part(&self) -> Part {
+        Part::Other
     }
 }
 
@@ -149,6 +177,14 @@ actions! {
     MemberUpdate = "member_update", MemberWrite, Project;
     /// Takes a member out of a project.
     MemberDelete = "member_delete", MemberWrite, Project;
+    /// Lists a project's keys of services.
+    KeyList = "key_list", KeyRead, Project;
+    /// Makes a key of a service.
+    KeyCreate = "key_create", KeyWrite, Project;
+    /// Reads a key of a service.
+    KeyGet = "key_get", KeyRead, ApiKey;
+    /// Revokes a key of a service.
+    KeyRevoke = "key_revoke", KeyWrite, ApiKey;
     /// Lists data planes.
     DataPlaneList = "data_plane_list", DataPlaneRead, ();
     /// Registers a data plane.

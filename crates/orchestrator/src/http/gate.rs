@@ -1,6 +1,6 @@
 //! Who may come in: every route stands behind this gate, whatever its handler does.
 //!
-//! Token, live session, present roles; then the object that the path names is loaded from the caller's own organization, and the
+//! Token and live session, or a key; present roles; then the object that the path names is loaded from the caller's own organization, and the
 //! one function decides on the role that counts there. What is not there, what is another's and what the caller may not see give
 //! the same 404; what they see but may not do is a 403 that names role and permission. Only then comes the handler.
 
@@ -24,9 +24,10 @@ use super::App;
 use super::action::{Action, Load};
 use super::door::CameFrom;
 use super::operation::Declared;
+use crate::auth::key::PREFIX;
 use crate::auth::quota::{Holder, Left, WINDOW};
-use crate::auth::{Caller, Permission, Place};
-use crate::service::{Refused, ServiceResult, access};
+use crate::auth::{Caller, Permission, Place, Who};
+use crate::service::{Refused, ServiceResult, access, key};
 
 /// That the gate let this caller in: the [`Permit`] of one operation, for its handler to take.
 #[derive(Clone)]
@@ -41,6 +42,9 @@ pub(super) fn admit<A: Action>(app: App, caller: Caller, named: String) -> BoxFu
         let found = A::Object::load(&app.store, caller.org, &named).await?;
         let (object, place) = found.ok_or(ProblemCode::NotFound)?;
         if A::Object::SEEN.is_some_and(|seen| !caller.authority.decide(seen, place).allowed) {
+            return Err(ProblemCode::NotFound.into());
+        }
+        if !access::reaches(&app, &caller, object.part()).await? {
             return Err(ProblemCode::NotFound.into());
         }
         access::allowed(&caller, A::PERMISSION, place)?;
@@ -64,7 +68,11 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
         Ok(caller) => caller,
         Err(refused) => return refused.into_response(),
     };
-    let left = app.quotas.take(&[Holder::Caller(caller.user), Holder::Organization(caller.org)], Instant::now());
+    let holder = match &caller.who {
+        Who::Person { user, .. } => Holder::Caller(*user),
+        Who::Service(service) => Holder::Service(service.key),
+    };
+    let left = app.quotas.take(&[holder, Holder::Organization(caller.org)], Instant::now());
     within(&left, async {
         let (mut parts, body) = request.into_parts();
         let Ok(path) = RawPathParams::from_request_parts(&mut parts, &app).await else {
@@ -115,20 +123,20 @@ fn remote(extensions: &axum::http::Extensions) -> Option<IpAddr> {
     extensions.get::<CameFrom>().and_then(|from| from.0)
 }
 
-fn login_first() -> Refused {
-    Refused::new(ProblemCode::TokenInvalid, "the access token is missing, too old or not valid").next("waybill login")
-}
-
 async fn authenticate(app: &App, headers: &HeaderMap, ip: Option<IpAddr>) -> ServiceResult<Caller> {
     let mut given = headers.get_all(AUTHORIZATION).iter();
-    let (Some(header), None) = (given.next(), given.next()) else { return Err(login_first()) };
-    let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(login_first)?;
+    let (Some(header), None) = (given.next(), given.next()) else { return Err(access::login_first()) };
+    let token = header.to_str().ok().and_then(|text| text.strip_prefix("Bearer ")).ok_or_else(access::login_first)?;
+    if token.starts_with(PREFIX) {
+        return key::authenticate(app, token, ip).await;
+    }
     let claims = app.tokens.verify(token).map_err(|refused| {
         tracing::debug!(reason = refused.0, "access token refused");
-        login_first()
+        access::login_first()
     })?;
-    let standing = app.store.standing_get(claims.org, claims.sid, claims.sub).await?.ok_or_else(login_first)?;
-    Ok(Caller { org: claims.org, user: claims.sub, session: claims.sid, authority: standing.into(), ip })
+    let standing = app.store.standing_get(claims.org, claims.sid, claims.sub).await?.ok_or_else(access::login_first)?;
+    let who = Who::Person { user: claims.sub, session: claims.sid };
+    Ok(Caller { org: claims.org, who, authority: standing.into(), ip })
 }
 
 /// The caller, and the object that the action is about.

@@ -26,6 +26,7 @@ use super::operation::{Operation, Operations};
 use super::run::show;
 use super::sentence;
 use crate::auth::{Caller, Permission, Place};
+use crate::service::access::Part;
 use crate::service::{Refused, ServiceResult, access};
 
 /// Most runs of one stream.
@@ -97,6 +98,9 @@ async fn watch(
         let run: RunId = id.parse().map_err(|_| not_found())?;
         let project = app.store.run_get(caller.org, run).await?.ok_or_else(not_found)?.project;
         access::in_project(&caller, Permission::RunRead, project, not_found)?;
+        if !access::reaches(&app, &caller, Part::Run(run)).await? {
+            return Err(not_found());
+        }
         runs.push(Followed { run, project, told: told(last, run), shown: String::new(), ended: false });
     }
     if runs.len() > MOST {

@@ -127,7 +127,7 @@ async fn remove(
 
 fn show(caller: &Caller, row: Row) -> Member {
     let (place, role) = (Place::Project(row.project), ProjectRoleWord::read(&row.role));
-    let own = (row.user == caller.user).then_some(OWN_ROLE);
+    let own = caller.is(row.user).then_some(OWN_ROLE);
     let above = role.known() > caller.authority.in_project(row.project);
     let last = row.is_last_owner.then_some("the last owner of the project stays");
     let barred = own.or(above.then_some(ABOVE)).or(last);

@@ -123,17 +123,22 @@ async fn list(
     Query(query): Query<OfProject>,
 ) -> Answer<Page<Pipeline>> {
     let org = permit.caller.org;
+    let sight = permit.caller.sight();
     let (paging, filters) = query.split();
     let turn = app.pager.sorted(&permit.caller, (action::PipelineList::ID, BY_NAME), paging, &filters)?;
     let project =
         project::of_filter(&app, &permit.caller, Permission::PipelineRead, filters.project.as_deref()).await?;
     let rows = match &filters.name {
-        Some(name) => app.store.pipeline_find(org, project.id, name).await?.into_iter().collect(),
-        None => app.store.pipeline_part(org, project.id, &turn.part()).await?,
+        Some(name) => {
+            let found = app.store.pipeline_find(org, project.id, name).await?;
+            let is_reached = |row: &Row| permit.caller.bounded().is_none_or(|(_, named)| named.contains(&row.id));
+            found.into_iter().filter(is_reached).collect()
+        }
+        None => app.store.pipeline_part(org, (project.id, sight), &turn.part()).await?,
     };
     let found = filters.name.as_ref().map(|_| rows.len());
     let count = turn
-        .count_of(found, async |most| app.store.listed_count(org, Listed::Pipelines(project.id), most).await)
+        .count_of(found, async |most| app.store.listed_count(org, Listed::Pipelines(project.id, sight), most).await)
         .await?;
     let page = turn.page(rows, |row| turn.place(&row.id, &row.name), |row| row);
     let mut items = Vec::with_capacity(page.items.len());
@@ -251,7 +256,7 @@ async fn schedule_delete(
 async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
     let version = app.store.pipeline_version_get(row.org, row.id, row.version).await?.ok_or(ProblemCode::Internal)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
-    let live = live_run(app, &row).await?;
+    let live = live_run(app, caller, &row).await?;
     let (paused, place) = (row.paused.is_some(), Place::Project(row.project));
     let start = row.paused.as_ref().map(|_| row.paused_hint.as_deref().unwrap_or("the pipeline is paused"));
     Ok(Pipeline {
@@ -281,9 +286,10 @@ async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
     })
 }
 
-async fn live_run(app: &App, row: &Row) -> ServiceResult<Option<waybill_model::RunId>> {
+async fn live_run(app: &App, caller: &Caller, row: &Row) -> ServiceResult<Option<waybill_model::RunId>> {
     for state in [RunState::Running, RunState::Launching, RunState::Queued] {
-        let filter = RunFilter { pipeline: Some(row.id), state: Some(state), ..RunFilter::default() };
+        let sight = caller.sight();
+        let filter = RunFilter { pipeline: Some(row.id), state: Some(state), sight, ..RunFilter::default() };
         if let Some(run) = app.store.run_list(row.org, &filter, 1).await?.first() {
             return Ok(Some(run.id));
         }

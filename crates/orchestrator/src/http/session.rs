@@ -16,7 +16,7 @@ use super::operation::{Operation, Operations};
 use super::page::Paging;
 use super::reply::{Answer, Reply};
 use crate::auth::Caller;
-use crate::service::session;
+use crate::service::{access, session};
 
 pub(super) fn mount(all: &mut Operations) {
     use ProblemCode as C;
@@ -84,7 +84,7 @@ async fn own(
     permit: Permit<action::SessionList>,
     Query(paging): Query<Paging>,
 ) -> Answer<Page<Session>> {
-    let user = permit.caller.user;
+    let user = access::person_of(&permit.caller)?.0;
     list(&app, &permit.caller, (action::SessionList::ID, user), paging).await
 }
 
@@ -125,7 +125,7 @@ async fn own_sign_ins(
     permit: Permit<action::SignInList>,
     Query(paging): Query<Paging>,
 ) -> Answer<Page<SignIn>> {
-    let user = permit.caller.user;
+    let user = access::person_of(&permit.caller)?.0;
     sign_ins(&app, &permit.caller, (action::SignInList::ID, user), paging).await
 }
 
@@ -155,7 +155,7 @@ fn sign_in(row: AuditRow) -> SignIn {
 fn show(caller: &Caller, row: Row) -> Session {
     Session {
         id: row.id,
-        current: row.id == caller.session,
+        current: access::person_of(caller).is_ok_and(|(_, session)| session == row.id),
         ip: row.ip,
         created_at: row.created_at.into(),
         used_at: row.used_at.into(),

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use waybill_api::spec::SpecApply;
 use waybill_identity::KeyDirectory;
-use waybill_model::id::SessionId;
+use waybill_model::id::{KeyId, SessionId};
 use waybill_model::role::{OrganizationRole, ProjectRole};
 use waybill_model::{AgentId, AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{NewAttempt, Store, User};
+use waybill_store::{NewApiKey, NewAttempt, Store, User};
 use waybill_tests::services::postgres::Postgres;
 
 use crate::app::Shared;
-use crate::auth::{Authority, Caller};
+use crate::auth::{Authority, Caller, Who};
 use crate::config::Config;
 use crate::service::{document, start};
 
@@ -27,6 +27,7 @@ mod conditions;
 mod conventions;
 mod endpoint;
 mod gate;
+mod key;
 mod lists;
 mod live;
 mod page;
@@ -48,6 +49,8 @@ struct World {
 /// An organization with one of everything.
 struct Tenant {
     caller: Caller,
+    user: UserId,
+    session: SessionId,
     token: String,
     project: ProjectId,
     pipeline: PipelineId,
@@ -221,7 +224,7 @@ impl Tenant {
         Store::session_insert_in_txn(&mut tx, org, session, user, (life, None)).await.expect("a session");
         tx.commit().await.expect("a commit");
         let authority = Authority::of(OrganizationRole::Owner, &[(project, ProjectRole::Owner)]);
-        let caller = Caller { org, user, session, authority, ip: None };
+        let caller = Caller { org, who: Who::Person { user, session }, authority, ip: None };
         let token = app.tokens.mint(org, user, session).expect("a token").expose_secret().to_owned();
         let body = json!({ "project_id": project, "document": document(dir) });
         let applied: SpecApply = serde_json::from_value(body).expect("a body");
@@ -231,6 +234,7 @@ impl Tenant {
         let body = serde_json::from_value(json!({ "pipeline_id": pipeline })).expect("a body");
         let run = start::start(app, &caller, &body, None).await.expect("a run").run.id;
         let attempt = attempt_of(app, (org, run, plane)).await;
+        let key = key_of(app, (org, project), user).await;
         let ids = vec![
             ("organization", org.to_string()),
             ("user", user.to_string()),
@@ -241,8 +245,9 @@ impl Tenant {
             ("pipeline", pipeline.to_string()),
             ("run", run.to_string()),
             ("attempt", attempt.to_string()),
+            ("key", key.to_string()),
         ];
-        Self { caller, token, project, pipeline, run, ids }
+        Self { caller, user, session, token, project, pipeline, run, ids }
     }
 }
 
@@ -264,6 +269,25 @@ async fn attempt_of(app: &Shared, (org, run, data_plane): (OrgId, RunId, DataPla
     Store::attempt_insert_in_txn(&mut tx, &new).await.expect("an attempt");
     tx.commit().await.expect("a commit");
     new.id
+}
+
+async fn key_of(app: &Shared, (org, project): (OrgId, ProjectId), created_by: UserId) -> KeyId {
+    let id = KeyId::generate();
+    let new = NewApiKey {
+        org,
+        id,
+        project,
+        name: "office".into(),
+        role: "viewer",
+        digest: "0".repeat(64),
+        networks: String::new(),
+        created_by,
+        life: std::time::Duration::from_secs(600),
+    };
+    let mut tx = app.store.write_tx(org).await.expect("a transaction");
+    Store::key_insert_in_txn(&mut tx, &new, &[]).await.expect("a key");
+    tx.commit().await.expect("a commit");
+    id
 }
 
 fn person(org: OrgId, id: UserId, name: &str) -> User {

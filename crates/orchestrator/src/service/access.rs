@@ -2,12 +2,13 @@
 //! that loads it asks here. The answer is that of the one function; nothing here knows what a role may do.
 
 use waybill_api::ProblemCode;
-use waybill_model::ProjectId;
+use waybill_model::id::SessionId;
+use waybill_model::{PipelineId, ProjectId, RunId, UserId};
 use waybill_store::{Store, Tx, User};
 
-use super::{Refused, ServiceResult};
+use super::{Refused, ServiceResult, key};
 use crate::app::Shared;
-use crate::auth::{Caller, Permission, Place};
+use crate::auth::{Caller, Permission, Place, Who};
 
 /// Refuses what the caller may not do there, and says by which role they may not.
 pub fn allowed(caller: &Caller, permission: Permission, place: Place) -> ServiceResult<()> {
@@ -32,16 +33,57 @@ pub fn in_project(
 
 /// The caller with the rights of this moment: for what goes on longer than a request, and behind a change of them.
 pub async fn anew(app: &Shared, caller: &Caller) -> ServiceResult<Caller> {
-    let standing = app.store.standing_get(caller.org, caller.session, caller.user).await?;
-    let standing = standing.ok_or(ProblemCode::TokenInvalid)?;
-    Ok(Caller { authority: standing.into(), ..caller.clone() })
+    let authority = match &caller.who {
+        Who::Person { user, session } => app.store.standing_get(caller.org, *session, *user).await?.map(Into::into),
+        Who::Service(service) => key::authority_now(app, service.key).await?,
+    };
+    let authority = authority.ok_or(ProblemCode::TokenInvalid)?;
+    Ok(Caller { authority, ..caller.clone() })
+}
+
+/// That no token, or none that is good, came with a request: the same words whatever is wrong.
+pub fn login_first() -> Refused {
+    Refused::new(ProblemCode::TokenInvalid, "the access token is missing, too old or not valid").next("waybill login")
+}
+
+/// The person who calls, and their session. A key is nobody: it gives no roles, makes no keys and has no sessions.
+pub fn person_of(caller: &Caller) -> ServiceResult<(UserId, SessionId)> {
+    match caller.who {
+        Who::Person { user, session } => Ok((user, session)),
+        Who::Service(_) => Err(Refused::new(ProblemCode::Forbidden, "a key is no person: this takes a login")),
+    }
+}
+
+/// Which pipeline or run something is, or belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Neither.
+    Other,
+    /// This pipeline.
+    Pipeline(PipelineId),
+    /// This run.
+    Run(RunId),
+}
+
+/// Whether a caller's key, where it names its pipelines, reaches this: of pipelines those, of runs the ones that it started.
+pub async fn reaches(app: &Shared, caller: &Caller, part: Part) -> ServiceResult<bool> {
+    let Some((service, named)) = caller.bounded() else { return Ok(true) };
+    Ok(match part {
+        Part::Other => true,
+        Part::Pipeline(pipeline) => named.contains(&pipeline),
+        Part::Run(run) => {
+            let run = app.store.run_get(caller.org, run).await?;
+            run.is_some_and(|run| run.requested_by == service.key.to_string())
+        }
+    })
 }
 
 /// Takes the lock of everybody's roles and reads the caller's behind it: from here to the end of the transaction nobody else
 /// changes what somebody may do, so that a grant never stands on a right that was just taken away.
 pub async fn locked(tx: &mut Tx, caller: &Caller) -> ServiceResult<Caller> {
+    let user = person_of(caller)?.0;
     Store::authority_lock_in_txn(tx, caller.org).await?;
-    let standing = Store::standing_of_in_txn(tx, caller.org, caller.user).await?;
+    let standing = Store::standing_of_in_txn(tx, caller.org, user).await?;
     let standing = standing.ok_or(ProblemCode::TokenInvalid)?;
     Ok(Caller { authority: standing.into(), ..caller.clone() })
 }

@@ -15,6 +15,7 @@ use waybill_model::role::OrganizationRole;
 use waybill_model::{DataPlaneId, Micros, OrgId, ProjectId, UserId};
 use waybill_store::{AuditEntry, RefreshOutcome, Store, Tx, User};
 
+use super::access::person_of;
 use super::{Refused, ServiceResult, digest_of, project};
 use crate::app::Shared;
 use crate::auth::Caller;
@@ -123,7 +124,7 @@ async fn failed(app: &Shared, email: &str, ip: Option<IpAddr>) -> ServiceResult<
     Ok(Refused::new(ProblemCode::LoginFailed, "e-mail address and password do not fit together"))
 }
 
-fn wait(app: &Shared, account: &str, ip: Option<IpAddr>) -> ServiceResult<()> {
+pub(super) fn wait(app: &Shared, account: &str, ip: Option<IpAddr>) -> ServiceResult<()> {
     let wait = app.throttle.wait(account, ip);
     if wait.is_zero() {
         return Ok(());
@@ -159,9 +160,10 @@ pub async fn refresh(app: &Shared, body: &RefreshRequest, ip: Option<IpAddr>) ->
 
 /// Ends the caller's session.
 pub async fn logout(app: &Shared, caller: &Caller) -> ServiceResult<()> {
+    let session = person_of(caller)?.1;
     let mut tx = app.store.write_tx(caller.org).await?;
-    Store::session_revoke_in_txn(&mut tx, caller.org, caller.session).await?;
-    Store::audit_append_in_txn(&mut tx, &caller.audit("logout", caller.session)).await?;
+    Store::session_revoke_in_txn(&mut tx, caller.org, session).await?;
+    Store::audit_append_in_txn(&mut tx, &caller.audit("logout", session)).await?;
     Ok(tx.commit().await?)
 }
 

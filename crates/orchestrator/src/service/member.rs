@@ -33,7 +33,7 @@ pub async fn create(
         let message = "nobody of this organization has this e-mail address";
         Refused::field(ProblemCode::Unusable, "/email", message).next("an administrator makes the account first")
     })?;
-    if person.id == caller.user {
+    if caller.is(person.id) {
         return Err(own_role());
     }
     let user: UserId = once(&app.store, key, async || {
@@ -83,7 +83,7 @@ async fn changed(
     member: &Member,
     to: Option<ProjectRole>,
 ) -> ServiceResult<bool> {
-    if member.user == caller.user {
+    if caller.is(member.user) {
         return Err(own_role());
     }
     let from = role_of(member)?;

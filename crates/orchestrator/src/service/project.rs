@@ -23,17 +23,17 @@ pub(super) async fn add(tx: &mut Tx, (org, id): (OrgId, ProjectId), name: &str, 
 pub async fn create(app: &Shared, caller: &Caller, name: &str, key: Option<&Once>) -> ServiceResult<Project> {
     check_name(name)?;
     let id: ProjectId = once(&app.store, key, async || {
-        let id = ProjectId::generate();
+        let (id, owner) = (ProjectId::generate(), access::person_of(caller)?.0);
         let mut tx = app.store.write_tx(caller.org).await?;
         // It makes an owner, so it is decided behind the lock like every change of a role.
         let now = access::locked(&mut tx, caller).await?;
         access::allowed(&now, Permission::ProjectCreate, Place::Organization)?;
-        add(&mut tx, (caller.org, id), name, caller.user).await?;
+        add(&mut tx, (caller.org, id), name, owner).await?;
         if let Some(key) = key {
             key.keep(&mut tx, &id.to_string()).await?;
         }
         Store::audit_append_in_txn(&mut tx, &caller.audit("project_create", id)).await?;
-        member::tell(&mut tx, (caller, "member_create"), (id, caller.user), (None, Some(ProjectRole::Owner))).await?;
+        member::tell(&mut tx, (caller, "member_create"), (id, owner), (None, Some(ProjectRole::Owner))).await?;
         tx.commit().await?;
         Ok(id)
     })

@@ -14,12 +14,13 @@ use crate::auth::{Caller, Permission, Place};
 
 /// Ends one of the caller's own sessions, or all but the one that asks; tells how many were alive.
 pub async fn revoke_own(app: &Shared, caller: &Caller, session: Option<SessionId>) -> ServiceResult<u64> {
+    let (user, asking) = access::person_of(caller)?;
     let mut tx = app.store.write_tx(caller.org).await?;
     let ended = match session {
-        Some(session) => one(&mut tx, caller, (caller.user, session)).await?,
-        None => Store::session_revoke_all_in_txn(&mut tx, caller.org, caller.user, Some(caller.session)).await?,
+        Some(session) => one(&mut tx, caller, (user, session)).await?,
+        None => Store::session_revoke_all_in_txn(&mut tx, caller.org, user, Some(asking)).await?,
     };
-    tell(&mut tx, caller, session.map_or_else(|| caller.user.to_string(), |id| id.to_string())).await?;
+    tell(&mut tx, caller, session.map_or_else(|| user.to_string(), |id| id.to_string())).await?;
     tx.commit().await?;
     Ok(ended)
 }

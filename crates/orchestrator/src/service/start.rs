@@ -12,6 +12,7 @@ use waybill_model::run::{MOST_PREVIEW_ROWS, PREVIEW_ROWS, RunKind};
 use waybill_model::{ConnectionId, DataPlaneId, PipelineId, ProjectId, RunId};
 use waybill_store::{Connection, Run, Tx};
 
+use super::access::Part;
 use super::document::{self, Held};
 use super::run::{self, Probe, RunDetail, RunService, Trigger};
 use super::{Once, Refused, ServiceResult, access, once};
@@ -131,9 +132,17 @@ fn may_look(caller: &Caller, project: ProjectId) -> ServiceResult<()> {
 
 /// Whether the caller may start a run of the pipeline, or look at the connection, that the body names.
 async fn may_start(app: &Shared, caller: &Caller, body: &RunStart) -> ServiceResult<()> {
+    let other = body.connection_id.is_some() || body.kind.is_some_and(|kind| kind != RunKind::Sync);
+    if caller.bounded().is_some() && (other || errands::field(body).is_some()) {
+        let detail = "a key of role api starts its pipelines as they were set up, and nothing else";
+        return Err(Refused::new(ProblemCode::Forbidden, detail).next("use a key of another role"));
+    }
     if let Some(id) = body.pipeline_id {
         let row = app.store.pipeline_get(caller.org, id).await?.ok_or_else(no_pipeline)?;
         access::in_project(caller, Permission::RunWrite, row.project, no_pipeline)?;
+        if !access::reaches(app, caller, Part::Pipeline(id)).await? {
+            return Err(no_pipeline());
+        }
         if body.kind.is_some_and(RunKind::is_look) {
             may_look(caller, row.project)?;
         }

@@ -40,7 +40,7 @@ pub async fn create(app: &Shared, caller: &Caller, body: &UserCreate, key: Optio
 
 /// Changes a person's role or state; `None` where somebody else changed it meanwhile. Who is disabled has no session any more.
 pub async fn update(app: &Shared, caller: &Caller, user: &User, body: &UserUpdate) -> ServiceResult<Option<User>> {
-    if user.id == caller.user {
+    if caller.is(user.id) {
         return Err(own_role());
     }
     let from = role_of(user)?;

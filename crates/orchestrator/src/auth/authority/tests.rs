@@ -34,7 +34,7 @@ const MEANT: &[(&str, &[&str])] = &[
     ),
     ("project operator", &["run:write"]),
     ("project editor", &["connection:write", "connection:check", "spec:apply", "pipeline:write"]),
-    ("project admin", &["project:write", "member:write"]),
+    ("project admin", &["project:write", "member:write", "key:read", "key:write"]),
     ("project owner", &[]),
 ];
 
@@ -94,7 +94,7 @@ fn every_role_at_every_scope_may_exactly_what_is_meant() {
             }
         }
     }
-    assert_eq!(cells, 3 * 6 * 3 * 25);
+    assert_eq!(cells, 3 * 6 * 3 * 27);
 }
 
 #[test]
@@ -148,4 +148,41 @@ fn t19_nobody_turns_a_role_that_stands_above_them_nor_into_one() {
     }
     // Of n roles below or equal, and none: (n + 1)² for each rung.
     assert_eq!(allowed, 4 + 9 + 16 + 25 + 36);
+}
+
+#[test]
+fn t19_a_service_may_what_its_role_says_and_its_maker_may_and_nothing_elsewhere() {
+    let (here, there) = (ProjectId::generate(), ProjectId::generate());
+    let api = ["pipeline:read", "project:read", "run:read", "run:write"];
+    let mut cells = 0;
+    for organization in OrganizationRole::ALL {
+        for project in [None].into_iter().chain(ProjectRole::ALL.iter().copied().map(Some)) {
+            let given: Vec<_> = project.map(|role| (here, role)).into_iter().collect();
+            let maker = Authority::of(*organization, &given);
+            let makers = may(&maker, Place::Project(here));
+            for role in ServiceRole::ALL {
+                let service = Authority::of_service(*role, here, &maker);
+                let of_role = match role {
+                    ServiceRole::Api => api.to_vec(),
+                    role => meant("project", role.as_str()),
+                };
+                let both: Vec<_> = of_role.into_iter().filter(|permission| makers.contains(permission)).collect();
+                assert_eq!(
+                    sorted(may(&service, Place::Project(here))),
+                    sorted(both.clone()),
+                    "{role} of {organization} {project:?}"
+                );
+                assert_eq!(sorted(may(&service, Place::Organization)), sorted(both), "what belongs to no project");
+                assert_eq!(may(&service, Place::Project(there)), [""; 0], "{role} elsewhere");
+                assert_eq!((service.in_organization(), service.everywhere()), (None, None));
+                cells += 1;
+            }
+        }
+    }
+    assert_eq!(cells, 3 * 6 * 4);
+    let owner = Authority::of(OrganizationRole::Owner, &[]);
+    let refused =
+        Authority::of_service(ServiceRole::Api, here, &owner).decide(Permission::SpecApply, Place::Project(here));
+    let why = "the role api lacks spec:apply: it takes the project role editor";
+    assert_eq!(refused.why_not().as_deref(), Some(why));
 }

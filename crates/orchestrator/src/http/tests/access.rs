@@ -67,7 +67,7 @@ async fn a_question_about_somebody_else_takes_the_right_to_see_people_and_an_obj
     for user in ["ours@example.org", "nobody@example.org", "theirs@example.org"] {
         assert_eq!(ask(&format!("action=whoami&user={user}")).await.code(), "forbidden", "{user}");
     }
-    for user in ["nobody@example.org", "theirs@example.org", &world.theirs.caller.user.to_string()] {
+    for user in ["nobody@example.org", "theirs@example.org", &world.theirs.user.to_string()] {
         assert_eq!(world.get(&format!("/v1/access?action=whoami&user={user}")).await.code(), "not_found", "{user}");
     }
     for query in ["action=frobnicate", "action=pipeline_update", ""] {

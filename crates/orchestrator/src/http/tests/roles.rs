@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::auth::{Permission, Place};
+use crate::service;
 
 impl World {
     fn member_path(&self, who: &Person) -> String {
@@ -66,7 +67,7 @@ async fn t19_nobody_gives_or_takes_a_role_above_their_own_nor_changes_their_own(
         assert_eq!(world.add(&admin, &member, "admin").await.status, StatusCode::CREATED);
         assert_eq!(world.add(&boss, &member, "viewer").await.code(), "name_taken");
         assert_eq!(world.patch(&boss, &world.member_path(&member), raise("owner")).await.status, StatusCode::OK);
-        let nobody = json!({ "email": world.theirs.caller.user.to_string(), "role": "viewer" });
+        let nobody = json!({ "email": world.theirs.user.to_string(), "role": "viewer" });
         let theirs = json!({ "email": "theirs@example.org", "role": "viewer" });
         let path = format!("/v1/projects/{here}/members");
         let [unknown, foreign] = [
@@ -85,9 +86,9 @@ async fn t19_the_last_owner_stays_also_where_two_are_taken_away_at_once() {
     for world in World::on_both().await {
         let here = world.ours.project;
         let me = Person {
-            id: world.ours.caller.user,
+            id: world.ours.user,
             email: "ours@example.org".into(),
-            session: world.ours.caller.session,
+            session: world.ours.session,
             token: world.ours.token.clone(),
             project: Some(here),
         };
@@ -236,7 +237,7 @@ async fn allowed_actions_follow_the_role_and_say_which_one_it_takes() {
     assert!(told >= 12, "{told}");
     let project = world.by(&viewer, Method::GET, &format!("/v1/projects/{}", world.ours.project), None).await;
     assert_eq!(project.body["role"], "viewer");
-    let own = world.get(&format!("/v1/users/{}", world.ours.caller.user)).await.body;
+    let own = world.get(&format!("/v1/users/{}", world.ours.user)).await.body;
     assert_eq!(own["allowed_actions"][0]["reason"], "nobody changes what they themselves may do");
 }
 
@@ -288,6 +289,7 @@ async fn t19_no_sequence_of_calls_gains_what_its_caller_could_not_give() {
         people.push(world.join(role, &of_projects[..many]).await);
     }
     let (mut done, mut refused) = (0, 0);
+    let mut keys: Vec<(super::key::Made, UserId)> = Vec::new();
     for step in 0..300 {
         let (by, who) = (dice.pick(&people), dice.pick(&people));
         let project = *dice.pick(&projects);
@@ -295,7 +297,32 @@ async fn t19_no_sequence_of_calls_gains_what_its_caller_could_not_give() {
         let member = format!("/v1/projects/{project}/members/{}", who.id);
         let actor = world.authority(by.id).await;
         let before = futures::future::join_all(people.iter().map(|it| world.authority(it.id))).await;
-        let got = match dice.roll(5) {
+        let of_project = format!("/v1/projects/{project}");
+        let got = match dice.roll(7) {
+            5 => {
+                let role = dice.pick(&["viewer", "operator", "editor"]);
+                let body = json!({ "name": format!("k{step}"), "role": role, "days": 1 });
+                let got = world.by(by, Method::POST, &format!("{of_project}/keys"), Some(body)).await;
+                if let Some(text) = got.body["secret"].as_str() {
+                    let id = got.body["key"]["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+                    keys.push((super::key::Made { id, text: text.to_owned() }, by.id));
+                }
+                got
+            }
+            6 if !keys.is_empty() => {
+                // Whatever a key asks for that gives somebody something, it gets nothing.
+                let text = &dice.pick(&keys).0.text;
+                let body = json!({ "email": who.email, "role": role });
+                let key = json!({ "name": format!("k{step}"), "role": "viewer", "days": 1 });
+                let (path, body) = match dice.roll(3) {
+                    0 => (format!("{of_project}/members"), body),
+                    1 => (format!("{of_project}/keys"), key),
+                    _ => ("/v1/projects".to_owned(), json!({ "name": format!("p{step}") })),
+                };
+                let got = world.with_key(text, Method::POST, &path, Some(body)).await;
+                assert!(got.status.is_client_error(), "seed {seed}, step {step}: {path}: {}", got.body);
+                got
+            }
             0 => {
                 let body = json!({ "email": who.email, "role": role });
                 world.by(by, Method::POST, &format!("/v1/projects/{project}/members"), Some(body)).await
@@ -318,6 +345,11 @@ async fn t19_no_sequence_of_calls_gains_what_its_caller_could_not_give() {
         let may = reach(&actor, &projects);
         let after = futures::future::join_all(people.iter().map(|it| world.authority(it.id))).await;
         for ((person, before), after) in people.iter().zip(&before).zip(&after) {
+            for (key, _) in keys.iter().filter(|(_, maker)| *maker == person.id) {
+                let may = service::key::authority_now(&world.app, key.id).await.expect("a read").unwrap_or_default();
+                let over: Vec<_> = reach(&may, &projects).difference(&reach(after, &projects)).cloned().collect();
+                assert!(over.is_empty(), "seed {seed}, step {step}: a key of {} may {over:?}", person.id);
+            }
             let (had, has) = (reach(before, &projects), reach(after, &projects));
             if enabled && had.is_empty() {
                 continue;
@@ -327,5 +359,24 @@ async fn t19_no_sequence_of_calls_gains_what_its_caller_could_not_give() {
             assert!(person.id != by.id || has == had, "seed {seed}, step {step}: {} moved themselves", by.id);
         }
     }
-    assert!(done > 20 && refused > 20, "seed {seed}: {done} done, {refused} refused");
+    // Every maker falls to the lowest rung: what they made falls with them.
+    let me = Person { token: world.ours.token.clone(), ..world.join("owner", &[]).await };
+    for (key, maker) in &keys {
+        let who = people.iter().find(|person| person.id == *maker).expect("a maker");
+        world.patch(&me, &user_path(who), json!({ "role": "member", "disabled": false })).await;
+        for project in projects {
+            let (path, body) =
+                (format!("/v1/projects/{project}/members"), json!({ "email": who.email, "role": "viewer" }));
+            world.by(&me, Method::POST, &path, Some(body)).await;
+            world.patch(&me, &format!("{path}/{maker}"), json!({ "role": "viewer" })).await;
+        }
+        let may = service::key::authority_now(&world.app, key.id).await.expect("a read").unwrap_or_default();
+        let makers = reach(&world.authority(*maker).await, &projects);
+        assert!(!makers.is_empty() && reach(&may, &projects).is_subset(&makers), "seed {seed}: a key of {maker}");
+    }
+    assert!(
+        done > 20 && refused > 20 && keys.len() > 2,
+        "seed {seed}: {done} done, {refused} refused, {} keys",
+        keys.len()
+    );
 }

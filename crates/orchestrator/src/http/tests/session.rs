@@ -15,7 +15,7 @@ async fn a_session_that_is_ended_is_refused_with_the_next_request_on_either_data
         let own = json!({ "session_id": second.session });
         let foreign = world.by(&administrator, Method::POST, "/v1/sessions:revoke", Some(own.clone())).await;
         assert_eq!(foreign.code(), "not_found", "another person's session is none of one's own");
-        let theirs = json!({ "session_id": world.theirs.caller.session });
+        let theirs = json!({ "session_id": world.theirs.session });
         assert_eq!(world.by(&member, Method::POST, "/v1/sessions:revoke", Some(theirs)).await.code(), "not_found");
         let ended = world.by(&member, Method::POST, "/v1/sessions:revoke", Some(own.clone())).await;
         assert_eq!((ended.status, &ended.body["ended"]), (StatusCode::OK, &json!(1)));
@@ -35,7 +35,7 @@ async fn a_session_that_is_ended_is_refused_with_the_next_request_on_either_data
         let ended = world.by(&administrator, Method::POST, &format!("{path}:revoke"), Some(json!({}))).await;
         assert_eq!(ended.body["ended"], 1, "{}", ended.body);
         assert_eq!(world.by(&member, Method::GET, "/v1/whoami", None).await.code(), "token_invalid");
-        let above = format!("/v1/users/{}/sessions:revoke", world.ours.caller.user);
+        let above = format!("/v1/users/{}/sessions:revoke", world.ours.user);
         let refused = world.by(&administrator, Method::POST, &above, Some(json!({}))).await;
         assert_eq!(refused.code(), "forbidden", "an owner stands above");
         assert!(world.get("/v1/audit").await.body.to_string().contains("session_revoke"));
