@@ -4,6 +4,7 @@
 # dev-dependencies in: the tests, which are built next, then want the same features of each dependency and compile none of them again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+deploy/dev/console.sh ready
 target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
 cargo build --locked --workspace --bins --examples --features waybill-worker/clouds,waybill-worker/failpoints,waybill-orchestrator/failpoints,waybill-agent/failpoints
 for name in waybill-worker waybill-orchestrator waybill-agent; do cp "$target/debug/$name" "$target/debug/$name-faults"; done

@@ -5,6 +5,8 @@ cd "$(dirname "$0")/../.."
 deploy/dev/tools.sh build
 say() { echo "== $*"; }
 
+say "web console: types, lints, generated types, unit tests, budget"
+deploy/dev/console.sh check
 say "format"
 cargo fmt --all --check
 say "lints"

@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo clean --quiet
-rm -rf .waybill .demo
+rm -rf .waybill .demo crates/console/dist/site* web/node_modules web/codegen/node_modules web/dist web/screens

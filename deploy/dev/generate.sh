@@ -27,6 +27,8 @@ if [ "$mode" != --check ]; then
   WAYBILL_NUMBERS=extend cargo test --quiet --locked --workspace --features waybill-worker/clouds --test numbers >"$fresh/numbers" ||
     { cat "$fresh/numbers" >&2; exit 1; }
 fi
+# The console's types are made of the description that was just written.
+if [ "$mode" != --check ] && command -v npm >/dev/null; then deploy/dev/console.sh generate; fi
 if [ "$mode" = --check ]; then
   [ ${#stale[@]} = 0 ] || { echo "out of date: ${stale[*]}; run: make generate" >&2; exit 1; }
 else

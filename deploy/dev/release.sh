@@ -3,6 +3,7 @@
 # one selection of packages: another one would choose other features and compile the dependencies again. WORKER_FEATURES=default,aws adds S3.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+deploy/dev/console.sh ready
 features=${WORKER_FEATURES:-default}
 cargo build --release --locked --no-default-features --features "waybill-worker/${features//,/,waybill-worker/}" \
   -p waybill-orchestrator -p waybill-worker -p waybill-cli -p waybill-tests \

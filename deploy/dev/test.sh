@@ -44,8 +44,16 @@ limited users ' - test(/a_user_of_its_own/)'
 # The whole demo moves 600,000 rows several times.
 wanted+=' - test(/^demo::the_whole_demo/)'
 wanted+=' - (test(/^containers::/) - test(from_the_command_to_rows))'
-[ $# -gt 0 ] || set -- -E "$wanted"
+whole=
+[ $# -gt 0 ] || { whole=1; set -- -E "$wanted"; }
 deploy/dev/binaries.sh
+if [ -n "$whole" ]; then
+  # Beside the others they would wait for processors, and find what they look for too late.
+  if deploy/dev/tools.sh browser; then deploy/dev/console.sh test; else
+    [ -z "${WAYBILL_ALL_TOOLS:-}" ] || exit 1
+    echo "test.sh: without Node and Chromium THE TESTS OF THE CONSOLE IN A BROWSER ARE LEFT OUT (web/e2e)" >&2
+  fi
+fi
 # Most tests wait for processes and bounds: two for each processor take little more than half the time of one.
 export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo nextest run --workspace --locked --features waybill-worker/clouds "$@"

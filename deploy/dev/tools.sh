@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sees to the tools that a task needs: tools.sh build|test|demo|bench|fidelity. What is missing is installed when this runs as root,
+# Sees to the tools that a task needs: tools.sh build|test|browser|demo|bench|fidelity. What is missing is installed when this runs as root,
 # otherwise the one command is printed and the task stops. With WAYBILL_ALL_TOOLS=1 that goes for what `test` leaves out otherwise, too.
 set -euo pipefail
-task=${1:?build, test, demo, bench or fidelity}
+task=${1:?build, test, browser, demo, bench or fidelity}
 packages=()
 need() { command -v "$1" >/dev/null 2>&1 || packages+=("$2"); }
 
@@ -16,6 +16,11 @@ case $task in
     # The advisories are an archive that is read as a repository.
     need xz xz-utils
     need git git
+    ;;
+  browser)
+    need node nodejs
+    need npm npm
+    [ -x "${WAYBILL_CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
     ;;
   demo)
     [ -z "${WAYBILL_DEMO_SOURCE:-}" ] || need psql postgresql-client

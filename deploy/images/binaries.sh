@@ -20,6 +20,8 @@ export CFLAGS="-ffile-prefix-map=$PWD=/waybill -ffile-prefix-map=$home=/cargo -f
 export CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0 LC_ALL=C TZ=UTC
 # Kernels of ARM64 have pages of 4, 16 or 64 KiB: the allocator is built for the largest, which suits all.
 [ "$architecture" = amd64 ] || export JEMALLOC_SYS_WITH_LG_PAGE=16
+# What ships has the console: without Node there is no build.
+deploy/dev/console.sh build
 packages=(-p waybill-orchestrator -p waybill-worker -p waybill-agent -p waybill-cli)
 place=$target/release other=()
 if [ "$architecture" != "$own" ]; then

@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("launcher", &[]),
     ("api", &[]),
+    ("console", &[]),
     ("pipeline", &[]),
     ("connectors", &["pipeline"]),
     ("orchestrator", &["api", "store", "launcher", "identity", "protocol", "spec", "console"]),

@@ -33,7 +33,7 @@ fn rows() -> Vec<Row> {
 /// Names of all tests.
 fn tests() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut todo = vec![repository().join("crates"), repository().join("tests")];
+    let mut todo = ["crates", "tests", "web/unit", "web/e2e"].map(|folder| repository().join(folder)).to_vec();
     while let Some(folder) = todo.pop() {
         for entry in std::fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -42,6 +42,10 @@ fn tests() -> BTreeSet<String> {
             } else if path.extension().is_some_and(|e| e == "rs") {
                 let text = std::fs::read_to_string(&path).expect("read a source");
                 names.extend(tests_of(&text));
+            } else if path.to_string_lossy().ends_with(".test.mjs") {
+                // What `node --test` runs of a folder: files of this ending, all of which `make check` or `make test` runs.
+                let text = std::fs::read_to_string(&path).expect("read a source");
+                names.extend(text.lines().filter_map(script_test).map(str::to_owned));
             }
         }
     }
@@ -64,6 +68,12 @@ fn tests_of(text: &str) -> Vec<String> {
         }
     }
     found
+}
+
+/// The name of a test of Node's that begins on this line, at the top level of its file: one that is skipped or left for later is none.
+fn script_test(line: &str) -> Option<&str> {
+    let (name, rest) = line.strip_prefix("test(\"")?.split_once('"')?;
+    matches!(rest, ", async () => {" | ", () => {").then_some(name)
 }
 
 fn declared(line: &str) -> Option<String> {
@@ -91,4 +101,13 @@ fn a_function_is_no_test_unless_it_is_marked_as_one() {
     assert_eq!(tests_of(text), ["one", "two"]);
     let table = "a: b;\nhistories! {\n    three: Sqlite;\n    four: Csv;\n}\nfive: six;\n";
     assert_eq!(tests_of(table), ["three", "four"]);
+    assert_eq!(script_test("test(\"a page is clean\", async () => {"), Some("a page is clean"));
+    for none in [
+        "// test(\"no\", () => {",
+        "  test(\"no\", () => {",
+        "test(\"no\", { skip: true }, () => {",
+        "test.skip(\"no\", () => {",
+    ] {
+        assert_eq!(script_test(none), None, "{none}");
+    }
 }

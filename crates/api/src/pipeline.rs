@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use waybill_model::run::RunState;
 use waybill_model::{DataPlaneId, PipelineId, ProjectId, RunId, UserId};
 
 use crate::action::AllowedAction;
 use crate::example::{self, Example};
+use crate::open::RunStateWord;
+use crate::run::Failure;
 use crate::timestamp::Timestamp;
 
 /// A pipeline.
@@ -38,6 +41,12 @@ pub struct Pipeline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub live_run_id: Option<RunId>,
+    /// The newest run that moves rows, whatever became of it; none before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_run: Option<LastRun>,
+    /// When its schedule starts the next run; none without a schedule, or while it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_run_at: Option<Timestamp>,
     /// An epoch that was found, or would be given, more than 24 h in the future: no run goes on before somebody accepts it.
     /// Microseconds since 1970, where a clock made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +58,24 @@ pub struct Pipeline {
     /// What the caller may do with it.
     #[serde(default)]
     pub allowed_actions: Vec<AllowedAction>,
+}
+
+/// A run in short, as a list of pipelines shows it.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LastRun {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: RunId,
+    /// Where it is.
+    pub state: RunStateWord,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+    /// When it was triggered.
+    pub created_at: Timestamp,
+    /// When it became final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Changes a pipeline's switch.
@@ -176,6 +203,14 @@ impl Example for Pipeline {
             data_plane_id: Some(example::id("dp", 1)),
             paused: false,
             live_run_id: None,
+            last_run: Some(LastRun {
+                id: example::id("run", 1),
+                state: RunState::Succeeded.into(),
+                failure: None,
+                created_at: example::at(0),
+                ended_at: Some(example::at(60)),
+            }),
+            next_run_at: Some(example::at(86_400)),
             epoch_ahead: None,
             created_at: example::at(0),
             updated_at: example::at(60),

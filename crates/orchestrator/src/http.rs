@@ -17,6 +17,7 @@ pub mod body;
 mod compress;
 mod conditions;
 mod connection;
+mod console;
 mod data_plane;
 mod door;
 mod gate;
@@ -72,7 +73,7 @@ pub fn router(app: App) -> Router {
     let routes = operations().into_router(&gate);
     let door = from_fn_with_state(Arc::clone(&app), door::answer);
     routes
-        .fallback(door::nothing_here)
+        .fallback(console::page_or_nothing)
         .method_not_allowed_fallback(door::other_method)
         .layer(DefaultBodyLimit::disable())
         .layer(door)

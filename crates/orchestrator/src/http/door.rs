@@ -19,6 +19,10 @@ use crate::service::Refused;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// An answer of the console.
+#[derive(Clone, Copy)]
+pub(super) struct OfConsole;
+
 /// A refusal on its way out; [`answer`] makes the body of it.
 #[derive(Clone)]
 struct Pending(Problem);
@@ -38,10 +42,6 @@ impl IntoResponse for Refused {
         response.extensions_mut().insert(Pending(self.into_problem()));
         response
     }
-}
-
-pub(super) async fn nothing_here() -> Refused {
-    Refused::from(ProblemCode::NotFound)
 }
 
 pub(super) async fn other_method() -> Refused {
@@ -92,11 +92,12 @@ fn request_id(request: &Request) -> String {
 }
 
 fn finish(response: &mut Response, path: &str, id: &str) {
+    let ours = response.extensions().get::<OfConsole>().is_some();
     let refused = response.extensions_mut().remove::<Pending>().map(|pending| pending.0);
     // What a library answers by itself has no problem yet.
     let refused = refused.or_else(|| {
         let status = response.status();
-        (status.is_client_error() || status.is_server_error()).then(|| generic(status).problem())
+        (!ours && (status.is_client_error() || status.is_server_error())).then(|| generic(status).problem())
     });
     if let Some(mut problem) = refused {
         problem.instance = path.to_owned();
@@ -111,6 +112,10 @@ fn finish(response: &mut Response, path: &str, id: &str) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(&REQUEST_ID, id);
+    }
+    // The console's pages come with headers of their own, which let a browser run what they name.
+    if ours {
+        return;
     }
     for (name, value) in [
         (header::CACHE_CONTROL, "no-store"),

@@ -6,12 +6,12 @@ use axum::extract::State;
 use axum::http::Method;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, patch, post, put};
-use waybill_api::pipeline::{EpochAccept, Pipeline, PipelineDescription, PipelineUpdate, PipelineVersion};
+use waybill_api::pipeline::{EpochAccept, LastRun, Pipeline, PipelineDescription, PipelineUpdate, PipelineVersion};
 use waybill_api::schedule::{Schedule, ScheduleSet};
 use waybill_api::{Page, ProblemCode};
 use waybill_model::Epoch;
 use waybill_model::plan::Plan;
-use waybill_model::run::RunState;
+use waybill_model::run::{RunKind, RunState};
 use waybill_store::{Listed, Pipeline as Row, PipelineVersion as VersionRow, RunFilter, Schedule as ScheduleRow};
 
 use super::App;
@@ -257,6 +257,8 @@ async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
     let version = app.store.pipeline_version_get(row.org, row.id, row.version).await?.ok_or(ProblemCode::Internal)?;
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
     let live = live_run(app, caller, &row).await?;
+    let last = last_run(app, caller, &row).await?;
+    let next = schedule_of(app, &row).await?.filter(|schedule| schedule.enabled && row.paused.is_none());
     let (paused, place) = (row.paused.is_some(), Place::Project(row.project));
     let start = row.paused.as_ref().map(|_| row.paused_hint.as_deref().unwrap_or("the pipeline is paused"));
     Ok(Pipeline {
@@ -270,6 +272,8 @@ async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
         data_plane_id: Some(row.data_plane),
         paused,
         live_run_id: live,
+        last_run: last,
+        next_run_at: next.and_then(|schedule| schedule.next_slot).map(Into::into),
         epoch_ahead: row.ahead_epoch.map(|epoch| epoch.0),
         created_at: row.created_at.into(),
         updated_at: row.updated_at.into(),
@@ -295,6 +299,19 @@ async fn live_run(app: &App, caller: &Caller, row: &Row) -> ServiceResult<Option
         }
     }
     Ok(None)
+}
+
+async fn last_run(app: &App, caller: &Caller, row: &Row) -> ServiceResult<Option<LastRun>> {
+    let kind = Some(RunKind::Sync);
+    let filter = RunFilter { pipeline: Some(row.id), kind, sight: caller.sight(), ..RunFilter::default() };
+    let run = app.store.run_list(row.org, &filter, 1).await?.into_iter().next();
+    Ok(run.map(|run| LastRun {
+        id: run.id,
+        state: run.state.into(),
+        failure: run.failure.map(super::run::show::failure),
+        created_at: run.created_at.into(),
+        ended_at: run.finished_at.map(Into::into),
+    }))
 }
 
 fn show_version(row: VersionRow) -> PipelineVersion {

@@ -24,6 +24,7 @@ mod access;
 mod account;
 mod body;
 mod conditions;
+mod console;
 mod conventions;
 mod endpoint;
 mod gate;

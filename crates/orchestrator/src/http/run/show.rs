@@ -123,7 +123,7 @@ fn actions(caller: &Caller, row: &Row, streams: &[StreamRow]) -> Vec<AllowedActi
     ]
 }
 
-fn failure(code: FailureCode) -> Failure {
+pub(in crate::http) fn failure(code: FailureCode) -> Failure {
     Failure { code: code.into(), hint: code.hint().into() }
 }
 

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# The web console: console.sh build|ready|check|test|screens [DIRECTORY]
+#   build    builds it for the crate that embeds it, unless what is there was made from these sources; without Node it stops
+#   ready    the same, but without Node it says what is left out and goes on
+#   check    types, lints, generated types, unit tests, budget
+#   test     the browser tests, against programs that are built already
+#   screens  pictures of every page in both themes, into DIRECTORY (web/screens where absent)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+what=${1:?build, ready, check, test or screens}
+site=$PWD/crates/console/dist/site
+has_node() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null; }
+if ! has_node; then
+  echo "console.sh: Node 20.19 or newer with npm is missing; run: sudo apt-get install -y nodejs npm" >&2
+  [ "$what" = ready ] || exit 1
+  echo "console.sh: the orchestrator is built WITHOUT THE WEB CONSOLE" >&2
+  exit 0
+fi
+state=${WAYBILL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}
+mkdir -p "$state"
+exec 9>"$state/console.lock"
+flock 9
+# packages DIRECTORY: what its lock file names, once for each state of it; no package runs a script of its own.
+packages() {
+  local mark
+  mark=$(sha256sum < "$1/package-lock.json" | cut -c1-16)
+  if [ "$(cat "$1/node_modules/.state" 2>/dev/null)" != "$mark" ]; then
+    (cd "$1" && npm ci --ignore-scripts --loglevel=error --no-audit --no-fund) >&2
+    echo "$mark" > "$1/node_modules/.state"
+  fi
+}
+# Of everything that goes into the build, docs included that a page shows.
+sources() { find web/src web/public web/tools web/index.html web/vite.config.ts web/tsconfig.json web/package.json web/package-lock.json docs/reference/failures.md -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16; }
+build() {
+  local fresh
+  fresh=$(sources)
+  [ "$(cat "$site.state" 2>/dev/null)" != "$fresh" ] || [ ! -s "$site/index.html" ] || return 0
+  packages web
+  rm -rf "$site.new"
+  (cd web && WAYBILL_CONSOLE_OUT="$site.new" npm run --silent build) >&2
+  # Swapped in whole: a build that ended early is never embedded.
+  rm -rf "$site" && mv "$site.new" "$site"
+  echo "$fresh" > "$site.state"
+}
+case $what in
+  build|ready) build ;;
+  check)
+    packages web
+    packages web/codegen
+    node web/codegen/generate.mjs --check
+    build
+    cd web
+    npm run --silent types
+    npm run --silent lint
+    WAYBILL_CONSOLE_OUT=$site npm run --silent budget
+    npm run --silent unit
+    ;;
+  generate)
+    packages web/codegen
+    node web/codegen/generate.mjs
+    ;;
+  test|screens)
+    packages web
+    browser=${WAYBILL_CHROMIUM:-/usr/bin/chromium}
+    if [ ! -x "$browser" ]; then
+      echo "console.sh: a browser is missing; run: sudo apt-get install -y --no-install-recommends chromium" >&2
+      exit 1
+    fi
+    target=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+    export WAYBILL_CHROMIUM=$browser WAYBILL_PROGRAMS=${WAYBILL_PROGRAMS:-$target/debug}
+    flock -u 9
+    cd web
+    if [ "$what" = test ]; then npm run --silent browser; else npm run --silent screens -- "${2:-$PWD/screens}"; fi
+    ;;
+  *) echo "console.sh: build, ready, check, generate, test or screens" >&2; exit 2 ;;
+esac
