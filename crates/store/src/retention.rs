@@ -184,6 +184,8 @@ async fn remove_deleted(tx: &mut Tx, limit: i64) -> StoreResult<BTreeMap<OrgId, 
         let (org, id) = (text(row, "organization_id")?, text(row, "id")?);
         for statement in [
             "delete from schedule where organization_id = $1 and pipeline_id = $2",
+            // A key with no pipeline left reaches nothing.
+            "delete from api_key_pipeline where organization_id = $1 and pipeline_id = $2",
             "delete from pipeline_version where organization_id = $1 and pipeline_id = $2",
             "delete from pipeline where organization_id = $1 and id = $2 and deleted_at is not null",
         ] {

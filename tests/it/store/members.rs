@@ -6,7 +6,7 @@ use waybill_tests::binaries::repository;
 
 use super::*;
 
-async fn person(store: &Store, org: OrgId, role: &str) -> User {
+pub(super) async fn person(store: &Store, org: OrgId, role: &str) -> User {
     let id = UserId::generate();
     let row = User {
         org,

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use waybill_model::id::KeyId;
 use waybill_model::run::RunKind;
 use waybill_model::{AgentId, AttemptId, RunId};
-use waybill_store::{Kept, NewEvent, Pipeline};
+use waybill_store::{Kept, NewApiKey, NewEvent, Pipeline};
 
 use super::lists::{furnished, run};
+use super::members::person;
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -171,8 +173,21 @@ async fn what_was_deleted_goes_with_the_last_run_that_tells_of_it() {
         let (org, project, plane, [shop, lake]) = furnished(store).await;
         let (told, pipeline) = (RunId::generate(), PipelineId::generate());
         run(store, (org, project), plane, (told, shop, RunKind::Check)).await;
+        let created_by = person(store, org, "owner").await.id;
         let mut tx = store.write_tx_of_all().await.expect("a transaction");
         Store::pipeline_insert_in_txn(&mut tx, &new_pipeline(org, project, pipeline, plane)).await.expect("added");
+        let key = NewApiKey {
+            org,
+            id: KeyId::generate(),
+            project,
+            name: "ci".into(),
+            role: "api",
+            digest: "x".into(),
+            networks: String::new(),
+            created_by,
+            life: DAY,
+        };
+        Store::key_insert_in_txn(&mut tx, &key, &[pipeline]).await.expect("a key that names it");
         assert!(Store::pipeline_delete_in_txn(&mut tx, org, pipeline, 1).await.expect("deleted"));
         for id in [shop, lake] {
             assert!(Store::connection_delete_in_txn(&mut tx, org, id, 1).await.expect("deleted"));

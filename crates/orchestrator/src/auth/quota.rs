@@ -37,6 +37,8 @@ pub enum Holder {
     Organization(OrgId),
     /// An address without a login.
     Address(IpAddr),
+    /// An address whose token or key is refused; apart, so that it takes nothing from those who log in there.
+    Refused(IpAddr),
 }
 
 /// What is left of a quota.
@@ -92,7 +94,7 @@ impl Meter {
         let (name, quota) = match holder {
             Holder::Caller(_) | Holder::Service(_) => ("caller", self.quotas.caller),
             Holder::Organization(_) => ("organization", self.quotas.organization),
-            Holder::Address(_) => ("address", self.quotas.address),
+            Holder::Address(_) | Holder::Refused(_) => ("address", self.quotas.address),
         };
         let window = entry.or_insert(Window { begun: now, count: 0 });
         if now.duration_since(window.begun) >= WINDOW {

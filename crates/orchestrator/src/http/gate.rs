@@ -66,7 +66,10 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
     };
     let caller = match authenticate(&app, request.headers(), from).await {
         Ok(caller) => caller,
-        Err(refused) => return refused.into_response(),
+        Err(refused) => {
+            let left = from.map(|from| app.quotas.take(&[Holder::Refused(from)], Instant::now())).unwrap_or_default();
+            return within(&left, async { refused.into_response() }).await;
+        }
     };
     let holder = match &caller.who {
         Who::Person { user, .. } => Holder::Caller(*user),

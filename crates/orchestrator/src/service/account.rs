@@ -20,7 +20,7 @@ use super::{Refused, ServiceResult, digest_of, project};
 use crate::app::Shared;
 use crate::auth::Caller;
 use crate::auth::password::{Busy, check_rules};
-use crate::auth::throttle::pause;
+use crate::auth::throttle::{Subject, pause};
 
 impl From<Busy> for Refused {
     fn from(_: Busy) -> Self {
@@ -45,13 +45,13 @@ pub async fn setup(app: &Shared, body: &SetupRequest, ip: Option<IpAddr>) -> Ser
     let email = email(&body.email)?;
     let organization = organization_name(&body.organization)?;
     check_password(&body.password, &[&email, organization])?;
-    wait(app, "setup", ip)?;
+    wait(app, Subject::Setup, ip)?;
     let password_hash = app.passwords.hash(&body.password).await?;
     let (org, user) = (OrgId::generate(), UserId::generate());
     let mut tx = app.store.write_tx(org).await?;
     if !Store::setup_token_use_in_txn(&mut tx, &digest_of(body.setup_token.reveal())).await? {
         drop(tx);
-        app.throttle.failed("setup", ip);
+        app.throttle.failed(Subject::Setup, ip);
         let detail = "the setup token is not valid (any more)";
         return Err(Refused::new(ProblemCode::SetupRefused, detail).next("restart the orchestrator for a new one"));
     }
@@ -90,7 +90,7 @@ pub(super) fn person((org, id): (OrgId, UserId), email: String, password_hash: S
 /// Checks a password and begins a session.
 pub async fn login(app: &Shared, body: &LoginRequest, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     let email = body.email.trim().to_lowercase();
-    wait(app, &email, ip)?;
+    wait(app, Subject::Login(&email), ip)?;
     let user = app.store.user_find_by_email(&email).await?;
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
     let fits = app.passwords.verify(&body.password, stored).await?;
@@ -109,7 +109,7 @@ pub async fn login(app: &Shared, body: &LoginRequest, ip: Option<IpAddr>) -> Ser
 
 /// Counts a failed login; the answer says nothing about why.
 async fn failed(app: &Shared, email: &str, ip: Option<IpAddr>) -> ServiceResult<Refused> {
-    app.throttle.failed(email, ip);
+    app.throttle.failed(Subject::Login(email), ip);
     if let Some(user) = app.store.user_find_by_email(email).await? {
         let count = u32::try_from(user.failed_logins + 1).unwrap_or(u32::MAX);
         let mut tx = app.store.write_tx(user.org).await?;
@@ -124,8 +124,8 @@ async fn failed(app: &Shared, email: &str, ip: Option<IpAddr>) -> ServiceResult<
     Ok(Refused::new(ProblemCode::LoginFailed, "e-mail address and password do not fit together"))
 }
 
-pub(super) fn wait(app: &Shared, account: &str, ip: Option<IpAddr>) -> ServiceResult<()> {
-    let wait = app.throttle.wait(account, ip);
+pub(super) fn wait(app: &Shared, subject: Subject<'_>, ip: Option<IpAddr>) -> ServiceResult<()> {
+    let wait = app.throttle.wait(subject, ip);
     if wait.is_zero() {
         return Ok(());
     }

@@ -22,6 +22,7 @@ use super::{Once, Refused, ServiceResult, check_name, digest_of, once};
 use crate::app::Shared;
 use crate::auth::authority::may_turn;
 use crate::auth::key::Given;
+use crate::auth::throttle::Subject;
 use crate::auth::{Authority, Caller, Permission, Service, Who};
 
 /// Longest life of a key.
@@ -142,23 +143,22 @@ async fn pipelines(app: &Shared, project: &Project, body: &KeyCreate) -> Service
 
 /// Who calls with this key.
 pub async fn authenticate(app: &Shared, text: &str, ip: Option<IpAddr>) -> ServiceResult<Caller> {
-    // By address alone: nobody closes somebody else's key by guessing at it, and 256 random bits are not guessed.
-    let account = format!("key from {}", ip.map_or_else(|| "nowhere".to_owned(), |ip| ip.to_string()));
-    wait(app, &account, ip)?;
     let given = Given::read(text);
     let found = match &given {
         Some(given) => app.store.key_find(given.id).await?,
         None => None,
     };
     let found = found.filter(|found| given.is_some_and(|given| given.is(&found.key.digest)));
-    let Some(found) = found else {
-        app.throttle.failed(&account, ip);
-        return Err(access::login_first());
-    };
-    let authority = authority(&found).filter(|_| comes_from(&found.key, ip));
-    let Some(authority) = authority else {
-        app.throttle.failed(&account, ip);
-        tell_refused(app, &found.key, ip).await?;
+    // A good key never waits, whatever else comes from its address: 256 random bits are not guessed.
+    let Some((found, authority)) = found.as_ref().and_then(|found| {
+        let authority = authority(found).filter(|_| comes_from(&found.key, ip))?;
+        Some((found, authority))
+    }) else {
+        wait(app, Subject::Key, ip)?;
+        app.throttle.failed(Subject::Key, ip);
+        if let Some(found) = &found {
+            tell_refused(app, &found.key, ip).await?;
+        }
         return Err(access::login_first());
     };
     let key = &found.key;
@@ -170,7 +170,7 @@ pub async fn authenticate(app: &Shared, text: &str, ip: Option<IpAddr>) -> Servi
     let service = Service {
         key: key.id,
         project: key.project,
-        pipelines: (key.role == ServiceRole::Api.as_str()).then(|| found.pipelines.into_iter().collect()),
+        pipelines: (key.role == ServiceRole::Api.as_str()).then(|| found.pipelines.iter().copied().collect()),
     };
     Ok(Caller { org: key.org, who: Who::Service(Arc::new(service)), authority, ip })
 }

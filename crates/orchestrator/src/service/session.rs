@@ -27,9 +27,13 @@ pub async fn revoke_own(app: &Shared, caller: &Caller, session: Option<SessionId
 
 /// Ends one session of a person who stands no higher than the caller, or all of them.
 pub async fn revoke_of(app: &Shared, caller: &Caller, user: &User, session: Option<SessionId>) -> ServiceResult<u64> {
-    let role = Some(role_of(user)?);
     let mut tx = app.store.write_tx(caller.org).await?;
     let now = access::locked(&mut tx, caller).await?;
+    // Behind the lock: somebody may just have been given more. Who is disabled stands where they stood.
+    let role = match Store::standing_of_in_txn(&mut tx, user.org, user.id).await? {
+        Some(standing) => Some(standing.role.parse().map_err(|_| super::document::damaged("user"))?),
+        None => Some(role_of(user)?),
+    };
     access::allowed(&now, Permission::UserWrite, Place::Organization)?;
     let own = now.authority.in_organization();
     if !may_turn(own, role, role) {
