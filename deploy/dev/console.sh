@@ -11,7 +11,7 @@ what=${1:?build, ready, check, test or screens}
 site=$PWD/crates/console/dist/site
 has_node() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null; }
 if ! has_node; then
-  echo "console.sh: Node 20.19 or newer with npm is missing; run: sudo apt-get install -y nodejs npm" >&2
+  echo "console.sh: Node 20.19 or newer with npm is missing: https://nodejs.org/en/download (the package of Debian 12 is older)" >&2
   [ "$what" = ready ] || exit 1
   echo "console.sh: the orchestrator is built WITHOUT THE WEB CONSOLE" >&2
   exit 0

@@ -49,7 +49,7 @@ whole=
 deploy/dev/binaries.sh
 if [ -n "$whole" ]; then
   # Beside the others they would wait for processors, and find what they look for too late.
-  if deploy/dev/tools.sh browser; then deploy/dev/console.sh test; else
+  if deploy/dev/tools.sh browser; then deploy/dev/console.sh test || browser=failed; else
     [ -z "${WAYBILL_ALL_TOOLS:-}" ] || exit 1
     echo "test.sh: without Node and Chromium THE TESTS OF THE CONSOLE IN A BROWSER ARE LEFT OUT (web/e2e)" >&2
   fi
@@ -57,3 +57,7 @@ fi
 # Most tests wait for processes and bounds: two for each processor take little more than half the time of one.
 export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 cargo nextest run --workspace --locked --features waybill-worker/clouds "$@"
+if [ -n "${browser:-}" ]; then
+  echo "test.sh: a test of the console in a browser failed; its lines stand above the others" >&2
+  exit 1
+fi

@@ -48,23 +48,6 @@ test("a person starts a run and sees its rows move and reads its receipt", async
   clean(page);
 });
 
-test("t16 a wrong password is said in words and so is how long to wait", async () => {
-  const page = await world.page();
-  await page.goto(world.url);
-  const enter = async () => {
-    await page.getByLabel("E-mail address").fill("nobody@example.org");
-    await page.getByLabel("Password").fill("not the password at all");
-    await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("alert").waitFor();
-  };
-  await enter();
-  assert.match(await page.getByRole("alert").textContent(), /e-mail address or (the )?password|log ?in/i);
-  for (let tries = 0; tries < 8 && (await page.getByRole("timer").count()) === 0; tries++) await enter();
-  assert.match(await page.getByRole("timer").textContent(), /next one counts in \d+ s/);
-  assert.ok(await page.getByRole("button", { name: "Sign in" }).isDisabled());
-  clean(page);
-});
-
 test("a viewer sees every button disabled with its reason", async () => {
   const page = await world.page();
   await world.signIn(page, VIEWER);
@@ -278,4 +261,22 @@ test("signing out ends the session for every tab and takes the tokens away", asy
     assert.equal(await page.evaluate(() => sessionStorage.getItem("waybill.session")), null);
   }
   clean(one, two);
+});
+
+// The last: from then on the address has to wait, whoever signs in from it.
+test("t16 a wrong password is said in words and so is how long to wait", async () => {
+  const page = await world.page();
+  await page.goto(world.url);
+  const enter = async () => {
+    await page.getByLabel("E-mail address").fill("nobody@example.org");
+    await page.getByLabel("Password").fill("not the password at all");
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByRole("alert").waitFor();
+  };
+  await enter();
+  assert.match(await page.getByRole("alert").textContent(), /e-mail address or (the )?password|log ?in/i);
+  for (let tries = 0; tries < 8 && (await page.getByRole("timer").count()) === 0; tries++) await enter();
+  assert.match(await page.getByRole("timer").textContent(), /next one counts in \d+ s/);
+  assert.ok(await page.getByRole("button", { name: "Sign in" }).isDisabled());
+  clean(page);
 });

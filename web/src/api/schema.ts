@@ -1,5 +1,22 @@
 // Made from docs/reference/openapi.json by web/codegen; never written by hand.
 export interface paths {
+    "/v1/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether a person may do something with an object, by which role, and what it takes */
+        get: operations["access_explain"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/agents": {
         parameters: {
             query?: never;
@@ -313,6 +330,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One key */
+        get: operations["key_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Revoke a key: it is refused with the next request */
+        post: operations["key_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/login": {
         parameters: {
             query?: never;
@@ -506,6 +557,24 @@ export interface paths {
         patch: operations["project_update"];
         trace?: never;
     };
+    "/v1/projects/{project}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Keys of a project, oldest first */
+        get: operations["key_list"];
+        put?: never;
+        /** Make a key for a program: it reaches this project, and may what its maker may there, up to its role */
+        post: operations["key_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/projects/{project}/members": {
         parameters: {
             query?: never;
@@ -697,6 +766,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The caller's own login sessions, oldest first */
+        get: operations["session_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions:revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End one of the caller's own sessions, or all but the one that asks */
+        post: operations["session_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/setup": {
         parameters: {
             query?: never;
@@ -708,6 +811,23 @@ export interface paths {
         put?: never;
         /** Make the organization and its owner with the one-time setup token */
         post: operations["setup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How the caller signed in, and who tried to as them, newest first */
+        get: operations["sign_in_list"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -801,6 +921,57 @@ export interface paths {
         patch: operations["user_update"];
         trace?: never;
     };
+    "/v1/users/{user}/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A person's login sessions, oldest first */
+        get: operations["user_session_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{user}/sessions:revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** End one of a person's sessions, or all of them */
+        post: operations["user_session_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/users/{user}/sign-ins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How a person signed in, and who tried to as them, newest first */
+        get: operations["user_sign_in_list"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/whoami": {
         parameters: {
             query?: never;
@@ -822,6 +993,36 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Whether a person may do something with an object, by which role, and what it takes. */
+        AccessExplained: {
+            /** @description The operation. */
+            action: string;
+            /** @description Whether they would be let in. What the object's state allows is another matter: see its `allowed_actions`. */
+            allowed: boolean;
+            /** @description The person's e-mail address. */
+            email: string;
+            /** @description The object; none where the question was about none. */
+            object?: string | null;
+            /** @description What the operation asks for; none where it is open to everybody. */
+            permission?: string | null;
+            /** @description The project that the object belongs to; none where it belongs to the organization. */
+            project_id?: string | null;
+            /** @description All of it in a sentence. */
+            reason: string;
+            /**
+             * Format: int32
+             * @description The status that they would get in place of an answer: 403, or 404 where they do not see the object.
+             */
+            refused_with?: number | null;
+            /** @description The person's role that counts there. */
+            role?: string | null;
+            /** @description Where that role is held: `organization` or `project`. */
+            scope?: string | null;
+            /** @description The least role that would do. */
+            takes?: string | null;
+            /** @description The person. */
+            user_id: string;
+        };
         /** @description An agent. */
         Agent: {
             /** @description What the caller may do with it. */
@@ -911,6 +1112,43 @@ export interface components {
             allowed: boolean;
             /** @description Why not. */
             reason?: string | null;
+        };
+        /** @description A key, without the key itself. */
+        ApiKey: {
+            /** @description What the caller may do with it. */
+            allowed_actions?: components["schemas"]["AllowedAction"][];
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Who made it: it never may more than they may. */
+            created_by: string;
+            /** @description From when on it is refused. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Its id, which stands in the audit chain for who used it. */
+            id: string;
+            last_used_at?: components["schemas"]["Timestamp"] | null;
+            /** @description Its name. */
+            name: string;
+            /** @description Ranges of addresses that it may come from; empty: from anywhere. */
+            networks?: string[];
+            /** @description The pipelines that a key of role `api` starts. */
+            pipelines?: string[];
+            /** @description What the key begins with. */
+            prefix: string;
+            /** @description The only project that it reaches. */
+            project_id: string;
+            revoked_at?: components["schemas"]["Timestamp"] | null;
+            /** @description What it may do there, as far as who made it may. */
+            role: components["schemas"]["ServiceRole"];
+            /** @description `active`, `expired`, `revoked`, or `suspended` where who made it is disabled. */
+            state: string;
+        };
+        /** @description One page of a list. */
+        ApiKeyPage: {
+            count?: components["schemas"]["PageCount"] | null;
+            /** @description The items, in the order that was asked for. */
+            items: components["schemas"]["ApiKey"][];
+            /** @description Give it as `cursor` for the next page; absent on the last one. Opaque, signed, bound to this user and these filters. */
+            next_cursor?: string | null;
         };
         /** @description One try of a run on one worker. */
         Attempt: {
@@ -1339,6 +1577,29 @@ export interface components {
          * @enum {string}
          */
         Grade: "verified" | "counted" | "unchecked";
+        /** @description Makes a key. */
+        KeyCreate: {
+            /**
+             * Format: int32
+             * @description How many days it lives, 1 to 365.
+             */
+            days: number;
+            /** @description Lower-case letters, digits and dashes, at most 63. */
+            name: string;
+            /** @description At most 20 ranges of addresses that it may come from, such as `198.51.100.0/24`; from anywhere where none is named. */
+            networks?: string[];
+            /** @description For the role `api`: 1 to 20 pipelines of the project. */
+            pipelines?: string[];
+            /** @description `api`, which starts the named pipelines and sees the runs that it started; or `viewer`, `operator` or `editor` of the project. */
+            role: string;
+        };
+        /** @description A new key. */
+        KeyMade: {
+            /** @description What is known of it. */
+            key: components["schemas"]["ApiKey"];
+            /** @description The key itself, for `Authorization: Bearer`. It is shown this once; a repeat of the request does not tell it. */
+            secret?: string | null;
+        };
         /** @description A run in short, as a list of pipelines shows it. */
         LastRun: {
             /** @description When it was triggered. */
@@ -1907,6 +2168,47 @@ export interface components {
             /** @description IANA time zone of the fields; `UTC` where absent. It has no meaning with `every_ms`. */
             zone?: string | null;
         };
+        /**
+         * @description A newer server may send other words.
+         * @enum {string}
+         */
+        ServiceRole: "api" | "viewer" | "operator" | "editor";
+        /** @description A login session that has not ended. */
+        Session: {
+            /** @description When it was begun. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /** @description When it ends whatever happens. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Its id. */
+            id: string;
+            /** @description Address that it was begun from, where that is known. */
+            ip?: string | null;
+            /** @description When it got new tokens last. */
+            used_at: components["schemas"]["Timestamp"];
+        };
+        /** @description One page of a list. */
+        SessionPage: {
+            count?: components["schemas"]["PageCount"] | null;
+            /** @description The items, in the order that was asked for. */
+            items: components["schemas"]["Session"][];
+            /** @description Give it as `cursor` for the next page; absent on the last one. Opaque, signed, bound to this user and these filters. */
+            next_cursor?: string | null;
+        };
+        /** @description Ends sessions. */
+        SessionRevoke: {
+            /** @description Only this one; where absent all, and of one's own all but the one that asks. */
+            session_id?: string | null;
+        };
+        /** @description What was ended. */
+        SessionsRevoked: {
+            /**
+             * Format: int64
+             * @description How many sessions.
+             */
+            ended: number;
+        };
         /** @description Makes the organization and its owner. */
         SetupRequest: {
             /** @description The owner's e-mail address. */
@@ -1917,6 +2219,30 @@ export interface components {
             password: components["schemas"]["Confidential"];
             /** @description The one-time token from the state directory. */
             setup_token: components["schemas"]["Confidential"];
+        };
+        /** @description How somebody signed in, or tried to: read from the audit chain, which nobody shortens. */
+        SignIn: {
+            /** @description When. */
+            at: components["schemas"]["Timestamp"];
+            /** @description `login`, `setup`, or `refresh_token_reused`: a token that had been used came again, which ended its session. */
+            how: string;
+            /** @description Address that it came from, where that is known. */
+            ip?: string | null;
+            /** @description `done` or `refused`. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description Number of its entry in the audit chain.
+             */
+            seq: number;
+        };
+        /** @description One page of a list. */
+        SignInPage: {
+            count?: components["schemas"]["PageCount"] | null;
+            /** @description The items, in the order that was asked for. */
+            items: components["schemas"]["SignIn"][];
+            /** @description Give it as `cursor` for the next page; absent on the last one. Opaque, signed, bound to this user and these filters. */
+            next_cursor?: string | null;
         };
         /** @description What was, or would be, changed. */
         SpecApplied: {
@@ -2126,6 +2452,58 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    access_explain: {
+        parameters: {
+            query?: {
+                /** @description The operation, such as `pipeline_update`. */
+                action?: string;
+                /** @description Id of the object, or of what it would be made in; none for what is about none. */
+                object?: string;
+                /** @description Id or e-mail address; the caller where absent. Another one takes `user:read`. */
+                user?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "action": "pipeline_update",
+                     *       "allowed": false,
+                     *       "email": "grace@example.org",
+                     *       "object": "pl_01jd8m2v5k0000000000000001",
+                     *       "permission": "pipeline:write",
+                     *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *       "reason": "the role viewer lacks pipeline:write: it takes the project role editor",
+                     *       "refused_with": 403,
+                     *       "role": "viewer",
+                     *       "scope": "project",
+                     *       "takes": "the project role editor",
+                     *       "user_id": "usr_01jd8m2v5k0000000000000002"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AccessExplained"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     agent_list: {
         parameters: {
             query?: {
@@ -3715,6 +4093,122 @@ export interface operations {
             };
         };
     };
+    key_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "allowed_actions": [
+                     *         {
+                     *           "action": "key_revoke",
+                     *           "allowed": true
+                     *         }
+                     *       ],
+                     *       "created_at": "2025-11-21T02:00:04.000000Z",
+                     *       "created_by": "usr_01jd8m2v5k0000000000000001",
+                     *       "expires_at": "2026-02-19T02:00:04.000000Z",
+                     *       "id": "key_01jd8m2v5k0000000000000001",
+                     *       "last_used_at": "2025-11-21T02:10:04.000000Z",
+                     *       "name": "ci",
+                     *       "networks": [
+                     *         "198.51.100.0/24"
+                     *       ],
+                     *       "pipelines": [
+                     *         "pl_01jd8m2v5k0000000000000001"
+                     *       ],
+                     *       "prefix": "wbk_01jd8m2v5k0000000000000001",
+                     *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *       "role": "api",
+                     *       "state": "active"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKey"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "allowed_actions": [
+                     *         {
+                     *           "action": "key_revoke",
+                     *           "allowed": true
+                     *         }
+                     *       ],
+                     *       "created_at": "2025-11-21T02:00:04.000000Z",
+                     *       "created_by": "usr_01jd8m2v5k0000000000000001",
+                     *       "expires_at": "2026-02-19T02:00:04.000000Z",
+                     *       "id": "key_01jd8m2v5k0000000000000001",
+                     *       "last_used_at": "2025-11-21T02:10:04.000000Z",
+                     *       "name": "ci",
+                     *       "networks": [
+                     *         "198.51.100.0/24"
+                     *       ],
+                     *       "pipelines": [
+                     *         "pl_01jd8m2v5k0000000000000001"
+                     *       ],
+                     *       "prefix": "wbk_01jd8m2v5k0000000000000001",
+                     *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *       "role": "api",
+                     *       "state": "active"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKey"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -4654,6 +5148,153 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its id. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "allowed_actions": [
+                     *             {
+                     *               "action": "key_revoke",
+                     *               "allowed": true
+                     *             }
+                     *           ],
+                     *           "created_at": "2025-11-21T02:00:04.000000Z",
+                     *           "created_by": "usr_01jd8m2v5k0000000000000001",
+                     *           "expires_at": "2026-02-19T02:00:04.000000Z",
+                     *           "id": "key_01jd8m2v5k0000000000000001",
+                     *           "last_used_at": "2025-11-21T02:10:04.000000Z",
+                     *           "name": "ci",
+                     *           "networks": [
+                     *             "198.51.100.0/24"
+                     *           ],
+                     *           "pipelines": [
+                     *             "pl_01jd8m2v5k0000000000000001"
+                     *           ],
+                     *           "prefix": "wbk_01jd8m2v5k0000000000000001",
+                     *           "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *           "role": "api",
+                     *           "state": "active"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ApiKeyPage"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    key_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeat with the same key and body gives what the first one made. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /** @description Its id. */
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "days": 90,
+                 *       "name": "ci",
+                 *       "networks": [
+                 *         "198.51.100.0/24"
+                 *       ],
+                 *       "pipelines": [
+                 *         "pl_01jd8m2v5k0000000000000001"
+                 *       ],
+                 *       "role": "api"
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyCreate"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": {
+                     *         "allowed_actions": [
+                     *           {
+                     *             "action": "key_revoke",
+                     *             "allowed": true
+                     *           }
+                     *         ],
+                     *         "created_at": "2025-11-21T02:00:04.000000Z",
+                     *         "created_by": "usr_01jd8m2v5k0000000000000001",
+                     *         "expires_at": "2026-02-19T02:00:04.000000Z",
+                     *         "id": "key_01jd8m2v5k0000000000000001",
+                     *         "name": "ci",
+                     *         "networks": [
+                     *           "198.51.100.0/24"
+                     *         ],
+                     *         "pipelines": [
+                     *           "pl_01jd8m2v5k0000000000000001"
+                     *         ],
+                     *         "prefix": "wbk_01jd8m2v5k0000000000000001",
+                     *         "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *         "role": "api",
+                     *         "state": "active"
+                     *       },
+                     *       "secret": "wbk_01jd8m2v5k0000000000000001_…_…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["KeyMade"];
                 };
             };
             /** @description A problem. */
@@ -5758,6 +6399,97 @@ export interface operations {
             };
         };
     };
+    session_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2025-11-21T02:00:04.000000Z",
+                     *           "current": true,
+                     *           "expires_at": "2025-11-28T02:00:04.000000Z",
+                     *           "id": "ses_01jd8m2v5k0000000000000001",
+                     *           "ip": "198.51.100.7",
+                     *           "used_at": "2025-11-21T02:10:04.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionPage"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    session_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "session_id": "ses_01jd8m2v5k0000000000000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SessionRevoke"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ended": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionsRevoked"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     setup: {
         parameters: {
             query?: never;
@@ -5794,6 +6526,53 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2025-11-21T02:00:04.000000Z",
+                     *           "how": "login",
+                     *           "ip": "198.51.100.7",
+                     *           "outcome": "refused",
+                     *           "seq": 7
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignInPage"];
                 };
             };
             /** @description A problem. */
@@ -6203,6 +6982,153 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_session_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2025-11-21T02:00:04.000000Z",
+                     *           "current": true,
+                     *           "expires_at": "2025-11-28T02:00:04.000000Z",
+                     *           "id": "ses_01jd8m2v5k0000000000000001",
+                     *           "ip": "198.51.100.7",
+                     *           "used_at": "2025-11-21T02:10:04.000000Z"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionPage"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_session_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "session_id": "ses_01jd8m2v5k0000000000000001"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SessionRevoke"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "ended": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SessionsRevoked"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_sign_in_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description Its id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "at": "2025-11-21T02:00:04.000000Z",
+                     *           "how": "login",
+                     *           "ip": "198.51.100.7",
+                     *           "outcome": "refused",
+                     *           "seq": 7
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignInPage"];
                 };
             };
             /** @description A problem. */
