@@ -173,6 +173,31 @@ test("two tabs share one session and one stream and either takes over", async ()
   clean(one, two);
 });
 
+test("a run that is not there ends nobody's live view", async () => {
+  const one = await world.page();
+  await world.signIn(one);
+  await row(one, "demo").waitFor();
+  await one.getByRole("button", { name: "Run now demo" }).click();
+  await one.waitForURL(/\/runs\/run_/);
+  const gone = await world.watched(one.context());
+  const asked = gone.waitForResponse((response) => /\/v1\/runs\/run_/.test(response.url()) && response.status() === 404);
+  await gone.goto(`${world.url}/runs/${runs.demo.slice(0, -4)}zzzz`);
+  await asked;
+  await one.getByRole("region", { name: "Receipt" }).waitFor({ timeout: 40_000 });
+  await one.getByText("Live", { exact: true }).waitFor();
+  assert.deepEqual(one.faults, []);
+});
+
+test("an answer of what stands before a server that is gone is not the server's", async () => {
+  const page = await world.page();
+  await world.signIn(page);
+  await row(page, "demo").waitFor();
+  await page.route(/\/v1\//, (route) => route.fulfill({ status: 502, body: "bad gateway" }));
+  await page.getByText(/^Offline since/).waitFor();
+  await page.unroute(/\/v1\//);
+  await page.getByText("Live", { exact: true }).waitFor();
+});
+
 test("a lost server is never silent and what comes back is live again", async () => {
   const page = await world.page();
   await world.signIn(page);

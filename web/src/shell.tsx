@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, Outlet, useNavigate, useSearch } from "@tanstack/react-router";
 import { useState, useSyncExternalStore } from "react";
 import { api, good } from "./api/client";
-import { end, signedIn, watchSession } from "./api/session";
+import { leave, signedIn, watchSession } from "./api/session";
 import { linkNow, watchLink } from "./live/status";
 import { SignIn } from "./pages/signin";
 import { showTime, zoneName } from "./ui/format";
@@ -109,11 +109,6 @@ function ThemeSwitch() {
 
 function Person() {
   const who = useQuery({ queryKey: ["whoami"], queryFn: () => good(api.GET("/v1/whoami")), staleTime: 60_000 });
-  async function leave() {
-    // The session ends here whether or not the server was told.
-    await good(api.POST("/v1/logout")).catch(() => null);
-    end();
-  }
   return (
     <span className="person">
       {who.data ? <Name>{who.data.user.email}</Name> : null}

@@ -24,6 +24,10 @@ export class Refused extends Error {
 }
 
 const OPEN = new Set(["/v1/login", "/v1/refresh"]);
+/** What stands before the server answers so where it is gone. */
+const GONE = new Set([502, 503, 504]);
+/** A request that hangs so long is lost. */
+const PATIENCE_MS = 15_000;
 
 const middleware: Middleware = {
   async onRequest({ request, schemaPath }) {
@@ -32,7 +36,7 @@ const middleware: Middleware = {
     return request;
   },
   async onResponse({ request, response, schemaPath }) {
-    reached(true);
+    reached(!GONE.has(response.status));
     if (response.status !== 401 || OPEN.has(schemaPath)) return response;
     const old = request.headers.get("authorization")?.replace("Bearer ", "") ?? "";
     await renew(old);
@@ -52,7 +56,12 @@ const middleware: Middleware = {
   },
 };
 
-export const api = createClient<paths>({ baseUrl: "", credentials: "omit", cache: "no-store" });
+export const api = createClient<paths>({
+  baseUrl: "",
+  credentials: "omit",
+  cache: "no-store",
+  fetch: (request) => fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE_MS)]) }),
+});
 api.use(middleware);
 
 /** The body of a success, or what was refused as an error. */

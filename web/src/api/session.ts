@@ -18,6 +18,8 @@ type Message = { kind: "ask" } | { kind: "have"; session: Session } | { kind: "o
 const KEY = "waybill.session";
 const LOCK = "waybill.refresh";
 /** How long the other tabs get to answer. */
+/** A request that hangs so long is lost. */
+const PATIENCE_MS = 15_000;
 const ASK_MS = 120;
 
 let current: Session | null = stored();
@@ -76,6 +78,31 @@ export function end(): void {
   channel.postMessage({ kind: "out" } satisfies Message);
 }
 
+/** Signs out: at once in all tabs, whether or not the server is reached, which is told then. */
+export async function leave(): Promise<void> {
+  const left = current;
+  end();
+  if (left === null) return;
+  if (left.until > Date.now()) return tell(left.access);
+  const answer = await exchange(left.refresh).catch(() => null);
+  if (answer?.ok) await tell(((await answer.json()) as Tokens).access_token);
+}
+
+const exchange = (refresh: string): Promise<Response> =>
+  fetch("/v1/refresh", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ refresh_token: refresh }),
+    credentials: "omit",
+    signal: AbortSignal.timeout(PATIENCE_MS),
+  });
+
+async function tell(access: string): Promise<void> {
+  const headers = { authorization: `Bearer ${access}` };
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  await fetch("/v1/logout", { method: "POST", headers, credentials: "omit", keepalive: true, signal }).catch(() => null);
+}
+
 /** An access token that is good for some seconds yet; none where nobody is signed in. */
 export async function token(): Promise<string | null> {
   if (current === null) return null;
@@ -89,13 +116,10 @@ export async function renew(old: string): Promise<void> {
     if (current === null || current.access !== old) return;
     await askOthers();
     if (current === null || current.access !== old) return;
-    const answer = await fetch("/v1/refresh", {
-      method: "POST",
-      headers: { "content-type": "application/json" },
-      body: JSON.stringify({ refresh_token: current.refresh }),
-      credentials: "omit",
-    });
-    if (answer.ok) begin((await answer.json()) as Tokens);
+    const answer = await exchange(current.refresh);
+    // Signed out meanwhile, here or in another tab: what was handed out ends too.
+    if (answer.ok && current?.access !== old) await tell(((await answer.json()) as Tokens).access_token);
+    else if (answer.ok) begin((await answer.json()) as Tokens);
     else if (answer.status === 401) end();
     else throw new Error(`the session could not be renewed: ${answer.status}`);
   });

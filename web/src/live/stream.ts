@@ -1,7 +1,7 @@
 // One event stream for all tabs of this browser: the tab that holds a lock reads it for everybody and passes on what comes.
 // Every tab says which runs it shows; the reader follows all of them, and whoever takes the lock after it goes on.
-import type { Schemas } from "../api/client";
-import { renew, token } from "../api/session";
+import { type Schemas, api } from "../api/client";
+import { renew, token, watchSession } from "../api/session";
 import { placer, splitter } from "./frames";
 import { reached } from "./status";
 
@@ -65,7 +65,20 @@ export function follow(run: string, watcher: (told: Told) => void): () => void {
 async function topics(): Promise<string[]> {
   const held = new Set((await navigator.locks.query()).held?.map((lock) => lock.name));
   for (const who of wanted.keys()) if (!held.has(`${LOCK}.${who}`)) wanted.delete(who);
-  return [...new Set([...wanted.values()].flat())].slice(-MOST);
+  return [...new Set([...wanted.values()].flat())].filter((run) => !refused.has(run)).slice(-MOST);
+}
+
+/** Runs that the server does not show to who is signed in. One of them would be refused with all others: they are followed no more. */
+const refused = new Set<string>();
+watchSession(() => refused.clear());
+
+/** Asks for each run alone; whether any is refused. */
+async function leaveOut(runs: string[]): Promise<boolean> {
+  const answers = await Promise.all(runs.map((id) => api.GET("/v1/runs/{run}", { params: { path: { run: id } } })));
+  answers.forEach(({ response }, at) => {
+    if ([400, 403, 404].includes(response.status)) refused.add(runs[at]!);
+  });
+  return runs.some((run) => refused.has(run));
 }
 
 const forever = (): Promise<never> => new Promise(() => {});
@@ -109,6 +122,17 @@ async function topicsChange(runs: string[]): Promise<void> {
 async function read(runs: string[], signal: AbortSignal): Promise<boolean> {
   const bearer = await token();
   if (bearer === null) throw new Error("nobody is signed in");
+  const own = new AbortController();
+  signal.addEventListener("abort", () => own.abort(), { once: true });
+  try {
+    return await readAll(runs, bearer, own.signal);
+  } finally {
+    // One that fell silent would hold its connection.
+    own.abort();
+  }
+}
+
+async function readAll(runs: string[], bearer: string, signal: AbortSignal): Promise<boolean> {
   const answer = await fetch(`/v1/events?topics=${runs.map((run) => `run:${run}`).join(",")}`, {
     headers: { authorization: `Bearer ${bearer}`, accept: "text/event-stream" },
     credentials: "omit",
@@ -116,6 +140,7 @@ async function read(runs: string[], signal: AbortSignal): Promise<boolean> {
     signal,
   });
   if (answer.status === 401) await renew(bearer);
+  if ((answer.status === 400 || answer.status === 404) && (await leaveOut(runs))) return true;
   if (!answer.ok || answer.body === null) throw new Error(`the stream was refused: ${answer.status}`);
   pass({ kind: "link", up: true });
   const frames = splitter();
