@@ -56,8 +56,9 @@ fn call(text: &str, root: &Path) -> Result<Option<Call>> {
 
 fn line(text: &str) -> Result<Option<(Line<'_>, u128, u128)>> {
     let (start, rest) = text.split_once(' ').context("a time")?;
-    if rest.starts_with(['-', '+']) {
-        return Ok(None); // a signal or an exit
+    // A signal, an exit, or a thread that ended before its next call.
+    if rest.starts_with(['-', '+', '?']) {
+        return Ok(None);
     }
     let Some((rest, took)) = rest.strip_suffix('>').and_then(|rest| rest.rsplit_once(" <")) else {
         return Ok(None); // it never came back: the program was ended
