@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
-# The web console: console.sh build|ready|check|test|screens [DIRECTORY]
-#   build    builds it for the crate that embeds it, unless what is there was made from these sources; without Node it stops
-#   ready    the same, but without Node it says what is left out and goes on
-#   check    types, lints, generated types, unit tests, budget
-#   test     the browser tests, against programs that are built already
-#   screens  pictures of every page in both themes, into DIRECTORY (web/screens where absent)
+# The web console: console.sh node|build|ready|check|generate|test|screens [DIRECTORY]
+#   node      whether Node is new enough
+#   build     builds it for the crate that embeds it, unless what is there was made from these sources
+#   ready     the same; where that fails the orchestrator is built without it, never with an old one
+#   check     types, lints, generated types, unit tests, budget
+#   generate  the types of the API, from its description
+#   test      the browser tests, against programs that are built already
+#   screens   pictures of every page in both themes, into DIRECTORY (web/screens where absent)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-what=${1:?build, ready, check, test or screens}
+what=${1:?node, build, ready, check, generate, test or screens}
 site=$PWD/crates/console/dist/site
-has_node() { node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null; }
-if ! has_node; then
+need_node() {
+  node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' 2>/dev/null && command -v npm >/dev/null && return
   echo "console.sh: Node 20.19 or newer with npm is missing: https://nodejs.org/en/download (the package of Debian 12 is older)" >&2
-  [ "$what" = ready ] || exit 1
-  echo "console.sh: the orchestrator is built WITHOUT THE WEB CONSOLE" >&2
-  exit 0
-fi
+  exit 1
+}
+case $what in
+  node) need_node; exit ;;
+  ready)
+    "$0" build && exit
+    rm -rf "$site" "$site.state"
+    echo "console.sh: the orchestrator is built WITHOUT THE WEB CONSOLE" >&2
+    exit ;;
+esac
 state=${WAYBILL_TOOLS:-${XDG_CACHE_HOME:-$HOME/.cache}/waybill}
 mkdir -p "$state"
 exec 9>"$state/console.lock"
@@ -23,6 +31,7 @@ flock 9
 # packages DIRECTORY: what its lock file names, once for each state of it; no package runs a script of its own.
 packages() {
   local mark
+  need_node
   mark=$(sha256sum < "$1/package-lock.json" | cut -c1-16)
   if [ "$(cat "$1/node_modules/.state" 2>/dev/null)" != "$mark" ]; then
     (cd "$1" && npm ci --ignore-scripts --loglevel=error --no-audit --no-fund) >&2
@@ -43,7 +52,7 @@ build() {
   echo "$fresh" > "$site.state"
 }
 case $what in
-  build|ready) build ;;
+  build) build ;;
   check)
     packages web
     packages web/codegen
@@ -72,5 +81,5 @@ case $what in
     cd web
     if [ "$what" = test ]; then npm run --silent browser; else npm run --silent screens -- "${2:-$PWD/screens}"; fi
     ;;
-  *) echo "console.sh: build, ready, check, generate, test or screens" >&2; exit 2 ;;
+  *) echo "console.sh: node, build, ready, check, generate, test or screens" >&2; exit 2 ;;
 esac

@@ -28,7 +28,9 @@ if [ "$mode" != --check ]; then
     { cat "$fresh/numbers" >&2; exit 1; }
 fi
 # The console's types are made of the description that was just written.
-if [ "$mode" != --check ] && command -v npm >/dev/null; then deploy/dev/console.sh generate; fi
+if [ "$mode" != --check ]; then
+  deploy/dev/console.sh generate || { echo "generate.sh: web/src/api/schema.ts is as it was" >&2; exit 1; }
+fi
 if [ "$mode" = --check ]; then
   [ ${#stale[@]} = 0 ] || { echo "out of date: ${stale[*]}; run: make generate" >&2; exit 1; }
 else

@@ -18,8 +18,7 @@ case $task in
     need git git
     ;;
   browser)
-    need node nodejs
-    need npm npm
+    "$(dirname "$0")/console.sh" node
     [ -x "${WAYBILL_CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
     ;;
   demo)
