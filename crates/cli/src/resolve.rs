@@ -6,6 +6,7 @@ use waybill_api::agent::Agent;
 use waybill_api::client::{Client, ListQuery, RunQuery, Tagged};
 use waybill_api::connection::Connection;
 use waybill_api::data_plane::DataPlane;
+use waybill_api::key::ApiKey;
 use waybill_api::pipeline::Pipeline;
 use waybill_model::{ProjectId, RunId};
 
@@ -117,4 +118,27 @@ pub(crate) async fn run(client: &Client, target: &Target, which: &WhichRun) -> R
     newest.map(|run| run.id).ok_or_else(|| {
         Failure::new(Exit::NotFound, "not_found", "there is no run yet").next("waybill run start PIPELINE")
     })
+}
+
+/// A key by id, or by its name in the project: the one that is not revoked, where several had it.
+pub(crate) async fn key(client: &Client, target: &Target, wanted: &str) -> Result<ApiKey> {
+    if let Ok(id) = wanted.parse() {
+        return Ok(client.key_get(id).await?);
+    }
+    let project = project(client, target).await?;
+    let mut query = ListQuery { limit: Some(200), ..ListQuery::default() };
+    let mut last = None;
+    loop {
+        let page = client.key_list(project, &query).await?;
+        for key in page.items.into_iter().filter(|key| key.name == wanted) {
+            if key.revoked_at.is_none() {
+                return Ok(key);
+            }
+            last = Some(key);
+        }
+        let Some(next) = page.next_cursor else {
+            return last.ok_or_else(|| Failure::not_found("key", wanted).next("waybill key list"));
+        };
+        query.cursor = Some(next);
+    }
 }

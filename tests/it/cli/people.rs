@@ -41,6 +41,14 @@ async fn a_viewer_sees_an_operator_runs_and_who_is_taken_out_finds_nothing() {
     assert_eq!((&why["allowed"], &why["role"], &why["refused_with"]), (&json!(false), &json!("viewer"), &json!(403)));
     let told = said(&owner.with_input(&["access", "explain", "grace@example.org", "pipeline_get", "shop"], ""));
     assert!(told.contains("the role viewer gives pipeline:read"), "{told}");
+    let connections = owner.json(0, &["connection", "list"]);
+    let connection = connections["items"][0]["name"].as_str().expect("a name");
+    for (action, object) in
+        [("connection_create", "default"), ("key_create", "default"), ("connection_get", connection)]
+    {
+        let said = owner.json(0, &["access", "explain", "grace@example.org", action, object]);
+        assert_eq!(said["allowed"], json!(action == "connection_get"), "{action} {object}: {said}");
+    }
     assert_eq!(grace.refused(1, &["access", "explain", "admin@example.com", "user_list"]), "forbidden");
     owner.json(0, &["member", "set", "grace@example.org", "--role", "operator"]);
     assert_eq!(grace.json(0, &["run", "start", "shop", "--watch"])["state"], "succeeded");

@@ -16,7 +16,7 @@ pub(crate) enum Access {
         person: String,
         /// The operation, as docs/reference/roles.md names it.
         action: String,
-        /// Id of the object, or its name; for what makes something, the project that it is to be made in.
+        /// Id of the object, or its name; for what makes something but a run, the project that it is to be made in.
         object: Option<String>,
     },
 }

@@ -40,7 +40,12 @@ pub(crate) async fn access(target: &Target, command: Command, output: &Output) -
 async fn id_of(client: &Client, target: &Target, action: &str, wanted: String) -> Result<String> {
     let is_id = wanted.split_once('_').is_some_and(|(_, rest)| rest.len() == 26);
     let begins = |nouns: &[&str]| !is_id && nouns.iter().any(|noun| action.starts_with(noun));
-    Ok(if begins(&["pipeline_", "schedule_", "run_start"]) {
+    // What is made is not there yet: it is asked about with the project that it is to be made in.
+    let in_project = ["project_", "member_", "spec_", "connection_create", "key_create", "key_list"];
+    Ok(if begins(&in_project) {
+        let target = Target { project: wanted, ..target.clone() };
+        resolve::project(client, &target).await?.to_string()
+    } else if begins(&["pipeline_", "schedule_", "run_start"]) {
         resolve::pipeline(client, target, &wanted).await?.id.to_string()
     } else if begins(&["connection_"]) {
         resolve::connection(client, target, &wanted).await?.id.to_string()
@@ -48,9 +53,8 @@ async fn id_of(client: &Client, target: &Target, action: &str, wanted: String) -
         resolve::data_plane(client, &wanted).await?.value.id.to_string()
     } else if begins(&["agent_"]) {
         resolve::agent(client, &wanted).await?.id.to_string()
-    } else if begins(&["project_", "member_", "spec_"]) {
-        let target = Target { project: wanted, ..target.clone() };
-        resolve::project(client, &target).await?.to_string()
+    } else if begins(&["key_"]) {
+        resolve::key(client, target, &wanted).await?.id.to_string()
     } else if begins(&["user_"]) {
         resolve::user(client, &wanted).await?.value.id.to_string()
     } else {

@@ -1,10 +1,10 @@
 //! `key`: list, show, create, revoke.
 
-use waybill_api::client::{Client, ListQuery};
+use waybill_api::client::ListQuery;
 use waybill_api::key::{ApiKey, KeyCreate, KeyMade};
 
 use crate::args::{Key as Command, Target};
-use crate::exit::{Exit, Failure, Result};
+use crate::exit::{Exit, Result};
 use crate::output::{Output, Row, facts};
 use crate::{resolve, session};
 
@@ -31,7 +31,7 @@ pub(crate) async fn key(target: &Target, command: Command, output: &Output) -> R
             output.list(&page.items, page.next_cursor.as_deref())?;
         }
         Command::Show { key } => {
-            let key = found(&client, target, &key).await?;
+            let key = resolve::key(&client, target, &key).await?;
             output.one(&key, &key.name, || facts(&rows(&key)))?;
         }
         Command::Create { name, role, pipeline, days, network } => {
@@ -44,7 +44,7 @@ pub(crate) async fn key(target: &Target, command: Command, output: &Output) -> R
             show_made(&made, output)?;
         }
         Command::Revoke { key } => {
-            let key = found(&client, target, &key).await?;
+            let key = resolve::key(&client, target, &key).await?;
             let key = client.key_revoke(key.id).await?;
             output.one(&key, &key.name, || facts(&rows(&key)))?;
         }
@@ -76,27 +76,4 @@ fn rows(key: &ApiKey) -> Vec<(&'static str, String)> {
         ("expires", key.expires_at.to_string()),
         ("last used", key.last_used_at.map_or_else(|| "–".to_owned(), |at| at.to_string())),
     ]
-}
-
-/// A key by id, or by its name in the project: the one that is not revoked, where several had it.
-async fn found(client: &Client, target: &Target, wanted: &str) -> Result<ApiKey> {
-    if let Ok(id) = wanted.parse() {
-        return Ok(client.key_get(id).await?);
-    }
-    let project = resolve::project(client, target).await?;
-    let mut query = ListQuery { limit: Some(200), ..ListQuery::default() };
-    let mut last = None;
-    loop {
-        let page = client.key_list(project, &query).await?;
-        for key in page.items.into_iter().filter(|key| key.name == wanted) {
-            if key.revoked_at.is_none() {
-                return Ok(key);
-            }
-            last = Some(key);
-        }
-        let Some(next) = page.next_cursor else {
-            return last.ok_or_else(|| Failure::not_found("key", wanted).next("waybill key list"));
-        };
-        query.cursor = Some(next);
-    }
 }

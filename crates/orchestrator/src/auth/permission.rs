@@ -102,8 +102,10 @@ permissions! {
     SpecValidate = "spec:validate", project Viewer;
     /// Apply a document, or see what that would change.
     SpecApply = "spec:apply", project Editor;
-    /// See pipelines, their versions and schedules.
+    /// See pipelines and their schedules.
     PipelineRead = "pipeline:read", project Viewer;
+    /// See what a pipeline's versions say: the settings of both ends, and what becomes of rows.
+    PlanRead = "plan:read", project Viewer;
     /// Pause, schedule and remove pipelines.
     PipelineWrite = "pipeline:write", project Editor;
     /// See runs, attempts, events and receipts.

@@ -244,9 +244,9 @@ actions! {
     /// Removes a pipeline.
     PipelineDelete = "pipeline_delete", PipelineWrite, Pipeline;
     /// Describes what a pipeline does to rows.
-    PipelineDescribe = "pipeline_describe", PipelineRead, Pipeline;
+    PipelineDescribe = "pipeline_describe", PlanRead, Pipeline;
     /// Lists a pipeline's versions.
-    PipelineVersionList = "pipeline_version_list", PipelineRead, Pipeline;
+    PipelineVersionList = "pipeline_version_list", PlanRead, Pipeline;
     /// Reads a pipeline's schedule.
     ScheduleGet = "schedule_get", PipelineRead, Pipeline;
     /// Gives a pipeline its schedule.

@@ -247,6 +247,9 @@ async fn a_key_of_role_api_starts_what_it_names_and_sees_its_own_runs() {
         let pipeline = world.ours.pipeline;
         let shown = get(&format!("/v1/pipelines/{pipeline}")).await.body;
         assert!(shown["live_run_id"].is_null() && shown["last_run"].is_null(), "another's run: {shown}");
+        for settings in ["versions", "description"] {
+            assert_eq!(get(&format!("/v1/pipelines/{pipeline}/{settings}")).await.code(), "forbidden", "{settings}");
+        }
         let begun = start(json!({ "pipeline_id": pipeline })).await;
         assert_eq!(begun.status, StatusCode::CREATED, "{}", begun.body);
         let own = begun.body["id"].as_str().expect("an id").to_owned();
