@@ -83,6 +83,15 @@ impl Recording {
         traced.args(["-ff", "-qq", "-y", "-xx", "-s", "100000000", "-e", calls::TRACED]);
         traced.args(["--absolute-timestamps=format:unix,precision:ns", "--syscall-times=ns", "-o"]);
         traced.arg(traces.path().join("trace")).arg(command.get_program()).args(command.get_args());
+        if let Some(directory) = command.get_current_dir() {
+            traced.current_dir(directory);
+        }
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => traced.env(name, value),
+                None => traced.env_remove(name),
+            };
+        }
         let output = traced.output().context("strace")?;
         let calls = calls::read(traces.path(), root)?;
         ensure!(!calls.is_empty(), "nothing was changed: {}", String::from_utf8_lossy(&output.stderr));

@@ -118,6 +118,12 @@ pub trait Bucket: Send + Sync {
 
     /// Removes an object; one that is not there is no error.
     async fn delete(&self, key: &str) -> BucketResult<()>;
+
+    /// Makes an object that was found, and that somebody may have put who died before it was safe, outlive a power cut. A store shows
+    /// nothing that would not.
+    async fn settle(&self, _key: &str) -> BucketResult<()> {
+        Ok(())
+    }
 }
 
 /// An upload under way. Dropping it without `finish` leaves nothing that a reader sees; `abort` also frees its parts.

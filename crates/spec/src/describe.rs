@@ -11,6 +11,8 @@ mod tests;
 use waybill_model::plan::{Endpoint, Files, Format, Plan, RUN_DAY, System};
 use waybill_model::size::show_bytes;
 
+use crate::diagnostic::visible;
+
 pub use markdown::markdown;
 
 /// A pipeline in words.
@@ -157,10 +159,9 @@ fn of_files(files: &Files, to: &System) -> Vec<Fact> {
     ]
 }
 
-/// A name as Markdown shows it letter by letter, whatever is in it; what would end the line or move a terminal is shown by its number.
+/// A name as Markdown shows it letter by letter, whatever is in it; what would end the line, turn it or move a terminal is shown by its number.
 fn ticked(name: &str) -> String {
-    let name: String =
-        name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect();
+    let name: String = name.chars().flat_map(visible).collect();
     let longest = name.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     if longest == 0 {
         return format!("`{name}`");

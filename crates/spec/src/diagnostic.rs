@@ -149,7 +149,7 @@ pub(crate) fn show(text: &str) -> String {
 }
 
 /// A character as it may be printed.
-fn visible(c: char) -> Vec<char> {
+pub(crate) fn visible(c: char) -> Vec<char> {
     if is_hidden(c) { c.escape_unicode().collect() } else { vec![c] }
 }
 

@@ -7,7 +7,7 @@ use waybill_model::{Epoch, FailureCode, RunId};
 use waybill_pipeline::Bucket;
 use waybill_pipeline::commit::{Committed, Outcome, probe_conditions};
 
-use super::fixture::{Blow, Faulty, Place, Try, code, delivery, file, ids, open_on, prepared, run};
+use super::fixture::{Blow, Faulty, Place, STREAM, Try, code, delivery, file, ids, open_on, prepared, run};
 
 #[tokio::test]
 async fn f17a_a_commit_that_lands_before_the_next_attempt_starts_is_adopted() {
@@ -22,6 +22,31 @@ async fn f17a_a_commit_that_lands_before_the_next_attempt_starts_is_adopted() {
     assert_eq!((found.version, found.epoch, found.rows, found.files), (0, who.epoch, 3, 1));
     assert!(next.delivered(RunId::generate()).is_none());
     assert_eq!(place.ids(), [0, 1, 2]);
+}
+
+/// Whoever put it may have died between its name and the sync of the directory.
+#[tokio::test]
+async fn f40_a_commit_that_was_only_found_is_made_safe_before_it_is_told_and_one_of_ones_own_is() {
+    for (blows, found) in [(&[][..], false), (&[Blow::LoseAnswer], true), (&[Blow::LoseRequest], false)] {
+        let place = Place::new();
+        let faulty = Faulty::commits(&place.bucket, blows);
+        let bucket: Arc<dyn Bucket> = faulty.clone();
+        let table = open_on(&bucket).await.expect("a table");
+        let first = Try::new(&table);
+        let held = prepared(&bucket, &table, first, Load::New, &ids(0..3)).await.expect("prepared");
+        let second = Try { epoch: Epoch(first.epoch.0 + 1), ..Try::of(first.run, &table) };
+        let other = prepared(&bucket, &table, second, Load::New, &ids(0..3)).await.expect("prepared");
+        assert!(matches!(table.commit(&held).await, Ok(Outcome::Landed(_))));
+        assert_eq!(faulty.fired(), blows.len());
+        let version = format!("{STREAM}/_delta_log/00000000000000000000.json");
+        assert_eq!(faulty.settled(), vec![version.clone(); usize::from(found)], "{blows:?}");
+        assert!(matches!(table.commit(&other).await, Ok(Outcome::Adopted(_))));
+        assert_eq!(faulty.settled(), std::slice::from_ref(&version), "adopted");
+        let next = open_on(&bucket).await.expect("the table");
+        assert!(next.delivered(first.run).is_some());
+        next.settle().await.expect("settled");
+        assert_eq!(faulty.settled(), [version]);
+    }
 }
 
 #[tokio::test]

@@ -282,6 +282,8 @@ pub(crate) struct Faulty {
     most: AtomicUsize,
     /// Objects that were read whole.
     gets: AtomicUsize,
+    /// What was made safe besides what was put.
+    settled: Mutex<Vec<String>>,
 }
 
 impl Faulty {
@@ -306,6 +308,7 @@ impl Faulty {
             reading: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
             gets: AtomicUsize::new(0),
+            settled: Mutex::default(),
         })
     }
 
@@ -351,6 +354,11 @@ impl Faulty {
     /// How many objects were read whole since this was last asked.
     pub(crate) fn gets(&self) -> usize {
         self.gets.swap(0, Ordering::SeqCst)
+    }
+
+    /// The keys that were made safe since this was last asked.
+    pub(crate) fn settled(&self) -> Vec<String> {
+        std::mem::take(&mut *self.settled.lock().expect("the keys"))
     }
 
     /// How many plain commits were read at once, at most.
@@ -428,5 +436,10 @@ impl Bucket for Faulty {
         self.come_between(&format!("{DELETED}{key}")).await;
         assert!(self.fired() > 0, "neither a committer nor a probe deletes: {key}");
         self.inner.delete(key).await
+    }
+
+    async fn settle(&self, key: &str) -> BucketResult<()> {
+        self.settled.lock().expect("the keys").push(key.to_owned());
+        self.inner.settle(key).await
     }
 }

@@ -102,7 +102,10 @@ fn what(line: &Line<'_>, root: &Path) -> Result<Option<What>> {
         }
         "openat" if line.arguments.contains("O_EXCL") => What::Create(named(0)?),
         "write" => {
-            What::Write(line.paths.first().context("a file")?.clone(), line.texts.first().context("bytes")?.clone())
+            let mut bytes = line.texts.first().context("bytes")?.clone();
+            // What was taken, which may be less than was given.
+            bytes.truncate(line.answer.parse()?);
+            What::Write(line.paths.first().context("a file")?.clone(), bytes)
         }
         "mkdir" | "mkdirat" => What::Directory(named(0)?),
         "linkat" => What::Link(named(0)?, named(1)?),

@@ -139,6 +139,15 @@ impl Bucket for LocalBucket {
         })
         .await
     }
+
+    async fn settle(&self, key: &str) -> BucketResult<()> {
+        let key = key.to_owned();
+        self.blocking(move |root| match root.find(&key)? {
+            Some(spot) => spot.settle(),
+            None => Err(missing(&key)),
+        })
+        .await
+    }
 }
 
 fn missing(key: &str) -> BucketError {

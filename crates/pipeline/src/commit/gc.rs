@@ -17,9 +17,9 @@ use waybill_model::{FailureCode, Micros, fault};
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::compose::Work;
 use crate::commit::copy::{Found, UpkeepError};
-use crate::commit::history::{self, Stood};
-use crate::commit::{key, record};
+use crate::commit::{history, key, record};
 use crate::fault::{Fault, FaultResult};
+use crate::taken::Part;
 
 /// Deletions at once.
 const AT_ONCE: usize = 8;
@@ -147,18 +147,18 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
 async fn doomed_lists(found: &Found, lists: Vec<ObjectMeta>, before: Micros) -> FaultResult<(Vec<ObjectMeta>, u64)> {
     let (bucket, dir) = (&*found.bucket, &found.dir);
     let Some(newest) = found.head.epoch.filter(|_| !lists.is_empty()) else { return Ok((Vec::new(), 0)) };
-    let stood = if lists.iter().any(|object| object.modified <= before) {
-        history::stood_since(bucket, dir, newest, of_fence(before.0 / 1000), &found.digest).await?
-    } else {
-        vec![Stood::of(&record::load(bucket, dir, newest, &found.digest).await?)]
-    };
-    let named = |stood: &[Stood]| -> BTreeSet<String> {
-        stood.iter().flat_map(|stood| &stood.parts).map(|part| format!("{dir}/{}", part.path)).collect()
-    };
-    let (seen, needed) = (named(&stood[..1]), named(&stood));
-    let unseen = lists.into_iter().filter(|object| !seen.contains(&object.key));
+    let now = record::load(bucket, dir, newest, &found.digest).await?;
+    let path = |part: &Part| format!("{dir}/{}", part.path);
+    let seen: BTreeSet<String> = now.parts().iter().map(path).collect();
+    let unseen: Vec<_> = lists.into_iter().filter(|object| !seen.contains(&object.key)).collect();
+    // Where none of them is old enough, no earlier state need be read.
+    if unseen.iter().all(|object| object.modified > before) {
+        return Ok((Vec::new(), unseen.len() as u64));
+    }
+    let stood = history::stood_since(bucket, dir, newest, of_fence(before.0 / 1000), &found.digest).await?;
+    let needed: BTreeSet<String> = stood.iter().flat_map(|stood| &stood.parts).map(path).collect();
     let (doomed, kept): (Vec<_>, Vec<_>) =
-        unseen.partition(|object| object.modified <= before && !needed.contains(&object.key));
+        unseen.into_iter().partition(|object| object.modified <= before && !needed.contains(&object.key));
     Ok((doomed, kept.len() as u64))
 }
 

@@ -108,12 +108,6 @@ pub(crate) struct Stood {
     pub(crate) parts: Vec<Part>,
 }
 
-impl Stood {
-    pub(crate) fn of(state: &Loaded) -> Self {
-        Self { epoch: state.state.epoch, parts: state.parts().to_vec() }
-    }
-}
-
 /// The states that were current at a moment or later, newest first: whoever goes back to what was seen then goes back to one of them. A
 /// state gave way when the one that stands on it was written, however early the attempt at that began, and those that never landed stand
 /// nowhere.
@@ -138,7 +132,7 @@ pub(crate) async fn stood_since(
             return Err(Fault::new(FailureCode::CommitLogCorrupt, text));
         };
         if state.state.epoch == epoch {
-            stood.push(Stood::of(&state));
+            stood.push(Stood { epoch, parts: state.parts().to_vec() });
             next = state.base.filter(|_| written > moment);
         }
     }

@@ -43,6 +43,7 @@ pub(crate) async fn land(table: &Table, prepared: &Prepared) -> FaultResult<(Out
     let (mut patience, mut rebases) = (Patience::new(), 0);
     loop {
         if let Some(outcome) = landing.settled().await? {
+            landing.keep(&outcome).await?;
             return Ok((outcome, landing.head));
         }
         let before = landing.head.version;
@@ -87,6 +88,19 @@ impl Landing<'_> {
             Err(error) => return Err(error.into()),
         }
         Ok(false)
+    }
+
+    /// What was read back, and not answered with success, is told as delivered only once it is safe.
+    async fn keep(&self, outcome: &Outcome) -> FaultResult<()> {
+        let is_safe = match outcome {
+            Outcome::Landed(committed) => !committed.read_back,
+            Outcome::Adopted(_) => false,
+            Outcome::Overtaken => true,
+        };
+        if is_safe {
+            return Ok(());
+        }
+        self.table.settle_at(&self.head).await.map_err(|fault| self.unknown(fault.text.for_customer()))
     }
 
     /// Reads the log again. After a put that may have landed, failing to read it leaves the outcome unknown.

@@ -142,6 +142,16 @@ impl Table {
         Some(found.delivered(&self.head))
     }
 
+    /// Makes the commit that was found as this run's own safe: who put it may have died before it was.
+    pub async fn settle(&self) -> FaultResult<()> {
+        self.settle_at(&self.head).await
+    }
+
+    pub(crate) async fn settle_at(&self, head: &Head) -> FaultResult<()> {
+        let Some(version) = head.version else { return Ok(()) };
+        Ok(self.bucket.settle(&key::version(&self.dir, head.log, version)).await?)
+    }
+
     /// The files that readers see. One of another writer that does not tell its rows can't be merged with.
     pub(crate) fn existing(&self) -> FaultResult<Vec<Existing>> {
         let unusable = |path: &str, why: &str| {

@@ -118,6 +118,14 @@ impl Place {
         }
     }
 
+    /// Makes that commit safe, before it is told as delivered. A database has done so with the commit itself.
+    pub(super) async fn settle(&self) -> FaultResult<()> {
+        match self {
+            Self::Files(table) => table.settle().await,
+            Self::Rows(_) => Ok(()),
+        }
+    }
+
     /// What the stream's lanes write by.
     pub(super) async fn way(&self, work: &StreamWork<'_>, snapshot: &dyn Snapshot) -> Result<Way, End> {
         match self {

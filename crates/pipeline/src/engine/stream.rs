@@ -79,6 +79,7 @@ impl StreamWork<'_> {
         self.epoch = table.epoch();
         table.check_epoch(context.accepted)?;
         if let Some(delivered) = table.delivered(context.run) {
+            context.stop.or_halt(table.settle()).await??;
             return Ok(self.adopted(&delivered));
         }
         self.check_errand(&table)?;

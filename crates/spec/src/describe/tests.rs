@@ -158,8 +158,9 @@ fn a_key_of_the_plan_without_words_is_told_as_it_stands() {
 /// H9
 #[test]
 fn no_value_makes_a_line_of_its_own_or_moves_a_terminal() {
-    let page = markdown(&described("", "filter: [{ column: a, op: eq, value: \"x\\n\\n# y\\u001b[2J\" }]", ""));
-    assert!(page.contains("`a` is `x\\n\\n# y\\u{1b}[2J`"), "{page}");
+    let page =
+        markdown(&described("", "filter: [{ column: a, op: eq, value: \"x\\n\\n# y\\u001b[2J\\u202e\\u2028z\" }]", ""));
+    assert!(page.contains("`a` is `x\\u{a}\\u{a}# y\\u{1b}[2J\\u{202e}\\u{2028}z`"), "{page}");
 }
 
 #[test]
