@@ -25,7 +25,7 @@ pub struct AccessExplained {
     pub project_id: Option<ProjectId>,
     /// Whether they would be let in. What the object's state allows is another matter: see its `allowed_actions`.
     pub allowed: bool,
-    /// The status that they would get in place of an answer: 403, or 404 where they do not see the object.
+    /// The status that they would get in place of an answer: 401 where the account is disabled, 404 where they do not see the object, 403 otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused_with: Option<u16>,
     /// What the operation asks for; none where it is open to everybody.

@@ -62,6 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_key_reaches_what_gives_roles_or_makes_keys() {
+        assert!(ServiceRole::ALL.iter().all(|role| role.ceiling() < ProjectRole::Admin));
+    }
+
+    #[test]
     fn both_ladders_rise_as_they_are_declared_and_read_back() {
         assert!(OrganizationRole::ALL.is_sorted() && ProjectRole::ALL.is_sorted());
         for role in OrganizationRole::ALL {

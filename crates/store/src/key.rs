@@ -6,6 +6,7 @@ use std::time::Duration;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 use waybill_model::id::KeyId;
+use waybill_model::role::ServiceRole;
 use waybill_model::{Micros, OrgId, PipelineId, ProjectId, UserId};
 
 use crate::error::StoreResult;
@@ -163,7 +164,11 @@ impl Store {
         let member = opt_text(&row, "member_role")?.map(|role| (key.project, role));
         let creator = Standing { role: text(&row, "creator_role")?, projects: member.into_iter().collect() };
         let creator = (!flag(&row, "creator_disabled")?).then_some(creator);
-        let pipelines = named_by(reader.connection(), key.org, id).await?;
+        // A key of another role names none.
+        let pipelines = match key.role == ServiceRole::Api.as_str() {
+            true => named_by(reader.connection(), key.org, id).await?,
+            false => Vec::new(),
+        };
         Ok(Some(KeyFound { key, creator, pipelines, now: time(&row, "now")? }))
     }
 

@@ -57,8 +57,11 @@ async fn a_build_starts_a_run_with_a_key_as_the_page_says() {
         let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
         assert_eq!(listed["items"][0]["id"], run["id"]);
     }
-    let other = build("waybill run start shop --kind preview");
-    assert_ne!(other.status.code(), Some(0), "{}", said(&other));
+    for other in ["waybill run preview shop -o json", "waybill run start shop --kind check -o json"] {
+        let refused = build(other);
+        assert_eq!(refused.status.code(), Some(1), "{other}: {}", said(&refused));
+        assert!(said(&refused).contains("forbidden"), "{other}: {}", said(&refused));
+    }
     let audit = said(&owner.with_input(&["api", "GET", "/v1/audit"], ""));
     let id = made["key"]["id"].as_str().expect("an id");
     assert!(audit.contains(id) && !audit.contains(&secret), "{audit}");

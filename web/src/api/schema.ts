@@ -1011,7 +1011,7 @@ export interface components {
             reason: string;
             /**
              * Format: int32
-             * @description The status that they would get in place of an answer: 403, or 404 where they do not see the object.
+             * @description The status that they would get in place of an answer: 401 where the account is disabled, 404 where they do not see the object, 403 otherwise.
              */
             refused_with?: number | null;
             /** @description The person's role that counts there. */

@@ -3,7 +3,7 @@
 //! The header is read from its end, and only as far as the hops are ours: whatever a client writes there itself stands
 //! before that and is not believed.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::{HeaderMap, HeaderName};
 use waybill_model::net::Range;
@@ -25,6 +25,15 @@ pub fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[Range]) -> IpAddr {
         client = hop.to_canonical();
     }
     client
+}
+
+/// What one client is counted by: who has one address of IPv6 has all of its /64.
+#[must_use]
+pub fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip => ip,
+    }
 }
 
 #[cfg(test)]

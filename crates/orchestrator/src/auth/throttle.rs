@@ -4,11 +4,13 @@
 //! the account's own counter in the database holds across restarts and replicas.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+
+use super::address::network;
 
 /// Failures that cost nothing.
 const FREE: u32 = 5;
@@ -118,14 +120,6 @@ fn keys(subject: Subject<'_>, ip: Option<IpAddr>) -> [Option<[u8; 32]>; 2] {
         Subject::Key => (None, "address of keys"),
     };
     [own, ip.map(|ip| tagged(family, &network(ip).to_string()))]
-}
-
-/// Who has one address of IPv6 has all of its /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        ip => ip,
-    }
 }
 
 #[cfg(test)]

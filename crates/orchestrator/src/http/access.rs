@@ -1,5 +1,7 @@
 //! Why somebody may do something, or may not.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use axum::http::Method;
 use axum::routing::get;
@@ -18,6 +20,9 @@ use crate::auth::authority::Held;
 use crate::auth::{Authority, Permission, Place};
 use crate::role_table::Cell;
 use crate::service::{Refused, ServiceResult, access};
+
+/// What every operation declares, made once: with it comes the whole description of the API.
+static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| operations().list);
 
 pub(super) fn mount(all: &mut Operations) {
     all.add(
@@ -67,8 +72,7 @@ async fn explain(
             found?
         }
     };
-    let all = operations();
-    let operation = all.list.iter().find(|operation| operation.id == asked.action).ok_or_else(|| {
+    let operation = OPERATIONS.iter().find(|operation| operation.id == asked.action).ok_or_else(|| {
         let message = "no operation of this name; the API description lists them all";
         Refused::field(ProblemCode::ParameterInvalid, "action", message)
     })?;
@@ -112,6 +116,8 @@ async fn explain(
     if let Some(permission) = operation.permission {
         say(&mut said, &authority, permission, (place, seen));
         if disabled {
+            // Nobody is let in who has no account any more, so nothing is looked at.
+            (said.allowed, said.refused_with) = (false, Some(401));
             said.reason = "the account is disabled: it may do nothing".into();
         }
     }

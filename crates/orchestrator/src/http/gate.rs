@@ -24,6 +24,7 @@ use super::App;
 use super::action::{Action, Load};
 use super::door::CameFrom;
 use super::operation::Declared;
+use crate::auth::address::network;
 use crate::auth::key::PREFIX;
 use crate::auth::quota::{Holder, Left, WINDOW};
 use crate::auth::{Caller, Permission, Place, Who};
@@ -61,13 +62,15 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
     };
     let from = remote(request.extensions());
     let Some(admit) = declared.admit else {
-        let left = from.map(|from| app.quotas.take(&[Holder::Address(from)], Instant::now())).unwrap_or_default();
+        let left =
+            from.map(|from| app.quotas.take(&[Holder::Address(network(from))], Instant::now())).unwrap_or_default();
         return within(&left, next.run(request)).await;
     };
     let caller = match authenticate(&app, request.headers(), from).await {
         Ok(caller) => caller,
         Err(refused) => {
-            let left = from.map(|from| app.quotas.take(&[Holder::Refused(from)], Instant::now())).unwrap_or_default();
+            let left =
+                from.map(|from| app.quotas.take(&[Holder::Refused(network(from))], Instant::now())).unwrap_or_default();
             return within(&left, async { refused.into_response() }).await;
         }
     };

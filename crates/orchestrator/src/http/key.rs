@@ -6,6 +6,7 @@ use axum::routing::{get, post};
 use waybill_api::key::{ApiKey, KeyCreate, KeyMade};
 use waybill_api::open::ServiceRoleWord;
 use waybill_api::{Page, ProblemCode};
+use waybill_model::role::ServiceRole;
 use waybill_store::ApiKey as Row;
 
 use super::App;
@@ -93,7 +94,10 @@ async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<ApiKey> {
     Ok(ApiKey {
         id: row.id,
         project_id: row.project,
-        pipelines: app.store.key_pipeline_list(row.org, row.id).await?,
+        pipelines: match row.role == ServiceRole::Api.as_str() {
+            true => app.store.key_pipeline_list(row.org, row.id).await?,
+            false => Vec::new(),
+        },
         networks: row.networks.split_whitespace().map(str::to_owned).collect(),
         prefix: shown(row.id),
         role: ServiceRoleWord::read(&row.role),

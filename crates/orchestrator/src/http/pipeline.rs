@@ -258,7 +258,10 @@ async fn show(app: &App, caller: &Caller, row: Row) -> ServiceResult<Pipeline> {
     let plan: Plan = serde_json::from_str(&version.plan).map_err(|_| Refused::from(ProblemCode::Internal))?;
     let live = live_run(app, caller, &row).await?;
     let last = last_run(app, caller, &row).await?;
-    let next = schedule_of(app, &row).await?.filter(|schedule| schedule.enabled && row.paused.is_none());
+    let next = match row.paused {
+        Some(_) => None,
+        None => schedule_of(app, &row).await?.filter(|schedule| schedule.enabled),
+    };
     let (paused, place) = (row.paused.is_some(), Place::Project(row.project));
     let start = row.paused.as_ref().map(|_| row.paused_hint.as_deref().unwrap_or("the pipeline is paused"));
     Ok(Pipeline {

@@ -129,7 +129,12 @@ pub(super) fn wait(app: &Shared, subject: Subject<'_>, ip: Option<IpAddr>) -> Se
     if wait.is_zero() {
         return Ok(());
     }
-    Err(Refused::new(ProblemCode::TooManyRequests, "too many failed logins").after(wait))
+    let why = match subject {
+        Subject::Login(_) => "too many failed logins",
+        Subject::Setup => "too many wrong setup tokens",
+        Subject::Key => "too many refused keys from this address",
+    };
+    Err(Refused::new(ProblemCode::TooManyRequests, why).after(wait))
 }
 
 /// Exchanges a refresh token. One that was used before ends its whole session.

@@ -16,11 +16,10 @@ use waybill_model::role::ServiceRole;
 use waybill_model::{PipelineId, ProjectId};
 use waybill_store::{ApiKey, AuditEntry, KeyFound, NewApiKey, Project, Store, StoreError, Tx};
 
-use super::access::{self, above};
+use super::access;
 use super::account::wait;
 use super::{Once, Refused, ServiceResult, check_name, digest_of, once};
 use crate::app::Shared;
-use crate::auth::authority::may_turn;
 use crate::auth::key::Given;
 use crate::auth::throttle::Subject;
 use crate::auth::{Authority, Caller, Permission, Service, Who};
@@ -51,7 +50,7 @@ pub async fn create(
     let given = Given::make(KeyId::generate());
     let id: KeyId = once(&app.store, key, async || {
         let mut tx = app.store.write_tx(caller.org).await?;
-        may(&mut tx, caller, project.id, Some(body.role)).await?;
+        may(&mut tx, caller, project.id).await?;
         let new = NewApiKey {
             org: caller.org,
             id: given.id,
@@ -87,7 +86,7 @@ pub async fn create(
 /// Revokes a key, with the next request that it is used for.
 pub async fn revoke(app: &Shared, caller: &Caller, key: &ApiKey) -> ServiceResult<ApiKey> {
     let mut tx = app.store.write_tx(caller.org).await?;
-    may(&mut tx, caller, key.project, None).await?;
+    may(&mut tx, caller, key.project).await?;
     if Store::key_revoke_in_txn(&mut tx, key.org, key.id).await? {
         Store::audit_append_in_txn(&mut tx, &caller.audit("key_revoke", key.id)).await?;
         tx.commit().await?;
@@ -95,12 +94,10 @@ pub async fn revoke(app: &Shared, caller: &Caller, key: &ApiKey) -> ServiceResul
     app.store.key_get(key.org, key.id).await?.ok_or_else(|| ProblemCode::NotFound.into())
 }
 
-/// What the caller may do with keys, as their rights are behind the lock.
-async fn may(tx: &mut Tx, caller: &Caller, project: ProjectId, to: Option<ServiceRole>) -> ServiceResult<()> {
+/// Whether the caller may make and revoke keys, as their rights are behind the lock: whoever may has more than any key can be given.
+async fn may(tx: &mut Tx, caller: &Caller, project: ProjectId) -> ServiceResult<()> {
     let now = access::locked(tx, caller).await?;
-    access::in_project(&now, Permission::KeyWrite, project, || ProblemCode::NotFound.into())?;
-    let own = now.authority.in_project(project);
-    if may_turn(own, None, to.map(ServiceRole::ceiling)) { Ok(()) } else { Err(above(own)) }
+    access::in_project(&now, Permission::KeyWrite, project, || ProblemCode::NotFound.into())
 }
 
 /// The ranges as they are kept.

@@ -29,6 +29,7 @@ const MEANT: &[(&str, &[&str])] = &[
             "connection:read",
             "spec:validate",
             "pipeline:read",
+            "plan:read",
             "run:read",
         ],
     ),
@@ -94,7 +95,7 @@ fn every_role_at_every_scope_may_exactly_what_is_meant() {
             }
         }
     }
-    assert_eq!(cells, 3 * 6 * 3 * 27);
+    assert_eq!(cells, 3 * 6 * 3 * 28);
 }
 
 #[test]

@@ -165,6 +165,7 @@ async fn t16_whatever_is_wrong_with_a_key_the_answer_is_the_same_and_the_address
         let waits = world.from("203.0.113.99", foreign.reveal()).await;
         assert_eq!((waits.status, waits.code()), (StatusCode::TOO_MANY_REQUESTS, "too_many_requests"));
         assert!(waits.headers.contains_key("retry-after"));
+        assert_eq!(waits.body["detail"], "too many refused keys from this address");
         for _ in 0..8 {
             world.from("198.51.100.9", foreign.reveal()).await;
         }

@@ -372,7 +372,9 @@ async fn t19_no_sequence_of_calls_gains_what_its_caller_could_not_give() {
         }
         let may = service::key::authority_now(&world.app, key.id).await.expect("a read").unwrap_or_default();
         let makers = reach(&world.authority(*maker).await, &projects);
-        assert!(!makers.is_empty() && reach(&may, &projects).is_subset(&makers), "seed {seed}: a key of {maker}");
+        let lowest = Authority::of(OrganizationRole::Member, &projects.map(|id| (id, ProjectRole::Viewer)));
+        assert_eq!(makers, reach(&lowest, &projects), "seed {seed}: {maker} is at the lowest rung");
+        assert!(reach(&may, &projects).is_subset(&makers), "seed {seed}: a key of {maker}");
     }
     assert!(
         done > 20 && refused > 20 && keys.len() > 2,
