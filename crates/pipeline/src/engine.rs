@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use waybill_model::errand::Errand;
 use waybill_model::plan::{Plan, StreamPlan};
@@ -135,6 +135,8 @@ struct Shared {
     sizing: Sizing,
     lanes: Arc<Semaphore>,
     unfinished: AtomicUsize,
+    /// Streams that have no place yet. Until each has one, none takes a further one.
+    unplaced: watch::Sender<usize>,
 }
 
 impl Shared {
@@ -158,6 +160,7 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
         sizing,
         lanes: Arc::new(Semaphore::new(sizing.lanes)),
         unfinished: AtomicUsize::new(streams.len()),
+        unplaced: watch::Sender::new(streams.len()),
     });
     let mut tasks = JoinSet::new();
     let mut places = std::collections::HashMap::new();
@@ -188,6 +191,7 @@ fn uniques(plan: &Plan, streams: &[u32]) -> usize {
 /// One stream, from its turn to its end.
 async fn one(shared: Arc<Shared>, index: u32) -> StreamEnd {
     let turn = shared.context.stop.or_halt(Arc::clone(&shared.lanes).acquire_owned()).await;
+    shared.unplaced.send_modify(|streams| *streams -= 1);
     let end = match turn {
         _ if shared.context.stop.current() == Directive::Drain => skipped(index, Halt::Drain),
         Err(halt) => skipped(index, halt),

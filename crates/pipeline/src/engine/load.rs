@@ -137,8 +137,10 @@ impl StreamWork<'_> {
         }
     }
 
-    /// One more lane, as soon as another stream leaves its place; none where it can't be opened: those that run read its ranges.
+    /// One more lane, as soon as another stream leaves its place and none waits for its first; none where it can't be opened:
+    /// those that run read its ranges.
     async fn late_lane(&self, snapshot: &dyn Snapshot, stop: &StopSignal) -> Option<(Opened, OwnedSemaphorePermit)> {
+        self.shared.unplaced.subscribe().wait_for(|streams| *streams == 0).await.ok()?;
         let permit = Arc::clone(&self.shared.lanes).acquire_owned().await.ok()?;
         match self.open_lane(snapshot, stop).await {
             Ok(opened) => Some((opened, permit)),

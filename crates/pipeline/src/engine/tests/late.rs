@@ -192,3 +192,13 @@ async fn a_further_lane_that_can_not_be_opened_ends_no_stream() {
     assert_ne!(ends[0].outcome.failure, Some(FailureCode::SourceUnreachable));
     assert_eq!(told.rows.lock().expect("told")[&0], 30, "the lane that reads takes every range");
 }
+
+/// On one thread the large stream comes to its further lane before the small one has even asked for a place.
+#[tokio::test]
+async fn a_further_lane_waits_until_every_stream_has_its_first_place() {
+    let (tables, told, running) = begun(false).await;
+    tables.small.0.add_permits(1);
+    tables.large.0.add_permits(3);
+    running.await.expect("joined");
+    assert_eq!(*told.rows.lock().expect("told"), HashMap::from([(0, 30), (1, 10)]));
+}
