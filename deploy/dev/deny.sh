@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# cargo-deny over the lock file. Advisories come from the dated copy in deploy/dev/advisories, so that the answer is the same
+# cargo-deny over the lock file, and the same licences over the lock files of the web console (npm.py). Advisories come from the dated copy in deploy/dev/advisories, so that the answer is the same
 # offline; where RUSTSEC_DB names a newer checkout of the advisory database, that is used.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -24,3 +24,4 @@ echo "advisories of $(basename "$copy" .tar.xz | sed 's/rustsec-//')"
 sed "s#^db-path = .*#db-path = \"$home\"#" deny.toml > "$tools/deny.toml"
 cargo fetch --locked --quiet
 "$deny" --offline --all-features --config "$tools/deny.toml" --manifest-path Cargo.toml check --hide-inclusion-graph advisories bans licenses sources
+python3 deploy/dev/npm.py web web/codegen

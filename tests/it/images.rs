@@ -207,7 +207,7 @@ fn the_bill_of_materials_names_what_is_linked_with_its_checksums() {
         let refs: BTreeSet<_> =
             components.iter().map(|found| found["bom-ref"].as_str().expect("a reference")).collect();
         assert_eq!(refs.len(), components.len(), "{name} names something twice");
-        for found in components {
+        for found in components.iter().filter(|found| !of_npm(found)) {
             let (package, version) =
                 (found["name"].as_str().expect("a name"), found["version"].as_str().expect("a version"));
             if package.starts_with("waybill-") {
@@ -222,5 +222,42 @@ fn the_bill_of_materials_names_what_is_linked_with_its_checksums() {
         let has = |package: &str| components.iter().any(|found| found["name"] == package);
         assert!(has("rustls") && has("aws-lc-rs") && !has("proptest"), "{name}");
         assert_eq!(has("parquet"), name == "worker", "{name}: only a worker handles rows");
+    }
+}
+
+fn of_npm(component: &Value) -> bool {
+    component["purl"].as_str().is_some_and(|purl| purl.starts_with("pkg:npm/"))
+}
+
+#[test]
+fn the_bill_of_an_orchestrator_names_what_its_web_console_is_made_of() {
+    let (_dir, bills) = bills();
+    let inside = repository().join("crates/console/dist/site/index.html").exists();
+    let lock = std::fs::read_to_string(repository().join("web/package-lock.json")).expect("the lock file");
+    let lock: Value = serde_json::from_str(&lock).expect("JSON");
+    for (name, bill) in &bills {
+        let components = bill["components"].as_array().expect("components");
+        let theirs: Vec<_> = components.iter().filter(|found| of_npm(found)).collect();
+        let has = |package: &str| theirs.iter().any(|found| found["name"] == package);
+        assert_eq!(!theirs.is_empty(), inside && name == "orchestrator", "{name}");
+        if theirs.is_empty() {
+            continue;
+        }
+        assert!(has("react") && has("scheduler") && has("@tanstack/react-router"), "{theirs:?}");
+        assert!(!has("vite") && !has("playwright-core"), "what only builds it is not inside");
+        for found in &theirs {
+            let locked = &lock["packages"][format!("node_modules/{}", found["name"].as_str().expect("a name"))];
+            assert_eq!(found["version"], locked["version"], "{found}");
+            assert_eq!(found["licenses"][0]["expression"], locked["license"], "{found}");
+            assert_eq!(found["hashes"][0]["content"].as_str().map(str::len), Some(128), "{found}");
+        }
+        let known: BTreeSet<_> = components.iter().map(|found| &found["bom-ref"]).map(Value::to_string).collect();
+        let edges = bill["dependencies"].as_array().expect("dependencies");
+        let console = edges.iter().find(|edge| edge["ref"].as_str().is_some_and(|to| to.contains("waybill-console")));
+        let asked = console.and_then(|edge| edge["dependsOn"].as_array()).expect("what the console asks for");
+        assert!(asked.iter().any(|to| to.as_str().is_some_and(|to| to.starts_with("pkg:npm/react@"))), "{asked:?}");
+        for target in edges.iter().flat_map(|edge| edge["dependsOn"].as_array().into_iter().flatten()) {
+            assert!(known.contains(&target.to_string()), "{target} is no component");
+        }
     }
 }

@@ -76,6 +76,15 @@ export class World {
     world.browser = await chromium.launch({ executablePath: browserPath, headless: true, args: FLAGS });
   }
 
+  /** Applies small pipelines of these names. */
+  async add(names) {
+    const lines = names.map((name) => `  ${name}: { from: shop, to: ${name}, streams: { orders: { load: full } } }`);
+    const ends = names.map((name) => `  ${name}: { type: local, path: ${JSON.stringify(join(this.home, name))} }`);
+    const spec = join(this.home, "more.waybill.yaml");
+    writeFileSync(spec, `waybill: 1\nconnections:\n  shop: { type: sqlite, path: ${JSON.stringify(join(this.home, "shop.db"))} }\n${ends.join("\n")}\npipelines:\n${lines.join("\n")}\n`);
+    await this.cli("apply", "-f", spec);
+  }
+
   async serve() {
     this.log = "";
     this.server = spawn(join(programs, "waybill-orchestrator"), ["serve", "--dev", "--state", this.state], { env: this.env });
@@ -131,6 +140,21 @@ export class World {
     await page.getByRole("button", { name: "Sign in" }).click();
     await page.getByRole("navigation", { name: "Pages" }).waitFor();
     return page;
+  }
+
+  /** A request of whoever is signed in at a page. */
+  send(page, method, path, body) {
+    return page.evaluate(
+      async ([method, path, body]) => {
+        const { access } = JSON.parse(sessionStorage.getItem("waybill.session"));
+        const headers = { authorization: `Bearer ${access}`, "content-type": "application/json", "idempotency-key": crypto.randomUUID() };
+        const request = { method, headers, body };
+        const answer = await fetch(path, request);
+        if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+        return answer.json();
+      },
+      [method, path, body === undefined ? undefined : JSON.stringify(body)],
+    );
   }
 
   /** Runs a pipeline to its end by the command line; its id. */

@@ -14,6 +14,7 @@ import { Run } from "./pages/run";
 import { LEVELS } from "./pages/run/events";
 import { KINDS, Runs, STATES } from "./pages/runs";
 import { Shell } from "./shell";
+import { Heading } from "./ui/heading";
 import { Trouble } from "./ui/parts";
 
 type Search = Record<string, unknown>;
@@ -34,7 +35,7 @@ const root = createRootRoute({
   errorComponent: ({ error }) => <Trouble error={error} />,
   notFoundComponent: () => (
     <>
-      <h1>No such page</h1>
+      <Heading title="No such page" />
       <p>
         <Link to="/pipelines">Go to the pipelines</Link>
       </p>

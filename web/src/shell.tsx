@@ -1,14 +1,18 @@
 // What stands around every page: places to go, the project, the look, the zone, and whether all of it is live.
 import { useQuery } from "@tanstack/react-query";
-import { Link, Outlet, useNavigate, useSearch } from "@tanstack/react-router";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useState, useSyncExternalStore } from "react";
 import { api, good } from "./api/client";
 import { leave, signedIn, watchSession } from "./api/session";
 import { linkNow, watchLink } from "./live/status";
 import { SignIn } from "./pages/signin";
-import { showTime, zoneName } from "./ui/format";
+import { inert, showTime, zoneName } from "./ui/format";
 import { Name } from "./ui/parts";
+import { useProject } from "./ui/project";
 import { THEMES, type Theme, themeNow, wear } from "./ui/theme";
+
+/** Pages that list what one project has. */
+const LISTS = ["/pipelines", "/runs"] as const;
 
 export function Shell() {
   return useSyncExternalStore(watchSession, signedIn) ? <Frame /> : <SignIn />;
@@ -61,24 +65,24 @@ function Banner() {
 }
 
 function ProjectSwitch() {
-  const search = useSearch({ strict: false });
+  const project = useProject();
+  const { pathname } = useLocation();
   const navigate = useNavigate();
-  const projects = useQuery({
-    queryKey: ["projects"],
-    queryFn: () => good(api.GET("/v1/projects", { params: { query: { limit: "200", sort: "name" } } })),
-    staleTime: 60_000,
-  });
-  const items = projects.data?.items ?? [];
   return (
     <label className="pick">
       <span>Project</span>
       <select
-        value={search.project ?? items.find((project) => project.name === "default")?.id ?? ""}
-        onChange={(event) => void navigate({ to: "/pipelines", search: { project: event.target.value } })}
+        value={project.id ?? ""}
+        onChange={(event) => {
+          // A list is shown of the other project; what is one project's own is left.
+          const to = LISTS.find((list) => list === pathname) ?? "/pipelines";
+          void navigate({ to, search: { project: event.target.value } });
+        }}
       >
-        {items.map((project) => (
-          <option key={project.id} value={project.id}>
-            {project.name}
+        {project.name === undefined ? <option value={project.id ?? ""}>–</option> : null}
+        {project.all.map((one) => (
+          <option key={one.id} value={one.id}>
+            {inert(one.name)}
           </option>
         ))}
       </select>

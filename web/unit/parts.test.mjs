@@ -5,18 +5,8 @@ import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { createServer } from "vite";
 import { weigh } from "../tools/budget.mjs";
-
-/** A module of the pages as they run. */
-async function source(path) {
-  const server = await createServer({ server: { middlewareMode: true, ws: false }, appType: "custom", logLevel: "error", optimizeDeps: { noDiscovery: true } });
-  try {
-    return await server.ssrLoadModule(path);
-  } finally {
-    await server.close();
-  }
-}
+import { source } from "./source.mjs";
 
 test("a build over its budget is refused", () => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-budget-"));

@@ -2,6 +2,7 @@
 import { useLocation } from "@tanstack/react-router";
 import { useEffect } from "react";
 import source from "../../../docs/reference/failures.md?raw";
+import { Heading } from "../ui/heading";
 import { Table } from "../ui/parts";
 
 /** Rows of a Markdown table, cell by cell; a pipe after a backslash is part of its cell. */
@@ -23,7 +24,7 @@ export function FailureCodes() {
   useEffect(() => document.getElementById(hash)?.scrollIntoView(), [hash]);
   return (
     <>
-      <h1>Failure codes</h1>
+      <Heading title="Failure codes" />
       <Table caption="Failure codes" head={["Code", "Retried", "What to do"]}>
         {ROWS.map(([code = "", retried = "", hint = ""]) => {
           const name = code.replaceAll("`", "");

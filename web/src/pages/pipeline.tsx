@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
 import { api, good } from "../api/client";
 import { POLL_MS } from "../live/poll";
+import { Heading } from "../ui/heading";
 import { Name, Status, Time, Trouble, Waiting } from "../ui/parts";
 import { RunNow, stateOf } from "./pipelines";
 import { RunTable } from "./runs";
@@ -32,11 +33,12 @@ export function Pipeline() {
   const plan = versions.data?.items[0];
   return (
     <>
+      {one.isError ? <Trouble error={one.error} /> : null}
       <header className="title">
         <div>
-          <h1>
+          <Heading title={pipeline.name}>
             <Name>{pipeline.name}</Name>
-          </h1>
+          </Heading>
           <p>
             <Status state={stateOf(pipeline)} /> · <Name>{pipeline.from}</Name> → <Name>{pipeline.to}</Name> · version {pipeline.version}
           </p>
@@ -64,7 +66,7 @@ export function Pipeline() {
           <>
             <RunTable runs={runs.data.items} caption="Last runs" />
             <p>
-              <Link to="/runs" search={{ pipeline: id }}>
+              <Link to="/runs" search={{ pipeline: id, project: pipeline.project_id }}>
                 All runs of this pipeline
               </Link>
             </p>

@@ -2,8 +2,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { api, good, once, type Schemas } from "../api/client";
+import { POLL_MS } from "../live/poll";
 import { useRun } from "../live/run";
 import { showBytes, showCount, words } from "../ui/format";
+import { Heading } from "../ui/heading";
 import { Action, Name, Status, Table, Time, Trouble, Waiting } from "../ui/parts";
 import { Events } from "./run/events";
 import { Failures } from "./run/failure";
@@ -13,20 +15,24 @@ type Detail = Schemas["RunDetail"];
 
 export function Run() {
   const { run: id } = useParams({ from: "/runs/$run" });
-  const { run: told, events } = useRun(id);
+  const { run: told, events, refused } = useRun(id);
   // The stream tells everything, but not why it was refused, and what is seen should not wait for it.
   const asked = useQuery({
     queryKey: ["run", id],
     queryFn: () => good(api.GET("/v1/runs/{run}", { params: { path: { run: id } } })),
+    // What was refused, or not reached, is asked for until it is known again.
+    refetchInterval: (query) => (query.state.status === "error" ? POLL_MS : false),
   });
   const run = told ?? asked.data ?? null;
-  if (run === null) return asked.isError ? <Trouble error={asked.error} /> : <Waiting />;
+  const error = asked.error ?? refused;
+  if (run === null) return error ? <Trouble error={error} /> : <Waiting />;
   return (
     <>
+      {error ? <Trouble error={error} /> : null}
       <Head run={run} />
       <Failures run={run} events={events} />
       <Streams run={run} />
-      <Events events={events} removed={run.events_removed_at} />
+      <Events events={events} told={told !== null} removed={run.events_removed_at} />
       <Attempts run={run} />
       <Receipt run={run} />
     </>
@@ -44,9 +50,9 @@ function Head({ run }: { run: Detail }) {
   return (
     <header className="title">
       <div>
-        <h1>
+        <Heading title={`${run.subject} ${words(run.kind)}`}>
           <Name>{run.subject}</Name> <span className="quiet">{words(run.kind)}</span>
-        </h1>
+        </Heading>
         <p>
           <Status state={run.state} /> · begun <Time at={run.created_at} /> · took {tookOf(run)} · attempts {run.attempts} · {howBegun(run.trigger)}
         </p>

@@ -1,11 +1,14 @@
-// All runs, newest first. What is filtered stands in the address, and the server filters.
+// The runs of a project, newest first. What is filtered stands in the address, and the server filters.
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { api, good, type Schemas } from "../api/client";
 import { POLL_MS } from "../live/poll";
 import { showDuration, UNKNOWN, words } from "../ui/format";
-import { Name, Status, Table, Time, Trouble, Waiting } from "../ui/parts";
+import { Heading } from "../ui/heading";
+import { Listing } from "../ui/list";
 import { Pager } from "../ui/pager";
+import { Name, Status, Table, Time } from "../ui/parts";
+import { OfProject, useProject } from "../ui/project";
 
 export const STATES = ["queued", "launching", "running", "succeeded", "failed", "canceled"] as const;
 export const KINDS = ["sync", "preview", "check", "discover", "test"] as const;
@@ -18,6 +21,8 @@ export function tookOf(run: Pick<Schemas["Run"], "started_at" | "ended_at">): st
 const BEGUN: Record<string, string> = { manual: "by hand", schedule: "by its schedule", retry: "as a retry" };
 
 export const howBegun = (trigger: string): string => BEGUN[trigger] ?? words(trigger);
+
+const NEVER = "Nothing ran in this project yet: Run now on the page of pipelines starts a first one.";
 
 export function RunTable({ runs, caption }: { runs: Schemas["Run"][]; caption: string }) {
   return (
@@ -51,18 +56,23 @@ export function RunTable({ runs, caption }: { runs: Schemas["Run"][]; caption: s
 export function Runs() {
   const search = useSearch({ from: "/runs" });
   const navigate = useNavigate({ from: "/runs" });
-  const { project, pipeline, state, kind, cursor } = search;
+  const { pipeline, state, kind, cursor } = search;
+  const project = useProject();
+  const query = { project: project.id, pipeline, state, kind, cursor };
   const list = useQuery({
-    queryKey: ["runs", search],
-    queryFn: () => good(api.GET("/v1/runs", { params: { query: { project, pipeline, state, kind, cursor } } })),
+    queryKey: ["runs", query],
+    queryFn: () => good(api.GET("/v1/runs", { params: { query } })),
+    enabled: project.id !== undefined,
     refetchInterval: POLL_MS,
     placeholderData: keepPreviousData,
   });
+  const filtered = pipeline !== undefined || state !== undefined || kind !== undefined || cursor !== undefined;
   const filter = (change: Partial<typeof search>) =>
     void navigate({ search: (old) => ({ ...old, ...change, cursor: undefined }), replace: true });
   return (
     <>
-      <h1>Runs</h1>
+      <Heading title="Runs" />
+      <OfProject project={project} />
       <form className="filters" role="search" aria-label="Filter runs" onSubmit={(event) => event.preventDefault()}>
         <Choice label="State" value={state} among={STATES} choose={(chosen) => filter({ state: chosen })} />
         <Choice label="Kind" value={kind} among={KINDS} choose={(chosen) => filter({ kind: chosen })} />
@@ -72,10 +82,9 @@ export function Runs() {
           </button>
         )}
       </form>
-      {list.isPending ? <Waiting /> : null}
-      {list.isError ? <Trouble error={list.error} /> : null}
-      {list.data?.items.length === 0 ? <p className="card">No run is like this.</p> : null}
-      {list.data && list.data.items.length > 0 ? <RunTable runs={list.data.items} caption="Runs" /> : null}
+      <Listing list={list} project={project} empty={<p className="card">{filtered ? "No run is like this." : NEVER}</p>}>
+        {(items) => <RunTable runs={items} caption="Runs" />}
+      </Listing>
       <Pager to="/runs" cursor={cursor} next={list.data?.next_cursor} />
     </>
   );

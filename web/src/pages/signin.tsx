@@ -2,6 +2,7 @@
 import { type FormEvent, useEffect, useState } from "react";
 import { api, good, Refused } from "../api/client";
 import { begin } from "../api/session";
+import { Heading } from "../ui/heading";
 import { Trouble } from "../ui/parts";
 
 export function SignIn() {
@@ -22,7 +23,7 @@ export function SignIn() {
     setBusy(true);
     setError(null);
     try {
-      begin(await good(api.POST("/v1/login", { body })));
+      await begin(await good(api.POST("/v1/login", { body })));
     } catch (refused) {
       setError(refused);
       if (refused instanceof Refused && refused.after !== null) setWait(refused.after);
@@ -33,7 +34,7 @@ export function SignIn() {
 
   return (
     <main className="signin">
-      <h1>Sign in to Waybill</h1>
+      <Heading title="Sign in to Waybill" />
       <form onSubmit={submit} aria-busy={busy}>
         <label htmlFor="email">E-mail address</label>
         <input id="email" name="email" type="email" autoComplete="username" required />

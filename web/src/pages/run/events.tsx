@@ -1,5 +1,6 @@
 // Events of a run: filtered by loudness and text, both in the address, over everything that was told.
 import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useEffect, useState } from "react";
 import type { Schemas } from "../../api/client";
 import { inert, showCount } from "../../ui/format";
 import { Time } from "../../ui/parts";
@@ -8,6 +9,9 @@ import { Choice } from "../runs";
 export const LEVELS = ["info", "warn", "error"] as const;
 /** Most lines that are drawn: the newest ones. */
 const MOST = 500;
+
+/** So long after the last letter the text is looked for. */
+const TYPED_MS = 200;
 
 type Event = Schemas["RunEvent"];
 
@@ -19,7 +23,14 @@ export function pick(events: Event[], level: (typeof LEVELS)[number] | undefined
   return events.filter((event) => loud(event) && (event.text.toLowerCase().includes(text) || event.code.includes(text)));
 }
 
-export function Events({ events, removed }: { events: Event[]; removed: string | null | undefined }) {
+interface EventsProps {
+  events: Event[];
+  /** Whether anything was told yet: before that nobody knows how many there are. */
+  told: boolean;
+  removed: string | null | undefined;
+}
+
+export function Events({ events, told, removed }: EventsProps) {
   const { level, find } = useSearch({ from: "/runs/$run" });
   const navigate = useNavigate({ from: "/runs/$run" });
   const fitting = pick(events, level, find);
@@ -27,17 +38,15 @@ export function Events({ events, removed }: { events: Event[]; removed: string |
   return (
     <section>
       <h2>
-        Events <span className="quiet">{`${showCount(fitting.length)} of ${showCount(events.length)}`}</span>
+        Events{" "}
+        <span className="quiet">{told ? `${showCount(fitting.length)} of ${showCount(events.length)}` : "not told yet"}</span>
       </h2>
       <form className="filters" role="search" aria-label="Filter events" onSubmit={(event) => event.preventDefault()}>
         <label className="pick">
           <span>Find</span>
-          <input
-            type="search"
+          <Find
             value={find ?? ""}
-            onChange={(event) =>
-              void navigate({ search: (old) => ({ ...old, find: event.target.value || undefined }), replace: true })
-            }
+            look={(text) => void navigate({ search: (old) => ({ ...old, find: text || undefined }), replace: true })}
           />
         </label>
         <Choice
@@ -64,4 +73,29 @@ export function Events({ events, removed }: { events: Event[]; removed: string |
       </div>
     </section>
   );
+}
+
+/** What is typed stays as it is typed, caret and all; the address follows. */
+function Find({ value, look }: { value: string; look: (text: string) => void }) {
+  const [typed, setTyped] = useState(value);
+  const [sent, setSent] = useState(value);
+  const [seen, setSeen] = useState(value);
+  if (value !== seen) {
+    setSeen(value);
+    // Another text than ours came into the address: by Back, or a link.
+    if (value !== sent) {
+      setSent(value);
+      setTyped(value);
+    }
+  }
+  useEffect(() => {
+    if (typed === sent) return;
+    const timer = setTimeout(() => {
+      setSent(typed);
+      look(typed);
+    }, TYPED_MS);
+    return () => clearTimeout(timer);
+    // What is drawn meanwhile does not put it off.
+  }, [typed, sent]);
+  return <input type="search" value={typed} onChange={(event) => setTyped(event.target.value)} />;
 }
