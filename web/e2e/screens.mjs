@@ -25,7 +25,15 @@ try {
     await page.getByRole("link", { name: "demo" }).first().click();
     await page.getByRole("region", { name: "Config" }).first().waitFor();
     await shoot("pipeline");
-    for (const [name, path] of [["runs", "/runs"], ["run", `/runs/${demo}`], ["run-failed", `/runs/${broken}`], ["failure-codes", "/docs/failures"]]) {
+    const pages = [
+      ["runs", "/runs"],
+      ["run", `/runs/${demo}`],
+      ["run-failed", `/runs/${broken}`],
+      ["failure-codes", "/docs/failures"],
+      ["people", "/settings/members"],
+      ["sessions", "/settings/sessions"],
+    ];
+    for (const [name, path] of pages) {
       await page.goto(world.url + path);
       await page.getByRole("table").first().waitFor();
       if (name === "run") await page.getByRole("heading", { name: "Receipt" }).waitFor();

@@ -26,6 +26,8 @@ const text = (search: Search, key: string): string | undefined => {
 const among = <T extends string>(search: Search, key: string, words: readonly T[]): T | undefined =>
   words.find((word) => word === search[key]);
 
+const paged = (search: Search): { cursor?: string } => ({ cursor: text(search, "cursor") });
+
 interface RootSearch {
   project?: string;
 }
@@ -56,7 +58,7 @@ const home = createRoute({
 const pipelines = createRoute({
   getParentRoute: () => root,
   path: "/pipelines",
-  validateSearch: (search: Search): { cursor?: string } => ({ cursor: text(search, "cursor") }),
+  validateSearch: paged,
   component: Pipelines,
 });
 
@@ -97,8 +99,30 @@ const failures = createRoute({
   component: lazyRouteComponent(() => import("./pages/failures"), "FailureCodes"),
 });
 
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: "/settings",
+  beforeLoad: () => {
+    throw redirect({ to: "/settings/members", replace: true });
+  },
+});
+
+const members = createRoute({
+  getParentRoute: () => root,
+  path: "/settings/members",
+  validateSearch: paged,
+  component: lazyRouteComponent(() => import("./pages/settings/members"), "Members"),
+});
+
+const sessions = createRoute({
+  getParentRoute: () => root,
+  path: "/settings/sessions",
+  validateSearch: paged,
+  component: lazyRouteComponent(() => import("./pages/settings/sessions"), "Sessions"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures]),
+  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures, settings, members, sessions]),
   scrollRestoration: false,
 });
 

@@ -12,13 +12,14 @@ import { useProject } from "./ui/project";
 import { THEMES, type Theme, themeNow, wear } from "./ui/theme";
 
 /** Pages that list what one project has. */
-const LISTS = ["/pipelines", "/runs"] as const;
+const LISTS = ["/pipelines", "/runs", "/settings/members"] as const;
 
 export function Shell() {
   return useSyncExternalStore(watchSession, signedIn) ? <Frame /> : <SignIn />;
 }
 
 function Frame() {
+  const settings = useLocation({ select: ({ pathname }) => pathname.startsWith("/settings") });
   return (
     <div className="frame">
       <a className="skip" href="#main">
@@ -40,6 +41,9 @@ function Frame() {
         </Link>
         <Link to="/runs" activeProps={{ "aria-current": "page" }}>
           Runs
+        </Link>
+        <Link to="/settings/members" activeProps={{ "aria-current": "page" }} aria-current={settings ? "page" : undefined}>
+          Settings
         </Link>
       </nav>
       <main id="main" tabIndex={-1}>

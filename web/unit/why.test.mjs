@@ -35,6 +35,7 @@ test("what was kept is said as far as it is known", async () => {
   const run = { kind: "sync", ended_at: "2026-11-21T02:00:00Z", streams: [], streams_delivered: 1, streams_total: 3 };
   assert.equal(kept(run), "1 of 3 streams delivered; the others are as before the run");
   assert.equal(kept({ ...run, streams_delivered: 2 }), "2 of 3 streams delivered; the other one is as before the run");
+  assert.equal(kept({ ...run, streams_delivered: 0 }), "none of its streams was delivered: all of them are as before the run");
   assert.equal(kept({ ...run, streams_delivered: 3 }), "3 of 3 streams delivered: readers see all of them");
   assert.equal(kept({ ...run, ended_at: null }), "1 of 3 streams delivered so far; the run goes on");
   assert.match(kept({ ...run, streams: [{ state: "committing" }] }), /may still be found delivered/);

@@ -26,7 +26,7 @@ export function Listing<T>({ list, project, empty, children }: ListingProps<T>) 
         </p>
       ) : null}
       {list.data === undefined ? null : (
-        <div className={list.isPlaceholderData ? "old" : ""} aria-busy={list.isPlaceholderData}>
+        <div className={list.isPlaceholderData ? "listing old" : "listing"} aria-busy={list.isPlaceholderData}>
           {list.data.items.length === 0 ? empty : children(list.data.items)}
         </div>
       )}

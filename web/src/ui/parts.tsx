@@ -76,16 +76,19 @@ interface ActionProps {
   on: string;
   run: () => Promise<unknown>;
   primary?: boolean;
+  /** What has to be done at the page before it can be pressed. */
+  first?: string | null;
 }
 
 /** A button for one action of an object: the server says whether it may be pressed, and why not. */
-export function Action({ of, action, label, on, run, primary = false }: ActionProps) {
+export function Action({ of, action, label, on, run, primary = false, first = null }: ActionProps) {
   const queries = useQueryClient();
   const reasonId = useId();
   const allowed = of?.find((one) => one.action === action);
   const press = useMutation({ mutationFn: run, onSettled: () => queries.invalidateQueries() });
   const why = allowed === undefined ? "the server does not offer this here" : (allowed.reason ?? "not allowed now");
-  const barred = allowed?.allowed !== true;
+  const refused = allowed?.allowed !== true;
+  const barred = refused || first !== null;
   return (
     <div className="action">
       <button
@@ -102,7 +105,7 @@ export function Action({ of, action, label, on, run, primary = false }: ActionPr
       </button>
       {barred ? (
         <span id={reasonId} className="why">
-          {why}
+          {refused ? why : first}
         </span>
       ) : null}
       {press.isError ? <Trouble error={press.error} /> : null}

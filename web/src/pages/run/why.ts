@@ -48,7 +48,8 @@ export function kept(run: Pick<Detail, "kind" | "ended_at" | "streams" | "stream
   const delivered = `${run.streams_delivered} of ${run.streams_total} streams delivered`;
   if (run.ended_at == null) return `${delivered} so far; the run goes on`;
   if (run.streams_delivered === run.streams_total) return `${delivered}: readers see all of them`;
-  const others = run.streams_total - run.streams_delivered === 1 ? "the other one is" : "the others are";
   const late = run.streams.some((stream) => stream.state === "committing");
+  if (run.streams_delivered === 0 && !late) return "none of its streams was delivered: all of them are as before the run";
+  const others = run.streams_total - run.streams_delivered === 1 ? "the other one is" : "the others are";
   return `${delivered}; ${late ? "of the others, what was being committed may still be found delivered" : `${others} as before the run`}`;
 }
