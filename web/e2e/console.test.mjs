@@ -244,7 +244,7 @@ test("everything is done by keyboard alone", async () => {
 test("axe finds nothing on any page in either theme and 320 pixels are enough", async () => {
   const pipeline = JSON.parse(await world.cli("pipeline", "list", "-o", "json"));
   const id = (pipeline.items ?? pipeline.pipelines ?? pipeline).find((one) => one.name === "demo").id;
-  const paths = ["/pipelines", `/pipelines/${id}`, "/runs", `/runs/${runs.demo}`, `/runs/${runs.broken}`, "/docs/failures", "/settings/members", "/settings/sessions"];
+  const paths = ["/pipelines", `/pipelines/${id}`, "/runs", `/runs/${runs.demo}`, `/runs/${runs.broken}`, "/docs/failures", "/data-planes", "/audit", "/settings/members", "/settings/sessions"];
   for (const theme of ["light", "dark"]) {
     const page = await world.page({ theme });
     await page.addInitScript({ content: axe });

@@ -30,6 +30,8 @@ try {
       ["run", `/runs/${demo}`],
       ["run-failed", `/runs/${broken}`],
       ["failure-codes", "/docs/failures"],
+      ["data-planes", "/data-planes"],
+      ["audit", "/audit"],
       ["people", "/settings/members"],
       ["sessions", "/settings/sessions"],
     ];

@@ -1,4 +1,4 @@
-// People, roles and sessions: what may be changed is changed, and what may not says why.
+// People, roles, sessions, data planes and the audit chain: what may be changed is changed, and what may not says why.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { OWNER, VIEWER, World } from "./world.mjs";
@@ -108,4 +108,34 @@ test("other sessions are ended and sign-ins are told", async () => {
   assert.deepEqual([one.violations, one.faults], [[], []]);
   await two.context().close();
   await one.context().close();
+});
+
+test("a data plane is drained and takes runs again, and the audit chain tells who did it", async () => {
+  const page = await world.page();
+  await world.signIn(page, OWNER, "/data-planes");
+  const planes = page.getByRole("region", { name: "Data planes" });
+  await planes.getByText("takes runs").waitFor();
+  await planes.getByRole("button", { name: /^Drain / }).click();
+  await planes.getByText("drained").waitFor();
+  await planes.getByRole("button", { name: /^Resume / }).click();
+  await planes.getByText("takes runs").waitFor();
+  const { user } = await world.send(page, "GET", "/v1/whoami");
+  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name: "Audit" }).click();
+  const chain = page.getByRole("region", { name: "Audit" });
+  for (const action of ["data plane drain", "data plane resume"]) {
+    const entry = chain.getByRole("row").filter({ hasText: action }).first();
+    await entry.waitFor();
+    assert.ok((await entry.textContent()).includes(user.id), "it says who");
+  }
+  assert.deepEqual([page.violations, page.faults], [[], []]);
+  await page.context().close();
+  const viewer = await world.page();
+  await world.signIn(viewer, VIEWER, "/data-planes");
+  const drain = viewer.getByRole("button", { name: /^Drain / }).first();
+  await drain.waitFor();
+  assert.equal(await drain.getAttribute("aria-disabled"), "true");
+  assert.match(await reason(viewer, drain), /\w/);
+  await viewer.goto(`${world.url}/audit`);
+  await viewer.getByRole("alert").or(viewer.getByRole("region", { name: "Audit" })).first().waitFor();
+  await viewer.context().close();
 });

@@ -121,8 +121,22 @@ const sessions = createRoute({
   component: lazyRouteComponent(() => import("./pages/settings/sessions"), "Sessions"),
 });
 
+const planes = createRoute({
+  getParentRoute: () => root,
+  path: "/data-planes",
+  validateSearch: paged,
+  component: lazyRouteComponent(() => import("./pages/planes"), "Planes"),
+});
+
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: "/audit",
+  validateSearch: paged,
+  component: lazyRouteComponent(() => import("./pages/audit"), "Audit"),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures, settings, members, sessions]),
+  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures, planes, audit, settings, members, sessions]),
   scrollRestoration: false,
 });
 

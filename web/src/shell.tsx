@@ -42,6 +42,12 @@ function Frame() {
         <Link to="/runs" activeProps={{ "aria-current": "page" }}>
           Runs
         </Link>
+        <Link to="/data-planes" activeProps={{ "aria-current": "page" }}>
+          Data planes
+        </Link>
+        <Link to="/audit" activeProps={{ "aria-current": "page" }}>
+          Audit
+        </Link>
         <Link to="/settings/members" activeProps={{ "aria-current": "page" }} aria-current={settings ? "page" : undefined}>
           Settings
         </Link>

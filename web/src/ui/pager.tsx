@@ -2,7 +2,7 @@
 import { Link } from "@tanstack/react-router";
 
 interface PagerProps {
-  to: "/pipelines" | "/runs" | "/settings/members" | "/settings/sessions";
+  to: "/pipelines" | "/runs" | "/data-planes" | "/audit" | "/settings/members" | "/settings/sessions";
   cursor: string | undefined;
   next: string | null | undefined;
 }

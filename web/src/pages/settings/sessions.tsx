@@ -45,7 +45,7 @@ function Open() {
   return (
     <section>
       <h2>Open sessions</h2>
-      <p className="quiet">One that you don't know is somebody else's: end it, and change your password on the command line.</p>
+      <p className="quiet">One that you don't know is somebody else's: end it, and tell whoever looks after the accounts.</p>
       <Listing list={list} empty={<p className="card">No session is open.</p>}>
         {(items) => (
           <Table caption="Open sessions" head={["Begun", "Used last", "Ends", "Address", "End"]}>
