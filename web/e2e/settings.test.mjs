@@ -110,7 +110,7 @@ test("other sessions are ended and sign-ins are told", async () => {
   await one.context().close();
 });
 
-test("a data plane is drained and takes runs again, and the audit chain tells who did it", async () => {
+test("a data plane is drained and takes runs again and the audit chain tells who did it", async () => {
   const page = await world.page();
   await world.signIn(page, OWNER, "/data-planes");
   const planes = page.getByRole("region", { name: "Data planes" });

@@ -43,7 +43,7 @@ test("what was kept is said as far as it is known", async () => {
   assert.equal(kept({ ...run, streams_total: 0, streams_delivered: 0 }), null);
 });
 
-test("an address without a project means the default one, and the first one where there is none of that name", async () => {
+test("an address without a project means the default one or the first one where there is none of that name", async () => {
   const { choose } = await source("/src/ui/choose.ts");
   const [alpha, main] = [{ id: "prj_a", name: "alpha" }, { id: "prj_d", name: "default" }];
   assert.equal(choose([alpha, main], undefined), main);
@@ -53,7 +53,7 @@ test("an address without a project means the default one, and the first one wher
   assert.equal(choose([], undefined), undefined);
 });
 
-test("a package without exact version, checksum or known licence is refused", () => {
+test("a package without exact version or checksum or known licence is refused", () => {
   const directory = mkdtempSync(join(tmpdir(), "waybill-npm-"));
   try {
     const look = () => spawnSync("python3", ["../deploy/dev/npm.py", directory], { encoding: "utf8" });
