@@ -18,8 +18,12 @@ pub const SMALLEST: u64 = 64 * MIB;
 const UNBOUNDED: u64 = GIB;
 const GIB: u64 = 1 << 30;
 
-/// What the program itself takes before the first row.
+/// What the program itself takes at least before the first row. More is counted where the kernel says so: how many pages of the
+/// program file it maps differs by kernel and build.
 const PROGRAM: u64 = 20 * MIB;
+
+/// What the smallest worker can draw, and every other one too.
+const LEAST: u64 = (SMALLEST - PROGRAM) / 2;
 
 /// The budget of one worker. Clones share it.
 #[derive(Clone, Debug)]
@@ -52,20 +56,25 @@ pub struct TooSmall;
 impl Budget {
     /// A budget for a process that may take `limit` bytes in all.
     pub fn new(limit: u64) -> Result<Self, TooSmall> {
+        Self::beside(limit, PROGRAM)
+    }
+
+    /// The same, where the program itself takes so many bytes of them.
+    fn beside(limit: u64, program: u64) -> Result<Self, TooSmall> {
         if limit < SMALLEST {
             return Err(TooSmall);
         }
-        let usable = (limit - PROGRAM) / 2;
+        let usable = (limit.saturating_sub(program.max(PROGRAM)) / 2).max(LEAST);
         let permits = u32::try_from(usable / KIB).unwrap_or(u32::MAX) as usize;
         Ok(Self { limit, usable, left: Arc::new(Semaphore::new(permits)) })
     }
 
-    /// From what was asked for, or else from the control group this process runs in.
+    /// From what was asked for, or else from the control group this process runs in; beside what the process holds by now, before
+    /// it has read a row.
     pub fn detect(asked: u64) -> Result<Self, TooSmall> {
-        if asked > 0 {
-            return Self::new(asked);
-        }
-        Self::new(control_group_limit(Path::new("/")).unwrap_or(UNBOUNDED))
+        let root = Path::new("/");
+        let limit = Some(asked).filter(|asked| *asked > 0).or_else(|| control_group_limit(root)).unwrap_or(UNBOUNDED);
+        Self::beside(limit, resident(root).unwrap_or(PROGRAM))
     }
 
     /// Bytes that the process may take in all.
@@ -86,10 +95,17 @@ impl Budget {
         self.limit / u64::from(lanes.max(1))
     }
 
+    /// What can be drawn where the program takes no more than it must: what limits that people meet are a part of, so that they
+    /// are the same on every machine.
+    #[must_use]
+    pub const fn nominal(&self) -> u64 {
+        (self.limit - PROGRAM) / 2
+    }
+
     /// The largest row that is accepted.
     #[must_use]
     pub const fn row_bytes(&self) -> u64 {
-        self.usable / 8
+        self.nominal() / 8
     }
 
     /// Waits until `bytes` are free and takes them. More than the whole is the whole.
@@ -108,6 +124,13 @@ impl Budget {
     pub fn free(&self) -> u64 {
         self.left.available_permits() as u64 * KIB
     }
+}
+
+/// Bytes that this process holds in memory, pages of its program file included.
+fn resident(root: &Path) -> Option<u64> {
+    let status = std::fs::read_to_string(root.join("proc/self/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * KIB)
 }
 
 /// The limit of the control group of this process: version 2 (the lowest on the way up) or version 1.
@@ -169,6 +192,22 @@ mod tests {
         assert_eq!(control_group_limit(root.path()), None);
         lay(root.path(), "sys/fs/cgroup/memory/docker/x/memory.limit_in_bytes", "134217728\n");
         assert_eq!(control_group_limit(root.path()), Some(128 * MIB));
+    }
+
+    #[test]
+    fn what_the_program_takes_is_not_drawn_and_the_smallest_worker_still_works() {
+        let usable =
+            |limit: u64, program: u64| Budget::beside(limit * MIB, program * MIB).expect("budget").usable() / MIB;
+        assert_eq!((usable(128, 5), usable(128, 20), usable(128, 48)), (54, 54, 40));
+        assert_eq!((usable(64, 20), usable(64, 48), usable(64, 400)), (22, 22, 22));
+        let rows = [20, 48].map(|program| Budget::beside(128 * MIB, program * MIB).expect("budget").row_bytes());
+        assert_eq!(rows, [54 * MIB / 8; 2], "the largest row is the same on every machine");
+        let root = tempfile::tempdir().expect("dir");
+        assert_eq!(resident(root.path()), None);
+        lay(root.path(), "proc/self/status", "Name:\tworker\nVmHWM:\t   90000 kB\nVmRSS:\t   49152 kB\n");
+        assert_eq!(resident(root.path()), Some(48 * MIB));
+        let own = resident(Path::new("/")).expect("the kernel tells");
+        assert!(own > MIB && own < GIB, "{own}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Sizing {
     /// Shares for `parallel` lanes whose uploads hold `upload` bytes each, beside so many `unique` expectations.
     #[must_use]
     pub fn new(budget: &Budget, parallel: usize, upload: u64, uniques: usize) -> Self {
-        let aside = if uniques > 0 { budget.usable() / SEEN } else { 0 };
+        let aside = if uniques > 0 { budget.nominal() / SEEN } else { 0 };
         let usable = budget.usable() - aside;
         let most = usize::try_from(usable / (upload + LEAST)).unwrap_or(usize::MAX);
         let lanes = parallel.clamp(1, most.max(1));
