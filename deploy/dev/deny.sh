@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# cargo-deny over the lock file, and the same licences over the lock files of the web console (npm.py). Advisories come from the dated copy in deploy/dev/advisories, so that the answer is the same
-# offline; where RUSTSEC_DB names a newer checkout of the advisory database, that is used.
+# cargo-deny over the lock file, and the same licences over the lock files of the web console (npm.py). Advisories come from the
+# dated copy in deploy/dev/advisories, so that the answer is the same offline; where RUSTSEC_DB names a newer checkout of the
+# advisory database, that is used.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 deny=$(dirname "$(deploy/dev/python.sh deny)")/cargo-deny

@@ -2,7 +2,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useParams } from "@tanstack/react-router";
 import { api, good, once, type Schemas } from "../api/client";
-import { POLL_MS } from "../live/poll";
 import { useRun } from "../live/run";
 import { showBytes, showCount, words } from "../ui/format";
 import { Heading } from "../ui/heading";
@@ -20,11 +19,10 @@ export function Run() {
   const asked = useQuery({
     queryKey: ["run", id],
     queryFn: () => good(api.GET("/v1/runs/{run}", { params: { path: { run: id } } })),
-    // What was refused, or not reached, is asked for until it is known again.
-    refetchInterval: (query) => (query.state.status === "error" ? POLL_MS : false),
   });
   const run = told ?? asked.data ?? null;
-  const error = asked.error ?? refused;
+  // Whoever follows the run asks again until it is known.
+  const error = refused ?? (told === null ? asked.error : null);
   if (run === null) return error ? <Trouble error={error} /> : <Waiting />;
   return (
     <>
