@@ -3,6 +3,8 @@
 //! Two threads and a short queue bound what a flood of logins can cost; whoever finds the queue full is told to come
 //! back. The account's existence must not show: a login without an account hashes against a password that nobody has.
 
+mod breached;
+
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,38 +19,6 @@ const QUEUE: usize = 64;
 /// Fewest and most characters.
 const LENGTH: std::ops::RangeInclusive<usize> = 12..=128;
 
-/// Long passwords that stand at the top of every list of broken ones.
-const KNOWN: &[&str] = &[
-    "123456789012",
-    "1234567890123",
-    "12345678901234",
-    "123456789012345",
-    "1234567890123456",
-    "111111111111",
-    "000000000000",
-    "qwertyuiop12",
-    "qwertyuiop123",
-    "qwertyuiopasdf",
-    "qwertyuiop[]",
-    "1q2w3e4r5t6y",
-    "1qaz2wsx3edc",
-    "passwordpassword",
-    "password1234",
-    "password12345",
-    "password123456",
-    "password123!",
-    "iloveyou1234",
-    "administrator",
-    "administrator1",
-    "adminadminadmin",
-    "letmeinletmein",
-    "welcome12345",
-    "changemechangeme",
-    "changeme1234",
-    "correcthorsebatterystaple",
-    "correct horse battery staple",
-];
-
 /// Why a password can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRefused {
@@ -58,8 +28,10 @@ pub enum PasswordRefused {
     /// It stands on a list.
     #[error("this password is known to attackers; choose one that nobody else has")]
     Known,
-    /// It holds the address or the organization's name, or one character only.
-    #[error("a password must not be made of the e-mail address, the organization's name or one character")]
+    /// It is little more than the address, the organization's name or the product's, or it is one character only.
+    #[error(
+        "a password must not be made of the e-mail address, the organization's name, the word waybill or one character"
+    )]
     Context,
 }
 
@@ -67,21 +39,22 @@ pub enum PasswordRefused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy;
 
-/// Whether a new password keeps the rules. `context`: e-mail address and organization.
+/// Whether a new password keeps the rules. `context`: e-mail address and organization; the product's name counts everywhere.
 pub fn check_rules(password: &Confidential, context: &[&str]) -> Result<(), PasswordRefused> {
     let text = password.reveal();
     if !LENGTH.contains(&text.chars().count()) {
         return Err(PasswordRefused::Length);
     }
     let lower = text.to_lowercase();
-    if KNOWN.contains(&lower.as_str()) {
-        return Err(PasswordRefused::Known);
-    }
     let first = lower.chars().next();
     let repeated = lower.chars().all(|c| Some(c) == first);
-    let local = context.iter().map(|word| word.split('@').next().unwrap_or(word).to_lowercase());
+    let local = context.iter().chain(&["waybill"]).map(|word| word.split('@').next().unwrap_or(word).to_lowercase());
     let made_of = local.filter(|word| word.len() >= 4).any(|word| lower.replace(&word, "").len() < 8);
-    if repeated || made_of { Err(PasswordRefused::Context) } else { Ok(()) }
+    // Before the list, which has many of these too: this reason says what to do otherwise.
+    if repeated || made_of {
+        return Err(PasswordRefused::Context);
+    }
+    if breached::is_known(&lower) { Err(PasswordRefused::Known) } else { Ok(()) }
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -164,6 +137,7 @@ mod tests {
         assert_eq!(rules("Password1234"), Err(PasswordRefused::Known));
         assert_eq!(rules("aaaaaaaaaaaaaaaa"), Err(PasswordRefused::Context));
         assert_eq!(rules("ExampleExample1"), Err(PasswordRefused::Context));
+        assert_eq!(rules("Waybill-2026!"), Err(PasswordRefused::Context));
         assert_eq!(rules("only lower case words"), Ok(()));
     }
 

@@ -17,7 +17,8 @@ use crate::auth::{Caller, Permission, Place};
 /// Makes an account in the caller's organization.
 pub async fn create(app: &Shared, caller: &Caller, body: &UserCreate, key: Option<&Once>) -> ServiceResult<User> {
     let email = email(&body.email)?;
-    check_password(&body.password, &[&email])?;
+    let organization = app.store.organization_get(caller.org).await?.ok_or(ProblemCode::NotFound)?;
+    check_password(&body.password, &[&email, &organization.name])?;
     let role = body.role.unwrap_or(OrganizationRole::Member);
     let id: UserId = once(&app.store, key, async || {
         let password_hash = app.passwords.hash(&body.password).await?;
