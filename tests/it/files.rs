@@ -1,5 +1,6 @@
 //! Files and S3 through the real worker: `once` from a directory of files, and into an S3 bucket.
 
+mod bad_rows;
 mod new;
 mod steered;
 

@@ -27,6 +27,8 @@ named! {
         CursorNulls = "cursor_nulls",
         /// Files were rewritten after they were taken, and come again or are left out, as the stream says; `count` of them.
         FilesRewritten = "files_rewritten",
+        /// Rows could not be read as rows of the stream and were set aside in the bucket; `count` of them.
+        RowsQuarantined = "rows_quarantined",
         /// The window could not advance since a prepared transaction is open.
         WindowHeld = "window_held",
         /// Other sessions' times are hidden: a fixed lag is used, and late commits are not promised.
@@ -103,6 +105,7 @@ impl EventCode {
             | Self::ValuesCoerced
             | Self::CursorNulls
             | Self::FilesRewritten
+            | Self::RowsQuarantined
             | Self::ColumnsDiffer
             | Self::ExpectationWarned
             | Self::WindowHeld

@@ -175,6 +175,8 @@ named! {
         ColumnsUndecided = "columns_undecided",
         /// Files were rewritten after an earlier run took them.
         FilesRewritten = "files_rewritten",
+        /// More rows could not be read than the stream allows to set aside.
+        TooManyBadRows = "too_many_bad_rows",
         /// A file holds bytes that are no text in its encoding.
         TextUndecodable = "text_undecodable",
         /// Values in the files are not those that the source has in the same snapshot.
@@ -252,6 +254,7 @@ impl FailureCode {
             | C::ColumnsUndecided
             | C::FilesRewritten
             | C::TextUndecodable
+            | C::TooManyBadRows
             | C::SourceMalformed
             | C::CsvMalformed
             | C::JsonMalformed

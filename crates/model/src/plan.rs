@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::run::named;
 
 mod azure;
+mod bad_rows;
 mod ca;
 mod checksums;
 mod csv;
@@ -25,6 +26,7 @@ mod system;
 mod target;
 
 pub use azure::{Azure, AzureAccess, azure_place};
+pub use bad_rows::{BAD_ROWS_SHARE, BadRows};
 pub use ca::Ca;
 pub use checksums::Checksums;
 pub use csv::{Csv, CsvType, NoCsvType};
@@ -94,6 +96,12 @@ pub struct StreamPlan {
     /// What becomes of a file that was rewritten after a run took it, for `new` streams of files.
     #[serde(default, skip_serializing_if = "ChangedFiles::is_fail")]
     pub changed_files: ChangedFiles,
+    /// What becomes of a row of a text file that can't be read as a row of the stream.
+    #[serde(default, skip_serializing_if = "BadRows::is_fail")]
+    pub bad_rows: BadRows,
+    /// Of the rows that are read no more than this share may be set aside, in percent; 0 allows any.
+    #[serde(default = "bad_rows::bad_rows_share", skip_serializing_if = "bad_rows::is_bad_rows_share")]
+    pub bad_rows_share: u8,
     /// Which rows; all conditions must hold. Pushed down to the source.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filter: Vec<Condition>,
@@ -477,8 +485,9 @@ macro_rules! default_first {
 }
 default_first!(
     TlsMode,
-    ChangedFiles,
+    BadRows,
     Deletes,
+    ChangedFiles,
     Encoding,
     OnFailure,
     NullCursor,

@@ -113,7 +113,8 @@ impl Step for Cast {
         }
         let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|_| Fault::new(FailureCode::WorkerBug, "columns that were cast don't fit their schema"))?;
-        Ok(Batch { rows, twins: twins.into_iter().collect(), coerced: coerced.into_iter().collect() })
+        let (twins, coerced) = (twins.into_iter().collect(), coerced.into_iter().collect());
+        Ok(Batch { rows, twins, coerced, aside: batch.aside })
     }
 }
 

@@ -5,6 +5,7 @@
 //! A file is closed when it or its footer is large enough, or when a batch brings a twin column that it lacks. Nothing is written to a
 //! local disk, and no byte is visible to readers before the commit. Values are never logged from here.
 
+mod aside;
 mod columns;
 mod file;
 mod pages;
@@ -29,6 +30,8 @@ use crate::source::Batch;
 use crate::stop::{End, StopSignal};
 
 pub(crate) use self::parquet::ROW_BYTES;
+use aside::AsideFile;
+pub use aside::AsideTarget;
 use columns::ColumnPlan;
 use file::OpenFile;
 use partition::Partition;
@@ -66,6 +69,8 @@ pub struct Target {
     pub row_group_bytes: usize,
     /// Key-value metadata of every file.
     pub notes: Arc<Vec<(String, String)>>,
+    /// Where rows go that are set aside; none where they are only left out of what is shown.
+    pub aside: Option<AsideTarget>,
 }
 
 /// One lane's writer. All its calls block and belong on a blocking thread.
@@ -76,6 +81,7 @@ pub struct LaneWriter {
     columns: Option<ColumnPlan>,
     open: Option<(Partition, OpenFile)>,
     waiting: Waiting,
+    aside: Option<AsideFile>,
 }
 
 impl LaneWriter {
@@ -86,11 +92,12 @@ impl LaneWriter {
         if !target.partition.is_none() {
             target.row_group_bytes /= 2;
         }
-        Self { target, runtime, stop, columns: None, open: None, waiting }
+        Self { target, runtime, stop, columns: None, open: None, waiting, aside: None }
     }
 
     /// Encodes rows and hands every file that they completed to `closed`.
     pub fn write(&mut self, batch: &Batch, mut closed: impl FnMut(DataFile)) -> Result<(), End> {
+        self.set_aside(batch)?;
         if batch.rows.num_rows() == 0 {
             return Ok(());
         }
@@ -120,6 +127,16 @@ impl LaneWriter {
             self.put_all(pieces, &mut closed)?;
         }
         Ok(())
+    }
+
+    /// Writes what of the batch is none of the stream's rows into a file of its own.
+    fn set_aside(&mut self, batch: &Batch) -> Result<(), End> {
+        let Some(target) = self.target.aside.as_ref().filter(|_| !batch.aside.is_empty()) else { return Ok(()) };
+        let file = match &mut self.aside {
+            Some(file) => file,
+            none => none.insert(AsideFile::begin(target, (&self.runtime, &self.stop))?),
+        };
+        file.write(&batch.aside)
     }
 
     fn put_all(&mut self, pieces: Vec<(Partition, Batch)>, closed: &mut dyn FnMut(DataFile)) -> Result<(), End> {
@@ -159,11 +176,12 @@ impl LaneWriter {
         self.open.as_ref().map_or(0, |(_, file)| file.size())
     }
 
-    /// Completes the file under way, if there is one, and those of all rows that wait.
-    pub fn close(&mut self, mut closed: impl FnMut(DataFile)) -> Result<(), End> {
+    /// Completes the file under way, if there is one, and those of all rows that wait. Gives the file of what was set aside.
+    pub fn close(&mut self, mut closed: impl FnMut(DataFile)) -> Result<Option<DataFile>, End> {
         let pieces = self.waiting.rest()?;
         self.put_all(pieces, &mut closed)?;
-        self.close_file(&mut closed)
+        self.close_file(&mut closed)?;
+        self.aside.take().map(AsideFile::finish).transpose()
     }
 
     fn close_file(&mut self, closed: &mut dyn FnMut(DataFile)) -> Result<(), End> {
@@ -180,6 +198,9 @@ impl LaneWriter {
 impl Drop for LaneWriter {
     fn drop(&mut self) {
         if let Some((_, mut file)) = self.open.take() {
+            file.abort();
+        }
+        if let Some(mut file) = self.aside.take() {
             file.abort();
         }
     }

@@ -153,7 +153,9 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
     let limit = Duration::from_millis(plan.limits.time_ms);
     let link = tokio::spawn(pass_on(context.stop.clone(), switch, limit));
     let parallel = usize::try_from(plan.limits.parallel).unwrap_or(1);
-    let sizing = Sizing::new(&context.budget, parallel, context.destination.buffer(), uniques(plan, streams));
+    let upload =
+        sizing::uploads(context.destination.buffer(), chosen(plan, streams).any(|one| !one.bad_rows.is_fail()));
+    let sizing = Sizing::new(&context.budget, parallel, upload, chosen(plan, streams).map(StreamPlan::uniques).sum());
     let shared = Arc::new(Shared {
         plan: plan.clone(),
         context: Context { stop, ..context.clone() },
@@ -182,10 +184,9 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
     ends.into_iter().flatten().collect()
 }
 
-/// How many expectations of these streams keep what they have seen.
-fn uniques(plan: &Plan, streams: &[u32]) -> usize {
-    let chosen = streams.iter().filter_map(|index| plan.streams.get(usize::try_from(*index).ok()?));
-    chosen.map(StreamPlan::uniques).sum()
+/// The streams of a plan that are run.
+fn chosen<'p>(plan: &'p Plan, streams: &'p [u32]) -> impl Iterator<Item = &'p StreamPlan> {
+    streams.iter().filter_map(|index| plan.streams.get(usize::try_from(*index).ok()?))
 }
 
 /// One stream, from its turn to its end.

@@ -35,7 +35,7 @@ pub use database::{Database, DatabaseTable, Destination};
 pub use fault::{CustomerText, Fault, FaultResult};
 pub use observe::{CommitGate, Observer, OpenGate, Progress};
 pub use pace::{Rate, paced};
-pub use source::{Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
+pub use source::{Aside, Batch, CursorState, Lane, Proof, Snapshot, Source, Table, TableColumn, Want, WindowNote};
 pub use stop::{Directive, End, Halt, StopSignal, StopSwitch, stop_pair};
 pub use sums::ColumnSum;
 pub use taken::{Earlier, Taken, TakenFile};

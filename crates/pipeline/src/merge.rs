@@ -359,5 +359,5 @@ fn batch(schema: &Arc<Schema>, columns: &[ArrayRef], twins: &[usize], stays: &Bo
         let kept = arrow::compute::filter(twin, stays).map_err(bug)?;
         texts.push((*at, kept.as_string::<i32>().clone()));
     }
-    Ok(Batch { rows, twins: texts, coerced: Vec::new() })
+    Ok(Batch { twins: texts, ..Batch::exact(rows) })
 }

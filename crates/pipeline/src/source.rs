@@ -3,6 +3,7 @@
 //! Everything is pulled: a lane reads nothing before `next` is called, so a slow bucket stops the reads.
 //! `Batch` and `CursorState` hold the customer's values and therefore have no `Debug`, `Display` or `Serialize`.
 
+mod aside;
 pub mod step;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use waybill_model::errand::Range;
 use waybill_model::plan::{Condition, StreamPlan};
 use waybill_model::receipt::Grade;
 
+pub use self::aside::Aside;
 use crate::fault::{Fault, FaultResult};
 use crate::sums::ColumnSum;
 use crate::taken::{Shelf, Taken};
@@ -133,13 +135,15 @@ pub struct Batch {
     pub twins: Vec<(usize, StringArray)>,
     /// Values that a policy changed or moved to a twin: place of the column and how many.
     pub coerced: Vec<(usize, u64)>,
+    /// Rows that were read and are none of the stream's, as they stood.
+    pub aside: Vec<Aside>,
 }
 
 impl Batch {
     /// Rows that needed no policy.
     #[must_use]
     pub const fn exact(rows: RecordBatch) -> Self {
-        Self { rows, twins: Vec::new(), coerced: Vec::new() }
+        Self { rows, twins: Vec::new(), coerced: Vec::new(), aside: Vec::new() }
     }
 
     /// The texts beside a column, or as many NULLs.
@@ -150,16 +154,16 @@ impl Batch {
         }
     }
 
-    /// Memory that it holds, about: its rows and their texts.
+    /// Memory that it holds, about: its rows with their texts, and what is set aside.
     pub(crate) fn memory(&self) -> usize {
         let twins: usize = self.twins.iter().map(|(_, texts)| texts.get_array_memory_size()).sum();
-        self.rows.get_array_memory_size() + twins
+        self.rows.get_array_memory_size() + twins + self.aside.iter().map(Aside::memory).sum::<usize>()
     }
 
-    /// Some of the rows, with their twins. What a policy changed was counted for all of them.
+    /// Some of the rows, with their twins. What a policy changed was counted for all of them, and what is set aside stays with all.
     pub(crate) fn slice(&self, from: usize, rows: usize) -> Self {
         let twins = self.twins.iter().map(|(at, texts)| (*at, texts.slice(from, rows))).collect();
-        Self { rows: self.rows.slice(from, rows), twins, coerced: Vec::new() }
+        Self { twins, ..Self::exact(self.rows.slice(from, rows)) }
     }
 }
 

@@ -69,6 +69,8 @@ codes! {
     Expectation = "spec_expectation",
     /// Checksums of no column, of one twice, or of one that is cast.
     Checksums = "spec_checksums",
+    /// Rows are to be set aside by a stream that leaves something out of them, or a share of them is named where none are.
+    BadRows = "spec_bad_rows",
     /// The cursor column, one of the key, or one that something is expected of or that is summed would not be delivered.
     CursorDropped = "spec_cursor_dropped",
     /// Two columns would have one name, or a column is named twice or against itself.

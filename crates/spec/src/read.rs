@@ -2,6 +2,7 @@
 //!
 //! It reads leniently: where `check` has found a mistake the value counts as absent, so that both passes tell all.
 
+mod bad_rows;
 mod checksums;
 mod columns;
 mod connection;

@@ -5,7 +5,7 @@
 
 use serde_json::Value as Json;
 use waybill_model::plan::{
-    Check, Columns, Condition, Cursor, Expectation, FileFormat, Files, Limits, Ssh, StreamPlan, System,
+    BAD_ROWS_SHARE, Check, Columns, Condition, Cursor, Expectation, FileFormat, Files, Limits, Ssh, StreamPlan, System,
 };
 use waybill_model::schedule::{Schedule, When};
 use waybill_model::size::write_duration;
@@ -208,6 +208,11 @@ fn stream(stream: &StreamPlan) -> Out {
     keys.nested("columns", columns(&stream.columns));
     keys.maybe("new-columns", stream.new_columns.as_ref());
     keys.unless("changed-files", &stream.changed_files, &Default::default());
+    keys.unless("bad-rows", &stream.bad_rows, &Default::default());
+    match stream.bad_rows_share {
+        BAD_ROWS_SHARE => {}
+        share => keys.text("bad-rows-share", &shared(share)),
+    }
     if !stream.filter.is_empty() {
         keys.put("filter", Out::List(stream.filter.iter().map(condition).collect()));
     }
@@ -224,8 +229,7 @@ fn stream(stream: &StreamPlan) -> Out {
     }
     match stream.shrink_guard {
         50 => {}
-        0 => keys.text("shrink-guard", "off"),
-        share => keys.text("shrink-guard", &format!("{share}%")),
+        share => keys.text("shrink-guard", &shared(share)),
     }
     if stream.take_over {
         keys.put("take-over", Out::Flag(true));
@@ -235,6 +239,10 @@ fn stream(stream: &StreamPlan) -> Out {
         keys.put("format", file_format(format));
     }
     Out::Map(keys.0)
+}
+
+fn shared(share: u8) -> String {
+    if share == 0 { "off".to_owned() } else { format!("{share}%") }
 }
 
 fn cursor(cursor: &Cursor, keys: &mut Keys) {

@@ -200,6 +200,7 @@ pub(crate) async fn try_run(bucket: &Arc<dyn Bucket>, load: Load, rows: &RecordB
 
 pub(crate) fn delivery(who: Try, load: Load, files: Vec<DataFile>, schema: SchemaRef) -> Delivery {
     Delivery {
+        aside: Vec::new(),
         run: who.run,
         attempt: who.attempt,
         epoch: who.epoch,

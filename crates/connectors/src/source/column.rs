@@ -35,5 +35,5 @@ pub(crate) fn batch(
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     let rows = RecordBatch::try_new_with_options(schema, columns, &options)
         .map_err(|_| Fault::new(FailureCode::WorkerBug, "decoded columns don't fit the schema"))?;
-    Ok(Batch { rows, twins, coerced })
+    Ok(Batch { twins, coerced, ..Batch::exact(rows) })
 }

@@ -4,6 +4,7 @@
 //! It reads through a [`Bucket`] and knows no store; it never writes.
 
 mod address;
+mod bad;
 mod content;
 mod csv;
 mod csv_column;
@@ -71,7 +72,7 @@ impl Source for Files {
     async fn check(&self, stream: &StreamPlan) -> FaultResult<()> {
         whole_files(stream)?;
         let set = FileSet::list(&self.bucket, stream).await?;
-        let columns = layout::first_columns(&set, stream.edge_values).await?;
+        let columns = layout::first_columns(&set, (stream.edge_values, !stream.bad_rows.is_fail())).await?;
         take::Take::plan(stream, &columns).map(|_| ())
     }
 
@@ -101,10 +102,14 @@ impl Source for Files {
     }
 }
 
-/// Rows of a file have no key by which one could take another's place.
+/// Rows of a file have no key by which one could take another's place, and what is left out of them is kept nowhere.
 fn whole_files(stream: &StreamPlan) -> FaultResult<()> {
     if stream.load == Load::Changed {
         return Err(Fault::new(FailureCode::SpecRefused, "a file source has `load: full` and `new` only"));
+    }
+    if !stream.bad_rows.is_fail() && !stream.is_whole() {
+        let text = "`bad-rows: quarantine` keeps whole rows, so nothing of theirs can be left out or cast";
+        return Err(Fault::new(FailureCode::SpecRefused, text));
     }
     Ok(())
 }
@@ -133,8 +138,8 @@ impl FileSnapshot {
         let Opened { layout, columns, rows } = layout::open(&set, stream, bounds, want.lanes).await?;
         let take = take::Take::plan(stream, &columns)?;
         let (files, snapshot) = (set.files.len(), set.digest());
-        let (edge, text) = (stream.edge_values, stream.invalid_text);
-        let job = Arc::new(Job { set, layout, take, bounds, edge, text });
+        let (edge, text, quarantine) = (stream.edge_values, stream.invalid_text, !stream.bad_rows.is_fail());
+        let job = Arc::new(Job { set, layout, take, bounds, edge, text, quarantine });
         let (queue, lanes, count) = (Queue::of(files), want.most.clamp(1, files.max(1)), stream.verify_count);
         Ok(Box::new(Self { job, queue, lanes, rows, snapshot, count, taken, rewritten }))
     }

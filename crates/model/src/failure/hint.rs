@@ -173,6 +173,9 @@ impl FailureCode {
             C::TextUndecodable => {
                 "the log in the bucket names file hash and line; name the encoding that the file was written in: `format: { type: csv, encoding: windows-1252 }`"
             }
+            C::TooManyBadRows => {
+                "the rows, each with its file, line and reason, are in your bucket below `_waybill/quarantine/` of the table; mend them there where they come from, or allow more: `bad-rows-share: 5%`"
+            }
             C::FilesRewritten => {
                 "rows of these files are in the table as they were: `--reload` reads every file anew in their place; `changed-files: append` takes them again beside their old rows, `ignore` leaves them as they were taken"
             }

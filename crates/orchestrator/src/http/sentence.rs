@@ -165,6 +165,12 @@ fn worker(code: EventCode, args: &Arguments) -> String {
             let files = show_count(args.count.unwrap_or(0), "file");
             format!("rewritten since an earlier run took them: {files}, taken again or left, as `changed-files` says")
         }
+        C::RowsQuarantined => {
+            let rows = show_count(args.count.unwrap_or(0), "row");
+            format!(
+                "{rows} could not be read and were set aside in your bucket, below `_waybill/quarantine/` of the table"
+            )
+        }
         C::WindowHeld => advised(
             code,
             "the window waits for a transaction that is still open or prepared, or for a replica to replay its first one",

@@ -37,6 +37,10 @@ pub struct TableReport {
     pub bytes: u64,
     /// Files whose SHA-256 was compared.
     pub hashed: u64,
+    /// Rows that the commits still in the log have set aside.
+    pub quarantined: u64,
+    /// Files of such rows that are no more: nothing of the table depends on them, and whoever owns the bucket may delete them.
+    pub quarantine_gone: u64,
     /// Files of other writers, for which no receipt of ours stands.
     pub foreign_files: u64,
     /// What is wrong; empty where all is well.
@@ -110,7 +114,7 @@ pub async fn audit_table(bucket: &dyn Bucket, table: &str, hash: bool) -> FaultR
         return Ok(report);
     };
     checkpoint::check(bucket, table, &head, &digest, &mut report).await?;
-    let ours = commits::check(bucket, table, &head, &digest, &mut report).await?;
+    let ours = commits::check(bucket, table, &head, (&digest, hash), &mut report).await?;
     files::check(bucket, table, &head, &ours, hash, &mut report).await?;
     if let Some(newest) = head.epoch {
         match record::load(bucket, table, newest, &digest).await {

@@ -152,6 +152,8 @@ pub struct Delivery {
     pub errand: Option<Errand>,
     /// The complete data files with the rows that were read.
     pub files: Vec<DataFile>,
+    /// Complete files of rows that were read and are none of the stream's.
+    pub aside: Vec<DataFile>,
     /// What the rows of a `changed` stream take the place of.
     pub merged: Merged,
     /// The table's columns that rows are merged by; empty for other loads than `changed`.
@@ -244,6 +246,8 @@ pub struct State {
     pub table_rows: Option<u64>,
     /// Values that a policy changed or moved to a twin.
     pub coerced: u64,
+    /// Rows that were read and set aside.
+    pub aside: u64,
     /// Columns that were not as the table had them before.
     pub drift: ColumnDrift,
     /// How well the count is proven.
@@ -269,6 +273,7 @@ impl State {
             bytes: self.bytes,
             files: self.files,
             coerced: self.coerced,
+            aside: self.aside,
             drift: self.drift,
             grade: self.grade,
             receipt_digest: self.receipt,
@@ -291,6 +296,8 @@ pub struct Delivered {
     pub files: u64,
     /// Values that a policy changed or moved to a twin.
     pub coerced: u64,
+    /// Rows that were read and set aside.
+    pub aside: u64,
     /// Columns that were not as the table had them before.
     pub drift: ColumnDrift,
     /// How well the count is proven.

@@ -4,7 +4,8 @@
 //! may be gone; only then is anything deleted, and only what the log does not name and what is older than the retention. Logs,
 //! states and receipts are never deleted.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use waybill_model::size::show_count;
-use waybill_model::{FailureCode, Micros, fault};
+use waybill_model::{Epoch, FailureCode, Micros, fault};
 
 use crate::bucket::{Bucket, ObjectMeta};
 use crate::commit::compose::Work;
@@ -119,10 +120,14 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
     }
     // What the log does not name went earlier than the retention only where it would still tell of anything later.
     let is_told = found.told_since <= before;
-    let (mut doomed, mut kept, mut lists) = (Vec::new(), 0, Vec::new());
+    let (mut doomed, mut kept, mut lists, mut aside) = (Vec::new(), 0, Vec::new(), Vec::new());
     for object in found.bucket.list(&format!("{}/", found.dir), None).await? {
         if key::is_taken_list(&found.dir, &object.key) {
             lists.push(object);
+            continue;
+        }
+        if let Some(epoch) = key::quarantined(&found.dir, &object.key) {
+            aside.push((epoch, object));
             continue;
         }
         // What others put there, and the log never named, is theirs.
@@ -139,7 +144,42 @@ async fn doomed(found: &Found, before: Micros) -> FaultResult<(Vec<ObjectMeta>, 
     }
     let (old, young) = doomed_lists(found, lists, before).await?;
     doomed.extend(old);
-    Ok((doomed, kept + young))
+    let (unnamed, early) = doomed_aside(found, aside, before).await?;
+    doomed.extend(unnamed);
+    Ok((doomed, kept + young + early))
+}
+
+/// Files of rows set aside by attempts that did not land, and the number of those that are too young to go. What a state names, or may
+/// name, stays for as long as the customer keeps it.
+async fn doomed_aside(
+    found: &Found,
+    aside: Vec<(Epoch, ObjectMeta)>,
+    before: Micros,
+) -> FaultResult<(Vec<ObjectMeta>, u64)> {
+    let (bucket, dir) = (&*found.bucket, &found.dir);
+    let mut named: BTreeMap<Epoch, Option<BTreeSet<String>>> = BTreeMap::new();
+    let (mut doomed, mut kept) = (Vec::new(), 0);
+    for (epoch, object) in aside {
+        if let Entry::Vacant(unknown) = named.entry(epoch) {
+            unknown.insert(match bucket.head(&key::state(dir, epoch)).await? {
+                None => Some(BTreeSet::new()),
+                Some(_) => match record::load(bucket, dir, epoch, &found.digest).await {
+                    Ok(state) => Some(state.aside.iter().map(|file| format!("{dir}/{}", file.path)).collect()),
+                    // A state that can't be read may name any of them.
+                    Err(fault) if fault.code == FailureCode::CommitLogCorrupt => None,
+                    Err(fault) => return Err(fault),
+                },
+            });
+        }
+        let is_named =
+            named.get(&epoch).is_none_or(|paths| paths.as_ref().is_none_or(|paths| paths.contains(&object.key)));
+        match is_named {
+            true => {}
+            false if object.modified > before => kept += 1,
+            false => doomed.push(object),
+        }
+    }
+    Ok((doomed, kept))
 }
 
 /// Lists of taken files that nothing needs, and the number of those that the table does not go on from and that are kept: too young, or

@@ -138,6 +138,26 @@ pub fn receipt(table: &str, epoch: Epoch) -> String {
     format!("{table}/_waybill/receipts/{:020}.json", epoch.0)
 }
 
+/// Where rows are set aside that were read for an epoch, with its last slash.
+#[must_use]
+pub fn quarantine(table: &str, epoch: Epoch) -> String {
+    format!("{table}/_waybill/quarantine/{:020}/", epoch.0)
+}
+
+/// The epoch that an object was set aside for, where it is a file of ours with such rows.
+#[must_use]
+pub(crate) fn quarantined(table: &str, key: &str) -> Option<Epoch> {
+    let below = key.strip_prefix(table)?.strip_prefix("/_waybill/quarantine/")?;
+    let (epoch, name) = below.split_once('/')?;
+    let epoch = Epoch(epoch.parse().ok()?);
+    let (attempt, n) = name.strip_suffix(ASIDE_ENDING)?.split_once('-')?;
+    let is_ours = attempt.parse::<AttemptId>().is_ok() && n.parse::<u32>().is_ok_and(|number| number.to_string() == n);
+    (is_ours && quarantine(table, epoch) + name == key).then_some(epoch)
+}
+
+/// What the names of files with rows that were set aside end in.
+pub(crate) const ASIDE_ENDING: &str = ".jsonl.zst";
+
 /// Where statements for other engines lie, with its last slash.
 #[must_use]
 pub fn statements(table: &str) -> String {

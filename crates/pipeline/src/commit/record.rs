@@ -90,6 +90,9 @@ pub(crate) fn receipt(key: &DigestKey, delivery: &Delivery, frame: &Frame<'_>) -
     if !delivery.proof.sums.is_empty() {
         receipt["checksums"] = delivery.proof.sums.iter().map(ColumnSum::recorded).collect();
     }
+    if !delivery.aside.is_empty() {
+        receipt["quarantine"] = json!(listed(&delivery.aside)?);
+    }
     if !delivery.expected.is_empty() {
         receipt["expected"] = json!(delivery.expected);
     }
@@ -146,6 +149,13 @@ pub(crate) fn state(
         "replaced": delivery.merged.replaced, "receipt": hex::encode(receipt), "gone_before": frame.gone_before,
         "drift": delivery.drift, "errand": delivery.errand,
     });
+    if !delivery.aside.is_empty() {
+        let one = |file: &DataFile| {
+            let (path, sha256) = (path(frame.table, file)?.to_owned(), hex::encode(file.sha256));
+            Ok(AsideRecord { path, size: file.bytes, rows: file.rows, sha256 })
+        };
+        state["quarantine"] = json!(delivery.aside.iter().map(one).collect::<FaultResult<Vec<_>>>()?);
+    }
     if let Some(taken) = frame.taken {
         state["taken"] = json!(taken);
     }
@@ -177,6 +187,8 @@ pub(crate) struct Loaded {
     pub(crate) kept: Vec<FileRecord>,
     /// The files that a merge took away, as the log names them.
     pub(crate) replaced: Vec<String>,
+    /// Files of rows that were set aside.
+    pub(crate) aside: Vec<AsideRecord>,
     /// Files that readers stopped to see until this millisecond may be deleted: a clean-up has them on its list.
     pub(crate) gone_before: Option<i64>,
     /// What it repeats, where it is no state of a run's own.
@@ -192,6 +204,15 @@ pub(crate) struct CopyRecord {
     pub(crate) restored: Vec<String>,
     /// Files that went, as the log names them.
     pub(crate) removed: Vec<String>,
+}
+
+/// A file of rows that were set aside, as the state has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AsideRecord {
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    pub(crate) rows: u64,
+    pub(crate) sha256: String,
 }
 
 /// A data file as the state has it.
@@ -236,6 +257,8 @@ struct StateRecord {
     kept: Vec<FileRecord>,
     #[serde(default)]
     replaced: Vec<String>,
+    #[serde(default)]
+    quarantine: Vec<AsideRecord>,
     #[serde(default)]
     gone_before: Option<i64>,
     #[serde(default)]
@@ -323,13 +346,15 @@ impl Loaded {
             files: record.delivered_files.unwrap_or(record.files.len() as u64),
             table_rows: record.table_rows,
             coerced: record.coerced.values().sum(),
+            aside: record.quarantine.iter().map(|file| file.rows).sum(),
             drift: record.drift.counts(),
             grade: record.grade,
             receipt: digest::parse(&record.receipt)?,
         };
         let (prepared_on, gone_before, copy) = (record.prepared_on, record.gone_before, record.copy);
-        let (files, kept, replaced) = (record.files, record.kept, record.replaced);
-        Some(Self { state, digest, base: record.base, parent, prepared_on, files, kept, replaced, gone_before, copy })
+        let (files, kept, replaced, aside) = (record.files, record.kept, record.replaced, record.quarantine);
+        let base = record.base;
+        Some(Self { state, digest, base, parent, prepared_on, files, kept, replaced, aside, gone_before, copy })
     }
 
     /// What an adopting attempt reports.

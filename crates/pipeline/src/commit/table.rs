@@ -204,6 +204,11 @@ impl Table {
         format!("{}/{}", self.dir, key::data_path(run, attempt, n, (partition, &self.files)))
     }
 
+    /// A key for a file of rows that an attempt sets aside.
+    pub(crate) fn aside_key(&self, epoch: Epoch, attempt: AttemptId, n: u32) -> String {
+        format!("{}{attempt}-{n}{}", key::quarantine(&self.dir, epoch), key::ASIDE_ENDING)
+    }
+
     /// Checks columns, shrink guard and fencing, then writes receipt and state. None where a `new` run brings no rows:
     /// such a run commits nothing. Calling it again with the same delivery changes nothing.
     pub async fn prepare(&self, delivery: &Delivery) -> FaultResult<Option<Prepared>> {

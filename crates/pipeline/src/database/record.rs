@@ -117,6 +117,7 @@ pub fn read_state(text: &str, key: &[u8]) -> FaultResult<State> {
         files: 0,
         table_rows: record.table_rows,
         coerced: record.coerced,
+        aside: 0,
         drift: record.drift.counts(),
         grade: record.grade,
         receipt: digest(key, text),

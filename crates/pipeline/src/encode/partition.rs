@@ -233,7 +233,7 @@ pub(super) fn taken(batch: &Batch, rows: Vec<u32>) -> FaultResult<Batch> {
     for (at, texts) in &batch.twins {
         twins.push((*at, take(texts, &rows, None).map_err(bug)?.as_string::<i32>().clone()));
     }
-    Ok(Batch { rows: take_record_batch(&batch.rows, &rows).map_err(bug)?, twins, coerced: Vec::new() })
+    Ok(Batch { twins, ..Batch::exact(take_record_batch(&batch.rows, &rows).map_err(bug)?) })
 }
 
 #[cfg(test)]

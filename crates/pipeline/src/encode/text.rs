@@ -16,7 +16,7 @@ use arrow::datatypes::SchemaRef;
 use waybill_model::FailureCode;
 use waybill_model::plan::{Files, Format};
 
-use self::packed::Packed;
+pub(super) use self::packed::Packed;
 use super::file::Written;
 use super::sink::Sink;
 use crate::commit::FileStats;

@@ -180,7 +180,7 @@ fn packed(batches: &[Batch], parts: &[Part]) -> FaultResult<Option<Batch>> {
         Ok((at, texts.as_string::<i32>().clone()))
     };
     let twins: Vec<(usize, StringArray)> = twins.into_iter().map(twin).collect::<FaultResult<_>>()?;
-    Ok(Some(Batch { rows, twins, coerced: Vec::new() }))
+    Ok(Some(Batch { twins, ..Batch::exact(rows) }))
 }
 
 #[cfg(test)]

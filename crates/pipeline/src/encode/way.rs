@@ -81,13 +81,13 @@ impl Writer {
         }
     }
 
-    /// Completes what is under way, if there is something.
-    pub(crate) fn close(&mut self, mut closed: impl FnMut(DataFile)) -> Result<(), End> {
+    /// Completes what is under way, if there is something. Gives the file of what was set aside.
+    pub(crate) fn close(&mut self, mut closed: impl FnMut(DataFile)) -> Result<Option<DataFile>, End> {
         match self {
             Self::Files(writer) => writer.close(closed),
             Self::Rows(writer) => {
                 writer.part().into_iter().for_each(&mut closed);
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -104,6 +104,11 @@ pub(crate) struct RowWriter {
 
 impl RowWriter {
     fn write(&mut self, batch: &Batch) -> Result<(), End> {
+        if !batch.aside.is_empty() {
+            return Err(
+                Fault::new(FailureCode::WorkerBug, "a database has no place for rows that are set aside").into()
+            );
+        }
         if batch.rows.num_rows() == 0 {
             return Ok(());
         }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use waybill_model::FailureCode;
 use waybill_model::event::{Event, EventCode};
-use waybill_model::plan::{Files, Load, NewColumns, StreamPlan};
+use waybill_model::plan::{BadRows, Files, Load, NewColumns, StreamPlan};
+use waybill_model::{Epoch, FailureCode};
 
 use super::narrowed::narrowed;
 use super::place::Place;
@@ -44,6 +44,10 @@ impl StreamWork<'_> {
         if is_undecided || is_other {
             return Err(self.refused(&drift, is_other));
         }
+        if self.plan.bad_rows == BadRows::Quarantine && !drift.ignored.is_empty() {
+            let text = "`bad-rows: quarantine` keeps whole rows, so no column of theirs can be left out";
+            return Err(Fault::new(FailureCode::SpecRefused, text));
+        }
         self.tell(&drift);
         let snapshot = narrowed(snapshot, &drift.ignored)?;
         Ok((snapshot, drift))
@@ -52,11 +56,11 @@ impl StreamWork<'_> {
     /// What the lanes write by. Which types a database has for these columns is known only now, and still before a row is read.
     pub(super) async fn begin(
         &mut self,
-        snapshot: &dyn Snapshot,
+        (snapshot, epoch): (&dyn Snapshot, Epoch),
         place: &Place,
         drift: &mut Drift,
     ) -> Result<Way, End> {
-        let way = place.way(self, snapshot).await?;
+        let way = place.way(self, (snapshot, epoch)).await?;
         let retyped = match &way {
             Way::Rows(target) => target.sink.retyped(),
             Way::Files(_) => Vec::new(),

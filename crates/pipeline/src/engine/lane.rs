@@ -35,8 +35,15 @@ pub(super) struct LaneWork {
     pub(super) memory: Arc<Reservation>,
 }
 
-/// Reads and writes a lane to its end; returns its files.
-pub(super) async fn run(source: Box<dyn Lane>, work: LaneWork) -> Result<Vec<DataFile>, End> {
+/// What a lane has written.
+pub(super) struct Written {
+    pub(super) files: Vec<DataFile>,
+    /// The file of rows that it has set aside.
+    pub(super) aside: Option<DataFile>,
+}
+
+/// Reads and writes a lane to its end.
+pub(super) async fn run(source: Box<dyn Lane>, work: LaneWork) -> Result<Written, End> {
     let (sender, receiver) = mpsc::channel(work.queue);
     let stop = work.stop.clone();
     let meter = Arc::clone(&work.meter);
@@ -73,7 +80,7 @@ async fn read(
     }
 }
 
-fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle) -> Result<Vec<DataFile>, End> {
+fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle) -> Result<Written, End> {
     let LaneWork { way, stop, meter, expected, memory, queue: _ } = work;
     let mut writer = way.writer(runtime, stop);
     let mut files = Vec::new();
@@ -93,9 +100,9 @@ fn encode(mut receiver: mpsc::Receiver<Message>, work: LaneWork, runtime: Handle
                 writer.write(&batch, &mut closed)?;
             }
             Message::End => {
-                writer.close(&mut closed)?;
+                let aside = writer.close(&mut closed)?;
                 drop(memory);
-                return Ok(files);
+                return Ok(Written { files, aside });
             }
         }
         let now = writer.open_bytes();

@@ -86,10 +86,15 @@ impl Lane for LimitedLane {
         if left == 0 {
             return Ok(None);
         }
-        let Some(batch) = self.inner.next().await? else { return Ok(None) };
+        let Some(mut batch) = self.inner.next().await? else { return Ok(None) };
         let rows = batch.rows.num_rows();
         self.left.store(left.saturating_sub(rows), Ordering::Relaxed);
-        Ok(Some(if rows > left { first(&batch, left) } else { batch }))
+        if rows <= left {
+            return Ok(Some(batch));
+        }
+        // What was read beside the rows that stay, and can't be a row, is told of.
+        let aside = std::mem::take(&mut batch.aside);
+        Ok(Some(Batch { aside, ..first(&batch, left) }))
     }
 }
 
@@ -127,7 +132,8 @@ mod tests {
         let rows = RecordBatch::try_new(schema, vec![numbers(), numbers()]).expect("rows");
         let texts = StringArray::from(vec![None, Some("x"), Some("y")]);
         let late = StringArray::from(vec![None, None, Some("z")]);
-        let batch = Batch { rows, twins: vec![(0, texts), (1, late)], coerced: vec![(0, 2), (1, 1)] };
+        let twins = vec![(0, texts), (1, late)];
+        let batch = Batch { twins, coerced: vec![(0, 2), (1, 1)], ..Batch::exact(rows) };
         let cut = first(&batch, 2);
         assert_eq!((cut.rows.num_rows(), cut.coerced.as_slice()), (2, &[(0, 1)][..]));
         assert_eq!(cut.twins.len(), 1, "a text that is not there makes no column");

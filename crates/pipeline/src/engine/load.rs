@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
-use waybill_model::FailureCode;
+use waybill_model::plan::BadRows;
 use waybill_model::run::StreamState;
+use waybill_model::{Epoch, FailureCode};
 
 use super::lane;
-use super::lane::LaneWork;
+use super::lane::{LaneWork, Written};
 use super::meter::Meter;
 use super::stream::StreamWork;
 use crate::bucket::Bucket;
 use crate::budget::Reservation;
 use crate::commit::{DataFile, Table};
-use crate::encode::{PartitionBy, Target, TwinSet, Way};
+use crate::encode::{AsideTarget, PartitionBy, Target, TwinSet, Way};
 use crate::expect::Expectations;
 use crate::fault::{Fault, FaultResult};
 use crate::source::{Lane, Snapshot};
@@ -23,6 +24,8 @@ use crate::stop::{Directive, End, StopSignal, stop_pair};
 /// What the lanes brought.
 pub(super) struct Loaded {
     pub(super) files: Vec<DataFile>,
+    /// Files of rows that were set aside.
+    pub(super) aside: Vec<DataFile>,
     pub(super) way: Way,
     pub(super) meter: Arc<Meter>,
     /// What the rows were held against.
@@ -45,7 +48,7 @@ struct Parts {
 
 /// The lanes that run.
 struct Lanes {
-    running: JoinSet<Result<Vec<DataFile>, End>>,
+    running: JoinSet<Result<Written, End>>,
     lead: Option<OwnedSemaphorePermit>,
     parts: Parts,
     queue: usize,
@@ -66,9 +69,9 @@ impl Lanes {
             Some(_) => Some(permit),
         };
         self.running.spawn(async move {
-            let files = lane::run(lane, work).await;
+            let written = lane::run(lane, work).await;
             drop(permit);
-            files
+            written
         });
     }
 }
@@ -105,7 +108,7 @@ impl StreamWork<'_> {
                 }
             }
         }
-        let mut files = Vec::new();
+        let (mut files, mut aside) = (Vec::new(), Vec::new());
         loop {
             let joined = tokio::select! {
                 joined = lanes.running.join_next() => joined,
@@ -121,7 +124,10 @@ impl StreamWork<'_> {
             // A lane ends where no range is left, so another one would find none.
             late = 0;
             match joined.unwrap_or_else(|_| Err(Fault::new(FailureCode::WorkerBug, "a lane panicked").into())) {
-                Ok(more) => files.extend(more),
+                Ok(written) => {
+                    files.extend(written.files);
+                    aside.extend(written.aside);
+                }
                 Err(end) => {
                     // What the others say after this is only that they were stopped.
                     failed.get_or_insert(end);
@@ -133,7 +139,7 @@ impl StreamWork<'_> {
         match (failed, context.stop.halt()) {
             (Some(_), Some(halt)) => Err(halt.into()),
             (Some(end), None) => Err(end),
-            (None, _) => Ok(Loaded { files, way, meter, expected, lead: lanes.lead }),
+            (None, _) => Ok(Loaded { files, aside, way, meter, expected, lead: lanes.lead }),
         }
     }
 
@@ -173,7 +179,7 @@ impl StreamWork<'_> {
     /// What lanes write files by.
     pub(super) fn target(
         &self,
-        snapshot: &dyn Snapshot,
+        (snapshot, epoch): (&dyn Snapshot, Epoch),
         bucket: &Arc<dyn Bucket>,
         table: &Arc<Table>,
     ) -> FaultResult<Target> {
@@ -186,6 +192,10 @@ impl StreamWork<'_> {
         let twins = TwinSet::known(&schema, in_table);
         let (run, attempt) = (context.run, context.attempt);
         let namer = Arc::clone(table);
+        let aside = (self.plan.bad_rows == BadRows::Quarantine).then(|| {
+            let (namer, bucket) = (Arc::clone(table), Arc::clone(bucket));
+            AsideTarget { bucket, key: Arc::new(move |n| namer.aside_key(epoch, attempt, n)), begun: Arc::default() }
+        });
         table.check_partition(self.load)?;
         let partition = PartitionBy::of(&schema, &self.shared.plan.files, run)?;
         Ok(Target {
@@ -198,6 +208,7 @@ impl StreamWork<'_> {
             files: self.shared.plan.files.clone(),
             row_group_bytes: self.shared.sizing.row_group_bytes,
             notes: Arc::new(vec![("waybill.run".to_owned(), run.to_string())]),
+            aside,
         })
     }
 }

@@ -19,13 +19,15 @@ pub(super) struct Meter {
     rows: AtomicU64,
     bytes: AtomicU64,
     files: AtomicU64,
+    aside: AtomicU64,
     coerced: Mutex<BTreeMap<usize, u64>>,
 }
 
 impl Meter {
     pub(super) fn new(stream: u32, observer: Arc<dyn Observer>, estimate: Option<u64>) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { stream, observer, estimate, rows: zero(), bytes: zero(), files: zero(), coerced: Mutex::default() }
+        let (rows, bytes, files, aside) = (zero(), zero(), zero(), zero());
+        Self { stream, observer, estimate, rows, bytes, files, aside, coerced: Mutex::default() }
     }
 
     /// Rows so far.
@@ -33,9 +35,15 @@ impl Meter {
         self.rows.load(Ordering::Relaxed)
     }
 
+    /// Rows so far that were read and are set aside.
+    pub(super) fn aside(&self) -> u64 {
+        self.aside.load(Ordering::Relaxed)
+    }
+
     /// Takes a batch in that was read.
     pub(super) fn read(&self, batch: &Batch) {
         self.rows.fetch_add(batch.rows.num_rows() as u64, Ordering::Relaxed);
+        self.aside.fetch_add(batch.aside.len() as u64, Ordering::Relaxed);
         if !batch.coerced.is_empty() {
             let mut coerced = self.coerced.lock().unwrap_or_else(PoisonError::into_inner);
             for (at, count) in &batch.coerced {

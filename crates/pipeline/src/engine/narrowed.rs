@@ -44,6 +44,7 @@ impl Step for Narrowed {
             rows: batch.rows.project(&self.places).map_err(|_| bug())?,
             twins: batch.twins.into_iter().filter_map(|(at, texts)| Some((now(at)?, texts))).collect(),
             coerced: batch.coerced.into_iter().filter_map(|(at, count)| Some((now(at)?, count))).collect(),
+            aside: batch.aside,
         })
     }
 }

@@ -127,11 +127,11 @@ impl Place {
     }
 
     /// What the stream's lanes write by.
-    pub(super) async fn way(&self, work: &StreamWork<'_>, snapshot: &dyn Snapshot) -> Result<Way, End> {
+    pub(super) async fn way(&self, work: &StreamWork<'_>, from: (&dyn Snapshot, Epoch)) -> Result<Way, End> {
         match self {
-            Self::Files(table) => Ok(Way::Files(work.target(snapshot, table.bucket(), table)?)),
+            Self::Files(table) => Ok(Way::Files(work.target(from, table.bucket(), table)?)),
             Self::Rows(table) => {
-                let schema = snapshot.schema();
+                let schema = from.0.schema();
                 let begun = table.begin(Arc::clone(&schema));
                 let sink = work.shared.context.stop.or_halt(begun).await??;
                 let twins = TwinSet::known(&schema, |_| false);

@@ -175,6 +175,8 @@ fn target(
         files: Files { compression: Compression::None, ..Files::of(Format::Jsonl) },
         row_group_bytes,
         notes: Arc::default(),
+        // Rows that can't be read are left out of what people look at.
+        aside: None,
     }
 }
 

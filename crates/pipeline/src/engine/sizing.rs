@@ -17,6 +17,14 @@ const SEEN: u64 = 4;
 /// The sink's piece, and the piece that the upload has just been given.
 const PIECES: u64 = 2 * MIB;
 
+/// The compressor of a file of text, and what it has given out.
+const PACKER: u64 = 2 * MIB;
+
+/// What a lane's uploads hold: of its data file, and where rows may be set aside, of a file beside it.
+pub(super) const fn uploads(each: u64, sets_aside: bool) -> u64 {
+    if sets_aside { 2 * each + PIECES + PACKER } else { each }
+}
+
 /// The shares of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizing {

@@ -114,7 +114,7 @@ impl StreamWork<'_> {
         }
         let window = self.plan.load.has_window().then(|| snapshot.window());
         let key = self.key(snapshot.as_ref(), &table)?;
-        let way = self.begin(snapshot.as_ref(), &table, &mut drift).await?;
+        let way = self.begin((snapshot.as_ref(), epoch), &table, &mut drift).await?;
         let loaded = self.load(snapshot.as_ref(), way, permits).await?;
         fault::point("last_part");
         let names = |at: &usize| schema.field(*at).name().clone();
@@ -128,6 +128,7 @@ impl StreamWork<'_> {
         let proof = self.compare_sums(&loaded, proof).await?;
         let rows = loaded.meter.rows();
         check_count(rows, &loaded.files, &proof)?;
+        self.check_aside(rows, &loaded)?;
         self.judge(&table, &loaded.expected, rows).await?;
         fault::point("files_closed");
         let merged = match swept {
@@ -143,6 +144,7 @@ impl StreamWork<'_> {
             load: if rows == 0 && !self.is_replace() && !takes_files { self.plan.load } else { self.load },
             errand: self.errand().cloned(),
             files: loaded.files,
+            aside: loaded.aside,
             merged,
             schema: Arc::clone(&schema),
             twins: loaded.way.twins(),
@@ -307,6 +309,7 @@ impl StreamWork<'_> {
         self.drift = delivered.drift;
         let event = Event::of_stream(EventCode::CommitAdopted, self.index);
         self.shared.context.observer.event(Event { rows: Some(delivered.rows), ..event });
+        self.tell_aside(delivered.aside);
         let mut end = StreamEnd::blank(self.index, StreamState::Committed);
         end.outcome.rows = delivered.rows;
         end.outcome.bytes = delivered.bytes;

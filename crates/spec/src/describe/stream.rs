@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use waybill_model::plan::{
-    ArrayPolicy, ChangedFiles, Check, Checksums, Condition, Cursor, Deletes, EdgePolicy, Expectation, FileFormat, Load,
-    NewColumns, NullCursor, OnFailure, Op, Plan, StreamPlan, System, TextPolicy,
+    ArrayPolicy, BAD_ROWS_SHARE, BadRows, ChangedFiles, Check, Checksums, Condition, Cursor, Deletes, EdgePolicy,
+    Expectation, FileFormat, Load, NewColumns, NullCursor, OnFailure, Op, Plan, StreamPlan, System, TextPolicy,
 };
 use waybill_model::size::{show_number, write_duration};
 
@@ -25,6 +25,8 @@ pub(super) const TOLD: &[&str] = &[
     "verify-count",
     "checksums",
     "changed-files",
+    "bad-rows",
+    "bad-rows-share",
     "expect",
     "shrink-guard",
     "take-over",
@@ -200,6 +202,25 @@ fn format(stream: &StreamPlan) -> Option<Fact> {
     Some(fact(Part::Read, "format", true, text))
 }
 
+const fn bad_rows(stream: &StreamPlan) -> &'static str {
+    match stream.bad_rows {
+        BadRows::Fail => "a line of a file that is no row ends the run",
+        BadRows::Quarantine => {
+            "a line of a file that is no row is set aside as it stands, below `_waybill/quarantine/` of the table, and is counted"
+        }
+    }
+}
+
+fn bad_rows_share(stream: &StreamPlan) -> String {
+    match (stream.bad_rows, stream.bad_rows_share) {
+        (BadRows::Fail, _) => "no line is set aside".to_owned(),
+        (BadRows::Quarantine, 0) => "any number of lines may be set aside".to_owned(),
+        (BadRows::Quarantine, share) => {
+            format!("where more than {share} % of the rows read are set aside, nothing is committed")
+        }
+    }
+}
+
 fn values(stream: &StreamPlan) -> Vec<Fact> {
     let part = Part::Values;
     let cast = stream.columns.cast.iter().map(|(column, kind)| format!("{} becomes {kind}", ticked(column)));
@@ -241,6 +262,8 @@ fn values(stream: &StreamPlan) -> Vec<Fact> {
     vec![
         fact(part, "columns.cast", !stream.columns.cast.is_empty(), cast),
         fact(part, "edge-values", stream.edge_values != EdgePolicy::Twin, edges),
+        fact(part, "bad-rows", !stream.bad_rows.is_fail(), bad_rows(stream)),
+        fact(part, "bad-rows-share", stream.bad_rows_share != BAD_ROWS_SHARE, bad_rows_share(stream)),
         fact(part, "arrays", stream.arrays != ArrayPolicy::Twin, arrays),
         fact(part, "invalid-text", stream.invalid_text != TextPolicy::Replace, text),
     ]

@@ -42,6 +42,8 @@ const STREAM: &[(&str, &str, &str, &str)] = &[
     ("verify-count", "", "verify-count: true", "counts its rows"),
     ("checksums", "", "checksums: [a]", "each sum the values of `a`"),
     ("changed-files", "load: new, format: jsonl", "changed-files: append", "comes again"),
+    ("bad-rows", "format: jsonl", "bad-rows: quarantine", "is set aside as it stands"),
+    ("bad-rows-share", "format: jsonl, bad-rows: quarantine", "bad-rows-share: 5%", "more than 5 %"),
     ("expect", "", "expect: [{ not-null: [a] }]", "none of `a` is NULL"),
     ("shrink-guard", "", "shrink-guard: 80%", "less than 80 %"),
     ("take-over", "", "take-over: true", "is taken over"),

@@ -1,8 +1,8 @@
 //! The keys of a pipeline and of its streams.
 
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, ChangedFiles, Compression, Deletes, EdgePolicy, Encoding, Format, Load, NewColumns,
-    NullCursor, OnFailure, Op, TextPolicy,
+    Architecture, ArrayPolicy, BadRows, ChangedFiles, Compression, Deletes, EdgePolicy, Encoding, Format, Load,
+    NewColumns, NullCursor, OnFailure, Op, TextPolicy,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap};
 
@@ -83,6 +83,16 @@ pub(crate) static STREAM: Table = Table {
             "changed-files",
             Shape::Choice(names!(ChangedFiles), &[]),
             "What becomes of a file that was rewritten after a run took it, for `load: new` of files: fail, which is taken where absent, ends the stream before a row is read; append takes all its rows again, beside those that it had; ignore leaves it as it was taken.",
+        ),
+        Key::new(
+            "bad-rows",
+            Shape::Choice(names!(BadRows), &[]),
+            "What becomes of a line of CSV or JSON that can't be read as a row: fail, which is taken where absent, ends the stream; quarantine sets its text aside in the bucket, below `_waybill/quarantine/` of the table, and the others land. For streams that leave nothing out: without `filter`, `columns.select`, `columns.drop`, `columns.cast` and `new-columns: ignore`.",
+        ),
+        Key::new(
+            "bad-rows-share",
+            Shape::Share,
+            "Of the rows that are read no more than this share may be set aside, or nothing is committed; 1% where absent, or off.",
         ),
         Key::new("filter", Shape::List(&Shape::Table(&CONDITION)), "Which rows; all conditions must hold."),
         Key::new(

@@ -52,6 +52,9 @@ fn needs(key: &str, value: Option<&str>, reads: Reads) -> Option<&'static str> {
         ("changed-files", Reads::Postgres | Reads::MySql | Reads::Sqlite) => {
             Some("it is for files that were rewritten")
         }
+        ("bad-rows" | "bad-rows-share", Reads::Postgres | Reads::MySql | Reads::Sqlite | Reads::Parquet) => {
+            Some("it is for lines of CSV and JSON that are no rows")
+        }
         ("arrays", Reads::MySql | Reads::Sqlite | Reads::Lines | Reads::Typed | Reads::Parquet) => {
             Some("it is for arrays of PostgreSQL")
         }

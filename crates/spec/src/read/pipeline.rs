@@ -6,6 +6,7 @@ use waybill_model::plan::{Compression, Files, Format, Limits, Load, RUN_DAY, Str
 use waybill_model::schedule::{Every, Schedule, When};
 use waybill_model::size::{parse_bytes, parse_duration};
 
+use super::bad_rows::check_bad_rows;
 use super::checksums::check_checksums;
 use super::effect::check_shared;
 use super::stream::{End, of, read_stream};
@@ -58,6 +59,7 @@ pub(super) fn read_pipeline(entry: &Entry, known: &Known<'_>, found: &mut Findin
     for (stream, plan) in streams.iter().zip(&plans) {
         check_load(stream, plan.load, &files, found);
         check_checksums(stream, plan, (to, &files), found);
+        check_bad_rows(stream, plan, (to, defaults), found);
     }
     Some(Pipeline {
         streams: plans,

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use waybill_model::plan::{
-    ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Json, Load, Op, StreamPlan, System,
+    BAD_ROWS_SHARE, ChangedFiles, Condition, Csv, CsvType, Cursor, Deletes, FileFormat, Json, Load, Op, StreamPlan,
+    System,
 };
 
 use super::checksums::read_checksums;
@@ -90,6 +91,8 @@ pub(super) fn read_stream(
             .collect(),
         new_columns: keys.parsed("new-columns"),
         changed_files: read_changed_files(entry, keys, (end, load), found),
+        bad_rows: keys.parsed("bad-rows").unwrap_or_default(),
+        bad_rows_share: keys.text("bad-rows-share").and_then(read_share).unwrap_or(BAD_ROWS_SHARE),
         edge_values: keys.parsed("edge-values").unwrap_or_default(),
         arrays: keys.parsed("arrays").unwrap_or_default(),
         invalid_text: keys.parsed("invalid-text").unwrap_or_default(),

@@ -35,6 +35,7 @@ fn a_setting_that_does_nothing_for_its_source_is_refused_where_it_stands() {
         (MYSQL, "t", "format: csv"),
         (MYSQL, "t", "arrays: json"),
         (SQLITE, "t", "changed-files: append"),
+        (SQLITE, "t", "bad-rows: quarantine"),
         (FILES, "'*.csv'", "arrays: fail"),
         (FILES, "'*.csv'", "edge-values: fail"),
         (FILES, "'*.ndjson.gz'", "edge-values: twin"),

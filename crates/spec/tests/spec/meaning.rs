@@ -1,7 +1,7 @@
 //! What a right file means, and mistakes that only whole objects show.
 
 use waybill_model::Micros;
-use waybill_model::plan::{ChangedFiles, Columns, Compression, CsvType, FileFormat, Load, System};
+use waybill_model::plan::{BadRows, ChangedFiles, Columns, Compression, CsvType, FileFormat, Load, System};
 use waybill_model::schedule::{CatchUp, Every, Overlap, When};
 use waybill_spec::{ChangeOp, Code, Diagnostic, Document, diff, next_after, parse, plan_digest, schema, to_yaml};
 
@@ -394,6 +394,35 @@ fn new_files_are_told_by_the_files_and_by_no_column() {
     refused(Code::WrongEnd, &text("load: full, changed-files: append"));
     refused(Code::BadValue, &text("load: new, changed-files: replace"));
     refused(Code::NotBuiltYet, &text("load: changed"));
+}
+
+#[test]
+fn rows_are_set_aside_only_where_nothing_of_them_is_left_out() {
+    let text = |settings: &str, to: &str| {
+        format!(
+            "waybill: 1\nconnections: {{ i: {{ type: files, url: 'file:///in' }}, o: {to} }}\npipelines: {{ p: {{ from: i, to: o, streams: {{ '*.csv': {{ {settings} }} }} }} }}\n"
+        )
+    };
+    let bucket = |settings: &str| text(settings, "{ type: local, path: o }");
+    let of = |settings: &str| read(&bucket(settings)).pipelines["p"].streams[0].clone();
+    assert_eq!((of("load: full").bad_rows, of("load: full").bad_rows_share), (BadRows::Fail, 1));
+    let stream = of("bad-rows: quarantine, bad-rows-share: 7%, columns: { rename: { a: b } }, new-columns: add");
+    assert_eq!((stream.bad_rows, stream.bad_rows_share), (BadRows::Quarantine, 7));
+    assert_eq!(of("bad-rows: quarantine, bad-rows-share: off").bad_rows_share, 0);
+    for left_out in [
+        "columns: { select: [a] }",
+        "columns: { drop: [a] }",
+        "columns: { cast: { a: bigint } }",
+        "filter: [{ column: a, op: not_null }]",
+        "load: new, new-columns: ignore",
+    ] {
+        refused(Code::BadRows, &bucket(&format!("bad-rows: quarantine, {left_out}")));
+        read(&bucket(&format!("bad-rows: fail, {left_out}")));
+    }
+    refused(Code::BadRows, &bucket("bad-rows-share: 5%"));
+    refused(Code::Unit, &bucket("bad-rows: quarantine, bad-rows-share: 0%"));
+    let database = "{ type: postgres, host: h, database: d, user: u }";
+    refused(Code::NotBuiltYet, &text("bad-rows: quarantine, table: raw.t", database));
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use waybill_model::plan::{
-    Architecture, ArrayPolicy, Azure, AzureAccess, Ca, ChangedFiles, Check, Checksums, Columns, Compression, Condition,
-    Csv, CsvType, Cursor, Deletes, EdgePolicy, Encoding, Expectation, FileFormat, FileSource, Files, Format, Gcs,
-    GcsAccess, Json, Limits, Load, NewColumns, NullCursor, OnFailure, Op, Postgres, Range, RowCount, S3, S3Access, Ssh,
-    StreamPlan, System, TextPolicy, TlsMode,
+    Architecture, ArrayPolicy, Azure, AzureAccess, BAD_ROWS_SHARE, BadRows, Ca, ChangedFiles, Check, Checksums,
+    Columns, Compression, Condition, Csv, CsvType, Cursor, Deletes, EdgePolicy, Encoding, Expectation, FileFormat,
+    FileSource, Files, Format, Gcs, GcsAccess, Json, Limits, Load, NewColumns, NullCursor, OnFailure, Op, Postgres,
+    Range, RowCount, S3, S3Access, Ssh, StreamPlan, System, TextPolicy, TlsMode,
 };
 use waybill_model::schedule::{CatchUp, Every, Overlap, Schedule, When};
 use waybill_model::secret::SecretRef;
@@ -246,6 +246,8 @@ fn stream() -> impl Strategy<Value = StreamPlan> {
                 columns,
                 new_columns,
                 changed_files: ChangedFiles::default(),
+                bad_rows: BadRows::default(),
+                bad_rows_share: BAD_ROWS_SHARE,
                 filter,
                 edge_values,
                 arrays,
@@ -394,6 +396,8 @@ fn a_csv_source_reads_back_too() {
         columns: Columns::default(),
         new_columns: None,
         changed_files: ChangedFiles::default(),
+        bad_rows: BadRows::default(),
+        bad_rows_share: BAD_ROWS_SHARE,
         filter: Vec::new(),
         edge_values: EdgePolicy::default(),
         arrays: ArrayPolicy::default(),
@@ -413,7 +417,11 @@ fn a_csv_source_reads_back_too() {
             changed_files: ChangedFiles::Append,
             ..stream("in/*.csv", Some(FileFormat::Csv(Csv::default())))
         },
-        stream("b", Some(FileFormat::Jsonl(Json::default()))),
+        StreamPlan {
+            bad_rows: BadRows::Quarantine,
+            bad_rows_share: 0,
+            ..stream("b", Some(FileFormat::Jsonl(Json::default())))
+        },
         stream("j", Some(FileFormat::Json(Json { encoding: Encoding::Utf16Be }))),
         stream("c.parquet", Some(FileFormat::Parquet)),
     ];

@@ -87,6 +87,10 @@ pub(super) struct Splitter {
     /// Lines without a byte that may turn out to be just the end of the file; the first one's number.
     blank: Option<u64>,
     columns: Option<usize>,
+    /// Bytes of the record as they stand in the file, where a wrong number of fields does not end it.
+    raw: Option<Vec<u8>>,
+    /// What is wrong with the complete record.
+    wrong: Option<Broken>,
 }
 
 impl Splitter {
@@ -115,7 +119,28 @@ impl Splitter {
             start: Some(Vec::new()),
             blank: None,
             columns: None,
+            raw: None,
+            wrong: None,
         })
+    }
+
+    /// From now on a record with another number of fields than expected is complete, and `wrong` tells.
+    pub(super) fn keep_raw(&mut self) {
+        self.raw = Some(Vec::new());
+    }
+
+    /// What is wrong with the complete record, once.
+    pub(super) const fn wrong(&mut self) -> Option<Broken> {
+        self.wrong.take()
+    }
+
+    /// The complete record as it stands in the file, without its line end; nothing where that is not kept.
+    pub(super) fn raw(&self) -> &[u8] {
+        if self.record.gap == 1 {
+            return &self.record.bytes;
+        }
+        let raw = self.raw.as_deref().unwrap_or_default();
+        raw.strip_suffix(b"\n").or_else(|| raw.strip_suffix(b"\r")).unwrap_or(raw)
     }
 
     /// Every record from now on has this many fields.
@@ -134,6 +159,9 @@ impl Splitter {
         self.record.bytes.clear();
         self.record.ends.clear();
         self.record.gap = 0;
+        if let Some(raw) = &mut self.raw {
+            raw.clear();
+        }
     }
 
     /// Takes bytes up to the end of a record; gives how many.
@@ -141,7 +169,7 @@ impl Splitter {
         let mut at = self.begin(bytes)?;
         while at < bytes.len() && !self.complete {
             let taken = self.whole(&bytes[at..])?;
-            at += if taken > 0 { taken } else { self.advance(&bytes[at..])? };
+            at += if taken > 0 { taken } else { self.step(&bytes[at..])? };
         }
         Ok(at)
     }
@@ -177,7 +205,7 @@ impl Splitter {
     /// The file has ended. A record without a line end is complete with it.
     pub(super) fn end(&mut self) -> Result<(), Broken> {
         if let Some(held) = self.start.take().filter(|held| !held.is_empty()) {
-            self.advance(&held)?;
+            self.step(&held)?;
         }
         match self.place {
             _ if self.complete => Ok(()),
@@ -203,7 +231,7 @@ impl Splitter {
             if !UTF8.starts_with(&held) && UTF16.iter().all(|mark| !mark.starts_with(&held)) {
                 held.pop();
                 if !held.is_empty() {
-                    self.advance(&held)?;
+                    self.step(&held)?;
                 }
                 return Ok(at);
             }
@@ -212,7 +240,15 @@ impl Splitter {
         Ok(bytes.len())
     }
 
-    /// Takes one byte, or a run of plain ones.
+    /// Takes one byte, or a run of plain ones, and keeps them where they are asked for.
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let taken = self.advance(bytes)?;
+        if let Some(raw) = &mut self.raw {
+            raw.extend_from_slice(&bytes[..taken]);
+        }
+        Ok(taken)
+    }
+
     fn advance(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let byte = bytes[0];
         if byte == 0 {
@@ -291,6 +327,10 @@ impl Splitter {
                 return Err(Broken { code: FailureCode::CsvMalformed, line, text });
             }
             self.record.line = self.line;
+            // What may stand there is the second half of the last line end.
+            if let Some(raw) = &mut self.raw {
+                raw.clear();
+            }
         }
         // An empty field costs a few bytes too: a record of nothing but delimiters is bounded as well.
         if self.record.ends.len() * 8 > self.cap {
@@ -328,15 +368,16 @@ impl Splitter {
     }
 
     /// Every record has as many fields as the table has columns.
-    fn check_fields(&self) -> Result<(), Broken> {
-        match self.columns {
-            Some(columns) if columns != self.record.ends.len() => {
-                let fields = show_count(self.record.ends.len() as u64, "field");
-                let text = format!("the record has {fields}, and the table {columns}");
-                Err(Broken { code: FailureCode::CsvMalformed, line: self.record.line, text })
-            }
-            _ => Ok(()),
+    fn check_fields(&mut self) -> Result<(), Broken> {
+        let Some(columns) = self.columns.filter(|columns| *columns != self.record.ends.len()) else { return Ok(()) };
+        let fields = show_count(self.record.ends.len() as u64, "field");
+        let text = format!("the record has {fields}, and the table {columns}");
+        let broken = Broken { code: FailureCode::CsvMalformed, line: self.record.line, text };
+        if self.raw.is_none() {
+            return Err(broken);
         }
+        self.wrong = Some(broken);
+        Ok(())
     }
 
     fn broken(&self, text: &str) -> Broken {
@@ -345,80 +386,4 @@ impl Splitter {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Splits a text fed in pieces of `step` bytes; the first record is taken for the header.
-    fn split(text: &[u8], step: usize) -> Result<Vec<Vec<String>>, Broken> {
-        let mut splitter = Splitter::new(&Csv::default(), 1 << 20).expect("dialect");
-        let mut rows: Vec<Vec<String>> = Vec::new();
-        let mut keep = |splitter: &mut Splitter| {
-            if let Some(record) = splitter.record() {
-                let text = |at| String::from_utf8_lossy(record.field(at).0).into_owned();
-                rows.push((0..record.len()).map(text).collect());
-                splitter.expect(rows[0].len());
-                splitter.clear();
-            }
-        };
-        for mut piece in text.chunks(step) {
-            while !piece.is_empty() {
-                let taken = splitter.feed(piece)?;
-                piece = &piece[taken..];
-                keep(&mut splitter);
-            }
-        }
-        splitter.end()?;
-        keep(&mut splitter);
-        Ok(rows)
-    }
-
-    fn both(text: &[u8]) -> Result<Vec<Vec<String>>, (FailureCode, u64)> {
-        let whole = split(text, usize::MAX).map_err(|b| (b.code, b.line));
-        for step in [1, 2, 3, 7] {
-            let pieces = split(text, step).map_err(|b| (b.code, b.line));
-            assert_eq!(whole, pieces, "in steps of {step}");
-        }
-        whole
-    }
-
-    #[test]
-    fn quotes_line_ends_and_marks_are_read_as_the_standard_says() {
-        let rows = both(b"\xef\xbb\xbfa,b\r\n\"x,\"\"y\"\"\nz\",1\r2,\n\"\",3").expect("rows");
-        assert_eq!(rows, [["a", "b"], ["x,\"y\"\nz", "1"], ["2", ""], ["", "3"]]);
-        assert_eq!(both(b"a\n1\n\n2\n").expect("rows"), [["a"], ["1"], [""], ["2"]]);
-        assert_eq!(both(b"a,b\n1,2\n\n\r\n").expect("rows"), [["a", "b"], ["1", "2"]]);
-        assert_eq!(both(b"a,b\r\n,\r\n1,2\n").expect("rows"), [["a", "b"], ["", ""], ["1", "2"]]);
-        assert_eq!(both(b"a,b\n1,2\r3,4\r\r\n").expect("rows"), [["a", "b"], ["1", "2"], ["3", "4"]]);
-        assert_eq!(both(b"\xef").expect("rows").len(), 1);
-        assert_eq!(both(b"").expect("rows").len(), 0);
-    }
-
-    #[test]
-    fn what_a_lenient_reader_would_guess_is_an_error_with_its_line() {
-        let bad = |text: &[u8]| both(text).expect_err("malformed");
-        let csv = FailureCode::CsvMalformed;
-        assert_eq!(bad(b"a,b\n1,2\n3\n"), (csv, 3));
-        assert_eq!(bad(b"a,b\n\"x\ny\",2\n3,4,5\n"), (csv, 4));
-        assert_eq!(bad(b"a,b\n1,x\"y\n"), (csv, 2));
-        assert_eq!(bad(b"a,b\n1,\"x\"y\n"), (csv, 2));
-        assert_eq!(bad(b"a,b\n1,\"x\n"), (csv, 3));
-        assert_eq!(bad(b"a,b\n1,x\0y\n"), (csv, 2));
-        assert_eq!(bad(b"a,b\n\n1,2\n"), (csv, 2));
-        assert_eq!(bad(b"\xff\xfea\0"), (csv, 1));
-    }
-
-    #[test]
-    fn a_record_is_bounded_before_it_is_buffered() {
-        let mut splitter = Splitter::new(&Csv::default(), 1000).expect("dialect");
-        let mut fed = 0;
-        splitter.feed(b"a,\"").expect("start");
-        let broken = loop {
-            fed += 100;
-            if let Err(broken) = splitter.feed(&[b'x'; 100]) {
-                break broken;
-            }
-        };
-        assert_eq!((broken.code, fed), (FailureCode::RowTooLarge, 1000));
-        assert!(split(&[b','; 2 << 20], 4096).is_err());
-    }
-}
+mod tests;

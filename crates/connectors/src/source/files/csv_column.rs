@@ -2,11 +2,12 @@
 //!
 //! What is exactly of a type is told by `waybill_pipeline::exact`.
 
+use waybill_model::FailureCode;
 use waybill_model::plan::{CsvType, EdgePolicy, TextPolicy};
 use waybill_pipeline::exact::ExactColumn;
 
 use super::csv_rows::{TextColumn, sparse};
-use super::rows::Column;
+use super::rows::{Broken, Column};
 
 /// Why a field can't be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,19 @@ pub(super) enum Refusal {
     NoText,
     /// It is not of the column's type, and the policy is to fail.
     Edge,
+}
+
+impl Refusal {
+    /// Of the field with this number in a record, from 1.
+    pub(super) fn of_field(self, field: usize, line: u64) -> Broken {
+        let (code, why) = match self {
+            Self::NoText => (FailureCode::TextUndecodable, "is not valid UTF-8"),
+            Self::Edge => {
+                (FailureCode::ValueRefused, "is not of the type that `types` gives it, and `edge-values` says fail")
+            }
+        };
+        Broken { code, line, text: format!("column {field} of the record {why}") }
+    }
 }
 
 /// A column under way.

@@ -7,8 +7,9 @@ use arrow::array::{ArrayRef, StringArray, StringBuilder};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, CsvType, EdgePolicy, TextPolicy};
 
+use super::bad::BadRows;
 use super::csv::{Record, Splitter};
-use super::csv_column::{CsvColumn, Refusal};
+use super::csv_column::CsvColumn;
 use super::rows::{Bounds, Broken, Column, Decoded, Parser};
 
 /// More columns than any table should have; a file of another kind is taken for a header otherwise.
@@ -28,6 +29,8 @@ pub(super) struct CsvRows {
     columns: Vec<CsvColumn>,
     rows: usize,
     bytes: usize,
+    /// Rows that can't be read, where they do not end the file.
+    bad: Option<BadRows>,
 }
 
 /// A column of text under way, with hex beside what was not UTF-8.
@@ -77,19 +80,23 @@ impl CsvRows {
     /// A parser that takes the columns `wanted` of a table with the columns `all`.
     pub(super) fn new(
         dialect: &Csv,
-        (edge, text): (EdgePolicy, TextPolicy),
+        (edge, text, quarantine): (EdgePolicy, TextPolicy, bool),
         bounds: Bounds,
         wanted: Vec<String>,
         all: &[String],
     ) -> Result<Self, Broken> {
-        let splitter = Splitter::new(dialect, bounds.row_bytes).map_err(refused)?;
+        let mut splitter = Splitter::new(dialect, bounds.row_bytes).map_err(refused)?;
+        let bad = quarantine.then(|| {
+            splitter.keep_raw();
+            BadRows::default()
+        });
         let mut sorted = all.to_vec();
         sorted.sort_unstable();
         let of = |name: &String| dialect.types.get(name).copied().unwrap_or(CsvType::Text);
         let columns = wanted.iter().map(|name| CsvColumn::new(of(name), edge, text)).collect();
         let dialect = dialect.clone();
         let all = Arc::new(sorted);
-        Ok(Self { dialect, bounds, splitter, wanted, all, fields: None, columns, rows: 0, bytes: 0 })
+        Ok(Self { dialect, bounds, splitter, wanted, all, fields: None, columns, rows: 0, bytes: 0, bad })
     }
 
     fn record(&mut self) -> Result<(), Broken> {
@@ -126,28 +133,40 @@ impl CsvRows {
     }
 
     fn row(&mut self) -> Result<(), Broken> {
+        let mut wrong = self.splitter.wrong();
         let (Some(record), Some(fields)) = (self.splitter.record(), &self.fields) else { return Ok(()) };
         let null = self.dialect.null.as_deref().map(str::as_bytes);
         let text = record.text();
         for (column, field) in self.columns.iter_mut().zip(fields) {
+            if wrong.is_some() {
+                column.push_null();
+                continue;
+            }
             let (bytes, is_quoted) = record.field(*field);
             let known = text.and_then(|text| record.text_field(text, *field));
             if !is_quoted && null == Some(bytes) {
                 column.push_null();
                 continue;
             }
-            column.push(self.rows, (bytes, is_quoted), known).map_err(|refusal| {
-                let (code, why) = match refusal {
-                    Refusal::NoText => (FailureCode::TextUndecodable, "is not valid UTF-8"),
-                    Refusal::Edge => (
-                        FailureCode::ValueRefused,
-                        "is not of the type that `types` gives it, and `edge-values` says fail",
-                    ),
-                };
-                Broken { code, line: record.line, text: format!("column {} of the record {why}", field + 1) }
-            })?;
+            if let Err(refusal) = column.push(self.rows, (bytes, is_quoted), known) {
+                let broken = refusal.of_field(field + 1, record.line);
+                if self.bad.is_none() {
+                    return Err(broken);
+                }
+                column.push_null();
+                wrong = Some(broken);
+            }
         }
         self.bytes += record.size() + fields.len() * 8;
+        if let (Some(broken), Some(bad)) = (wrong, &mut self.bad) {
+            let raw = self.splitter.raw();
+            // A quote that should not be there may have swallowed line ends, and with them whole records.
+            if raw.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+                let text = format!("{}; it spans several lines, so it is not set aside", broken.text);
+                return Err(Broken { text, ..broken });
+            }
+            self.bytes += bad.push_made(broken, raw, self.rows)?;
+        }
         self.rows += 1;
         Ok(())
     }
@@ -183,7 +202,9 @@ impl Parser for CsvRows {
         }
         let rows = std::mem::take(&mut self.rows);
         self.bytes = 0;
-        Some(Decoded { columns: self.columns.iter_mut().map(|column| column.finish(rows)).collect(), rows })
+        let columns = self.columns.iter_mut().map(|column| column.finish(rows)).collect();
+        let (bad, stays) = self.bad.as_mut().map(|bad| bad.take(rows)).unwrap_or_default();
+        Some(Decoded { columns, rows, stays, bad })
     }
 }
 

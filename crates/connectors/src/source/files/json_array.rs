@@ -2,7 +2,7 @@
 
 use waybill_model::FailureCode;
 
-use super::json_line::{Lines, broken};
+use super::json_line::{LINE, Lines, broken};
 use super::rows::Broken;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -33,7 +33,7 @@ impl Pieces {
     /// What one piece is called.
     pub(super) const fn noun(&self) -> &'static str {
         match self {
-            Self::Lines(_) => "line",
+            Self::Lines(_) => LINE,
             Self::Elements(_) => "element",
         }
     }

@@ -8,7 +8,7 @@ use arrow::datatypes::DataType;
 use waybill_pipeline::exact::number::{self, Number};
 
 use super::json_array::{Framing, Pieces};
-use super::json_line::members;
+use super::json_line::{TWICE, members, unsound};
 use super::rows::Broken;
 
 /// Keys beyond this are taken for values in the place of names.
@@ -83,6 +83,8 @@ pub(super) struct Seen {
     places: HashMap<String, usize>,
     name_bytes: usize,
     pub(super) rows: u64,
+    /// What was wrong with the first piece that is no row, where such pieces do not end the file.
+    pub(super) wrong: Option<Broken>,
 }
 
 impl Seen {
@@ -101,12 +103,22 @@ impl Seen {
         Ok(())
     }
 
+    fn look(&mut self, piece: &[u8], at: (&str, u64), quarantine: bool) -> Result<(), Broken> {
+        match if quarantine { unsound(piece, at)? } else { None } {
+            None => self.take(piece, at),
+            Some(wrong) => {
+                self.wrong.get_or_insert(wrong);
+                Ok(())
+            }
+        }
+    }
+
     fn take(&mut self, piece: &[u8], at: (&str, u64)) -> Result<(), Broken> {
         self.rows += 1;
         members(piece, at, &mut |name, value| {
             let at = self.place(name)?;
             if std::mem::replace(&mut self.last[at], self.rows) == self.rows {
-                return Err("an object has the same name twice".to_owned());
+                return Err(TWICE.to_owned());
             }
             self.kinds[at] |= kind_of(value);
             Ok(())
@@ -148,25 +160,27 @@ fn kind_of(value: &str) -> u8 {
 pub(super) struct Scan {
     pieces: Pieces,
     seen: Seen,
+    quarantine: bool,
 }
 
 impl Scan {
-    pub(super) fn new(framing: Framing, cap: usize) -> Self {
-        Self { pieces: Pieces::new(framing, cap), seen: Seen::default() }
+    /// With `quarantine` pieces that are no rows, and will be set aside, are not looked at.
+    pub(super) fn new(framing: Framing, cap: usize, quarantine: bool) -> Self {
+        Self { pieces: Pieces::new(framing, cap), seen: Seen::default(), quarantine }
     }
 
     pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         let mut at = 0;
-        let (seen, noun) = (&mut self.seen, self.pieces.noun());
+        let (seen, noun, quarantine) = (&mut self.seen, self.pieces.noun(), self.quarantine);
         while at < bytes.len() {
-            at += self.pieces.feed(&bytes[at..], &mut |piece, line| seen.take(piece, (noun, line)))?;
+            at += self.pieces.feed(&bytes[at..], &mut |piece, line| seen.look(piece, (noun, line), quarantine))?;
         }
         Ok(())
     }
 
     pub(super) fn end(mut self) -> Result<Seen, Broken> {
-        let (seen, noun) = (&mut self.seen, self.pieces.noun());
-        self.pieces.end(&mut |piece, line| seen.take(piece, (noun, line)))?;
+        let (seen, noun, quarantine) = (&mut self.seen, self.pieces.noun(), self.quarantine);
+        self.pieces.end(&mut |piece, line| seen.look(piece, (noun, line), quarantine))?;
         Ok(self.seen)
     }
 
@@ -181,7 +195,7 @@ mod tests {
     use super::*;
 
     fn kinds(text: &str) -> Vec<(String, Kind)> {
-        let mut scan = Scan::new(Framing::Lines, 1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20, false);
         scan.feed(text.as_bytes()).expect("lines");
         scan.end().expect("end").columns()
     }
@@ -209,10 +223,10 @@ mod tests {
 
     #[test]
     fn a_name_twice_in_an_object_and_ids_as_names_are_refused() {
-        let mut scan = Scan::new(Framing::Lines, 1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20, false);
         let broken = scan.feed(b"{\"a\":1}\n{\"a\":1,\"\\u0061\":2}\n").expect_err("twice");
         assert_eq!(broken.line, 2);
-        let mut scan = Scan::new(Framing::Lines, 1 << 20);
+        let mut scan = Scan::new(Framing::Lines, 1 << 20, false);
         let many: String = (0..5000).map(|n| format!("{{\"id{n}\":1}}\n")).collect();
         assert!(scan.feed(many.as_bytes()).expect_err("many").text.contains("4096"));
     }

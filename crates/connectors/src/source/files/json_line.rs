@@ -2,14 +2,19 @@
 //!
 //! Numbers are never read into a float here, and nested values are never rebuilt.
 
+use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use waybill_model::FailureCode;
 
 use super::rows::Broken;
 
+/// What one piece of JSON Lines is called.
+pub(super) const LINE: &str = "line";
+/// What is wrong with an object that can't be a row for its names.
+pub(super) const TWICE: &str = "an object has the same name twice";
 /// Deeper values are refused.
 const DEPTH: usize = 128;
 
@@ -85,7 +90,7 @@ pub(super) fn members<'a>(
     let first = line.iter().find(|b| !b.is_ascii_whitespace());
     if first != Some(&b'{') {
         let text = match first {
-            Some(b'[') if noun == "line" => {
+            Some(b'[') if noun == LINE => {
                 "the line begins an array: JSON Lines has one object on each line; for one array of objects say `format: json`"
                     .to_owned()
             }
@@ -109,6 +114,21 @@ pub(super) fn members<'a>(
             };
             Err(broken(number, &format!("{what}, at byte {}", error.column())))
         }
+    }
+}
+
+/// What is wrong with a piece that can't be a row, where it is one piece beyond doubt; fails where it may be several. Of a line that
+/// holds always: no line end stands inside a value. An element ends where its array says so, which only a whole value tells.
+pub(super) fn unsound(piece: &[u8], (noun, number): (&str, u64)) -> Result<Option<Broken>, Broken> {
+    let mut names = HashSet::new();
+    let read = members(piece, (noun, number), &mut |name, _| match names.insert(name.to_owned()) {
+        true => Ok(()),
+        false => Err(TWICE.to_owned()),
+    });
+    match read {
+        Ok(()) => Ok(None),
+        Err(broken) if noun != LINE && serde_json::from_slice::<IgnoredAny>(piece).is_err() => Err(broken),
+        Err(broken) => Ok(Some(broken)),
     }
 }
 
@@ -270,6 +290,21 @@ mod tests {
         }
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(200_000), "]".repeat(200_000));
         assert!(taken(&deep).expect_err("deep").contains("nested"));
+    }
+
+    #[test]
+    fn only_a_piece_that_is_one_beyond_doubt_can_be_set_aside() {
+        let told = |piece: &str, noun| unsound(piece.as_bytes(), (noun, 3)).map(|bad| bad.map(|broken| broken.line));
+        assert_eq!(told("{\"a\":1}", LINE).ok(), Some(None));
+        for line in ["{\"a\":", "{\"a\":1,\"\\u0061\":2}", "7", "{\"a\" 1}", "\"x"] {
+            assert_eq!(told(line, LINE).ok(), Some(Some(3)), "{line}");
+        }
+        for element in ["{\"a\":1,\"a\":2}", "7", "[1]"] {
+            assert_eq!(told(element, "element").ok(), Some(Some(3)), "{element}");
+        }
+        for element in ["{\"a\":", "{\"a\": \"x}, {\"b\": \"y}", "{\"a\" 1}"] {
+            assert!(told(element, "element").is_err(), "{element}");
+        }
     }
 
     #[test]

@@ -8,10 +8,11 @@ use waybill_model::FailureCode;
 use waybill_model::plan::TextPolicy;
 use waybill_pipeline::exact::number::{self, Number};
 
+use super::bad::BadRows;
 use super::csv_rows::TextColumn;
 use super::json_array::{Framing, Pieces};
 use super::json_infer::Kind;
-use super::json_line::{members, unescape};
+use super::json_line::{TWICE, members, unescape, unsound};
 use super::rows::{Bounds, Broken, Column, Decoded, Parser};
 
 /// The parser of one JSON Lines file.
@@ -29,6 +30,8 @@ struct Sink {
     filled: Vec<bool>,
     rows: usize,
     bytes: usize,
+    /// Rows that can't be read, where they do not end the file.
+    bad: Option<BadRows>,
 }
 
 enum Builder {
@@ -41,11 +44,17 @@ enum Builder {
 
 impl JsonRows {
     /// A parser that takes these columns.
-    pub(super) fn new(framing: Framing, policy: TextPolicy, bounds: Bounds, wanted: &[(String, Kind)]) -> Self {
+    pub(super) fn new(
+        framing: Framing,
+        (policy, quarantine): (TextPolicy, bool),
+        bounds: Bounds,
+        wanted: &[(String, Kind)],
+    ) -> Self {
         let places = wanted.iter().enumerate().map(|(at, (name, _))| (name.clone(), at)).collect();
         let columns: Vec<Builder> = wanted.iter().map(|(_, kind)| Builder::new(*kind)).collect();
         let filled = vec![false; columns.len()];
-        let sink = Sink { policy, places, columns, filled, rows: 0, bytes: 0 };
+        let bad = quarantine.then(BadRows::default);
+        let sink = Sink { policy, places, columns, filled, rows: 0, bytes: 0, bad };
         Self { bounds, pieces: Pieces::new(framing, bounds.row_bytes), sink }
     }
 }
@@ -55,14 +64,14 @@ impl Parser for JsonRows {
         let mut at = 0;
         while at < bytes.len() && !self.is_full() {
             let (sink, noun) = (&mut self.sink, self.pieces.noun());
-            at += self.pieces.feed(&bytes[at..], &mut |piece, line| sink.take(piece, (noun, line)))?;
+            at += self.pieces.feed(&bytes[at..], &mut |piece, line| sink.look(piece, (noun, line)))?;
         }
         Ok(at)
     }
 
     fn end(&mut self) -> Result<(), Broken> {
         let (sink, noun) = (&mut self.sink, self.pieces.noun());
-        self.pieces.end(&mut |piece, line| sink.take(piece, (noun, line)))
+        self.pieces.end(&mut |piece, line| sink.look(piece, (noun, line)))
     }
 
     fn is_full(&self) -> bool {
@@ -70,48 +79,71 @@ impl Parser for JsonRows {
     }
 
     fn take(&mut self) -> Option<Decoded> {
-        let rows = std::mem::take(&mut self.sink.rows);
-        self.sink.bytes = 0;
-        let columns = &mut self.sink.columns;
-        (rows > 0).then(|| Decoded { columns: columns.iter_mut().map(|c| c.finish(rows)).collect(), rows })
+        let sink = &mut self.sink;
+        if sink.rows == 0 && sink.bad.as_ref().is_none_or(BadRows::is_empty) {
+            return None;
+        }
+        let rows = std::mem::take(&mut sink.rows);
+        sink.bytes = 0;
+        let (bad, stays) = sink.bad.as_mut().map(|bad| bad.take(rows)).unwrap_or_default();
+        Some(Decoded { columns: sink.columns.iter_mut().map(|c| c.finish(rows)).collect(), rows, stays, bad })
     }
 }
 
 impl Sink {
-    fn take(&mut self, piece: &[u8], at: (&str, u64)) -> Result<(), Broken> {
-        let number = at.1;
-        self.filled.fill(false);
-        let mut refused = None;
-        members(piece, at, &mut |name, value| {
-            let Some(at) = self.places.get(name).copied() else { return Ok(()) };
-            if std::mem::replace(&mut self.filled[at], true) {
-                return Err("an object has the same name twice".to_owned());
-            }
-            if let Err(code) = self.columns[at].push(value, self.rows, self.policy) {
-                refused = Some(code);
-                return Err("a value".to_owned());
-            }
-            Ok(())
-        })
-        .map_err(|broken| match refused {
-            Some(FailureCode::ValueRefused) => {
-                let text = "a string holds half a surrogate pair, which is no text".to_owned();
-                Broken { code: FailureCode::ValueRefused, line: number, text }
-            }
-            Some(code) => {
-                let text = "a value is of another type than when the types were read".to_owned();
-                Broken { code, line: number, text }
-            }
-            None => broken,
-        })?;
+    /// Takes a piece for a row, or sets it aside where it can't be one.
+    fn look(&mut self, piece: &[u8], at: (&str, u64)) -> Result<(), Broken> {
+        if let Some(bad) = &mut self.bad
+            && let Some(broken) = unsound(piece, at)?
+        {
+            self.bytes += bad.push(broken, piece)?;
+            return Ok(());
+        }
+        let wrong = self.take(piece, at)?;
         for (column, filled) in self.columns.iter_mut().zip(&self.filled) {
             if !filled {
                 column.push_null();
             }
         }
+        match (wrong, &mut self.bad) {
+            (None, _) => {}
+            (Some(broken), Some(bad)) => self.bytes += bad.push_made(broken, piece, self.rows)?,
+            (Some(broken), None) => return Err(broken),
+        }
         self.rows += 1;
         self.bytes += piece.len();
         Ok(())
+    }
+
+    /// Takes the values of an object up to one that can't stand in its column, and tells what is wrong with that.
+    fn take(&mut self, piece: &[u8], at: (&str, u64)) -> Result<Option<Broken>, Broken> {
+        let number = at.1;
+        self.filled.fill(false);
+        let mut refused = None;
+        let read = members(piece, at, &mut |name, value| {
+            let Some(at) = self.places.get(name).copied() else { return Ok(()) };
+            if std::mem::replace(&mut self.filled[at], true) {
+                return Err(TWICE.to_owned());
+            }
+            if let Err(code) = self.columns[at].push(value, self.rows, self.policy) {
+                self.filled[at] = false;
+                refused = Some(code);
+                return Err("a value".to_owned());
+            }
+            Ok(())
+        });
+        match (read, refused) {
+            (Ok(()), _) => Ok(None),
+            (Err(_), Some(FailureCode::ValueRefused)) => {
+                let text = "a string holds half a surrogate pair, which is no text".to_owned();
+                Ok(Some(Broken { code: FailureCode::ValueRefused, line: number, text }))
+            }
+            (Err(_), Some(code)) => {
+                let text = "a value is of another type than when the types were read".to_owned();
+                Err(Broken { code, line: number, text })
+            }
+            (Err(broken), None) => Err(broken),
+        }
     }
 }
 

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use waybill_model::FailureCode;
 use waybill_model::plan::{Csv, EdgePolicy, TextPolicy};
-use waybill_pipeline::{Batch, Fault, FaultResult, Lane};
+use waybill_pipeline::{Aside, Batch, Fault, FaultResult, Lane};
 
+use super::bad::BadRow;
 use super::content::Content;
 use super::csv_rows::CsvRows;
 use super::json_array::Framing;
@@ -28,6 +29,8 @@ pub(super) struct Job {
     pub(super) bounds: Bounds,
     pub(super) edge: EdgePolicy,
     pub(super) text: TextPolicy,
+    /// Rows that can't be read are set aside.
+    pub(super) quarantine: bool,
 }
 
 /// The columns of the files, as their format tells them.
@@ -93,12 +96,12 @@ impl Job {
             }
             Layout::Csv { dialect, columns } => {
                 let wanted = wanted.map(|at| columns[*at].clone()).collect();
-                let rows = CsvRows::new(dialect, (self.edge, self.text), self.bounds, wanted, columns);
+                let rows = CsvRows::new(dialect, (self.edge, self.text, self.quarantine), self.bounds, wanted, columns);
                 Box::new(rows.map_err(|broken| fault(file, &broken))?)
             }
             Layout::Json(framing, columns) => {
                 let wanted: Vec<_> = wanted.map(|at| columns[*at].clone()).collect();
-                Box::new(JsonRows::new(*framing, self.text, self.bounds, &wanted))
+                Box::new(JsonRows::new(*framing, (self.text, self.quarantine), self.bounds, &wanted))
             }
         };
         let content = self.set.content(file).await?;
@@ -135,9 +138,10 @@ impl Lane for FileLane {
                 }
             };
             match self.job.decoded(&self.job.set.files[at], &mut reader).await? {
-                Some(decoded) => {
+                Some(mut decoded) => {
+                    let aside = set_aside(&self.job.set.files[at], std::mem::take(&mut decoded.bad));
                     self.current = Some((at, reader));
-                    if let Some(batch) = self.job.take.batch(&decoded)? {
+                    if let Some(batch) = self.job.take.batch(&decoded, aside)? {
                         return Ok(Some(batch));
                     }
                 }
@@ -167,6 +171,22 @@ impl Text {
         }
         Ok(self.parser.take())
     }
+}
+
+/// Rows that can't be read, with the file that they stand in.
+fn set_aside(file: &File, bad: Vec<BadRow>) -> Vec<Aside> {
+    if bad.is_empty() {
+        return Vec::new();
+    }
+    let name: Arc<str> = file.meta.key.as_str().into();
+    let aside = |BadRow { broken: Broken { code, line, text }, raw }| Aside {
+        file: Arc::clone(&name),
+        line,
+        code,
+        why: text,
+        raw,
+    };
+    bad.into_iter().map(aside).collect()
 }
 
 /// A parser's finding as a fault that names the file by its hash.

@@ -14,7 +14,7 @@ use super::json_array::Framing;
 use super::json_infer::{Kind, Scan, Seen};
 use super::lane::{Layout, fault};
 use super::parquet::ParquetPlan;
-use super::rows::Bounds;
+use super::rows::{Bounds, Broken};
 use super::set::{File, FileSet, kind_of, read_fault};
 use super::take::{Compared, SourceColumn};
 
@@ -42,8 +42,8 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
             Opened { layout: Layout::Csv { dialect: dialect.clone(), columns }, columns: source, rows: None }
         }
         FileFormat::Jsonl(_) | FileFormat::Json(_) => {
-            let framing = framing(&first.format);
-            let scan = |file| json_scan(set, file, (framing, bounds.row_bytes), None);
+            let (framing, quarantine) = (framing(&first.format), !stream.bad_rows.is_fail());
+            let scan = |file| json_scan(set, file, (framing, bounds.row_bytes, quarantine), None);
             let scans: Vec<_> = set.files.iter().map(scan).collect();
             let mut scans = futures::stream::iter(scans).buffered(lanes.max(1));
             let mut seen = Seen::default();
@@ -74,14 +74,17 @@ pub(super) async fn open(set: &FileSet, stream: &StreamPlan, bounds: Bounds, lan
 }
 
 /// The columns of the first file, without reading it to its end.
-pub(super) async fn first_columns(set: &FileSet, edge: EdgePolicy) -> FaultResult<Vec<SourceColumn>> {
+pub(super) async fn first_columns(
+    set: &FileSet,
+    (edge, quarantine): (EdgePolicy, bool),
+) -> FaultResult<Vec<SourceColumn>> {
     let first = &set.files[0];
     let found = match &first.format {
         FileFormat::Csv(dialect) => {
             csv_header(set, first, dialect, LOOK_ROW).await.and_then(|names| csv_columns(&names, dialect, edge))
         }
         format @ (FileFormat::Jsonl(_) | FileFormat::Json(_)) => {
-            json_scan(set, first, (framing(format), LOOK_ROW), Some(LOOK))
+            json_scan(set, first, (framing(format), LOOK_ROW, quarantine), Some(LOOK))
                 .await
                 .map(|seen| seen.columns().iter().map(|(name, kind)| json_column(name, *kind)).collect())
         }
@@ -108,7 +111,7 @@ pub(super) async fn discover(bucket: &Arc<dyn Bucket>) -> FaultResult<Vec<Table>
         let name = if files.len() == 1 { files[0].key.clone() } else { pattern };
         // A file that can't be read is listed all the same: without columns.
         let columns = match FileSet::of(bucket, files[..1].to_vec(), None).await {
-            Ok(set) => first_columns(&set, EdgePolicy::default()).await.unwrap_or_default(),
+            Ok(set) => first_columns(&set, (EdgePolicy::default(), false)).await.unwrap_or_default(),
             Err(_) => Vec::new(),
         };
         let columns = columns
@@ -136,7 +139,7 @@ const fn framing(format: &FileFormat) -> Framing {
     if matches!(format, FileFormat::Json(_)) { Framing::Array } else { Framing::Lines }
 }
 
-async fn json_scan(set: &FileSet, file: &File, how: (Framing, usize), look: Option<u64>) -> FaultResult<Seen> {
+async fn json_scan(set: &FileSet, file: &File, how: (Framing, usize, bool), look: Option<u64>) -> FaultResult<Seen> {
     match json_scan_once(set, file, how, look).await {
         Ok(seen) => Ok(seen),
         Err(fault) => Err(set.blame(file, fault).await),
@@ -146,11 +149,11 @@ async fn json_scan(set: &FileSet, file: &File, how: (Framing, usize), look: Opti
 async fn json_scan_once(
     set: &FileSet,
     file: &File,
-    (framing, cap): (Framing, usize),
+    (framing, cap, quarantine): (Framing, usize, bool),
     look: Option<u64>,
 ) -> FaultResult<Seen> {
     let broken = |broken| fault(file, &broken);
-    let mut scan = Scan::new(framing, cap);
+    let mut scan = Scan::new(framing, cap, quarantine);
     let mut content = set.content(file).await?;
     let mut taken = 0;
     while let Some(bytes) = content.next().await? {
@@ -160,7 +163,15 @@ async fn json_scan_once(
             return Ok(scan.so_far());
         }
     }
-    scan.end().map_err(broken)
+    scan.end().and_then(some_row).map_err(broken)
+}
+
+/// A file of which nothing can be read is none of the stream's.
+fn some_row(mut seen: Seen) -> Result<Seen, Broken> {
+    match seen.wrong.take().filter(|_| seen.rows == 0) {
+        Some(wrong) => Err(wrong),
+        None => Ok(seen),
+    }
 }
 
 /// The columns that a header names, in the types that the spec gives them.

@@ -1,12 +1,18 @@
 //! What the text formats share: a parser is pushed bytes, stops when a batch is full, and gives columns.
 
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, StringArray};
 use waybill_model::FailureCode;
+
+use super::bad::BadRow;
 
 /// Columns that a file gave, before filter and choice: those that the stream's choice or filter needs.
 pub(super) struct Decoded {
     pub(super) columns: Vec<Column>,
     pub(super) rows: usize,
+    /// Which of the rows stay; all where none.
+    pub(super) stays: Option<BooleanArray>,
+    /// Rows that could not be read.
+    pub(super) bad: Vec<BadRow>,
 }
 
 /// One column of some rows.

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
-use arrow::compute::filter;
+use arrow::compute::{and, filter};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use waybill_model::FailureCode;
 use waybill_model::plan::StreamPlan;
-use waybill_pipeline::{Batch, Fault, FaultResult};
+use waybill_pipeline::{Aside, Batch, Fault, FaultResult};
 
 use super::super::shape;
 use super::filter::Filter;
@@ -87,15 +87,18 @@ impl Take {
         Arc::clone(&self.schema)
     }
 
-    /// The batch of some rows; none if the filter leaves none.
-    pub(super) fn batch(&self, decoded: &Decoded) -> FaultResult<Option<Batch>> {
-        let keep = self.filter.rows(&decoded.columns)?;
+    /// The batch of some rows, beside others that could not be read; none if the filter leaves none, and nothing is beside them.
+    pub(super) fn batch(&self, decoded: &Decoded, aside: Vec<Aside>) -> FaultResult<Option<Batch>> {
+        let keep = match (self.filter.rows(&decoded.columns)?, &decoded.stays) {
+            (Some(rows), Some(stays)) => Some(and(&rows, stays).map_err(|_| broken())?),
+            (rows, stays) => rows.or_else(|| stays.clone()),
+        };
         let kept = |array: &dyn Array| match &keep {
             None => Ok(arrow::array::make_array(array.to_data())),
             Some(rows) => filter(array, rows).map_err(|_| broken()),
         };
         let rows = keep.as_ref().map_or(decoded.rows, arrow::array::BooleanArray::true_count);
-        if rows == 0 {
+        if rows == 0 && aside.is_empty() {
             return Ok(None);
         }
         let (mut columns, mut twins, mut coerced): (Vec<ArrayRef>, _, _) = (Vec::new(), Vec::new(), Vec::new());
@@ -115,7 +118,7 @@ impl Take {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         let rows = RecordBatch::try_new_with_options(self.schema(), columns, &options).map_err(|_| broken())?;
-        Ok(Some(Batch { rows, twins, coerced }))
+        Ok(Some(Batch { rows, twins, coerced, aside }))
     }
 }
 

@@ -15,8 +15,8 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use tempfile::TempDir;
 use waybill_model::FailureCode;
 use waybill_model::plan::{
-    ArrayPolicy, ChangedFiles, Checksums, Columns, Condition, Csv, Deletes, EdgePolicy, FileFormat, Load, Op,
-    StreamPlan, TextPolicy,
+    ArrayPolicy, BAD_ROWS_SHARE, BadRows, ChangedFiles, Checksums, Columns, Condition, Csv, Deletes, EdgePolicy,
+    FileFormat, Load, Op, StreamPlan, TextPolicy,
 };
 use waybill_model::receipt::Grade;
 use waybill_pipeline::source::Want;
@@ -37,6 +37,8 @@ fn stream(name: &str) -> StreamPlan {
         columns: Columns::default(),
         new_columns: None,
         changed_files: ChangedFiles::Fail,
+        bad_rows: BadRows::Fail,
+        bad_rows_share: BAD_ROWS_SHARE,
         filter: Vec::new(),
         edge_values: EdgePolicy::Twin,
         arrays: ArrayPolicy::Fail,

@@ -150,5 +150,5 @@ fn batch(schema: &SchemaRef, columns: &mut [Column]) -> FaultResult<Batch> {
     }
     let rows = RecordBatch::try_new(Arc::clone(schema), arrays)
         .map_err(|_| Fault::new(FailureCode::WorkerBug, "a batch does not fit its schema"))?;
-    Ok(Batch { rows, twins, coerced })
+    Ok(Batch { twins, coerced, ..Batch::exact(rows) })
 }

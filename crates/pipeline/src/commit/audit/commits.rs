@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use waybill_model::plan::Load;
 use waybill_model::{Epoch, FailureCode};
 
-use super::TableReport;
+use super::{TableReport, files as data};
 use crate::bucket::Bucket;
 use crate::commit::digest::DigestKey;
 use crate::commit::listing::Listing;
@@ -22,7 +22,7 @@ pub(super) async fn check(
     bucket: &dyn Bucket,
     table: &str,
     head: &Head,
-    digest: &DigestKey,
+    (digest, hash): (&DigestKey, bool),
     report: &mut TableReport,
 ) -> FaultResult<OurFiles> {
     let mut files = OurFiles::new();
@@ -52,6 +52,9 @@ pub(super) async fn check(
                 Some(copy) => repeated(bucket, table, (&loaded, copy.of), (digest, &files), report).await?,
             }
             parent(bucket, table, &loaded, digest, report).await?;
+            if loaded.copy.is_none() {
+                data::check_aside(bucket, table, &loaded, hash, report).await?;
+            }
         }
         files.extend(loaded.files.into_iter().chain(loaded.kept).map(|file| (key::to_log(&file.path), file)));
     }

@@ -55,7 +55,31 @@ pub(super) async fn check(
     Ok(())
 }
 
-/// The lists of taken files that the next run goes on from must be there as they were written.
+/// The files of rows that a run has set aside, as far as the owner of the bucket has kept them.
+pub(super) async fn check_aside(
+    bucket: &dyn Bucket,
+    table: &str,
+    state: &Loaded,
+    hash: bool,
+    report: &mut TableReport,
+) -> FaultResult<()> {
+    for file in &state.aside {
+        report.quarantined += file.rows;
+        let key = format!("{table}/{}", file.path);
+        match bucket.head(&key).await? {
+            None => report.quarantine_gone += 1,
+            Some(object) if object.size == file.size => {
+                if hash {
+                    content(bucket, &object, &file.sha256, report).await?;
+                }
+            }
+            Some(_) => report.corrupt(format!("{key} has another size than the rows that were set aside")),
+        }
+    }
+    Ok(())
+}
+
+/// The lists of taken files that the next run goes on from.
 pub(super) async fn check_lists(
     bucket: &dyn Bucket,
     table: &str,

@@ -1,4 +1,4 @@
-//! The compressor between a text file and its upload.
+//! The compressor between a file of text and its upload.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ const PIECE: usize = 64 << 10;
 const ZSTD_LEVEL: i32 = 1;
 
 /// Takes text in pieces of any size and passes it on, compressed.
-pub(super) struct Packed {
+pub(in crate::encode) struct Packed {
     piece: Vec<u8>,
     packer: Packer,
 }
@@ -26,7 +26,7 @@ enum Packer {
 
 impl Packed {
     /// Snappy has no form for files of text; nobody can ask for it.
-    pub(super) fn new(sink: Sink, compression: Compression) -> io::Result<Self> {
+    pub(in crate::encode) fn new(sink: Sink, compression: Compression) -> io::Result<Self> {
         let packer = match compression {
             Compression::Gzip => Packer::Gzip(Box::new(GzEncoder::new(sink, flate2::Compression::default()))),
             Compression::Zstd => {
@@ -39,7 +39,7 @@ impl Packed {
         Ok(Self { piece: Vec::with_capacity(PIECE), packer })
     }
 
-    pub(super) fn sink(&self) -> &Sink {
+    pub(in crate::encode) fn sink(&self) -> &Sink {
         match &self.packer {
             Packer::None(sink) => sink,
             Packer::Gzip(packer) => packer.get_ref(),
@@ -47,7 +47,7 @@ impl Packed {
         }
     }
 
-    pub(super) fn sink_mut(&mut self) -> &mut Sink {
+    pub(in crate::encode) fn sink_mut(&mut self) -> &mut Sink {
         match &mut self.packer {
             Packer::None(sink) => sink,
             Packer::Gzip(packer) => packer.get_mut(),
@@ -56,7 +56,7 @@ impl Packed {
     }
 
     /// Passes everything on and ends the compressed form.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(in crate::encode) fn finish(&mut self) -> io::Result<()> {
         self.pass()?;
         match &mut self.packer {
             Packer::None(_) => Ok(()),

@@ -273,7 +273,8 @@ impl Reading {
             convert::values(batch.column(found), target, self.plan.edge)
                 .map_err(|(code, text)| self.file.fault(code, &text))
         });
-        Ok(Decoded { columns: columns.collect::<FaultResult<_>>()?, rows: batch.num_rows() })
+        let columns = columns.collect::<FaultResult<_>>()?;
+        Ok(Decoded { columns, rows: batch.num_rows(), stays: None, bad: Vec::new() })
     }
 }
 
