@@ -88,10 +88,6 @@ impl Store for Azurite {
     async fn bucket(endpoint: String, patience: Patience) -> AzureBucket {
         patient(endpoint, by_signature("rwdlc"), patience).await
     }
-
-    fn throttled(bucket: &AzureBucket) -> u64 {
-        bucket.throttled()
-    }
 }
 
 stories!(Azurite);

@@ -339,3 +339,29 @@ async fn f35_a_run_whose_upload_conflicts_for_ever_commits_nothing_and_the_next_
     let seen = readers::query(&dir.path().join("raw/t"), sums).expect("readers").agreed();
     assert_eq!(seen, json!([[12_000, 12_000, 12_000 * 12_001 / 2, 12_000]]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f33_a_run_whose_stores_are_busy_says_so_and_delivers() {
+    let server = Roto::start().await;
+    let proxy = S3Proxy::before(server.port()).await;
+    server.put("in/a.csv", b"id\n1\n2\n").await;
+    let dir = tempfile::tempdir().expect("dir");
+    let endpoint = proxy.endpoint();
+    let keys = "region: us-east-1, access-key: env://LAKE_KEY, secret-key: env://LAKE_SECRET";
+    let spec = format!(
+        "waybill: 1\nconnections:\n  inbox: {{ type: files, url: \"s3://{BUCKET}/in\", endpoint: \"{endpoint}\", {keys} }}\n  \
+         lake: {{ type: s3, bucket: {BUCKET}, prefix: raw, endpoint: \"{endpoint}\", {keys} }}\n\
+         pipelines:\n  p:\n    from: inbox\n    to: lake\n    streams:\n      \"*.csv\": {{ load: full }}\n"
+    );
+    let busy = |method, holds, times| Rule { method, holds, times, breaks: Break::Answer(503, "SlowDown") };
+    proxy.inject(busy("GET", "in/a.csv", 2));
+    proxy.inject(busy("PUT", "/data/", 3));
+    let output = tokio::task::block_in_place(|| once(dir.path(), &spec));
+    let talk = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), proxy.fired()), (Some(0), vec![2, 3]), "{talk}");
+    let told = talk.split("store throttled (").skip(1).filter_map(|rest| rest.split(')').next()?.parse::<u64>().ok());
+    assert_eq!(told.sum::<u64>(), 5, "{talk}");
+    // A run that nothing held up does not speak of it.
+    let output = tokio::task::block_in_place(|| once(dir.path(), &spec));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("throttled"));
+}

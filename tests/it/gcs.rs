@@ -78,10 +78,6 @@ impl Store for OwnGcs {
     async fn bucket(endpoint: String, patience: Patience) -> GcsBucket {
         opened(&settings(endpoint), patience).await
     }
-
-    fn throttled(bucket: &GcsBucket) -> u64 {
-        bucket.throttled()
-    }
 }
 
 stories!(OwnGcs);

@@ -75,10 +75,6 @@ impl Store for Roto {
         let bucket = S3Bucket::connect(BUCKET, "raw/shop", way, 256 << 20).await.expect("a bucket");
         bucket.with(patience, Parts { bytes: 5 << 20, in_flight: 2 })
     }
-
-    fn throttled(bucket: &S3Bucket) -> u64 {
-        bucket.throttled()
-    }
 }
 
 stories!(Roto);

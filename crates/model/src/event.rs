@@ -70,6 +70,8 @@ named! {
         SecretFailed = "secret_failed",
         /// A part of a check passed; `count` is its place in the list of checks.
         CheckPassed = "check_passed",
+        /// A store asked to slow down and was waited for; `count` is how often since this was last told.
+        StoreThrottled = "store_throttled",
         /// The orchestrator could not be reached for a while; `millis` of it.
         LinkLost = "link_lost",
         /// The worker stops as it was asked to.
@@ -112,6 +114,7 @@ impl EventCode {
             | Self::WindowFixedLag
             | Self::CommitRebased
             | Self::CommitReadBack
+            | Self::StoreThrottled
             | Self::LinkLost => Level::Warn,
             _ => Level::Info,
         }

@@ -95,6 +95,11 @@ pub trait Bucket: Send + Sync {
         1 << 20
     }
 
+    /// How often the store asked to slow down since this was made; each time was waited out, or ended in `bucket_throttled`.
+    fn throttled(&self) -> u64 {
+        0
+    }
+
     /// The whole of a small object, or none. One larger than `cap` bytes is `bucket_failed`.
     async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>>;
 

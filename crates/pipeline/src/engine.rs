@@ -21,8 +21,10 @@ mod stream;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod throttled;
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,6 +37,7 @@ use waybill_model::receipt::{ColumnDrift, Grade, StreamOutcome};
 use waybill_model::run::StreamState;
 use waybill_model::{AttemptId, Epoch, FailureCode, RunId};
 
+use self::throttled::Throttled;
 use crate::budget::Budget;
 use crate::database::Destination;
 use crate::expect::Expected;
@@ -165,12 +168,23 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
         unplaced: watch::Sender::new(streams.len()),
     });
     let mut tasks = JoinSet::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for (place, index) in streams.iter().enumerate() {
         let task = tasks.spawn(one(Arc::clone(&shared), *index));
         places.insert(task.id(), (place, *index));
     }
-    let mut ends: Vec<Option<StreamEnd>> = vec![None; streams.len()];
+    let ends = Throttled::from_now(context).beside(all_ends(tasks, &places, streams.len())).await;
+    link.abort();
+    ends
+}
+
+/// How every stream ended, in the order that was asked for.
+async fn all_ends(
+    mut tasks: JoinSet<StreamEnd>,
+    places: &HashMap<tokio::task::Id, (usize, u32)>,
+    streams: usize,
+) -> Vec<StreamEnd> {
+    let mut ends: Vec<Option<StreamEnd>> = vec![None; streams];
     while let Some(joined) = tasks.join_next_with_id().await {
         let (id, end) = match joined {
             Ok((id, end)) => (id, Some(end)),
@@ -180,7 +194,6 @@ pub async fn run(plan: &Plan, streams: &[u32], context: &Context) -> Vec<StreamE
             ends[*place] = Some(end.unwrap_or_else(|| bug(*index)));
         }
     }
-    link.abort();
     ends.into_iter().flatten().collect()
 }
 

@@ -40,6 +40,11 @@ pub trait Source: Send + Sync {
         Err(Fault::new(FailureCode::RequestUnusable, text))
     }
 
+    /// How often what it reads from asked to slow down since this was made.
+    fn throttled(&self) -> u64 {
+        0
+    }
+
     /// Opens one snapshot for a stream and plans its ranges. `after` is the committed cursor of a stream with windows.
     /// `lanes` is how many connections the caller would use; `batch_bytes` how large a batch may be.
     async fn open(

@@ -54,8 +54,6 @@ pub(crate) trait Store: Sized {
 
     /// The bucket at this address, below `raw/shop`, whose parts have 5 MiB and go out two at once.
     async fn bucket(endpoint: String, patience: Patience) -> Self::Bucket;
-
-    fn throttled(bucket: &Self::Bucket) -> u64;
 }
 
 /// A server behind the proxy with these rules, and the bucket on the other side.
@@ -150,7 +148,7 @@ pub(crate) async fn busy<S: Store>() {
     let body = content(11 * MIB);
     upload(&bucket, "data/x", &body).await.expect("an upload");
     assert_eq!(stored(&bucket, "data/x").await, body);
-    assert_eq!((proxy.fired(), S::throttled(&bucket)), (vec![30, 20], 50));
+    assert_eq!((proxy.fired(), bucket.throttled()), (vec![30, 20], 50));
 }
 
 pub(crate) async fn busy_without_end<S: Store>() {

@@ -216,12 +216,6 @@ impl<S: Store> Remote<S> {
     pub fn with(self, patience: Patience, parts: Parts) -> Self {
         Self::made(Arc::clone(&self.inner.store), self.inner.prefix.clone(), patience, parts)
     }
-
-    /// How often the service asked to slow down.
-    #[must_use]
-    pub fn throttled(&self) -> u64 {
-        self.inner.throttled.load(Ordering::Relaxed)
-    }
 }
 
 impl<S: Store> Inner<S> {
@@ -327,6 +321,10 @@ impl<S: Store> Bucket for Remote<S> {
 
     async fn upload(&self, key: &str) -> BucketResult<Box<dyn Upload>> {
         Ok(Box::new(upload::PartUpload::new(&self.inner, key)))
+    }
+
+    fn throttled(&self) -> u64 {
+        self.inner.throttled.load(Ordering::Relaxed)
     }
 
     async fn get(&self, key: &str, cap: u64) -> BucketResult<Option<Bytes>> {

@@ -76,6 +76,10 @@ impl Source for Files {
         take::Take::plan(stream, &columns).map(|_| ())
     }
 
+    fn throttled(&self) -> u64 {
+        self.bucket.throttled()
+    }
+
     async fn discover(&self) -> FaultResult<Vec<Table>> {
         layout::discover(&self.bucket).await
     }

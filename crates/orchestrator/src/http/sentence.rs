@@ -204,6 +204,10 @@ fn worker(code: EventCode, args: &Arguments) -> String {
         C::StreamFailed => format!("failed{sqlstate}"),
         C::SecretFailed => "a reference to a secret could not be followed".into(),
         C::CheckPassed => format!("check {count} passed"),
+        C::StoreThrottled => {
+            let times = show_count(args.count.unwrap_or(0), "request");
+            format!("a store asked to slow down: {times} waited and were sent again, or given up")
+        }
         C::LinkLost => format!("no way to the orchestrator for {} ms", args.millis.unwrap_or(0)),
         C::StopBegun => "the worker stops as asked".into(),
         C::WorkerPanicked => format!("a defect in the worker at location {:016x}", args.location.unwrap_or(0)),

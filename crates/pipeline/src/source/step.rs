@@ -47,6 +47,10 @@ impl Source for Stepped {
         self.inner.discover().await
     }
 
+    fn throttled(&self) -> u64 {
+        self.inner.throttled()
+    }
+
     async fn range(&self, stream: &StreamPlan, range: &Range) -> FaultResult<Vec<Condition>> {
         self.inner.range(stream, range).await
     }
