@@ -12,6 +12,7 @@ pub mod connection;
 pub mod data_plane;
 pub mod event;
 pub mod example;
+pub mod invitation;
 pub mod key;
 pub mod member;
 pub mod open;

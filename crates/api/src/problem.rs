@@ -140,6 +140,9 @@ codes! {
     /// The setup token is wrong, used, or setup has been done.
     SetupRefused = "setup_refused", 401, "The setup was refused",
         "waybill-orchestrator setup-token prints a new token, unless there is an administrator already: then waybill login";
+    /// The invitation is wrong, used, too old, taken back, or more than who made it may still give.
+    InvitationRefused = "invitation_refused", 401, "The invitation was refused",
+        "ask whoever invited you for a new one: an invitation is good once, for 72 hours";
     /// The caller's role does not allow the action.
     Forbidden = "forbidden", 403, "Your role does not allow this",
         "ask an administrator of the organization or an admin of the project";

@@ -21,6 +21,7 @@ mod access;
 mod agent;
 mod data_plane;
 mod guard;
+mod invitation;
 mod key;
 mod people;
 mod pipeline;
@@ -32,6 +33,7 @@ pub(crate) use access::Access;
 pub(crate) use agent::Agent;
 pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
+pub(crate) use invitation::Invitation;
 pub(crate) use key::Key;
 pub(crate) use people::{Member, User};
 pub(crate) use pipeline::Pipeline;
@@ -161,6 +163,9 @@ pub(crate) enum Command {
     /// People of the organization: list, show, add, set, disable, enable.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill user list", "waybill user set grace@example.org --role administrator"))]
     User(User),
+    /// Invitations of people: list, create, revoke, accept.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill invitation create grace@example.org", "waybill invitation accept --url https://waybill.example.org"))]
+    Invitation(Invitation),
     /// Members of the project that --project names: list, add, set, remove.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill member list --project prod", "waybill member add grace@example.org --role editor"))]
     Member(Member),

@@ -8,6 +8,7 @@ mod connection;
 mod data_plane;
 mod doctor;
 mod guard;
+mod invitation;
 mod key;
 mod login;
 mod logs;
@@ -54,6 +55,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Connection(command) => connection::connection(target, command, output).await,
         Command::DataPlane(command) => data_plane::data_plane(target, command, output).await,
         Command::Project(command) => project::project(target, command, output).await,
+        Command::Invitation(command) => invitation::invitation(target, command, output).await,
         Command::Key(command) => key::key(target, command, output).await,
         Command::Access(command) => access::access(target, command, output).await,
         Command::Session(command) => sessions::run(target, command, output).await,

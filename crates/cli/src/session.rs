@@ -30,6 +30,13 @@ pub(crate) fn client(place: &Place) -> Result<Client> {
     Ok(Client::new(&place.url, &trust)?)
 }
 
+/// Keeps the tokens of a login at this place.
+pub(crate) fn begin(place: &Place, tokens: Tokens) -> Result<()> {
+    let login =
+        Login { url: place.url.clone(), state: place.state.clone(), ca: place.ca.clone(), tokens, at: Micros::now() };
+    Logins::add(&place.key, login)
+}
+
 /// Goes on with the login of the orchestrator that is meant.
 pub(crate) fn connect(target: &Target) -> Result<Session> {
     let logins = Logins::read()?;

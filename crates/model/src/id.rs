@@ -53,6 +53,8 @@ kinds! {
     Session, SessionId, "ses";
     /// A key of a service.
     Key, KeyId, "key";
+    /// An invitation of a person.
+    Invitation, InvitationId, "inv";
     /// An entry of the audit chain.
     Audit, AuditId, "aud";
     /// An entry of the infrastructure trail.

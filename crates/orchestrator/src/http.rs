@@ -21,6 +21,7 @@ mod console;
 mod data_plane;
 mod door;
 mod gate;
+mod invitation;
 mod key;
 mod live;
 mod member;
@@ -54,6 +55,7 @@ pub fn operations() -> Operations {
     session::mount(&mut all);
     organization::mount(&mut all);
     member::mount(&mut all);
+    invitation::mount(&mut all);
     key::mount(&mut all);
     data_plane::mount(&mut all);
     agent::mount(&mut all);

@@ -20,6 +20,7 @@ pub mod cron;
 pub mod data_plane;
 pub mod document;
 mod endpoint;
+pub mod invitation;
 pub mod key;
 pub mod member;
 pub mod note;

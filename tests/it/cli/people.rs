@@ -4,6 +4,37 @@ use serde_json::json;
 
 use super::{Cli, logged_in, said};
 
+/// Who is invited needs no password from anybody: they take their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_invited_makes_their_own_account_on_their_own_machine() {
+    let sandbox = logged_in().await;
+    let owner = Cli { dir: sandbox.dir.path() };
+    owner.json(0, &["apply"]);
+    let made = owner.json(0, &["invitation", "create", "Grace@example.org", "--project-role", "operator"]);
+    let token = made["token"].as_str().expect("the token").to_owned();
+    let table = said(&owner.with_input(&["invitation", "list"], ""));
+    assert!(table.contains("grace@example.org  member  open") && !table.contains(&token), "{table}");
+    let desk = tempfile::tempdir().expect("a directory");
+    std::fs::write(desk.path().join("token"), format!("{token}\n")).expect("a file");
+    let grace = Cli { dir: desk.path() };
+    let state = sandbox.path("state").display().to_string();
+    let accept = ["invitation", "accept", "--state", &state, "--token-file", "token", "--password-stdin"];
+    let weak = grace.with_input(&accept, "short\n");
+    assert_eq!(weak.status.code(), Some(6), "{}", said(&weak));
+    let output = grace.with_input(&accept, PASSWORD);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(grace.json(0, &["whoami"])["user"]["email"], "grace@example.org");
+    assert_eq!(grace.json(0, &["run", "start", "shop", "--watch"])["state"], "succeeded");
+    let again = said(&grace.with_input(&accept, PASSWORD));
+    assert!(again.contains("ask whoever invited you for a new one"), "{again}");
+    let other = owner.json(0, &["invitation", "create", "ida@example.org"])["invitation"]["state"].clone();
+    let taken_back = owner.json(0, &["invitation", "revoke", "ida@example.org"])["state"].clone();
+    assert_eq!((other, taken_back), (json!("open"), json!("revoked")));
+    assert_eq!(owner.refused(4, &["invitation", "revoke", "nobody@example.org"]), "not_found");
+    assert_eq!(owner.refused(5, &["invitation", "create", "grace@example.org"]), "name_taken");
+    assert_eq!(grace.refused(1, &["invitation", "list"]), "forbidden");
+}
+
 const PASSWORD: &str = "four words nobody guesses\n";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -330,6 +330,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Invitations, oldest first */
+        get: operations["invitation_list"];
+        put?: never;
+        /** Ask a person in: the token in the answer makes their account, once, within 72 hours */
+        post: operations["invitation_create"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/{invitation}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One invitation */
+        get: operations["invitation_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations/{invitation}/revoke": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Take an invitation back; one that is over stays as it is */
+        post: operations["invitation_revoke"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/invitations:accept": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the own account with the token of an invitation, and log in */
+        post: operations["invitation_accept"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/keys/{key}": {
         parameters: {
             query?: never;
@@ -1577,6 +1646,61 @@ export interface components {
          * @enum {string}
          */
         Grade: "verified" | "counted" | "unchecked";
+        /** @description A person who is asked to come in. */
+        Invitation: {
+            /** @description What the caller may do with it. */
+            allowed_actions?: components["schemas"]["AllowedAction"][];
+            /** @description When it was made. */
+            created_at: components["schemas"]["Timestamp"];
+            /** @description The e-mail address that the account will have, in lower case. */
+            email: string;
+            /** @description From when on it is refused. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description Its id. */
+            id: string;
+            /** @description Who made it: it gives no more than they may give when it is accepted. */
+            invited_by: string;
+            /** @description The project that takes the person in. */
+            project_id?: string | null;
+            project_role?: components["schemas"]["ProjectRole"] | null;
+            /** @description The role in the organization. */
+            role: components["schemas"]["OrganizationRole"];
+            /** @description `open`, `expired`, `revoked` or `accepted`. */
+            state: string;
+        };
+        /** @description Makes the account of who was invited. */
+        InvitationAccept: {
+            /** @description The password of the new account, 12 to 128 characters. */
+            password: components["schemas"]["Confidential"];
+            /** @description The token of the invitation. */
+            token: components["schemas"]["Confidential"];
+        };
+        /** @description Asks a person to come in. One that is open for the address already is taken back. */
+        InvitationCreate: {
+            /** @description E-mail address. */
+            email: string;
+            /** @description A project that takes the person in; with `project_role`. */
+            project_id?: string | null;
+            /** @description `owner`, `admin`, `editor`, `operator` or `viewer`, at most as high as the caller's own there. */
+            project_role?: string | null;
+            /** @description `owner`, `administrator` or `member`, at most as high as the caller's own; `member` where absent. */
+            role?: string | null;
+        };
+        /** @description A new invitation. */
+        InvitationMade: {
+            /** @description What is known of it. */
+            invitation: components["schemas"]["Invitation"];
+            /** @description What takes the person in, once. It is shown this once; a repeat of the request does not tell it. */
+            token?: string | null;
+        };
+        /** @description One page of a list. */
+        InvitationPage: {
+            count?: components["schemas"]["PageCount"] | null;
+            /** @description The items, in the order that was asked for. */
+            items: components["schemas"]["Invitation"][];
+            /** @description Give it as `cursor` for the next page; absent on the last one. Opaque, signed, bound to this user and these filters. */
+            next_cursor?: string | null;
+        };
         /** @description Makes a key. */
         KeyCreate: {
             /**
@@ -4080,6 +4204,277 @@ export interface operations {
                      *     }
                      */
                     "text/event-stream": components["schemas"]["RunDetail"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_list: {
+        parameters: {
+            query?: {
+                /** @description Items per page, 1 to 200; 50 where absent. */
+                limit?: string;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "allowed_actions": [
+                     *             {
+                     *               "action": "invitation_revoke",
+                     *               "allowed": true
+                     *             }
+                     *           ],
+                     *           "created_at": "2025-11-21T02:00:04.000000Z",
+                     *           "email": "grace@example.org",
+                     *           "expires_at": "2025-11-24T02:00:04.000000Z",
+                     *           "id": "inv_01jd8m2v5k0000000000000001",
+                     *           "invited_by": "usr_01jd8m2v5k0000000000000001",
+                     *           "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *           "project_role": "editor",
+                     *           "role": "member",
+                     *           "state": "open"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InvitationPage"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_create: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A repeat with the same key and body gives what the first one made. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "grace@example.org",
+                 *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                 *       "project_role": "editor"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InvitationCreate"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "invitation": {
+                     *         "allowed_actions": [
+                     *           {
+                     *             "action": "invitation_revoke",
+                     *             "allowed": true
+                     *           }
+                     *         ],
+                     *         "created_at": "2025-11-21T02:00:04.000000Z",
+                     *         "email": "grace@example.org",
+                     *         "expires_at": "2025-11-24T02:00:04.000000Z",
+                     *         "id": "inv_01jd8m2v5k0000000000000001",
+                     *         "invited_by": "usr_01jd8m2v5k0000000000000001",
+                     *         "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *         "project_role": "editor",
+                     *         "role": "member",
+                     *         "state": "open"
+                     *       },
+                     *       "token": "wbi_…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["InvitationMade"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "allowed_actions": [
+                     *         {
+                     *           "action": "invitation_revoke",
+                     *           "allowed": true
+                     *         }
+                     *       ],
+                     *       "created_at": "2025-11-21T02:00:04.000000Z",
+                     *       "email": "grace@example.org",
+                     *       "expires_at": "2025-11-24T02:00:04.000000Z",
+                     *       "id": "inv_01jd8m2v5k0000000000000001",
+                     *       "invited_by": "usr_01jd8m2v5k0000000000000001",
+                     *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *       "project_role": "editor",
+                     *       "role": "member",
+                     *       "state": "open"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_revoke: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                invitation: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "allowed_actions": [
+                     *         {
+                     *           "action": "invitation_revoke",
+                     *           "allowed": true
+                     *         }
+                     *       ],
+                     *       "created_at": "2025-11-21T02:00:04.000000Z",
+                     *       "email": "grace@example.org",
+                     *       "expires_at": "2025-11-24T02:00:04.000000Z",
+                     *       "id": "inv_01jd8m2v5k0000000000000001",
+                     *       "invited_by": "usr_01jd8m2v5k0000000000000001",
+                     *       "project_id": "prj_01jd8m2v5k0000000000000001",
+                     *       "project_role": "editor",
+                     *       "role": "member",
+                     *       "state": "open"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invitation"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    invitation_accept: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery staple",
+                 *       "token": "wbi_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InvitationAccept"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_expires_in_ms": 600000,
+                     *       "access_token": "eyJhbGciOiJIUzUxMiIs…",
+                     *       "refresh_expires_at": "2025-11-21T14:00:04.000000Z",
+                     *       "refresh_token": "wbr_…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
                 };
             };
             /** @description A problem. */

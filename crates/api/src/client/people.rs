@@ -1,11 +1,12 @@
 //! Operations on people and members of projects.
 
-use waybill_model::id::KeyId;
+use waybill_model::id::{InvitationId, KeyId};
 use waybill_model::{ProjectId, UserId};
 
 use super::{AccessQuery, Client, ClientResult, ListQuery, Tagged};
 use crate::access::AccessExplained;
-use crate::account::{User, UserCreate, UserUpdate};
+use crate::account::{Tokens, User, UserCreate, UserUpdate};
+use crate::invitation::{Invitation, InvitationAccept, InvitationCreate, InvitationMade};
 use crate::key::{ApiKey, KeyCreate, KeyMade};
 use crate::member::{Member, MemberCreate, MemberUpdate};
 use crate::page::Page;
@@ -31,6 +32,34 @@ impl Client {
     /// Changes a person's role or state.
     pub async fn user_update(&self, id: UserId, etag: &str, body: &UserUpdate) -> ClientResult<User> {
         self.patch(&format!("/v1/users/{id}"), etag, body).await
+    }
+}
+
+/// Invitations.
+impl Client {
+    /// A page of them, oldest first.
+    pub async fn invitation_list(&self, query: &ListQuery) -> ClientResult<Page<Invitation>> {
+        self.get("/v1/invitations", query).await
+    }
+
+    /// Asks a person to come in; the answer alone holds the token.
+    pub async fn invitation_create(&self, body: &InvitationCreate) -> ClientResult<InvitationMade> {
+        self.post("/v1/invitations", body).await
+    }
+
+    /// One invitation, without its token.
+    pub async fn invitation_get(&self, id: InvitationId) -> ClientResult<Invitation> {
+        self.get(&format!("/v1/invitations/{id}"), &()).await
+    }
+
+    /// Takes an invitation back.
+    pub async fn invitation_revoke(&self, id: InvitationId) -> ClientResult<Invitation> {
+        self.post(&format!("/v1/invitations/{id}/revoke"), &()).await
+    }
+
+    /// Makes the account of who was invited, and logs in.
+    pub async fn invitation_accept(&self, body: &InvitationAccept) -> ClientResult<Tokens> {
+        self.public("/v1/invitations:accept", body).await.map(|tokens| self.adopt(tokens))
     }
 }
 

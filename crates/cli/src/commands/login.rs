@@ -6,13 +6,12 @@ use std::path::Path;
 use waybill_api::ProblemCode;
 use waybill_api::account::{Confidential, LoginRequest, SetupRequest, Tokens};
 use waybill_api::client::Client;
-use waybill_model::Micros;
 
 use crate::args::{Login as Args, Password, Target};
 use crate::commands::validate::read;
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, facts};
-use crate::session::{self, Login, Logins, Place};
+use crate::session::{self, Logins, Place};
 
 pub(crate) async fn login(target: &Target, args: &Args, output: &Output) -> Result<Exit> {
     let place = session::find(target, &Logins::read()?)?;
@@ -27,9 +26,7 @@ pub(crate) async fn login(target: &Target, args: &Args, output: &Output) -> Resu
     let new = setup.is_some().then_some("Where no owner is there yet, this makes the first one: 12 to 128 characters.");
     let password = password(&args.password, asks, new, output)?;
     let tokens = enter(&client, setup, (&email, &password), args).await?;
-    let login =
-        Login { url: place.url.clone(), state: place.state.clone(), ca: place.ca.clone(), tokens, at: Micros::now() };
-    Logins::add(&place.key, login)?;
+    session::begin(&place, tokens)?;
     output.say(&format!("logged in at {} as {}", place.url, crate::output::clean(&email)));
     Ok(Exit::Done)
 }
@@ -83,7 +80,7 @@ pub(crate) fn password(args: &Password, asks: bool, new: Option<&str>, output: &
     Ok(Confidential::new(text.strip_suffix('\n').unwrap_or(&text).trim_end_matches('\r')))
 }
 
-fn missing(what: &str) -> Failure {
+pub(super) fn missing(what: &str) -> Failure {
     Failure::new(Exit::Usage, "input_needed", format!("{what} is needed where nobody can be asked"))
         .next("printf %s \"$PASSWORD\" | waybill login --email ada@example.org --password-stdin")
 }
@@ -92,7 +89,7 @@ fn unreadable(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Failed, "input_unreadable", format!("the input can't be read: {}", error.kind()))
 }
 
-fn ask(question: &str, output: &Output) -> Result<String> {
+pub(super) fn ask(question: &str, output: &Output) -> Result<String> {
     output.prompt(question);
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).map_err(|error| unreadable(&error))?;

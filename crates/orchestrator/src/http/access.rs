@@ -160,7 +160,9 @@ fn fits(operation: &Operation, found: Option<&Found>) -> ServiceResult<()> {
 
 /// What an id names, whatever its noun.
 async fn found(app: &App, org: OrgId, id: &str) -> ServiceResult<Option<Found>> {
-    use waybill_store::{Agent, ApiKey, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, User};
+    use waybill_store::{
+        Agent, ApiKey, Attempt, Connection, DataPlane, Invitation, Organization, Pipeline, Project, Run, User,
+    };
     async fn of<T: Load>(app: &App, org: OrgId, id: &str, noun: &'static str) -> ServiceResult<Option<Found>> {
         Ok(T::load(&app.store, org, id).await?.map(|(_, place)| Found { noun, place, seen: T::SEEN }))
     }
@@ -171,6 +173,7 @@ async fn found(app: &App, org: OrgId, id: &str) -> ServiceResult<Option<Found>> 
         Some("agt") => of::<Agent>(app, org, id, "agent").await,
         Some("con") => of::<Connection>(app, org, id, "connection").await,
         Some("key") => of::<ApiKey>(app, org, id, "key").await,
+        Some("inv") => of::<Invitation>(app, org, id, "invitation").await,
         Some("pl") => of::<Pipeline>(app, org, id, "pipeline").await,
         Some("usr") => of::<User>(app, org, id, "user").await,
         Some("run") => of::<Run>(app, org, id, "run").await,

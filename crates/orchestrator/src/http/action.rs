@@ -1,8 +1,10 @@
 //! Actions: what an operation is called, what it asks for, what it is about, and where that belongs.
 
-use waybill_model::id::KeyId;
+use waybill_model::id::{InvitationId, KeyId};
 use waybill_model::{AgentId, AttemptId, ConnectionId, DataPlaneId, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{Agent, ApiKey, Attempt, Connection, DataPlane, Organization, Pipeline, Project, Run, Store, User};
+use waybill_store::{
+    Agent, ApiKey, Attempt, Connection, DataPlane, Invitation, Organization, Pipeline, Project, Run, Store, User,
+};
 
 use crate::auth::{Permission, Place};
 use crate::service::ServiceResult;
@@ -79,6 +81,8 @@ load! {
     User, UserId, UserRead, |store, org, id| store.user_get(org, id), |_| Place::Organization, |_| Part::Other;
     Connection, ConnectionId, ConnectionRead, |store, org, id| store.connection_get(org, id),
         |row| Place::Project(row.project), |_| Part::Other;
+    Invitation, InvitationId, UserRead, |store, org, id| store.invitation_get(org, id), |_| Place::Organization,
+        |_| Part::Other;
     ApiKey, KeyId, KeyRead, |store, org, id| store.key_get(org, id), |row| Place::Project(row.project), |_| Part::Other;
     Pipeline, PipelineId, PipelineRead, |store, org, id| store.pipeline_get(org, id), |row| Place::Project(row.project),
         |row| Part::Pipeline(row.id);
@@ -155,6 +159,14 @@ actions! {
     UserGet = "user_get", UserRead, User;
     /// Changes a person's role, disables or enables them.
     UserUpdate = "user_update", UserWrite, User;
+    /// Lists invitations.
+    InvitationList = "invitation_list", UserRead, ();
+    /// Asks a person to come in.
+    InvitationCreate = "invitation_create", UserWrite, ();
+    /// Reads an invitation.
+    InvitationGet = "invitation_get", UserRead, Invitation;
+    /// Takes an invitation back.
+    InvitationRevoke = "invitation_revoke", UserWrite, Invitation;
     /// Reads the organization.
     OrganizationGet = "organization_get", OrganizationRead, Organization;
     /// Lists audit entries.

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 use waybill_api::spec::SpecApply;
 use waybill_identity::KeyDirectory;
-use waybill_model::id::{KeyId, SessionId};
+use waybill_model::id::{InvitationId, KeyId, SessionId};
 use waybill_model::role::{OrganizationRole, ProjectRole};
 use waybill_model::{AgentId, AttemptId, DataPlaneId, Epoch, Micros, OrgId, PipelineId, ProjectId, RunId, UserId};
-use waybill_store::{NewApiKey, NewAttempt, Store, User};
+use waybill_store::{NewApiKey, NewAttempt, NewInvitation, Store, User};
 use waybill_tests::services::postgres::Postgres;
 
 use crate::app::Shared;
@@ -28,6 +28,7 @@ mod console;
 mod conventions;
 mod endpoint;
 mod gate;
+mod invitation;
 mod key;
 mod lists;
 mod live;
@@ -236,6 +237,7 @@ impl Tenant {
         let run = start::start(app, &caller, &body, None).await.expect("a run").run.id;
         let attempt = attempt_of(app, (org, run, plane)).await;
         let key = key_of(app, (org, project), user).await;
+        let invitation = invitation_of(app, org, user).await;
         let ids = vec![
             ("organization", org.to_string()),
             ("user", user.to_string()),
@@ -247,6 +249,7 @@ impl Tenant {
             ("run", run.to_string()),
             ("attempt", attempt.to_string()),
             ("key", key.to_string()),
+            ("invitation", invitation.to_string()),
         ];
         Self { caller, user, session, token, project, pipeline, run, ids }
     }
@@ -287,6 +290,24 @@ async fn key_of(app: &Shared, (org, project): (OrgId, ProjectId), created_by: Us
     };
     let mut tx = app.store.write_tx(org).await.expect("a transaction");
     Store::key_insert_in_txn(&mut tx, &new, &[]).await.expect("a key");
+    tx.commit().await.expect("a commit");
+    id
+}
+
+async fn invitation_of(app: &Shared, org: OrgId, invited_by: UserId) -> InvitationId {
+    let id = InvitationId::generate();
+    let new = NewInvitation {
+        org,
+        id,
+        email: "asked@example.org".into(),
+        role: "member",
+        project: None,
+        digest: format!("{id:0>64}"),
+        invited_by,
+        life: std::time::Duration::from_secs(600),
+    };
+    let mut tx = app.store.write_tx(org).await.expect("a transaction");
+    Store::invitation_insert_in_txn(&mut tx, &new).await.expect("an invitation");
     tx.commit().await.expect("a commit");
     id
 }

@@ -133,6 +133,7 @@ pub(super) fn wait(app: &Shared, subject: Subject<'_>, ip: Option<IpAddr>) -> Se
         Subject::Login(_) => "too many failed logins",
         Subject::Setup => "too many wrong setup tokens",
         Subject::Key => "too many refused keys from this address",
+        Subject::Invitation => "too many refused invitations from this address",
     };
     Err(Refused::new(ProblemCode::TooManyRequests, why).after(wait))
 }
@@ -172,7 +173,7 @@ pub async fn logout(app: &Shared, caller: &Caller) -> ServiceResult<()> {
     Ok(tx.commit().await?)
 }
 
-async fn begin(app: &Shared, tx: &mut Tx, user: &User, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
+pub(super) async fn begin(app: &Shared, tx: &mut Tx, user: &User, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     let session = SessionId::generate();
     let ip = ip.map(|ip| ip.to_string());
     Store::session_insert_in_txn(tx, user.org, session, user.id, (app.login.session, ip.as_deref())).await?;
