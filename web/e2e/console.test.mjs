@@ -259,6 +259,11 @@ test("axe finds nothing on any page in either theme and 320 pixels are enough", 
     await page.goto(world.url);
     await page.getByLabel("Password").waitFor();
     await look("sign in");
+    for (const path of ["/accept", "/reset"]) {
+      await page.goto(world.url + path);
+      await page.getByLabel(/password/).waitFor();
+      await look(path);
+    }
     await world.signIn(page);
     for (const path of paths) {
       await page.setViewportSize({ width: 1280, height: 900 });

@@ -19,6 +19,11 @@ try {
     await page.goto(world.url);
     await page.getByLabel("Password").waitFor();
     await shoot("sign-in");
+    for (const link of ["accept", "reset"]) {
+      await page.goto(`${world.url}/${link}`);
+      await page.getByLabel(/password/).waitFor();
+      await shoot(link);
+    }
     await world.signIn(page);
     await page.getByRole("table").first().waitFor();
     await shoot("pipelines");

@@ -59,13 +59,81 @@ test("what somebody else changed meanwhile is not overwritten", async () => {
   await page.context().close();
 });
 
+test("who is invited makes their own account by the link that is shown once", async () => {
+  const page = await world.page();
+  await world.signIn(page, OWNER, "/settings/members");
+  const form = page.getByRole("form", { name: "Invite a person" });
+  await form.getByLabel("E-mail address").fill("ida@example.org");
+  await form.getByLabel("Role in the project").selectOption("operator");
+  await form.getByRole("button", { name: "Invite" }).click();
+  const link = await page.locator("code.link").textContent();
+  assert.match(link, /\/accept#token=wbi_/);
+  const asked = of(page, "Invitations", "ida@example.org");
+  assert.match(await asked.textContent(), /open.*member, and operator of a project/);
+  const theirs = await world.page();
+  const sent = [];
+  theirs.on("request", (request) => sent.push(request.url()));
+  await theirs.goto(link);
+  await theirs.getByRole("heading", { name: "Accept an invitation to Waybill" }).waitFor();
+  // The token leaves the address.
+  await theirs.waitForURL(`${world.url}/accept`);
+  await theirs.getByLabel("Your password").fill("waybillwaybill");
+  await theirs.getByRole("button", { name: "Make my account" }).click();
+  await theirs.getByRole("alert").waitFor();
+  await theirs.getByLabel("Your password").fill("four words nobody guesses");
+  await theirs.getByRole("button", { name: "Make my account" }).click();
+  await theirs.getByRole("navigation", { name: "Pages" }).waitFor();
+  await theirs.getByRole("banner").getByText("ida@example.org").waitFor();
+  assert.ok(sent.every((url) => !url.includes("wbi_")), "no address that is sent holds the token");
+  assert.match(await world.cli("member", "list"), /ida@example\.org\s.*operator/);
+  // A link that was used says so, and who is signed in already makes no second account.
+  await theirs.goto(link);
+  await theirs.getByRole("heading", { name: "You are signed in already" }).waitFor();
+  const late = await world.page();
+  await late.goto(link);
+  await late.getByLabel("Your password").fill("four words nobody guesses");
+  await late.getByRole("button", { name: "Make my account" }).click();
+  await late.getByRole("alert").getByText(/not valid \(any more\)/).waitFor();
+  await form.getByLabel("E-mail address").fill("nobody@example.org");
+  await form.getByRole("button", { name: "Invite" }).click();
+  await of(page, "Invitations", "nobody@example.org").getByRole("button", { name: "Take back nobody@example.org" }).click();
+  await of(page, "Invitations", "nobody@example.org").waitFor({ state: "detached" });
+  assert.deepEqual([page.violations, page.faults, theirs.violations, theirs.faults], [[], [], [], []]);
+  for (const one of [page, theirs, late]) await one.context().close();
+});
+
+test("who has a link for a new password chooses one and the sessions of before end", async () => {
+  const page = await world.page();
+  await world.signIn(page, OWNER, "/settings/members");
+  const before = await world.page();
+  const ida = { email: "ida@example.org", password: "four words nobody guesses" };
+  await world.signIn(before, ida);
+  await of(page, ORGANIZATION, ida.email).getByRole("button", { name: `Reset password ${ida.email}` }).click();
+  const link = await page.locator("code.link").textContent();
+  assert.match(link, /\/reset#token=wbp_/);
+  const theirs = await world.page();
+  await theirs.goto(link);
+  await theirs.getByRole("heading", { name: "Choose a new password for Waybill" }).waitFor();
+  await theirs.getByLabel("Your new password").fill("other words nobody guesses");
+  await theirs.getByRole("button", { name: "Change my password" }).click();
+  await theirs.getByRole("navigation", { name: "Pages" }).waitFor();
+  await before.getByLabel("Password").waitFor();
+  await world.signIn(before, { ...ida, password: "other words nobody guesses" });
+  const own = of(page, ORGANIZATION, OWNER.email).getByRole("button", { name: `Reset password ${OWNER.email}` });
+  assert.equal(await own.getAttribute("aria-disabled"), "true");
+  assert.deepEqual([page.violations, page.faults, theirs.violations, theirs.faults], [[], [], [], []]);
+  for (const one of [page, theirs, before]) await one.context().close();
+});
+
 test("who may change nobody sees every button disabled with its reason", async () => {
   const page = await world.page();
   await world.signIn(page, VIEWER, "/settings/members");
   const sent = [];
   page.on("request", (request) => ["POST", "PATCH", "DELETE"].includes(request.method()) && sent.push(request.url()));
-  await page.getByRole("region", { name: PROJECT }).or(page.getByRole("alert")).first().waitFor();
-  await page.getByRole("region", { name: ORGANIZATION }).or(page.getByRole("alert")).last().waitFor();
+  await page.getByRole("region", { name: PROJECT }).waitFor();
+  // People of the organization and invitations are not for a viewer: either says so.
+  await page.getByRole("alert").nth(1).waitFor();
+  assert.equal(await page.getByRole("form", { name: "Invite a person" }).count(), 0);
   const buttons = await page.locator("td button").all();
   assert.ok(buttons.length > 0, "nothing is hidden from who may not press it");
   for (const button of buttons) {

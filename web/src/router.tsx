@@ -8,6 +8,7 @@ import {
   redirect,
   retainSearchParams,
 } from "@tanstack/react-router";
+import { SignedIn } from "./pages/accept";
 import { Pipeline } from "./pages/pipeline";
 import { Pipelines } from "./pages/pipelines";
 import { Run } from "./pages/run";
@@ -99,6 +100,9 @@ const failures = createRoute({
   component: lazyRouteComponent(() => import("./pages/failures"), "FailureCodes"),
 });
 
+const accept = createRoute({ getParentRoute: () => root, path: "/accept", component: SignedIn });
+const reset = createRoute({ getParentRoute: () => root, path: "/reset", component: SignedIn });
+
 const settings = createRoute({
   getParentRoute: () => root,
   path: "/settings",
@@ -136,7 +140,7 @@ const audit = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures, planes, audit, settings, members, sessions]),
+  routeTree: root.addChildren([home, pipelines, pipeline, runs, run, failures, planes, audit, accept, reset, settings, members, sessions]),
   scrollRestoration: false,
 });
 

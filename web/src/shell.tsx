@@ -5,6 +5,7 @@ import { useState, useSyncExternalStore } from "react";
 import { api, good } from "./api/client";
 import { leave, signedIn, watchSession } from "./api/session";
 import { linkNow, watchLink } from "./live/status";
+import { isLink, OfLink } from "./pages/accept";
 import { SignIn } from "./pages/signin";
 import { inert, showTime, zoneName } from "./ui/format";
 import { Name } from "./ui/parts";
@@ -15,7 +16,10 @@ import { THEMES, type Theme, themeNow, wear } from "./ui/theme";
 const LISTS = ["/pipelines", "/runs", "/settings/members"] as const;
 
 export function Shell() {
-  return useSyncExternalStore(watchSession, signedIn) ? <Frame /> : <SignIn />;
+  const { pathname } = useLocation();
+  const known = useSyncExternalStore(watchSession, signedIn);
+  if (known) return <Frame />;
+  return isLink(pathname) ? <OfLink key={pathname} pathname={pathname} /> : <SignIn />;
 }
 
 function Frame() {

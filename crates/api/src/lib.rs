@@ -18,6 +18,7 @@ pub mod member;
 pub mod open;
 pub mod organization;
 pub mod page;
+pub mod password;
 pub mod pipeline;
 pub mod problem;
 pub mod run;

@@ -143,6 +143,9 @@ codes! {
     /// The invitation is wrong, used, too old, taken back, or more than who made it may still give.
     InvitationRefused = "invitation_refused", 401, "The invitation was refused",
         "ask whoever invited you for a new one: an invitation is good once, for 72 hours";
+    /// The link for a new password is wrong, used, too old, or its maker may not give it any more.
+    ResetRefused = "reset_refused", 401, "The link was refused",
+        "ask whoever looks after people for a new one: a link is good once, for an hour where they said nothing else";
     /// The caller's role does not allow the action.
     Forbidden = "forbidden", 403, "Your role does not allow this",
         "ask an administrator of the organization or an admin of the project";

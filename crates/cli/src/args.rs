@@ -23,6 +23,7 @@ mod data_plane;
 mod guard;
 mod invitation;
 mod key;
+mod password;
 mod people;
 mod pipeline;
 mod project;
@@ -35,6 +36,7 @@ pub(crate) use data_plane::{AddDataPlane, AwsEcs, DataPlane, Document};
 pub(crate) use guard::{Guard, Sign, SignCommand};
 pub(crate) use invitation::Invitation;
 pub(crate) use key::Key;
+pub(crate) use password::Password as PasswordCommand;
 pub(crate) use people::{Member, User};
 pub(crate) use pipeline::Pipeline;
 pub(crate) use project::Project;
@@ -160,12 +162,15 @@ pub(crate) enum Command {
     /// Projects: list, show, set.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill project list", "waybill project set prod --allow-region eu-central-1"))]
     Project(Project),
-    /// People of the organization: list, show, add, set, disable, enable.
+    /// People of the organization: list, show, add, set, reset-password, disable, enable.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill user list", "waybill user set grace@example.org --role administrator"))]
     User(User),
     /// Invitations of people: list, create, revoke, accept.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill invitation create grace@example.org", "waybill invitation accept --url https://waybill.example.org"))]
     Invitation(Invitation),
+    /// Your password: change, reset.
+    #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill password change", "waybill password reset --url https://waybill.example.org"))]
+    Password(PasswordCommand),
     /// Members of the project that --project names: list, add, set, remove.
     #[command(subcommand, help_template = TEMPLATE, before_help = examples!("waybill member list --project prod", "waybill member add grace@example.org --role editor"))]
     Member(Member),

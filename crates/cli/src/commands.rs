@@ -13,6 +13,7 @@ mod key;
 mod login;
 mod logs;
 mod man;
+mod password;
 mod people;
 mod pipeline;
 mod preview;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Exit> {
         Command::Key(command) => key::key(target, command, output).await,
         Command::Access(command) => access::access(target, command, output).await,
         Command::Session(command) => sessions::run(target, command, output).await,
+        Command::Password(command) => password::change(target, command, output).await,
         Command::User(command) => people::user(target, command, output).await,
         Command::Member(command) => people::member(target, command, output).await,
         Command::Pipeline(command) => pipeline::pipeline(target, command, output).await,

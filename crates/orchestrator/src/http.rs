@@ -28,6 +28,7 @@ mod member;
 pub mod operation;
 mod organization;
 mod page;
+mod password;
 mod pipeline;
 pub mod private;
 mod reply;
@@ -56,6 +57,7 @@ pub fn operations() -> Operations {
     organization::mount(&mut all);
     member::mount(&mut all);
     invitation::mount(&mut all);
+    password::mount(&mut all);
     key::mount(&mut all);
     data_plane::mount(&mut all);
     agent::mount(&mut all);

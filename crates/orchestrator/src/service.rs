@@ -25,6 +25,7 @@ pub mod key;
 pub mod member;
 pub mod note;
 pub mod nudge;
+pub mod password;
 pub mod pipeline;
 pub mod project;
 pub(crate) mod region;

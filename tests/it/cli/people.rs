@@ -35,6 +35,35 @@ async fn who_is_invited_makes_their_own_account_on_their_own_machine() {
     assert_eq!(grace.refused(1, &["invitation", "list"]), "forbidden");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_changed_and_reset_on_the_command_line() {
+    let sandbox = logged_in().await;
+    let owner = Cli { dir: sandbox.dir.path() };
+    let add = ["user", "add", "grace@example.org", "--password-stdin"];
+    assert_eq!(owner.with_input(&add, PASSWORD).status.code(), Some(0));
+    let desk = tempfile::tempdir().expect("a directory");
+    let grace = Cli { dir: desk.path() };
+    let state = sandbox.path("state").display().to_string();
+    let login = ["login", "--state", &state, "--email", "grace@example.org", "--password-stdin"];
+    assert_eq!(grace.with_input(&login, PASSWORD).status.code(), Some(0));
+    std::fs::write(desk.path().join("old"), PASSWORD).expect("a file");
+    let change = ["password", "change", "--current-file", "old", "--password-stdin"];
+    let changed = grace.with_input(&change, "other words nobody guesses\n");
+    assert_eq!(changed.status.code(), Some(0), "{}", said(&changed));
+    let again = grace.with_input(&change, "words of the second try\n");
+    assert!(said(&again).contains("not the password that you have"), "{}", said(&again));
+    let made = owner.json(0, &["user", "reset-password", "grace@example.org"]);
+    std::fs::write(desk.path().join("token"), made["token"].as_str().expect("a token")).expect("a file");
+    let reset = ["password", "reset", "--state", &state, "--token-file", "token", "--password-stdin"];
+    let done = grace.with_input(&reset, "words of the second try\n");
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    assert_eq!(grace.json(0, &["whoami"])["user"]["email"], "grace@example.org");
+    assert_eq!(grace.with_input(&login, "words of the second try\n").status.code(), Some(0));
+    let again = said(&grace.with_input(&reset, "words of the third try\n"));
+    assert!(again.contains("a link is good once, for an hour"), "{again}");
+    assert_eq!(owner.refused(1, &["user", "reset-password", "admin@example.com"]), "forbidden");
+}
+
 const PASSWORD: &str = "four words nobody guesses\n";
 
 #[tokio::test(flavor = "multi_thread")]

@@ -484,6 +484,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Change the own password; every other session ends */
+        post: operations["password_change"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/password-resets:use": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Choose a new password with the token of a link, and log in; every session of before ends */
+        post: operations["password_reset_use"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/pipelines": {
         parameters: {
             query?: never;
@@ -988,6 +1022,23 @@ export interface paths {
         head?: never;
         /** Change a person's role, disable or enable them; who is disabled has no session any more */
         patch: operations["user_update"];
+        trace?: never;
+    };
+    "/v1/users/{user}/password-reset": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make a link by which a person chooses a new password, once */
+        post: operations["user_password_reset"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/v1/users/{user}/sessions": {
@@ -1802,6 +1853,37 @@ export interface components {
              * @description The number, or what was counted until counting stopped.
              */
             value: number;
+        };
+        /** @description Changes the own password. */
+        PasswordChange: {
+            /** @description The password as it is. */
+            current_password: components["schemas"]["Confidential"];
+            /** @description The new one, 12 to 128 characters. */
+            password: components["schemas"]["Confidential"];
+        };
+        /** @description Makes a link for a new password. */
+        PasswordResetCreate: {
+            /**
+             * Format: int32
+             * @description How many hours it is good for, 1 to 24; 1 where absent.
+             */
+            hours?: number | null;
+        };
+        /** @description A link for a new password. */
+        PasswordResetMade: {
+            /** @description From when on it is refused. */
+            expires_at: components["schemas"]["Timestamp"];
+            /** @description What lets the person choose a new one, once. It is shown this once. */
+            token: components["schemas"]["Confidential"];
+            /** @description Whose password it is for. */
+            user_id: string;
+        };
+        /** @description Chooses a new password with the token of a link. */
+        PasswordResetUse: {
+            /** @description The new password, 12 to 128 characters. */
+            password: components["schemas"]["Confidential"];
+            /** @description The token. */
+            token: components["schemas"]["Confidential"];
         };
         /** @description One permission. */
         PermissionRow: {
@@ -4720,6 +4802,90 @@ export interface operations {
             };
         };
     };
+    password_change: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "current_password": "correct horse battery staple",
+                 *       "password": "other words nobody guesses"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    password_reset_use: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "password": "other words nobody guesses",
+                 *       "token": "wbp_…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetUse"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "access_expires_in_ms": 600000,
+                     *       "access_token": "eyJhbGciOiJIUzUxMiIs…",
+                     *       "refresh_expires_at": "2025-11-21T14:00:04.000000Z",
+                     *       "refresh_token": "wbr_…"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     pipeline_list: {
         parameters: {
             query?: {
@@ -7377,6 +7543,54 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description A problem. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_password_reset: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Its id. */
+                user: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "hours": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["PasswordResetCreate"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "expires_at": "2025-11-21T03:00:04.000000Z",
+                     *       "token": "wbp_…",
+                     *       "user_id": "usr_01jd8m2v5k0000000000000001"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PasswordResetMade"];
                 };
             };
             /** @description A problem. */

@@ -10,6 +10,7 @@ use crate::invitation::{Invitation, InvitationAccept, InvitationCreate, Invitati
 use crate::key::{ApiKey, KeyCreate, KeyMade};
 use crate::member::{Member, MemberCreate, MemberUpdate};
 use crate::page::Page;
+use crate::password::{PasswordChange, PasswordResetCreate, PasswordResetMade, PasswordResetUse};
 use crate::session::{Session, SessionRevoke, SessionsRevoked, SignIn};
 
 /// People of the organization.
@@ -32,6 +33,24 @@ impl Client {
     /// Changes a person's role or state.
     pub async fn user_update(&self, id: UserId, etag: &str, body: &UserUpdate) -> ClientResult<User> {
         self.patch(&format!("/v1/users/{id}"), etag, body).await
+    }
+}
+
+/// New passwords.
+impl Client {
+    /// Changes the own password; every other session ends.
+    pub async fn password_change(&self, body: &PasswordChange) -> ClientResult<()> {
+        self.post("/v1/password", body).await
+    }
+
+    /// Makes a link by which a person chooses a new password; the answer alone holds its token.
+    pub async fn user_password_reset(&self, id: UserId, body: &PasswordResetCreate) -> ClientResult<PasswordResetMade> {
+        self.post(&format!("/v1/users/{id}/password-reset"), body).await
+    }
+
+    /// Chooses a new password with the token of a link, and logs in.
+    pub async fn password_reset_use(&self, body: &PasswordResetUse) -> ClientResult<Tokens> {
+        self.public("/v1/password-resets:use", body).await.map(|tokens| self.adopt(tokens))
     }
 }
 

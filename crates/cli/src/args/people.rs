@@ -44,6 +44,15 @@ pub(crate) enum User {
         #[arg(long, value_name = "ROLE", add = complete::organization_roles())]
         role: OrganizationRole,
     },
+    /// Makes a link by which a person chooses a new password, and prints it, this once. It is good once.
+    #[command(help_template = TEMPLATE, before_help = examples!("waybill user reset-password grace@example.org", "waybill user reset-password usr_01jd8m… -o json"))]
+    ResetPassword {
+        #[command(flatten)]
+        who: Person,
+        /// How many hours it is good for, 1 to 24.
+        #[arg(long, default_value_t = 1)]
+        hours: u8,
+    },
     /// Disables a person: every session ends at once, and no login is taken.
     #[command(help_template = TEMPLATE, before_help = examples!("waybill user disable grace@example.org", "waybill user disable usr_01jd8m…"))]
     Disable(Person),

@@ -12,7 +12,7 @@ use crate::args::{Invitation as Command, Target};
 use crate::exit::{Exit, Failure, Result};
 use crate::output::{Output, Row, facts};
 use crate::resolve;
-use crate::session::{self, Logins};
+use crate::session::{self, Logins, Place};
 
 impl Row for Invitation {
     const HEADER: &'static [&'static str] = &["E-MAIL", "ROLE", "STATE", "EXPIRES"];
@@ -29,7 +29,7 @@ impl Row for Invitation {
 pub(crate) async fn invitation(target: &Target, command: Command, output: &Output) -> Result<Exit> {
     if let Command::Accept { token_file, password: given } = command {
         let asks = output.terminal.asks && !target.no_input;
-        let token = token(token_file.as_deref(), asks, output)?;
+        let token = token(token_file.as_deref(), (asks, "Token of the invitation: "), output)?;
         let place = session::find(target, &Logins::read()?)?;
         let new = "A password for your account: 12 to 128 characters.";
         let password = password(&given, asks, Some(new), output)?;
@@ -38,7 +38,7 @@ pub(crate) async fn invitation(target: &Target, command: Command, output: &Outpu
         output.say(&format!("your account is made, and you are logged in at {}", place.url));
         return Ok(Exit::Done);
     }
-    let client = session::connect(target)?.client;
+    let session::Session { client, place } = session::connect(target)?;
     match command {
         Command::List(limit) => {
             let query = ListQuery { limit: Some(limit.limit), ..ListQuery::default() };
@@ -51,7 +51,7 @@ pub(crate) async fn invitation(target: &Target, command: Command, output: &Outpu
                 None => None,
             };
             let body = InvitationCreate { email, role: Some(role), project_id, project_role };
-            show_made(&client.invitation_create(&body).await?, output)?;
+            show_made(&client.invitation_create(&body).await?, &place, output)?;
         }
         Command::Revoke { invitation } => {
             let id = found(&client, &invitation).await?.id;
@@ -63,10 +63,11 @@ pub(crate) async fn invitation(target: &Target, command: Command, output: &Outpu
     Ok(Exit::Done)
 }
 
-fn token(file: Option<&Path>, asks: bool, output: &Output) -> Result<Confidential> {
+/// The token of a link: out of a file, or asked for.
+pub(super) fn token(file: Option<&Path>, (asks, question): (bool, &str), output: &Output) -> Result<Confidential> {
     let text = match file {
         Some(file) => read(file)?,
-        None if asks => ask("Token of the invitation: ", output)?,
+        None if asks => ask(question, output)?,
         None => return Err(missing("--token-file FILE")),
     };
     Ok(Confidential::new(text.trim()))
@@ -89,12 +90,15 @@ async fn found(client: &Client, wanted: &str) -> Result<Invitation> {
     }
 }
 
-fn show_made(made: &InvitationMade, output: &Output) -> Result<()> {
-    output.say("The token is shown this once: give it to the person it is for, over a way that only they read. They run `waybill invitation accept`.");
+fn show_made(made: &InvitationMade, place: &Place, output: &Output) -> Result<()> {
+    output.say(
+        "The link is shown this once: send it in a way that only the person reads. They open it, or run `waybill invitation accept`.",
+    );
     output.one(made, &made.invitation.email, || {
         let mut rows = rows(&made.invitation);
         if let Some(token) = &made.token {
             rows.push(("token", token.reveal().to_owned()));
+            rows.push(("link", place.link("accept", token)));
         }
         facts(&rows)
     })

@@ -3,6 +3,7 @@
 use waybill_api::account::{User, UserCreate, UserUpdate};
 use waybill_api::client::{Client, ListQuery, Tagged};
 use waybill_api::member::{Member, MemberCreate, MemberUpdate};
+use waybill_api::password::PasswordResetCreate;
 use waybill_model::ProjectId;
 
 use super::login::password;
@@ -40,7 +41,7 @@ impl Row for Member {
 }
 
 pub(crate) async fn user(target: &Target, command: UserCommand, output: &Output) -> Result<Exit> {
-    let client = session::connect(target)?.client;
+    let session::Session { client, place } = session::connect(target)?;
     match command {
         UserCommand::List(limit) => {
             let query = ListQuery { limit: Some(limit.limit), ..ListQuery::default() };
@@ -58,6 +59,21 @@ pub(crate) async fn user(target: &Target, command: UserCommand, output: &Output)
         UserCommand::Set { who, role } => {
             let body = UserUpdate { role: Some(role), ..UserUpdate::default() };
             update(&client, &who.person, &body, output).await?;
+        }
+        UserCommand::ResetPassword { who, hours } => {
+            let user = resolve::user(&client, &who.person).await?.value;
+            let made = client.user_password_reset(user.id, &PasswordResetCreate { hours: Some(hours) }).await?;
+            output.say(
+                "The link is shown this once: send it in a way that only the person reads. They open it, or run `waybill password reset`.",
+            );
+            output.one(&made, &user.email, || {
+                facts(&[
+                    ("e-mail", user.email.clone()),
+                    ("expires", made.expires_at.to_string()),
+                    ("token", made.token.reveal().to_owned()),
+                    ("link", place.link("reset", &made.token)),
+                ])
+            })?;
         }
         UserCommand::Disable(who) => {
             let body = UserUpdate { disabled: Some(true), ..UserUpdate::default() };

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use waybill_api::account::Confidential;
 
 use super::keep::{Login, Logins};
 use crate::args::Target;
@@ -103,4 +104,11 @@ fn read(file: &Path) -> Result<String> {
         Failure::new(exit, "state_unreadable", message)
             .next("is the orchestrator running? `waybill-orchestrator serve --dev --state DIR` writes it")
     })
+}
+
+impl Place {
+    /// The page of the console that a token is for. It stands behind the `#`, which no server is sent.
+    pub(crate) fn link(&self, page: &str, token: &Confidential) -> String {
+        format!("{}/{page}#token={}", self.url.trim_end_matches('/'), token.reveal())
+    }
 }

@@ -44,8 +44,8 @@ pub enum Subject<'a> {
     Setup,
     /// A key of a program.
     Key,
-    /// An invitation.
-    Invitation,
+    /// An invitation, or a link for a new password.
+    Link,
 }
 
 /// What has failed of late.
@@ -120,7 +120,7 @@ fn keys(subject: Subject<'_>, ip: Option<IpAddr>) -> [Option<[u8; 32]>; 2] {
         Subject::Login(email) => (Some(tagged("login", email)), "address"),
         Subject::Setup => (Some(tagged("setup", "")), "address"),
         Subject::Key => (None, "address of keys"),
-        Subject::Invitation => (None, "address"),
+        Subject::Link => (None, "address"),
     };
     [own, ip.map(|ip| tagged(family, &network(ip).to_string()))]
 }

@@ -175,6 +175,9 @@ fn show(caller: &Caller, row: Row) -> User {
         role,
         disabled: row.disabled,
         created_at: row.created_at.into(),
-        allowed_actions: vec![may::<action::UserUpdate>(caller, Place::Organization, barred)],
+        allowed_actions: vec![
+            may::<action::UserUpdate>(caller, Place::Organization, barred),
+            may::<action::UserPasswordReset>(caller, Place::Organization, barred),
+        ],
     }
 }

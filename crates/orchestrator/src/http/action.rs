@@ -159,6 +159,10 @@ actions! {
     UserGet = "user_get", UserRead, User;
     /// Changes a person's role, disables or enables them.
     UserUpdate = "user_update", UserWrite, User;
+    /// Changes the own password.
+    PasswordChange = "password_change", OwnSession, ();
+    /// Makes a link by which a person chooses a new password.
+    UserPasswordReset = "user_password_reset", UserWrite, User;
     /// Lists invitations.
     InvitationList = "invitation_list", UserRead, ();
     /// Asks a person to come in.

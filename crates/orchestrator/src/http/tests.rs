@@ -33,6 +33,7 @@ mod key;
 mod lists;
 mod live;
 mod page;
+mod password;
 mod roles;
 mod session;
 mod table;

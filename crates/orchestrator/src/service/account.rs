@@ -133,7 +133,7 @@ pub(super) fn wait(app: &Shared, subject: Subject<'_>, ip: Option<IpAddr>) -> Se
         Subject::Login(_) => "too many failed logins",
         Subject::Setup => "too many wrong setup tokens",
         Subject::Key => "too many refused keys from this address",
-        Subject::Invitation => "too many refused invitations from this address",
+        Subject::Link => "too many refused links from this address",
     };
     Err(Refused::new(ProblemCode::TooManyRequests, why).after(wait))
 }
@@ -199,7 +199,7 @@ async fn hand_out(
     })
 }
 
-async fn audit(tx: &mut Tx, user: &User, action: &'static str, ip: Option<IpAddr>) -> ServiceResult<()> {
+pub(super) async fn audit(tx: &mut Tx, user: &User, action: &'static str, ip: Option<IpAddr>) -> ServiceResult<()> {
     let entry = AuditEntry {
         ip: ip.map(|ip| ip.to_string()),
         ..AuditEntry::done(user.org, user.id.to_string(), action, &user.id)

@@ -100,7 +100,7 @@ pub async fn revoke(app: &Shared, caller: &Caller, invitation: &Invitation) -> S
 /// Makes the account of who was invited, and logs them in.
 pub async fn accept(app: &Shared, body: &InvitationAccept, ip: Option<IpAddr>) -> ServiceResult<Tokens> {
     check_password(&body.password, &[])?;
-    wait(app, Subject::Invitation, ip)?;
+    wait(app, Subject::Link, ip)?;
     let found = app.store.invitation_find(&digest_of(body.token.reveal())).await?;
     let open = found.filter(|invitation| invitation.state == "open");
     if let Some(invitation) = &open {
@@ -114,7 +114,7 @@ pub async fn accept(app: &Shared, body: &InvitationAccept, ip: Option<IpAddr>) -
         None => None,
     };
     done.ok_or_else(|| {
-        app.throttle.failed(Subject::Invitation, ip);
+        app.throttle.failed(Subject::Link, ip);
         Refused::new(ProblemCode::InvitationRefused, "the invitation is not valid (any more)")
     })
 }

@@ -7,7 +7,7 @@ use waybill_store::{Store, Tx, User};
 
 use super::ServiceResult;
 use super::access::{self, above};
-use super::user::role_of;
+use super::password::standing_role;
 use crate::app::Shared;
 use crate::auth::authority::may_turn;
 use crate::auth::{Caller, Permission, Place};
@@ -29,11 +29,7 @@ pub async fn revoke_own(app: &Shared, caller: &Caller, session: Option<SessionId
 pub async fn revoke_of(app: &Shared, caller: &Caller, user: &User, session: Option<SessionId>) -> ServiceResult<u64> {
     let mut tx = app.store.write_tx(caller.org).await?;
     let now = access::locked(&mut tx, caller).await?;
-    // Behind the lock: somebody may just have been given more. Who is disabled stands where they stood.
-    let role = match Store::standing_of_in_txn(&mut tx, user.org, user.id).await? {
-        Some(standing) => Some(standing.role.parse().map_err(|_| super::document::damaged("user"))?),
-        None => Some(role_of(user)?),
-    };
+    let role = Some(standing_role(&mut tx, user).await?);
     access::allowed(&now, Permission::UserWrite, Place::Organization)?;
     let own = now.authority.in_organization();
     if !may_turn(own, role, role) {

@@ -6,9 +6,11 @@ import { api, good, type Schemas } from "../../api/client";
 import { inert } from "../../ui/format";
 import { Heading } from "../../ui/heading";
 import { Listing } from "../../ui/list";
+import { ShownOnce } from "../../ui/once";
 import { Pager } from "../../ui/pager";
 import { Action, Name, Table, Time } from "../../ui/parts";
 import { OfProject, useProject } from "../../ui/project";
+import { Invitations } from "./invitations";
 import { SettingsTabs } from "./tabs";
 
 type User = Schemas["User"];
@@ -80,6 +82,7 @@ export function Members() {
       <Heading title="People and roles" />
       <InProject />
       <InOrganization />
+      <Invitations inOrganization={IN_ORGANIZATION} inProject={IN_PROJECT} />
     </>
   );
 }
@@ -143,6 +146,7 @@ function InProject() {
 
 function InOrganization() {
   const { cursor } = useSearch({ from: "/settings/members" });
+  const [reset, setReset] = useState<{ email: string; token: string } | null>(null);
   const list = useQuery({
     queryKey: ["users", cursor],
     queryFn: () => good(api.GET("/v1/users", { params: { query: { cursor } } })),
@@ -184,12 +188,24 @@ function InOrganization() {
                     on={user.email}
                     run={() => changeUser(user, { disabled: !user.disabled })}
                   />
+                  <Action
+                    of={user.allowed_actions}
+                    action="user_password_reset"
+                    label="Reset password"
+                    on={user.email}
+                    run={async () => {
+                      const path = { user: user.id };
+                      const made = await good(api.POST("/v1/users/{user}/password-reset", { params: { path }, body: {} }));
+                      setReset({ email: user.email, token: made.token });
+                    }}
+                  />
                 </td>
               </tr>
             ))}
           </Table>
         )}
       </Listing>
+      {reset === null ? null : <ShownOnce page="reset" email={reset.email} token={reset.token} />}
       <Pager to="/settings/members" cursor={cursor} next={list.data?.next_cursor} />
     </section>
   );

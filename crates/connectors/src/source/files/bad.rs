@@ -7,7 +7,7 @@ use arrow::array::BooleanArray;
 use super::rows::Broken;
 
 /// A larger row ends the stream.
-const LARGEST: usize = 1 << 20;
+pub(super) const LARGEST: usize = 1 << 20;
 /// Memory of one beside its bytes, about.
 const EACH: usize = 128;
 

@@ -6,6 +6,7 @@ use waybill_model::FailureCode;
 use waybill_model::plan::Csv;
 use waybill_model::size::show_count;
 
+use super::bad::LARGEST;
 use super::rows::Broken;
 
 /// Where the next byte stands.
@@ -244,7 +245,8 @@ impl Splitter {
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
         let taken = self.advance(bytes)?;
         if let Some(raw) = &mut self.raw {
-            raw.extend_from_slice(&bytes[..taken]);
+            // Of a row that is too large to be set aside no more is kept than shows it.
+            raw.extend_from_slice(&bytes[..taken.min((LARGEST + 1).saturating_sub(raw.len()))]);
         }
         Ok(taken)
     }

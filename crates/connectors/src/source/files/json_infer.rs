@@ -8,11 +8,9 @@ use arrow::datatypes::DataType;
 use waybill_pipeline::exact::number::{self, Number};
 
 use super::json_array::{Framing, Pieces};
-use super::json_line::{TWICE, members, unsound};
+use super::json_line::{COLUMNS, TWICE, members, unsound};
 use super::rows::Broken;
 
-/// Keys beyond this are taken for values in the place of names.
-const COLUMNS: usize = 4096;
 /// Bytes of all names together.
 const NAMES: usize = 1 << 20;
 
@@ -229,5 +227,10 @@ mod tests {
         let mut scan = Scan::new(Framing::Lines, 1 << 20, false);
         let many: String = (0..5000).map(|n| format!("{{\"id{n}\":1}}\n")).collect();
         assert!(scan.feed(many.as_bytes()).expect_err("many").text.contains("4096"));
+        // In one object too, and where such rows would be set aside.
+        let members: Vec<String> = (0..5000).map(|n| format!("\"id{n}\":1")).collect();
+        let mut scan = Scan::new(Framing::Lines, 1 << 20, true);
+        let broken = scan.feed(format!("{{{}}}\n", members.join(",")).as_bytes()).expect_err("many");
+        assert!(broken.text.contains("4096"));
     }
 }

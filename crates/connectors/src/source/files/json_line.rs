@@ -15,6 +15,8 @@ use super::rows::Broken;
 pub(super) const LINE: &str = "line";
 /// What is wrong with an object that can't be a row for its names.
 pub(super) const TWICE: &str = "an object has the same name twice";
+/// Names beyond this are taken for values in the place of names.
+pub(super) const COLUMNS: usize = 4096;
 /// Deeper values are refused.
 const DEPTH: usize = 128;
 
@@ -121,9 +123,12 @@ pub(super) fn members<'a>(
 /// holds always: no line end stands inside a value. An element ends where its array says so, which only a whole value tells.
 pub(super) fn unsound(piece: &[u8], (noun, number): (&str, u64)) -> Result<Option<Broken>, Broken> {
     let mut names = HashSet::new();
-    let read = members(piece, (noun, number), &mut |name, _| match names.insert(name.to_owned()) {
-        true => Ok(()),
-        false => Err(TWICE.to_owned()),
+    let read = members(piece, (noun, number), &mut |name, _| {
+        // One with more names than a table has columns ends the file, as ever: they are not all kept for that.
+        match names.len() > COLUMNS || names.insert(name.to_owned()) {
+            true => Ok(()),
+            false => Err(TWICE.to_owned()),
+        }
     });
     match read {
         Ok(()) => Ok(None),

@@ -5,7 +5,7 @@ use crate::http::operation::Operation;
 use crate::http::operations;
 
 /// The only operations without a permission.
-const OPEN: &[&str] = &["setup", "login", "refresh", "invitation_accept"];
+const OPEN: &[&str] = &["setup", "login", "refresh", "invitation_accept", "password_reset_use"];
 
 /// A path with ids in it.
 fn fill(operation: &Operation, ids: &[(&'static str, String)]) -> String {
